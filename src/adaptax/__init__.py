@@ -1,0 +1,1 @@
+"""adaptax: agents that learn how to learn."""

@@ -1,0 +1,41 @@
+"""The agent that acts uniformly at random, on every problem: the floor of every comparison."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Key, PyTree
+
+from adaptax.algorithms.untrained import Untrained
+from adaptax.envs.base import Problem
+from adaptax.spaces import Space
+from adaptax.types import AgentState, TimeStep
+
+
+class ActionSpace(eqx.Module):
+    """What there is to choose from.
+
+    Attributes:
+        space: The action space.
+    """
+
+    space: Space = eqx.field(static=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Random(Untrained):
+    """Draw every action uniformly from the action space (standard normal where it is unbounded)."""
+
+    def describe(self, problem: Problem) -> ActionSpace:
+        """Return the action space."""
+        return ActionSpace(problem.env.action_space)
+
+    def begin(self, meta: ActionSpace, key: Key[Array, ""]) -> AgentState:
+        """Know nothing."""
+        return AgentState(None, None)
+
+    def act(
+        self, meta: ActionSpace, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+    ) -> tuple[PyTree[Array], None, Any]:
+        """Draw an action."""
+        return meta.space.sample(key), None, None

@@ -1,0 +1,143 @@
+"""What an environment, a family of tasks and a problem are."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from adaptax.spaces import Space
+from adaptax.types import Task
+
+SPLITS = {"train": (0, 1), "validation": (2,), "test": (3,)}
+"""The last two bits of every float of a task, by split. See `stamp`."""
+
+
+class Step(eqx.Module):
+    """What one step of an environment returns.
+
+    Attributes:
+        state: The environment's next state.
+        observation: What the agent sees of it.
+        reward: Reward of the step.
+        terminated: Whether the episode is over by the environment's own rules. A time limit is not:
+            the rollout counts steps and truncates at `horizon`.
+    """
+
+    state: PyTree[Array]
+    observation: PyTree[Array]
+    reward: Float[Array, ""]
+    terminated: Bool[Array, ""]
+
+
+class Environment(eqx.Module):
+    """One stream of one task: no batch, no automatic reset, no time limit of its own.
+
+    All fields are static, so that an environment is a leafless pytree and may be an argument of `jax.jit`.
+
+    Attributes:
+        observation_space: What `reset` and `step` show.
+        action_space: What `step` takes.
+        horizon: Number of steps after which the rollout truncates an episode.
+        ends_early: Whether an episode can terminate before the horizon. Where it cannot, the rollout saves
+            the work of masking.
+    """
+
+    observation_space: eqx.AbstractVar[Space]
+    action_space: eqx.AbstractVar[Space]
+    horizon: eqx.AbstractVar[int]
+    ends_early: eqx.AbstractVar[bool]
+
+    @abc.abstractmethod
+    def reset(self, task: Task, key: Key[Array, ""]) -> tuple[PyTree[Array], PyTree[Array]]:
+        """Begin an episode; return the state and the first observation."""
+
+    @abc.abstractmethod
+    def step(self, state: PyTree[Array], action: PyTree[Array], task: Task, key: Key[Array, ""]) -> Step:
+        """Do one action."""
+
+
+def stamp(task: Task, split: str, key: Key[Array, ""]) -> Task:
+    """Mark every float32 leaf of `task` as belonging to `split`, in the last two bits of its mantissa.
+
+    Tasks of different splits therefore differ in every float, whatever their distribution is: train,
+    validation and test are disjoint by construction and not merely with probability one. The price is a
+    relative change of at most 3·2⁻²³ ≈ 4e-7. Training tasks take two of the four marks, chosen by `key`.
+    """
+    marks = jnp.asarray(SPLITS[split], jnp.int32)
+    mark = jax.random.choice(key, marks) if len(SPLITS[split]) > 1 else marks[0]
+
+    def mark_leaf(x: Array) -> Array:
+        if x.dtype != jnp.float32:
+            return x
+        bits = jax.lax.bitcast_convert_type(x, jnp.int32)
+        return jax.lax.bitcast_convert_type((bits & ~3) | mark, jnp.float32)
+
+    return jax.tree.map(mark_leaf, task)
+
+
+class TaskDistribution(eqx.Module):
+    """A family of tasks, restricted to one split.
+
+    Attributes:
+        split: "train", "validation" or "test".
+        finite: Number of distinct tasks where the family is a small finite set, which leaves nothing to hold
+            out (the same tasks serve all splits); None otherwise.
+    """
+
+    split: eqx.AbstractVar[str]
+    finite: eqx.AbstractVar[int | None]
+
+    @abc.abstractmethod
+    def draw(self, key: Key[Array, ""]) -> Task:
+        """Draw a task from the family, without regard to the split."""
+
+    @abc.abstractmethod
+    def oracle(self, task: Task) -> Float[Array, ""]:
+        """Expected return of one episode of the best policy that *knows* the task; NaN if unknown."""
+
+    def sample(self, key: Key[Array, ""]) -> Task:
+        """Draw a task of this split."""
+        draw_key, stamp_key = jax.random.split(key)
+        return stamp(self.draw(draw_key), self.split, stamp_key)
+
+
+class Problem(eqx.Module):
+    """An environment, its families of tasks, and the length of a trial.
+
+    Attributes:
+        env: The environment.
+        train: Tasks to learn to learn from.
+        validation: Tasks to choose hyper-parameters by.
+        test: Tasks that only the final evaluation sees.
+        episodes: Number of episodes in a trial, that is, with one task.
+        optimum: Expected return of each episode, `[episodes]`, of a *Bayes-optimal* agent that starts from
+            the family's prior, where it is known; no agent can be better on average over the trial. Static, as a tuple.
+    """
+
+    env: Environment
+    train: TaskDistribution
+    validation: TaskDistribution
+    test: TaskDistribution
+    episodes: int = eqx.field(static=True)
+    optimum: tuple[float, ...] | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        if self.episodes < 1:
+            raise ValueError(f"Problem.episodes: expected at least 1 episode in a trial, got {self.episodes}")
+        for name in SPLITS:
+            if getattr(self, name).split != name:
+                raise ValueError(f"Problem.{name}: expected a distribution with split={name!r}, got "
+                                 f"split={getattr(self, name).split!r}")
+
+    @property
+    def trial_steps(self) -> int:
+        """Environment steps of a whole trial in one stream, if no episode ends early."""
+        return self.episodes * self.env.horizon
+
+
+def make_problem(env: Environment, family: Any, episodes: int, optimum: tuple[float, ...] | None = None) -> Problem:
+    """Build a problem from `family`, a function that takes `split=` and returns a `TaskDistribution`."""
+    return Problem(env, family(split="train"), family(split="validation"), family(split="test"), episodes, optimum)

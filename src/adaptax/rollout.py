@@ -1,0 +1,201 @@
+"""The only place where agents meet environments.
+
+A trial is `problem.episodes` episodes with one task. Every episode has a slot of exactly `horizon` steps. If
+it terminates before, the rest of the slot is idle (`Transition.valid` is False) and the next episode begins
+with the next slot. So all streams of all tasks reset at the same, statically known times: a reset is
+evaluated only when there is one (it is a real branch, not a select), which physics engines need, and the
+episodes of a trial can be told apart by reshaping.
+
+The four doors: `start` a life in a task, `rollout` a window of it, `collect` whole trials for many tasks (to
+learn from), `lifetime` one whole trial (to evaluate).
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from adaptax.algorithm import Algorithm
+from adaptax.envs.base import Problem
+from adaptax.types import AgentState, Task, TimeStep, Transition
+
+
+class Life(eqx.Module):
+    """An agent in the middle of one task; all leaves but `adapted` have a leading stream axis.
+
+    Attributes:
+        adapted: φ, shared by the streams.
+        memory: h, one per stream.
+        env_state: The environment's state.
+        timestep: What the agent sees next.
+        active: Whether the current episode is still going on.
+    """
+
+    adapted: PyTree[Array]
+    memory: PyTree[Array]
+    env_state: PyTree[Array]
+    timestep: TimeStep
+    active: Bool[Array, " stream"]
+
+
+class Lifetime(eqx.Module):
+    """What became of one trial.
+
+    Attributes:
+        returns: Undiscounted return of each episode, in the order in which they were experienced.
+        steps: Environment steps that each episode took.
+    """
+
+    returns: Float[Array, " episodes"]
+    steps: Int[Array, " episodes"]
+
+
+def start(
+    algorithm: Algorithm, problem: Problem, meta: PyTree[Array], task: Task, key: Key[Array, ""], streams: int = 1
+) -> Life:
+    """Begin a trial in `streams` parallel environments of `task`, with fresh memory in each."""
+    agent_key, env_key = jax.random.split(key)
+    agent = algorithm.begin(meta, agent_key)
+
+    def one_stream(env_key: Key[Array, ""]) -> Life:
+        env_state, observation = problem.env.reset(task, env_key)
+        timestep = TimeStep(observation, problem.env.action_space.null(), jnp.zeros(()), jnp.asarray(True))
+        return Life(None, agent.memory, env_state, timestep, jnp.asarray(True))
+
+    life = jax.vmap(one_stream)(jax.random.split(env_key, streams))
+    return Life(agent.adapted, life.memory, life.env_state, life.timestep, life.active)
+
+
+def rollout(
+    algorithm: Algorithm, problem: Problem, meta: PyTree[Array], task: Task, life: Life, key: Key[Array, ""], *,
+    clock: int | Int[Array, ""], steps: int, explore: bool = True,
+) -> tuple[Life, Transition]:
+    """Live on for `steps` steps without adapting; return the life after them and the trajectory.
+
+    Args:
+        algorithm: Whose `act` to use.
+        problem: Where.
+        meta: θ.
+        task: The task.
+        life: Where to go on from.
+        key: Randomness of this window.
+        clock: Steps that the life has lasted so far. It must not be batched by `vmap` (all streams of all tasks keep step),
+            or resets would be computed at every step.
+        steps: How many steps.
+        explore: Passed on to `act`.
+
+    Returns:
+        The life after the window, and a trajectory with leaves `[time, stream, ...]`.
+    """
+    streams = life.active.shape[0]
+    agent_key, env_key, reset_key = jax.random.split(key, 3)
+    agent_keys = jax.random.split(agent_key, (steps, streams))
+    env_keys = jax.random.split(env_key, (steps, streams))
+    reset_keys = jax.random.split(reset_key, streams)
+
+    def one_step(life: Life, now: tuple[Any, Any, Any]) -> tuple[Life, Transition]:
+        clock, agent_keys, env_keys = now
+
+        def one_stream(
+            memory: Any, env_state: Any, timestep: TimeStep, active: Any, agent_key: Any, env_key: Any
+        ) -> tuple[Life, Transition]:
+            agent = AgentState(life.adapted, memory)
+            action, memory, aux = algorithm.act(meta, agent, timestep, agent_key, explore=explore)
+            step = problem.env.step(env_state, action, task, env_key)
+            return _close_step(problem, clock, agent, memory, timestep, active, action, aux, step, env_state)
+
+        stepped, transition = jax.vmap(one_stream)(
+            life.memory, life.env_state, life.timestep, life.active, agent_keys, env_keys
+        )
+        life = Life(life.adapted, stepped.memory, stepped.env_state, stepped.timestep, stepped.active)
+        return _reset_when_due(problem, task, life, clock, reset_keys), transition
+
+    clocks = jnp.asarray(clock, jnp.int32) + jnp.arange(steps, dtype=jnp.int32)
+    return jax.lax.scan(one_step, life, (clocks, agent_keys, env_keys))
+
+
+def _close_step(
+    problem: Problem, clock: Any, agent: AgentState, memory: Any, timestep: TimeStep, active: Any, action: Any, aux: Any,
+    step: Any, env_state: Any,
+) -> tuple[Life, Transition]:
+    """Book one stream's step: boundaries, and idleness after an early end."""
+    last = (clock + 1) % problem.env.horizon == 0
+    if not problem.env.ends_early:
+        terminated = step.terminated & last
+        transition = Transition(timestep, action, step.reward, terminated, last & ~terminated, step.observation, aux, active)
+        after = TimeStep(step.observation, action, step.reward, jnp.asarray(False))
+        return Life(None, memory, step.state, after, active), transition
+
+    keep = lambda new, old: jax.tree.map(lambda n, o: jnp.where(active, n, o), new, old)  # noqa: E731
+    reward = jnp.where(active, step.reward, 0.0)
+    terminated = active & step.terminated
+    transition = Transition(
+        timestep, action, reward, terminated, active & last & ~terminated, step.observation, aux, active
+    )
+    after = keep(TimeStep(step.observation, action, step.reward, jnp.asarray(False)), timestep)
+    state = keep(step.state, env_state)
+    return Life(None, keep(memory, agent.memory), state, after, active & ~terminated), transition
+
+
+def _reset_when_due(problem: Problem, task: Task, life: Life, clock: Any, reset_keys: Any) -> Life:
+    """Begin the next episode if this step filled the slot; previous action and reward carry over."""
+
+    def reset(life: Life) -> Life:
+        def one_stream(life: Life, key: Key[Array, ""]) -> Life:
+            env_state, observation = problem.env.reset(task, jax.random.fold_in(key, clock))
+            timestep = TimeStep(observation, life.timestep.action, life.timestep.reward, jnp.asarray(True))
+            return Life(None, life.memory, env_state, timestep, jnp.asarray(True))
+
+        fresh = jax.vmap(one_stream)(Life(None, life.memory, life.env_state, life.timestep, life.active), reset_keys)
+        return Life(life.adapted, fresh.memory, fresh.env_state, fresh.timestep, fresh.active)
+
+    if problem.env.horizon == 1:
+        return reset(life)
+    return jax.lax.cond((clock + 1) % problem.env.horizon == 0, reset, lambda life: life, life)
+
+
+def live(
+    algorithm: Algorithm, problem: Problem, meta: PyTree[Array], task: Task, key: Key[Array, ""], *, explore: bool = True
+) -> Transition:
+    """Live one whole trial, adapting after every window; return it with leaves `[time, stream, ...]`."""
+    window = algorithm.window(problem)
+    windows, left_over = divmod(problem.trial_steps, window.streams * window.steps)
+    if left_over or (window.streams > 1 and window.steps % problem.env.horizon):
+        raise ValueError(
+            f"{type(algorithm).__name__}.window: a trial of {problem.episodes} episodes × {problem.env.horizon} steps "
+            f"does not divide into windows of {window.streams} streams × {window.steps} steps"
+        )
+    start_key, live_key = jax.random.split(key)
+    life = start(algorithm, problem, meta, task, start_key, window.streams)
+
+    def one_window(life: Life, index: Int[Array, ""]) -> tuple[Life, Transition]:
+        rollout_key, adapt_key = jax.random.split(jax.random.fold_in(live_key, index))
+        life, trajectory = rollout(
+            algorithm, problem, meta, task, life, rollout_key, clock=index * window.steps, steps=window.steps, explore=explore
+        )
+        agent = algorithm.adapt(meta, AgentState(life.adapted, life.memory), trajectory, adapt_key)
+        return Life(agent.adapted, agent.memory, life.env_state, life.timestep, life.active), trajectory
+
+    if windows == 1:
+        return one_window(life, jnp.asarray(0))[1]
+    _, trajectory = jax.lax.scan(one_window, life, jnp.arange(windows))
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), trajectory)
+
+
+def collect(
+    algorithm: Algorithm, problem: Problem, meta: PyTree[Array], tasks: Task, keys: Key[Array, " task"], *, explore: bool = True
+) -> Transition:
+    """Live one trial in each of `tasks` (leaves `[task, ...]`); leaves `[time, task, stream, ...]`."""
+    one_task = lambda task, key: live(algorithm, problem, meta, task, key, explore=explore)  # noqa: E731
+    return jax.vmap(one_task, out_axes=1)(tasks, keys)
+
+
+def lifetime(
+    algorithm: Algorithm, problem: Problem, meta: PyTree[Array], task: Task, key: Key[Array, ""], *, explore: bool = True
+) -> Lifetime:
+    """Live one whole trial and return what each of its episodes brought."""
+    trajectory = live(algorithm, problem, meta, task, key, explore=explore)
+    per_episode = lambda x: x.reshape(-1, problem.env.horizon, x.shape[-1]).sum(1).reshape(-1)  # noqa: E731
+    return Lifetime(per_episode(trajectory.reward), per_episode(trajectory.valid.astype(jnp.int32)))

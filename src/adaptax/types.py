@@ -1,0 +1,109 @@
+"""The shapes of data that flow through adaptax.
+
+Every type here is a pytree with array leaves, written for *one* stream of *one* task. `jax.vmap` adds an
+environment axis, then a task axis; a scan adds time. So a trajectory is a `Transition` whose leaves have a
+leading time axis, and nothing else changes.
+"""
+
+import dataclasses
+from typing import Any, TypeAlias
+
+import equinox as eqx
+from jaxtyping import Array, Bool, Float, Key, PyTree, Shaped
+
+Task: TypeAlias = PyTree[Array]
+"""What differs between two tasks of a family, and nothing else."""
+
+Metrics: TypeAlias = dict[str, Array]
+"""Scalars that an update reports, by name."""
+
+
+class TimeStep(eqx.Module):
+    """What an agent sees before it acts, the inputs of RL² (Duan et al. 2016, section 2.2) included.
+
+    Attributes:
+        observation: The environment's observation o_t.
+        action: The previous action a_{t-1}; the action space's `null()` at the start of a trial.
+        reward: The previous reward r_{t-1}; 0 at the start of a trial. Both carry over from one episode of a
+            trial to the next.
+        first: Whether this is the first step of an episode.
+    """
+
+    observation: PyTree[Array]
+    action: PyTree[Array]
+    reward: Float[Array, "*batch"]
+    first: Bool[Array, "*batch"]
+
+
+class Transition(eqx.Module):
+    """One step of experience.
+
+    Attributes:
+        timestep: What the agent saw.
+        action: What it did.
+        reward: What it got; 0 where not `valid`.
+        terminated: The environment ended the episode in this step: nothing comes after it.
+        truncated: The time limit ended the episode in this step: the episode would have gone on from
+            `next_observation`. Never true together with `terminated`.
+        next_observation: Where the step led, before any reset.
+        aux: What the algorithm's `act` put aside for learning (log-probabilities, say).
+        valid: False after an episode has terminated until the next one begins. Such a step never happened:
+            it keeps shapes static, has reward 0, leaves memory as it was, and must not enter a loss.
+    """
+
+    timestep: TimeStep
+    action: PyTree[Array]
+    reward: Float[Array, "*batch"]
+    terminated: Bool[Array, "*batch"]
+    truncated: Bool[Array, "*batch"]
+    next_observation: PyTree[Array]
+    aux: PyTree[Array]
+    valid: Bool[Array, "*batch"]
+
+
+class AgentState(eqx.Module):
+    """The inner learner's state, at two speeds.
+
+    Attributes:
+        adapted: φ, changed by `adapt` between windows of experience; one per task, shared by its streams.
+        memory: h, changed by `act` at every step; one per stream.
+    """
+
+    adapted: PyTree[Array]
+    memory: PyTree[Array]
+
+
+class TrainState(eqx.Module):
+    """The outer learner's state: everything that decides the future of a training run.
+
+    Attributes:
+        meta: θ, what `begin`, `act` and `adapt` need. Evaluation and deployment need nothing else.
+        opt_state: The outer optimiser's state.
+        step: Number of updates done.
+        key: The run's root key; randomness is `fold_in` of purpose and step, so the key itself never changes.
+        extra: Whatever else an algorithm carries between updates.
+    """
+
+    meta: PyTree[Array]
+    opt_state: PyTree[Array]
+    step: Shaped[Array, "*seeds"]
+    key: Key[Array, "*seeds"]
+    extra: PyTree[Array] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """The experience that one call of `adapt` consumes.
+
+    Attributes:
+        streams: Number of environments that run in parallel on one task.
+        steps: Environment steps in each stream.
+    """
+
+    streams: int
+    steps: int
+
+
+def replace(module: Any, **changes: Any) -> Any:
+    """Return `module` (any dataclass or Equinox module) with the named fields changed."""
+    return dataclasses.replace(module, **changes)
