@@ -1,10 +1,8 @@
-"""Bernoulli and Gaussian bandits.
+"""Bernoulli bandits: k arms, success probabilities p ~ U[0, 1] (Duan et al. 2016, section 3.1; arXiv
+1611.02779).
 
 A pull is an episode of one step, so that n pulls are n episodes and the adaptation curve of a bandit is its
 learning curve. There is no observation.
-
-- Bernoulli: k arms, success probabilities p ~ U[0, 1] (Duan et al. 2016, section 3.1; arXiv 1611.02779).
-- Gaussian: k arms, rewards N(μ, σ²), means μ ~ N(0, 1).
 """
 
 import equinox as eqx
@@ -12,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from adaptax.beliefs import bernoulli_plan
 from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.spaces import Box, Discrete
 
@@ -77,6 +76,18 @@ class UniformBernoulliArms(TaskDistribution):
 
 
 def bernoulli_bandit(num_arms: int = 10, num_pulls: int = 100) -> Problem:
-    """Bandits of Duan et al. 2016: `num_arms` Bernoulli arms, `num_pulls` pulls."""
+    """Bandits of Duan et al. 2016: `num_arms` Bernoulli arms, `num_pulls` pulls.
+
+    The optimum is exact for two arms and up to 50 pulls, where computing it is quick, and for one arm.
+
+    Args:
+        num_arms: k, number of arms.
+        num_pulls: n, pulls in a trial.
+    """
+    optimum = None
+    if num_arms == 1:
+        optimum = (0.5,) * num_pulls
+    elif num_arms == 2 and num_pulls <= 50:
+        optimum = bernoulli_plan(num_pulls).rewards
     env = BernoulliBandit(num_arms)
-    return make_problem(env, lambda split: UniformBernoulliArms(num_arms, split), num_pulls)
+    return make_problem(env, lambda split: UniformBernoulliArms(num_arms, split), num_pulls, optimum)

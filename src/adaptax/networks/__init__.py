@@ -1,0 +1,8 @@
+"""Networks: memories that take in experience, and heads that read them."""
+
+from adaptax.networks.heads import Critic as Critic
+from adaptax.networks.heads import Linear as Linear
+from adaptax.networks.heads import PolicyHead as PolicyHead
+from adaptax.networks.recurrent import Memory as Memory
+from adaptax.networks.recurrent import Memoryless as Memoryless
+from adaptax.networks.recurrent import Recurrent as Recurrent

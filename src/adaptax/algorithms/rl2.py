@@ -1,0 +1,221 @@
+"""RL²: fast reinforcement learning via slow reinforcement learning.
+
+Duan et al. 2016 (arXiv 1611.02779); Wang et al. 2016, "Learning to reinforcement learn" (arXiv 1611.05763).
+
+A recurrent policy π_θ(a_t | h_t), h_t = f_θ(h_{t-1}, o_t, a_{t-1}, r_{t-1}, first_t), keeps its memory h across all
+episodes of a trial with one task, and θ maximises the expected return of the *whole trial*,
+
+    θ* = argmax_θ E_{task} E_{π_θ} [ Σ_{t=0}^{T-1} γ^t r_t ],   T = episodes × horizon.
+
+So exploring in the first episodes is worth what it brings in the later ones, and the memory's dynamics become a
+learning algorithm.
+
+Differences from the paper:
+    - PPO (Schulman et al. 2017) with generalised advantages over whole trials instead of TRPO; back-propagation
+      through whole trials; γ = 1, λ = 0.9, learning rate and entropy bonus falling to 0.
+    - LSTM by default; gate biases set for the trial's length (Tallec & Ollivier 2018).
+    - The input has the product of reward and one-hot action too, so that counting per action is linear.
+    - Rewards enter in units of their running deviation, and the critic predicts the *average* reward of the remaining
+      steps in those units, so trials of 10 and of 500 steps, and rewards of 1 and of 1000, train alike.
+    - The critic is told the task in training (`informed_critic`); policy and deployment never are.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Key, PyTree
+
+from adaptax import optim, parallel
+from adaptax.algorithm import Algorithm
+from adaptax.distributions import Distribution
+from adaptax.envs.base import Problem
+from adaptax.losses import clipped_surrogate, generalized_advantages, masked_mean
+from adaptax.moments import Moments, no_moments
+from adaptax.networks import Critic, Memory, Memoryless, PolicyHead, Recurrent
+from adaptax.rollout import collect
+from adaptax.settings import RL2Settings
+from adaptax.spaces import Discrete, Space
+from adaptax.types import AgentState, Metrics, TimeStep, TrainState, Transition, replace
+
+REWARD_BOUND = 10.0
+"""Rewards enter the network clipped to this many deviations: the first reward of a sparse task is not a shock."""
+
+
+class Network(eqx.Module):
+    """Everything that gradients change.
+
+    Attributes:
+        memory: What takes in experience.
+        policy: From memory to actions.
+        critic: From memory and task to values.
+    """
+
+    memory: Memory
+    policy: PolicyHead
+    critic: Critic
+
+
+class Meta(eqx.Module):
+    """θ.
+
+    Attributes:
+        network: The learned part.
+        reward: Moments of the training tasks' rewards.
+        task: Moments of the training tasks' features, for the critic.
+        observation_space: What the memory reads.
+    """
+
+    network: Network
+    reward: Moments
+    task: Moments
+    observation_space: Space = eqx.field(static=True)
+
+    def inputs(self, timestep: TimeStep) -> Float[Array, "*batch features"]:
+        """What the memory reads at each step, for any batch axes."""
+        observation = self.observation_space.encode(timestep.observation)
+        if isinstance(self.network.memory, Memoryless):
+            return observation  # the previous action and reward would be a memory of one step
+        action = self.network.policy.space.encode(timestep.action)
+        reward = jnp.clip(timestep.reward / self.reward.std, -REWARD_BOUND, REWARD_BOUND)[..., None]
+        first = timestep.first.astype(jnp.float32)[..., None]
+        return jnp.concatenate([observation, action, action * reward, reward, first], -1)
+
+
+def task_features(task: PyTree[Array]) -> Float[Array, " features"]:
+    """A task as one vector."""
+    return jnp.concatenate([x.ravel().astype(jnp.float32) for x in jax.tree.leaves(task)])
+
+
+@dataclasses.dataclass(frozen=True)
+class RL2(RL2Settings, Algorithm):
+    """RL² with PPO; see the module and `RL2Settings`."""
+
+    def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
+        """Build the network for `problem`, and look at its tasks and at the rewards of a random policy."""
+        memory_key, policy_key, critic_key, look_key = jax.random.split(key, 4)
+        tasks = jax.vmap(problem.train.sample)(jax.random.split(look_key, 1024))
+        features = jax.vmap(task_features)(tasks)
+        env = problem.env
+        if self.memory == "none":
+            memory: Memory = Memoryless(env.observation_space.encoded_size, self.memory_size, memory_key)
+        else:
+            input_size = env.observation_space.encoded_size + 2 * env.action_space.encoded_size + 2
+            memory = Recurrent(self.memory, input_size, self.memory_size, problem.trial_steps, memory_key)
+        network = Network(
+            memory,
+            PolicyHead(memory.size, env.action_space, self.initial_std, policy_key),
+            Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key),
+        )
+        moments = no_moments(features.shape[1:]).observe(features)
+        meta = Meta(network, no_moments(), moments, env.observation_space)
+        meta = replace(meta, reward=self._first_rewards(problem, meta, tasks, look_key))
+        return TrainState(meta, self._optimizer().init(network), jnp.asarray(0), key)
+
+    def _first_rewards(self, problem: Problem, meta: Meta, tasks: PyTree[Array], key: Key[Array, ""]) -> Moments:
+        """Moments of the rewards that the untrained (so nearly uniform) policy gets."""
+        tasks = jax.tree.map(lambda x: x[:64], tasks)
+        trajectory = collect(self, problem, meta, tasks, jax.random.split(key, 64))
+        return meta.reward.observe(trajectory.reward.ravel(), trajectory.valid.ravel().astype(jnp.float32))
+
+    def _optimizer(self) -> optax.GradientTransformation:
+        steps = self.num_updates * self.num_epochs * self.num_minibatches
+        return optim.adam(self.learning_rate, steps, max_gradient_norm=self.max_gradient_norm, b2=self.adam_b2)
+
+    def begin(self, meta: Meta, key: Key[Array, ""]) -> AgentState:
+        """Enter a trial with an empty memory."""
+        return AgentState(adapted=None, memory=meta.network.memory.initial())
+
+    def act(
+        self, meta: Meta, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+    ) -> tuple[PyTree[Array], PyTree[Array], Any]:
+        """Take in the last step's outcome, then sample an action (or take the mode, if not `explore`)."""
+        memory, hidden = meta.network.memory.step(agent.memory, meta.inputs(timestep))
+        policy = meta.network.policy(hidden)
+        action = policy.sample(key) if explore else policy.mode()
+        aux = {"hidden": hidden, "log_prob": policy.log_prob(action)}
+        return self._to_space(meta, action), memory, aux
+
+    def _to_space(self, meta: Meta, action: Array) -> Array:
+        space = meta.network.policy.space
+        return action if isinstance(space, Discrete) else action.reshape(space.shape)
+
+    def replay(self, meta: Meta, trajectory: Transition) -> tuple[Float[Array, "time task size"], Distribution]:
+        """Memory's outputs and action distributions for whole trials, leaves `[time, task, ...]`, as in acting."""
+        valid = None if trajectory.valid is None else trajectory.valid
+        hidden = meta.network.memory.unroll(meta.inputs(trajectory.timestep), valid)
+        return hidden, meta.network.policy(hidden)
+
+    def values(
+        self, problem: Problem, meta: Meta, hidden: Float[Array, "time task size"], tasks: PyTree[Array]
+    ) -> Float[Array, "time task"]:
+        """The critic's prediction of the average reward of the remaining steps, in deviations."""
+        features = (jax.vmap(task_features)(tasks) - meta.task.mean[None]) / meta.task.std[None]
+        return meta.network.critic(hidden, features)
+
+    def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
+        """Live one trial in each of `num_tasks` fresh tasks, then do PPO on all of them."""
+        meta: Meta = state.meta
+        keys = jax.random.split(jax.random.fold_in(state.key, state.step), (self.num_tasks, 2))
+        keys = parallel.local(keys, self.num_minibatches)
+        tasks = jax.vmap(problem.train.sample)(keys[:, 0])
+        trajectory = collect(self, problem, meta, tasks, keys[:, 1])
+        trajectory = jax.tree.map(lambda x: x.squeeze(2), trajectory)  # one stream per task
+
+        hidden, old_log_probs = trajectory.aux["hidden"], trajectory.aux["log_prob"]
+        advantages, targets = self._advantages(problem, meta, trajectory, hidden, tasks)
+        if not problem.env.ends_early:
+            trajectory = replace(trajectory, valid=None)
+        trajectory = replace(trajectory, aux=None, next_observation=None)
+
+        entropy_cost = self.entropy_cost * (1 - state.step / self.num_updates)
+        loss = functools.partial(self._loss, problem, meta, entropy_cost)
+        network, opt_state, metrics = optim.minibatch_epochs(
+            loss, self._optimizer(), meta.network, state.opt_state,
+            (trajectory, old_log_probs, advantages, targets, tasks), (1, 1, 1, 1, 0),
+            num_epochs=self.num_epochs, num_minibatches=self.num_minibatches,
+        )
+        valid = None if trajectory.valid is None else trajectory.valid.ravel().astype(jnp.float32)
+        meta = replace(meta, network=network, reward=meta.reward.observe(trajectory.reward.ravel(), valid))
+        metrics = {"return": jnp.mean(jnp.sum(trajectory.reward, 0)), **metrics}
+        return replace(state, meta=meta, opt_state=opt_state, step=state.step + 1), parallel.mean(metrics)
+
+    def _remaining(self, problem: Problem) -> Float[np.ndarray, "time 1"]:
+        """Σ_{i=t}^{T-1} γ^{i-t}: what an average reward of 1 over the remaining steps is worth at each step."""
+        powers = self.discount ** np.arange(problem.trial_steps, dtype=np.float64)
+        return np.cumsum(powers)[::-1, None].astype(np.float32)
+
+    def _advantages(
+        self, problem: Problem, meta: Meta, trajectory: Transition, hidden: Array, tasks: PyTree[Array]
+    ) -> tuple[Float[Array, "time task"], Float[Array, "time task"]]:
+        """Normalised advantages over the whole trial, and targets for the critic in its units."""
+        remaining = jnp.asarray(self._remaining(problem))
+        values = remaining * (meta.reward.mean + meta.reward.std * self.values(problem, meta, hidden, tasks))
+        last_step = jnp.arange(problem.trial_steps)[:, None] == problem.trial_steps - 1
+        advantages = generalized_advantages(
+            trajectory.reward, values, discount=self.discount, gae_lambda=self.gae_lambda,
+            ended=jnp.broadcast_to(last_step, values.shape), valid=trajectory.valid,
+        )
+        targets = ((advantages + values) / remaining - meta.reward.mean) / meta.reward.std
+        spread = no_moments().observe(advantages.ravel(), trajectory.valid.ravel().astype(jnp.float32))
+        return (advantages - spread.mean) / spread.std, targets
+
+    def _loss(self, problem: Problem, meta: Meta, entropy_cost: Array, network: Network, minibatch: Any) -> Any:
+        """PPO's loss on a minibatch of whole trials."""
+        trajectory, old_log_probs, advantages, targets, tasks = minibatch
+        meta = replace(meta, network=network)
+        hidden, policy = self.replay(meta, trajectory)
+        action = trajectory.action
+        if not isinstance(network.policy.space, Discrete):
+            action = network.policy.space.encode(action)
+        average = functools.partial(masked_mean, mask=trajectory.valid)
+        gain = average(clipped_surrogate(policy.log_prob(action), old_log_probs, advantages, self.clip))
+        value_loss = average((self.values(problem, meta, hidden, tasks) - targets) ** 2)
+        entropy = average(policy.entropy())
+        metrics = {"value_loss": value_loss, "entropy": entropy, "policy_gain": gain}
+        return self.value_cost * value_loss - gain - entropy_cost * entropy, metrics

@@ -1,0 +1,107 @@
+"""Evaluate a trained agent beside others on the same held-out tasks; table, picture, JSON."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from adaptax.cli.options import note
+from adaptax.cli.progress import Bar
+from adaptax.evaluation import Evaluation, evaluate, held_out_tasks, oracle_return
+from adaptax.registry import CLASSICAL, PROBLEMS, build
+from adaptax.reporting import plot_adaptation, results_table
+from adaptax.runs import Recipe, write_json
+from adaptax.training import init
+
+
+@dataclasses.dataclass(frozen=True)
+class Assessment:
+    """What an evaluation found.
+
+    Attributes:
+        results: Evaluations by agent, the trained agent first.
+        oracle: Mean return of one episode for a policy that knows the tasks; NaN if unknown.
+        optimum: Expected return of each episode of a Bayes-optimal agent, where it is known.
+        protocol: How it was measured.
+    """
+
+    results: dict[str, Evaluation]
+    oracle: float
+    optimum: tuple[float, ...] | None
+    protocol: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """As `adaptax evaluate --json` prints it; unknown figures are null."""
+        episodes = self.protocol["episodes"]
+        return {
+            "agents": {name: result.to_json() for name, result in self.results.items()},
+            "oracle": None if math.isnan(self.oracle) else self.oracle * episodes,
+            "optimum": None if self.optimum is None else sum(self.optimum),
+            "protocol": self.protocol,
+        }
+
+
+def assess(
+    recipe: Recipe, algorithm: Any, problem: Any, meta: Any, *, num_seeds: int, num_tasks: int, seed: int,
+    against: Sequence[str] | None, explore: bool = False,
+) -> Assessment:
+    """Evaluate the agent and its opponents; warns if a mean is above an exact optimum."""
+    import jax
+
+    names = PROBLEMS[recipe.problem].baselines if against is None else tuple(against)
+    results: dict[str, Evaluation] = {}
+    with Bar("evaluate", (1 + len(names)) * num_tasks) as bar:
+        for number, name in enumerate([recipe.algorithm, *names]):
+            if number == 0:
+                agent, theta, seeds = algorithm, meta, num_seeds > 1
+            else:
+                agent = build(CLASSICAL[name])
+                theta, seeds = init(agent, problem, seed=seed).meta, False
+            results[name] = evaluate(
+                agent, problem, theta, num_tasks=num_tasks, seed=seed, seeds=seeds, explore=explore,
+                on_progress=lambda done, number=number, name=name: bar.update(number * num_tasks + done, name),
+            )
+    tasks = held_out_tasks(problem, num_tasks, jax.random.split(jax.random.key(seed))[0])
+    protocol = {
+        "split": "test", "tasks": num_tasks, "seed": seed, "training_seeds": num_seeds, "episodes": problem.episodes,
+        "horizon": problem.env.horizon, "policy": "sample" if explore else "mode",
+        "memory": "fresh for each task, kept across its episodes",
+        "held_out": problem.test.finite is None or problem.train != dataclasses.replace(problem.test, split="train"),
+    }
+    assessment = Assessment(results, oracle_return(problem, tasks), problem.optimum, protocol)
+    _warn(assessment)
+    return assessment
+
+
+def _warn(assessment: Assessment) -> None:
+    """Say what a reader of the figures must know."""
+    if not assessment.protocol["held_out"]:
+        note("note: this family is a small finite set of tasks; the test tasks are those of training")
+    episodes = assessment.protocol["episodes"]
+    bounds = {"a policy that knows the tasks": assessment.oracle * episodes}
+    if assessment.optimum is not None:
+        bounds["the exact optimum"] = sum(assessment.optimum)
+    for name, result in assessment.results.items():
+        for what, bound in bounds.items():
+            if not math.isnan(bound) and what == "the exact optimum" and result.exceeds(bound):
+                note(f"warning: {name} is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?")
+
+
+def present(assessment: Assessment, directory: Path, title: str, *, as_json: bool, extra: dict[str, Any]) -> None:
+    """Write evaluation.json and adaptation.png, and print the table, or the JSON."""
+    content = {**extra, **assessment.to_json()}
+    write_json(directory / "evaluation.json", content)
+    picture = directory / "adaptation.png"
+    unit = "pull" if assessment.protocol["horizon"] == 1 else "episode"
+    plot_adaptation(
+        picture, assessment.results, title=title, oracle=assessment.oracle, optimum=assessment.optimum, unit=unit
+    )
+    if as_json:
+        print(json.dumps(content))
+        return
+    Console().print(results_table(assessment.results, oracle=assessment.oracle, optimum=assessment.optimum))
+    print(f"picture {picture}\nrun     {directory}")

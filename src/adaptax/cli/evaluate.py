@@ -1,0 +1,41 @@
+"""`adaptax evaluate DIR`: evaluate a run's agent on held-out tasks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from adaptax.cli.options import EvaluateOptions, names, parse, wants_help
+from adaptax.errors import ConfigError
+from adaptax.runs import read_recipe
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Check what was typed, then do it."""
+    chosen, rest = names(arguments, 1)
+    if not chosen and not wants_help(rest):
+        raise ConfigError("evaluate: expected the directory of a run; found nothing")
+    options: EvaluateOptions = parse(
+        {"evaluate": EvaluateOptions()}, rest, program="adaptax evaluate DIR",
+        description="Evaluate the agent that a run has trained on held-out tasks, the same for all agents.",
+    )["evaluate"]
+    directory = Path(chosen[0])
+    recipe, trained_with = read_recipe(directory)
+    from adaptax.cli.session import start_jax
+
+    start_jax()
+    import jax
+
+    from adaptax.cli.assess import assess, present
+    from adaptax.runs import load_state
+    from adaptax.training import init
+
+    algorithm, problem = recipe.build()
+    num_seeds = int(trained_with["seeds"])
+    like = jax.eval_shape(lambda: init(algorithm, problem, seed=0, num_seeds=num_seeds))
+    state = load_state(directory, like)
+    assessment = assess(
+        recipe, algorithm, problem, state.meta, num_seeds=num_seeds, num_tasks=options.tasks, seed=options.seed,
+        against=options.against, explore=options.policy == "sample",
+    )
+    title = f"{recipe.algorithm} on {recipe.problem}"
+    present(assessment, directory, title, as_json=options.json, extra={"directory": str(directory)})
+    return 0

@@ -1,0 +1,141 @@
+"""What can be typed after a command, and how it is checked."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from adaptax.errors import ConfigError
+from adaptax.presets import DEFAULT
+from adaptax.registry import CLASSICAL
+from adaptax.settings import Settings, setting, suggestion
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions(Settings):
+    """How to run.
+
+    Attributes:
+        seed: Decides tasks, networks and all randomness of training.
+        seeds: Number of independent trainings, side by side in one program.
+        out: The run's directory; by default the first free runs/ALGORITHM-PROBLEM-N.
+        devices: Devices that share the tasks of an update; 0: as many as there are (on a CPU, one per core).
+        eval_tasks: Held-out tasks in the evaluation afterwards; 0: no evaluation.
+        json: Print one JSON object on standard output and nothing else there.
+    """
+
+    seed: int = setting(0, low=0, high=2**31 - 1)
+    seeds: int = setting(1, low=1, high=1024)
+    out: Path | None = None
+    devices: int = setting(0, low=0, high=4096)
+    eval_tasks: int = setting(4000, low=0)
+    json: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateOptions(Settings):
+    """How to evaluate.
+
+    Attributes:
+        tasks: Number of held-out tasks.
+        seed: Decides the tasks and all randomness of the evaluation.
+        against: Agents to compare with, by name (`adaptax list`); by default those that suit the problem.
+        policy: mode: act by the best known action; sample: act as in training.
+        json: Print one JSON object on standard output and nothing else there.
+    """
+
+    tasks: int = setting(10_000, low=1)
+    seed: int = setting(0, low=0, high=2**31 - 1)
+    against: tuple[str, ...] | None = None
+    policy: Literal["mode", "sample"] = "mode"
+    json: bool = False
+
+    def __post_init__(self):
+        """Check every field, and the agents' names."""
+        super().__post_init__()
+        for name in self.against or ():
+            if name not in CLASSICAL:
+                raise ConfigError(f"--against: expected some of {', '.join(CLASSICAL)}; found '{name}'"
+                                  f"{suggestion(name, CLASSICAL)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class ReproduceOptions(Settings):
+    """How to reproduce a published table.
+
+    Attributes:
+        cells: Cells of the table, separated by commas (see `adaptax list`); by default all.
+        seed: Decides tasks, networks and all randomness of training.
+        tasks: Held-out tasks to evaluate each cell on.
+        out: Directory in which finished cells are kept; by default runs/NAME.
+        json: Print one JSON object on standard output and nothing else there.
+    """
+
+    cells: str = "all"
+    seed: int = setting(0, low=0, high=2**31 - 1)
+    tasks: int = setting(20_000, low=2)
+    out: Path | None = None
+    json: bool = False
+
+
+def parse(parts: dict[str, Settings], arguments: Sequence[str], *, program: str, description: str) -> dict[str, Any]:
+    """Parse options into several settings objects at once.
+
+    Args:
+        parts: Defaults of each object, by a name of your choice. Their fields share one name space.
+        arguments: What was typed after the command.
+        program: What was typed before.
+        description: What `--help` says first.
+
+    Raises:
+        SystemExit: with 2 if something cannot be parsed, with 0 after `--help`.
+        ConfigError: if a value is out of range.
+    """
+    together = dataclasses.make_dataclass(
+        "Options",
+        [(name, type(default), dataclasses.field(default_factory=lambda default=default: default))
+         for name, default in parts.items()],
+        frozen=True,
+    )
+    parsed = tyro.cli(
+        tyro.conf.OmitArgPrefixes[together], args=list(arguments), prog=program, description=description,
+        console_outputs=True,
+    )
+    return {name: getattr(parsed, name) for name in parts}
+
+
+def take_preset(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Split `--preset NAME` off: it decides the other options' defaults, so it must be known first."""
+    rest: list[str] = []
+    preset = DEFAULT
+    words = iter(arguments)
+    for word in words:
+        name, given, value = word.partition("=")
+        if name != "--preset":
+            rest.append(word)
+        elif given:
+            preset = value
+        else:
+            preset = next(words, "")
+    return preset, rest
+
+
+def names(arguments: Sequence[str], count: int) -> tuple[list[str], list[str]]:
+    """Split the leading names (up to `count` words that are no options) from the options."""
+    leading = 0
+    while leading < min(count, len(arguments)) and not arguments[leading].startswith("-"):
+        leading += 1
+    return list(arguments[:leading]), list(arguments[leading:])
+
+
+def wants_help(arguments: Sequence[str]) -> bool:
+    """Whether help was asked for."""
+    return any(word in ("-h", "--help") for word in arguments)
+
+
+def note(message: str) -> None:
+    """Say something on standard error."""
+    print(message, file=sys.stderr, flush=True)

@@ -1,0 +1,71 @@
+"""Progress of long work on standard error: a bar on a terminal, now and then a line elsewhere."""
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+LINES = 10
+"""Lines that a whole piece of work prints where there is no terminal."""
+
+
+class Bar:
+    """A progress bar with a free text, as a context manager."""
+
+    def __init__(self, title: str, total: int):
+        self._title, self._total, self._said = title, total, 0
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[text]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+            console=self._console, disable=not self._console.is_terminal, transient=False,
+        )
+        self._task = self._bar.add_task(title, total=total, text="")
+
+    def __enter__(self) -> "Bar":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, done: int, text: str = "") -> None:
+        """Say how far it is."""
+        self._bar.update(self._task, completed=done, text=text)
+        tenth = done * LINES // self._total
+        if self._bar.disable and tenth > self._said:
+            self._said = tenth
+            self._console.print(f"{self._title} {done}/{self._total} {text}", highlight=False)
+
+
+class Stop:
+    """While it is open, the first Ctrl-C or SIGTERM only asks to stop; the second Ctrl-C stops at once.
+
+    Attributes:
+        asked: Whether somebody asked.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stop":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True
+        Console(stderr=True).print("stopping after this chunk; Ctrl-C again to stop at once", highlight=False)

@@ -1,0 +1,129 @@
+"""`adaptax reproduce NAME`: train for the cells of a published table and print it beside the paper's figures."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from adaptax.cli.options import ReproduceOptions, TrainOptions, names, note, parse, wants_help
+from adaptax.errors import ConfigError
+from adaptax.published import TABLES, Cell, Table
+from adaptax.registry import PROBLEMS, TRAINABLE
+from adaptax.runs import CONFIG, Recipe, create_directory, write_json
+from adaptax.settings import suggestion
+
+RESULT = "cell.json"
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Check what was typed, then do it."""
+    chosen, rest = names(arguments, 1)
+    if not chosen and not wants_help(rest):
+        raise ConfigError(f"reproduce: expected NAME, one of {', '.join(TABLES)}; found nothing")
+    listing = "\n".join(f"{name}: {table.summary}; cells {', '.join(table.cells)}" for name, table in TABLES.items())
+    options: ReproduceOptions = parse(
+        {"reproduce": ReproduceOptions()}, rest, program="adaptax reproduce NAME",
+        description=f"Train for the cells of a published table; finished cells are kept and not trained again.\n{listing}",
+    )["reproduce"]
+    name = chosen[0]
+    if name not in TABLES:
+        raise ConfigError(f"NAME: expected one of {', '.join(TABLES)}; found '{name}'{suggestion(name, TABLES)}")
+    table = TABLES[name]
+    cells = cells_of(table, options.cells)
+    out = create_directory(options.out or Path("runs") / f"{name}-seed{options.seed}", name)
+    from adaptax.cli.session import start_jax
+
+    start_jax()
+    results = {cell: finish(table, cell, options, out / cell) for cell in cells}
+    report(name, table, results, as_json=options.json)
+    return 0
+
+
+def cells_of(table: Table, wanted: str) -> list[str]:
+    """The cells that were asked for.
+
+    Raises:
+        ConfigError: if there is no such cell.
+    """
+    if wanted == "all":
+        return list(table.cells)
+    cells = [cell.strip().replace("×", "x") for cell in wanted.split(",") if cell.strip()]
+    if not cells:
+        raise ConfigError(f"--cells: expected some of {', '.join(table.cells)}; found '{wanted}'")
+    for cell in cells:
+        if cell not in table.cells:
+            hint = suggestion(cell, table.cells)
+            raise ConfigError(f"--cells: expected some of {', '.join(table.cells)}; found '{cell}'{hint}")
+    return cells
+
+
+def recipe_of(table: Table, cell: Cell) -> Recipe:
+    """What to train for a cell."""
+    algorithm, problem = TRAINABLE[table.algorithm].settings, PROBLEMS[table.problem].settings
+    assert algorithm is not None
+    assert problem is not None
+    return Recipe(table.algorithm, table.problem, algorithm(**cell.algorithm), problem(**cell.problem))
+
+
+def finish(table: Table, name: str, options: ReproduceOptions, directory: Path) -> dict[str, Any]:
+    """Return a cell's result: the one that is kept if it was trained with the same settings, or a new one."""
+    recipe = recipe_of(table, table.cells[name])
+    asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": options.tasks}
+    try:
+        kept = json.loads((directory / RESULT).read_text(encoding="utf-8"))
+        if kept["asked"] == asked:
+            note(f"{name}: finished before, kept ({directory})")
+            return dict(kept["result"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # no finished cell there
+    return _train_cell(name, table.cells[name], recipe, options, directory, asked)
+
+
+def _train_cell(
+    name: str, cell: Cell, recipe: Recipe, options: ReproduceOptions, directory: Path, asked: dict[str, Any]
+) -> dict[str, Any]:
+    from adaptax.cli.assess import assess
+    from adaptax.cli.train import meta_train
+
+    note(f"{name}:")
+    _make_room(directory)
+    directory = create_directory(directory, name)
+    trained = meta_train(recipe, TrainOptions(seed=options.seed), directory, "reproduce")
+    if trained.stopped:
+        raise KeyboardInterrupt
+    assessment = assess(
+        recipe, trained.algorithm, trained.problem, trained.state.meta, num_seeds=1, num_tasks=options.tasks,
+        seed=options.seed, against=(),
+    )
+    summary = assessment.results[recipe.algorithm].summary
+    result = {
+        "mean": summary.mean, "stderr": summary.stderr, "interval": list(summary.interval), "published": cell.published,
+        "ceiling": cell.ceiling, "ceiling_is": cell.ceiling_is, "seconds": trained.seconds, "directory": str(directory),
+    }
+    write_json(directory / RESULT, {"asked": asked, "result": result})
+    return result
+
+
+def _make_room(directory: Path) -> None:
+    """Move what an earlier, stopped or different training of the cell left aside, never over anything."""
+    if not (directory / CONFIG).exists():
+        return
+    number = 1
+    while directory.with_name(f"{directory.name}-old-{number}").exists():
+        number += 1
+    aside = directory.with_name(f"{directory.name}-old-{number}")
+    directory.rename(aside)
+    note(f"an earlier training with other settings, or a stopped one, was moved to {aside}")
+
+
+def report(name: str, table: Table, results: dict[str, dict[str, Any]], *, as_json: bool) -> None:
+    """Print the table, or JSON."""
+    if as_json:
+        print(json.dumps({"name": name, "cells": results}))
+        return
+    from rich.console import Console
+
+    from adaptax.reporting import reproduction_table
+
+    Console().print(reproduction_table(results))
+    print(table.summary)

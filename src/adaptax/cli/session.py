@@ -1,0 +1,56 @@
+"""Starting JAX: devices, and the cache of compiled programs."""
+
+import contextlib
+import os
+import warnings
+from pathlib import Path
+
+MAX_HOST_DEVICES = 16
+"""Beyond this, host devices cost more than the cores that they use bring."""
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def start_jax() -> None:
+    """Import JAX with one CPU device per core, and compiled programs kept for the next run.
+
+    One XLA device leaves most of a second core idle (its parallelism is inside operations, and ours are small), so
+    two cores train almost twice as fast as two devices than as one.
+    """
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", min(cores(), MAX_HOST_DEVICES))
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "adaptax" / "xla"
+    with contextlib.suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
+
+
+def devices_for(requested: int, tasks_per_minibatch: int) -> int:
+    """Number of devices to train on: as many as there are, or as requested, that divide a minibatch's tasks.
+
+    Raises:
+        ConfigError: if more were requested than there are, or a number that does not divide the tasks.
+    """
+    import jax
+
+    from adaptax.errors import ConfigError
+
+    available = jax.local_device_count()
+    if requested == 0:
+        return max(n for n in range(1, available + 1) if tasks_per_minibatch % n == 0)
+    if requested > available:
+        raise ConfigError(f"--devices: expected at most {available}, the devices here; found {requested}")
+    if tasks_per_minibatch % requested:
+        raise ConfigError(
+            f"--devices: expected a divisor of the {tasks_per_minibatch} tasks in a minibatch; found {requested}"
+        )
+    return requested

@@ -1,0 +1,135 @@
+"""The one evaluator: adaptation curves on held-out tasks, the same tasks for every agent.
+
+An agent enters each task as `begin` makes it, lives one trial, and adapts in whichever way it does. Its curve is the
+return of each episode, averaged over tasks (and seeds), at equal experience: episode 3 is the third episode with a
+task, whether a memory, a gradient step or a posterior has learned from the first two.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Key, PyTree
+
+from adaptax.algorithm import Algorithm
+from adaptax.envs.base import Problem
+from adaptax.rollout import lifetime
+from adaptax.statistics import Summary, summarize
+from adaptax.types import Task
+
+CHUNK = 1024
+"""Tasks that one device evaluates at once."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What an agent did in each of the tasks.
+
+    Attributes:
+        returns: Undiscounted returns, `[seed, task, episode]`.
+        steps: Environment steps that each of these episodes took.
+    """
+
+    returns: np.ndarray
+    steps: np.ndarray
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Return of the whole trial, `[seed, task]`."""
+        return self.returns.sum(-1, dtype=np.float64)
+
+    @property
+    def episode_returns(self) -> np.ndarray:
+        """Mean return of each episode, `[episode]`."""
+        return self.returns.mean((0, 1), dtype=np.float64)
+
+    @property
+    def stderr_per_episode(self) -> np.ndarray:
+        """Standard error, over tasks, of the mean return of each episode, `[episode]`."""
+        per_task = self.returns.mean(0, dtype=np.float64)
+        return per_task.std(0, ddof=1) / np.sqrt(len(per_task)) if len(per_task) > 1 else np.zeros(per_task.shape[1])
+
+    @functools.cached_property
+    def summary(self) -> Summary:
+        """Mean, standard error, IQM and 95 % bootstrap intervals of the return of a whole trial."""
+        return summarize(self.scores)
+
+    def exceeds(self, optimum: float) -> bool:
+        """Whether the mean is above an exact optimum by more than 3 standard errors, which proves a leak."""
+        return self.summary.mean > optimum + 3 * self.summary.stderr + 1e-5 * abs(optimum)
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures of one agent, as `adaptax evaluate --json` prints them."""
+        return {
+            **self.summary.to_json(),
+            "episode_returns": self.episode_returns.tolist(),
+            "steps": float(self.steps.sum(-1).mean()),
+        }
+
+
+def held_out_tasks(problem: Problem, num_tasks: int, key: Key[Array, ""]) -> Task:
+    """The first `num_tasks` tasks of the test split under `key`, leaves `[task, ...]`."""
+    return jax.jit(jax.vmap(problem.test.sample))(jax.random.split(key, num_tasks))
+
+
+def oracle_return(problem: Problem, tasks: Task) -> float:
+    """Mean expected return of one episode for a policy that knows the task; NaN if unknown."""
+    return float(np.mean(np.asarray(jax.jit(jax.vmap(problem.test.oracle))(tasks), np.float64)))
+
+
+def evaluate(
+    algorithm: Algorithm,
+    problem: Problem,
+    meta: PyTree[Array],
+    *,
+    num_tasks: int,
+    seed: int = 0,
+    seeds: bool = False,
+    explore: bool = False,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> Evaluation:
+    """Let `algorithm` with meta-parameters `meta` live one trial in each of `num_tasks` test tasks.
+
+    Evaluation changes nothing: θ and its normalisers stay as they are.
+
+    Args:
+        algorithm: The agent.
+        problem: Whose test tasks.
+        meta: θ; with a leading seed axis if `seeds`.
+        num_tasks: How many tasks. Every agent with the same `seed` and `num_tasks` gets the same ones, and the same
+            randomness of the environment as far as it consumes it in the same order.
+        seed: Decides the tasks and all randomness.
+        seeds: Whether `meta` holds several independently trained θ.
+        explore: False: act by the best action known (a stochastic policy's mode); True: act as in training.
+        on_progress: Called with the number of tasks done so far.
+    """
+    task_key, life_key = jax.random.split(jax.random.key(seed))
+    tasks = held_out_tasks(problem, num_tasks, task_key)
+    keys = jax.random.split(life_key, num_tasks)
+    devices = jax.local_devices()
+    chunk = CHUNK * len(devices)
+    if num_tasks < chunk:
+        chunk = -(-num_tasks // len(devices)) * len(devices)
+    sharding = NamedSharding(Mesh(devices, ("task",)), PartitionSpec("task"))
+
+    @jax.jit
+    def live(meta: PyTree[Array], tasks: Task, keys: Key[Array, " task"]) -> tuple[Array, Array]:
+        one = lambda meta, task, key: lifetime(algorithm, problem, meta, task, key, explore=explore)  # noqa: E731
+        over_tasks = jax.vmap(one, in_axes=(None, 0, 0))
+        lives = jax.vmap(over_tasks, in_axes=(0, None, None))(meta, tasks, keys) if seeds else over_tasks(meta, tasks, keys)
+        return lives.returns, lives.steps
+
+    returns, steps = [], []
+    for begin in range(0, num_tasks, chunk):
+        # The last chunk is filled up with repetitions, so that one compiled program serves all.
+        indices = np.arange(begin, begin + chunk) % num_tasks
+        batch = jax.device_put((jax.tree.map(lambda x: x[indices], tasks), keys[indices]), sharding)  # noqa: B023
+        use = min(chunk, num_tasks - begin)
+        for parts, part in zip((returns, steps), live(meta, *batch), strict=True):
+            parts.append(np.asarray(part)[..., :use, :].reshape(-1, use, part.shape[-1]))
+        on_progress(begin + use)
+    return Evaluation(np.concatenate(returns, 1), np.concatenate(steps, 1))

@@ -1,0 +1,103 @@
+"""What reads a memory: a policy, and a critic that may be told the task."""
+
+import math
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from adaptax.distributions import Categorical, Distribution, Normal
+from adaptax.spaces import Discrete, Space
+
+
+class Linear(eqx.Module):
+    """x W + b on the last axis, for any leading axes.
+
+    Attributes:
+        weight: W.
+        bias: b.
+    """
+
+    weight: Float[Array, "input_size output_size"]
+    bias: Float[Array, " output_size"]
+
+    def __init__(self, input_size: int, output_size: int, scale: float, key: Key[Array, ""]):
+        """Orthogonal weights times `scale`, no bias."""
+        shape = (input_size, output_size)
+        self.weight = scale * jax.nn.initializers.orthogonal()(key, shape) if input_size else jnp.zeros(shape)
+        self.bias = jnp.zeros(output_size)
+
+    def __call__(self, x: Float[Array, "*batch input_size"]) -> Float[Array, "*batch output_size"]:
+        """Apply the layer."""
+        y = x @ self.weight
+        return y + self.bias.reshape((1,) * (y.ndim - 1) + (-1,))
+
+
+class PolicyHead(eqx.Module):
+    """From features to an action distribution: categorical, or normal with a learned constant deviation.
+
+    Attributes:
+        layer: To logits or means; starts near zero, that is, near the uniform policy.
+        log_std: Per action dimension; None for discrete actions.
+        space: The action space.
+    """
+
+    layer: Linear
+    log_std: Float[Array, " action_size"] | None
+    space: Space = eqx.field(static=True)
+
+    def __init__(self, feature_size: int, space: Space, initial_std: float, key: Key[Array, ""]):
+        self.space = space
+        self.layer = Linear(feature_size, space.encoded_size, 0.01, key)
+        self.log_std = None
+        if not isinstance(space, Discrete):
+            self.log_std = jnp.full((space.encoded_size,), math.log(initial_std))
+
+    def __call__(self, features: Float[Array, "*batch feature_size"]) -> Distribution:
+        """The action distribution. Continuous actions are vectors, even if the space has another shape."""
+        out = self.layer(features)
+        if self.log_std is None:
+            return Categorical(out)
+        return Normal(out, jnp.broadcast_to(self.log_std, out.shape))
+
+
+class Critic(eqx.Module):
+    """V(h_t, task, t): how much each of the remaining steps will bring on average, in units of the reward.
+
+    Knowing the task in training makes the critic's estimates sharp where memory cannot know it yet, which
+    takes the differences between tasks out of the advantages' noise. They stay unbiased: given the memory, the
+    action does not depend on the task (Baisero & Amato 2022, arXiv 2105.11674). The policy never sees it.
+
+    Attributes:
+        from_memory: First layer's part for h_t.
+        from_task: First layer's part for the task's features, computed once per trial; None: not told.
+        from_time: First layer's part for the fraction of the trial that is over.
+        hidden: Second layer.
+        out: Last layer.
+    """
+
+    from_memory: Linear
+    from_task: Linear | None
+    from_time: Linear
+    hidden: Linear
+    out: Linear
+
+    def __init__(self, memory_size: int, task_size: int, size: int, key: Key[Array, ""]):
+        keys: Sequence[Key[Array, ""]] = jax.random.split(key, 5)
+        self.from_memory = Linear(memory_size, size, 1.0, keys[0])
+        self.from_task = Linear(task_size, size, 1.0, keys[1]) if task_size else None
+        self.from_time = Linear(1, size, 1.0, keys[2])
+        self.hidden = Linear(size, size, 1.0, keys[3])
+        self.out = Linear(size, 1, 0.0, keys[4])
+
+    def __call__(
+        self, memory: Float[Array, "time batch memory_size"], task: Float[Array, "batch task_size"]
+    ) -> Float[Array, "time batch"]:
+        """Value of every step of whole trials."""
+        time = jnp.linspace(0.0, 1.0, memory.shape[0])[:, None]
+        features = self.from_memory(memory) + self.from_time(time)[:, None]
+        if self.from_task is not None:
+            features = features + self.from_task(task)[None]
+        return self.out(jnp.tanh(self.hidden(jnp.tanh(features))))[..., 0]

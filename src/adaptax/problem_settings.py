@@ -1,0 +1,121 @@
+"""Parameters of the problem families; each class has the fields of the factory function that it is for."""
+
+import dataclasses
+from typing import Literal
+
+from adaptax.settings import Settings, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class BanditSettings(Settings):
+    """Bernoulli bandits with p ~ U[0, 1] (Duan et al. 2016, section 3.1).
+
+    Attributes:
+        num_arms: Arms k.
+        num_pulls: Pulls n in a trial; each is an episode of one step.
+    """
+
+    num_arms: int = setting(10, low=2, high=10_000)
+    num_pulls: int = setting(100, low=1, high=100_000)
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianBanditSettings(Settings):
+    """Gaussian bandits: rewards N(μ, σ²), means μ ~ N(0, 1).
+
+    Attributes:
+        num_arms: Arms k.
+        num_pulls: Pulls n in a trial.
+        noise: Standard deviation σ of a reward.
+    """
+
+    num_arms: int = setting(10, low=2, high=10_000)
+    num_pulls: int = setting(100, low=1, high=100_000)
+    noise: float = setting(1.0, above=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class CorrelatedBanditSettings(Settings):
+    """Two arms with p₂ = 1 − p₁ (Wang et al. 2016, section 3.1).
+
+    Attributes:
+        variant: uniform: p₁ ~ U[0, 1]; easy: 0.1 or 0.9; medium: 0.25 or 0.75; hard: 0.4 or 0.6; independent: not correlated.
+        num_pulls: Pulls in a trial.
+    """
+
+    variant: Literal["uniform", "easy", "medium", "hard", "independent"] = "uniform"
+    num_pulls: int = setting(100, low=1, high=100_000)
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoStepSettings(Settings):
+    """The two-step task (Wang et al. 2016, section 3.2).
+
+    Attributes:
+        num_rounds: Rounds of two choices in a trial.
+    """
+
+    num_rounds: int = setting(100, low=1, high=100_000)
+
+
+@dataclasses.dataclass(frozen=True)
+class TabularMDPSettings(Settings):
+    """Random tabular MDPs (Duan et al. 2016, section 3.2).
+
+    Attributes:
+        num_states: States S.
+        num_actions: Actions A.
+        horizon: Steps in an episode.
+        num_episodes: Episodes n in a trial.
+    """
+
+    num_states: int = setting(10, low=1, high=1000)
+    num_actions: int = setting(5, low=1, high=1000)
+    horizon: int = setting(10, low=1, high=10_000)
+    num_episodes: int = setting(10, low=1, high=100_000)
+
+
+@dataclasses.dataclass(frozen=True)
+class GridNavigationSettings(Settings):
+    """Grid navigation with a hidden goal (Zintgraf et al. 2020, section 5.1).
+
+    Attributes:
+        num_episodes: Episodes in a trial.
+        size: Cells on a side.
+        horizon: Steps in an episode.
+        held_out: Deal the goals out to training, validation and test. By default all goals serve all three: the
+            family is a finite set.
+    """
+
+    num_episodes: int = setting(4, low=1, high=10_000)
+    size: int = setting(5, low=3, high=50)
+    horizon: int = setting(15, low=1, high=10_000)
+    held_out: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class PointRobotSettings(Settings):
+    """2D navigation with a dense reward (Finn et al. 2017, section 5.2).
+
+    Attributes:
+        num_episodes: Episodes in a trial.
+        horizon: Steps in an episode.
+    """
+
+    num_episodes: int = setting(3, low=1, high=10_000)
+    horizon: int = setting(100, low=1, high=10_000)
+
+
+@dataclasses.dataclass(frozen=True)
+class PointRobotSparseSettings(Settings):
+    """2D navigation to a goal on a half-circle, rewarded only near it (Gupta et al. 2018; Zintgraf et al. 2020).
+
+    Attributes:
+        num_episodes: Episodes in a trial.
+        horizon: Steps in an episode.
+        goal_radius: Distance from the goal within which there is a reward.
+    """
+
+    num_episodes: int = setting(3, low=1, high=10_000)
+    horizon: int = setting(100, low=1, high=10_000)
+    goal_radius: float = setting(0.2, above=0)

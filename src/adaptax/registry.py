@@ -1,0 +1,122 @@
+"""What there is, by name: problems and algorithms, with where to import them from once JAX may be imported."""
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from adaptax import problem_settings as problems
+from adaptax.errors import ConfigError
+from adaptax.settings import RL2Settings, Settings, suggestion
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One problem or algorithm.
+
+    Attributes:
+        target: "module:name" of the factory or class; it takes the settings' fields as keyword arguments.
+        summary: One line.
+        settings: Class of its settings; None if it has none to choose on the command line.
+        baselines: Problems only: classical agents to compare with, in order, best known last.
+    """
+
+    target: str
+    summary: str
+    settings: type[Settings] | None = None
+    baselines: tuple[str, ...] = ()
+
+    def load(self) -> Any:
+        """Import the factory or class."""
+        module, name = self.target.split(":")
+        return getattr(importlib.import_module(module), name)
+
+
+_BANDIT = ("random", "epsilon-greedy", "greedy", "ucb1", "thompson", "optimistic-thompson")
+_TABULAR = ("random", "tabular-greedy", "tabular-epsilon-greedy", "psrl", "optimistic-psrl", "ucrl2", "beb")
+
+PROBLEMS: Mapping[str, Entry] = {
+    "bandit": Entry(
+        "adaptax.envs:bernoulli_bandit", "Bernoulli bandits, p ~ U[0,1] (Duan et al. 2016)",
+        problems.BanditSettings, (*_BANDIT, "gittins"),
+    ),
+    "gaussian-bandit": Entry(
+        "adaptax.envs:gaussian_bandit", "Gaussian bandits, means ~ N(0,1)",
+        problems.GaussianBanditSettings, ("random", "epsilon-greedy", "greedy", "ucb1", "gaussian-thompson"),
+    ),
+    "correlated-bandit": Entry(
+        "adaptax.envs:correlated_bandit", "two arms, p₂ = 1 − p₁ (Wang et al. 2016)",
+        problems.CorrelatedBanditSettings, (*_BANDIT, "gittins"),
+    ),
+    "two-step": Entry(
+        "adaptax.envs:two_step", "the two-step task (Wang et al. 2016)", problems.TwoStepSettings, ("random",)
+    ),
+    "tabular-mdp": Entry(
+        "adaptax.envs:tabular_mdp", "random tabular MDPs (Duan et al. 2016)", problems.TabularMDPSettings, _TABULAR
+    ),
+    "grid-navigation": Entry(
+        "adaptax.envs:grid_navigation", "5×5 grid with a hidden goal (Zintgraf et al. 2020)",
+        problems.GridNavigationSettings, ("random", "bayes-optimal-grid"),
+    ),
+    "point-robot": Entry(
+        "adaptax.envs:point_robot", "2D navigation (Finn et al. 2017)", problems.PointRobotSettings, ("random",)
+    ),
+    "point-robot-sparse": Entry(
+        "adaptax.envs:point_robot_sparse", "2D navigation, sparse half-circle (Gupta et al. 2018)",
+        problems.PointRobotSparseSettings, ("random",),
+    ),
+}
+
+TRAINABLE: Mapping[str, Entry] = {
+    "rl2": Entry(
+        "adaptax.algorithms:RL2", "RL²: an LSTM, GRU or no memory, PPO over whole trials", RL2Settings
+    ),
+}
+
+CLASSICAL: Mapping[str, Entry] = {
+    "random": Entry("adaptax.algorithms:Random", "uniform actions, on every problem"),
+    "greedy": Entry("adaptax.algorithms:Greedy", "bandits: best posterior mean"),
+    "epsilon-greedy": Entry("adaptax.algorithms:EpsilonGreedy", "bandits: best posterior mean, or random"),
+    "ucb1": Entry("adaptax.algorithms:UCB1", "bandits: upper confidence bounds (Auer et al. 2002)"),
+    "thompson": Entry("adaptax.algorithms:ThompsonSampling", "bandits: posterior sampling (Thompson 1933)"),
+    "optimistic-thompson": Entry(
+        "adaptax.algorithms:OptimisticThompsonSampling", "bandits: samples not below the mean (May et al. 2012)"
+    ),
+    "gaussian-thompson": Entry(
+        "adaptax.algorithms:GaussianThompsonSampling", "Gaussian bandits: posterior sampling"
+    ),
+    "gittins": Entry("adaptax.algorithms:Gittins", "Bernoulli bandits: finite-horizon Gittins index"),
+    "bayes-optimal-bandit": Entry(
+        "adaptax.algorithms:BayesOptimalBandit", "2-armed bandits: exact, by dynamic programming over beliefs"
+    ),
+    "bayes-optimal-grid": Entry(
+        "adaptax.algorithms:BayesOptimalGrid", "grid-navigation: exact, by dynamic programming over beliefs"
+    ),
+    "psrl": Entry("adaptax.algorithms:PSRL", "tabular MDPs: posterior sampling (Strens 2000)"),
+    "optimistic-psrl": Entry("adaptax.algorithms:OptimisticPSRL", "tabular MDPs: best of several samples"),
+    "ucrl2": Entry("adaptax.algorithms:UCRL2", "tabular MDPs: optimism (Jaksch et al. 2010)"),
+    "beb": Entry("adaptax.algorithms:BEB", "tabular MDPs: Bayesian exploration bonus (Kolter & Ng 2009)"),
+    "tabular-epsilon-greedy": Entry(
+        "adaptax.algorithms:TabularEpsilonGreedy", "tabular MDPs: plan for the mean, or random"
+    ),
+    "tabular-greedy": Entry("adaptax.algorithms:TabularGreedy", "tabular MDPs: plan for the mean"),
+}
+
+ALGORITHMS: Mapping[str, Entry] = {**TRAINABLE, **CLASSICAL}
+
+
+def lookup(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
+    """Return the entry called `name`.
+
+    Raises:
+        ConfigError: if there is none; says which there are and which is nearest.
+    """
+    if name not in entries:
+        hint = suggestion(name, entries)
+        raise ConfigError(f"{kind}: expected one of {', '.join(entries)}; found '{name}'{hint}")
+    return entries[name]
+
+
+def build(entry: Entry, settings: Settings | None = None) -> Any:
+    """Import an entry and build it from its settings (JAX is imported here)."""
+    return entry.load()(**({} if settings is None else dataclasses.asdict(settings)))

@@ -1,0 +1,127 @@
+"""Hyper-parameters and problem parameters, checked before JAX is imported.
+
+An algorithm *is* its configuration: its class derives from the settings here and adds the five functions. They
+stand in a file of their own because importing JAX takes a second, and a typing error should not.
+"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable
+from typing import Any, Literal, get_args, get_origin
+
+from adaptax.errors import ConfigError
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?`, or an empty string if nothing is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def setting(default: Any, *, low: float | None = None, high: float | None = None, above: float | None = None) -> Any:
+    """A dataclass field whose value must lie in [low, high], or above `above`."""
+    return dataclasses.field(default=default, metadata={"low": low, "high": high, "above": above})
+
+
+def _expectation(field: dataclasses.Field[Any]) -> str:
+    rule = field.metadata
+    kind = "an integer" if field.type is int else "a number"
+    if rule.get("above") is not None:
+        kind += f" > {rule['above']:g}"
+    if rule.get("low") is not None and rule.get("high") is not None:
+        return f"{kind} between {rule['low']:g} and {rule['high']:g}"
+    if rule.get("low") is not None:
+        kind += f" ≥ {rule['low']:g}"
+    if rule.get("high") is not None:
+        kind += f" ≤ {rule['high']:g}"
+    return kind
+
+
+def _fits(field: dataclasses.Field[Any], value: Any) -> bool:
+    rule = field.metadata
+    if isinstance(value, bool) or not isinstance(value, int if field.type is int else (int, float)):
+        return False
+    if not math.isfinite(value):
+        return False
+    low, high, above = rule.get("low"), rule.get("high"), rule.get("above")
+    return not (
+        (low is not None and value < low) or (high is not None and value > high) or (above is not None and value <= above)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Base of all settings: every field is checked as soon as an object exists."""
+
+    def __post_init__(self):
+        """Check every field.
+
+        Raises:
+            ConfigError: naming the field, what was expected, and what was found.
+        """
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            where = f"{type(self).__name__}.{field.name}"
+            if get_origin(field.type) is Literal:
+                choices = get_args(field.type)
+                if value not in choices:
+                    hint = suggestion(str(value), choices)
+                    raise ConfigError(f"{where}: expected one of {', '.join(choices)}; found {value!r}{hint}")
+            elif field.type is bool:
+                if not isinstance(value, bool):
+                    raise ConfigError(f"{where}: expected True or False; found {value!r}")
+            elif field.type in (int, float) and not _fits(field, value):
+                raise ConfigError(f"{where}: expected {_expectation(field)}; found {value!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class RL2Settings(Settings):
+    """RL²: a recurrent network that learns within a trial by remembering it (Duan et al. 2016; Wang et al. 2016).
+
+    Attributes:
+        memory: Kind of memory; "none" sees the present observation alone, and so cannot adapt.
+        memory_size: Units of the memory. Paper: GRU with 256 (Duan et al., appendix A); LSTM with 48 (Wang et al.).
+        critic_size: Units of each of the critic's two hidden layers.
+        informed_critic: Tell the critic the task in training. The policy never sees it.
+        num_tasks: Tasks, that is trials, in each update.
+        num_updates: Updates in the whole run; the learning rate and the entropy cost fall to 0 over them.
+        num_epochs: PPO's passes over the trials of an update.
+        num_minibatches: Minibatches of whole trials in each pass.
+        learning_rate: Adam's peak learning rate α.
+        discount: γ per environment step, across the episodes of a trial. Paper: 0.99.
+        gae_lambda: λ of generalised advantage estimation. Paper: 0.3.
+        clip: PPO's ε.
+        entropy_cost: Weight of the entropy bonus at the start.
+        value_cost: Weight of the critic's loss.
+        max_gradient_norm: Gradients are scaled down to this norm.
+        adam_b2: Decay of Adam's second moments β₂.
+        initial_std: Standard deviation of continuous actions at the start, in the action's units.
+    """
+
+    memory: Literal["lstm", "gru", "none"] = "lstm"
+    memory_size: int = setting(64, low=1, high=4096)
+    critic_size: int = setting(64, low=1, high=4096)
+    informed_critic: bool = True
+    num_tasks: int = setting(256, low=1)
+    num_updates: int = setting(600, low=1)
+    num_epochs: int = setting(2, low=1, high=100)
+    num_minibatches: int = setting(4, low=1)
+    learning_rate: float = setting(6e-3, above=0, high=1)
+    discount: float = setting(1.0, low=0, high=1)
+    gae_lambda: float = setting(0.9, low=0, high=1)
+    clip: float = setting(0.2, above=0)
+    entropy_cost: float = setting(0.03, low=0)
+    value_cost: float = setting(0.5, low=0)
+    max_gradient_norm: float = setting(1.0, above=0)
+    adam_b2: float = setting(0.99, low=0, high=0.999999)
+    initial_std: float = setting(0.5, above=0)
+
+    def __post_init__(self):
+        """Check every field, and that trials divide into minibatches."""
+        super().__post_init__()
+        if self.num_tasks % self.num_minibatches:
+            raise ConfigError(
+                f"RL2Settings.num_tasks: expected a multiple of num_minibatches={self.num_minibatches}; "
+                f"found {self.num_tasks}"
+            )
