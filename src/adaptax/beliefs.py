@@ -223,7 +223,7 @@ class _GridSearch:
         return worth
 
     def bound(self, episode: int, visited: Int[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
-        """Upper bound on the worth of the goals not `visited`, from `episode` on: each met by a shortest way."""
+        """Bound on the worth of the goals not `visited`, from `episode` on: each met by the shortest way."""
         best = episode * GRID_STEP_REWARD * self.horizon + (self.num_episodes - episode) * self.known
         unvisited = (visited[..., None] >> np.arange(len(self.goals))) & 1 == 0
         return (unvisited * best).sum(-1)
@@ -278,8 +278,7 @@ class _GridSearch:
 
 @functools.lru_cache
 def grid_plan(size: int, horizon: int, num_episodes: int) -> GridPlan:
-    """Solve grid navigation (Zintgraf et al. 2020, section 5.1) exactly for a learner that starts from the
-    prior.
+    """Solve grid navigation (Zintgraf et al. 2020, section 5.1) exactly for a learner with the right prior.
 
     Takes about a second for a 5 × 5 grid with horizon 15, and less for a smaller one. Larger grids take too
     much memory; shorter horizons make the first episodes compete with the later ones, and the search longer

@@ -25,17 +25,13 @@ def setting(default: Any, *, low: float | None = None, high: float | None = None
 
 
 def _expectation(field: dataclasses.Field[Any]) -> str:
-    rule = field.metadata
+    low, high, above = (field.metadata.get(name) for name in ("low", "high", "above"))
     kind = "an integer" if field.type is int else "a number"
-    if rule.get("above") is not None:
-        kind += f" > {rule['above']:g}"
-    if rule.get("low") is not None and rule.get("high") is not None:
-        return f"{kind} between {rule['low']:g} and {rule['high']:g}"
-    if rule.get("low") is not None:
-        kind += f" ≥ {rule['low']:g}"
-    if rule.get("high") is not None:
-        kind += f" ≤ {rule['high']:g}"
-    return kind
+    if low is not None and high is not None:
+        return f"{kind} between {low:g} and {high:g}"
+    bounds = (("> ", above), ("≥ ", low), ("≤ ", high))
+    rules = " and ".join(f"{sign}{bound:g}" for sign, bound in bounds if bound is not None)
+    return f"{kind} {rules}".rstrip()
 
 
 def _fits(field: dataclasses.Field[Any], value: Any) -> bool:

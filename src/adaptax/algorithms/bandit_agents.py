@@ -11,8 +11,9 @@ Each keeps the number of pulls and the sum of rewards of every arm, and pulls th
 μ̂ is the posterior mean, T the number of pulls of the arm, t the number of the pull to come.
 
 Differences from the papers, all of them Duan et al.'s: μ̂ starts from a prior, Beta(1, 1), instead of from one
-pull of every arm, and T counts the prior's pseudo-pulls. Ours: rewards may also be normal (`NormalPrior`); ties
-are broken uniformly at random by all, so that no agent depends on the order of the arms.
+pull of every arm, and T counts the prior's pseudo-pulls. Equal scores go to the arm with the lowest number, which is what
+reproduces the paper's figures for greedy and ε-greedy; `random_ties` makes both stronger (greedy gains 1.5 in
+77.5 on 10 arms and 100 pulls). Ours: rewards may also be normal (`NormalPrior`).
 
 These agents learn while they act, and exploring is how they learn: `act` treats `explore=False` like
 `explore=True`.
@@ -57,10 +58,15 @@ def count(statistics: ArmStatistics, timestep: TimeStep) -> ArmStatistics:
     return ArmStatistics(statistics.pulls + pulled, statistics.total + pulled * timestep.reward)
 
 
-def choose(scores: Float[Array, " num_actions"], key: Key[Array, ""]) -> Int[Array, ""]:
+def lowest_best(scores: Float[Array, " num_actions"]) -> Int[Array, ""]:
+    """Return the index of the highest score, the lowest among several that are equal."""
+    return jnp.argmax(scores).astype(jnp.int32)
+
+
+def random_best(scores: Float[Array, " num_actions"], key: Key[Array, ""]) -> Int[Array, ""]:
     """Return the index of the highest score, drawn uniformly among several that are equal."""
     lottery = jax.random.uniform(key, scores.shape)
-    return jnp.argmax(jnp.where(scores == jnp.max(scores), lottery, -1.0)).astype(jnp.int32)
+    return lowest_best(jnp.where(scores == jnp.max(scores), lottery, -1.0))
 
 
 def number_of_arms(agent: Untrained, problem: Problem) -> int:
@@ -152,9 +158,11 @@ class BanditAgent(Untrained):
 
     Attributes:
         prior: What is known of an arm before its first pull.
+        random_ties: Whether to draw among arms with equal scores, instead of pulling the one with the lowest number.
     """
 
     prior: Prior = BetaPrior()
+    random_ties: bool = False
 
     @abc.abstractmethod
     def score(self, statistics: ArmStatistics, key: Key[Array, ""]) -> Float[Array, " num_arms"]:
@@ -172,9 +180,10 @@ class BanditAgent(Untrained):
         self, meta: Arms, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[Int[Array, ""], ArmStatistics, None]:
         """Learn from the previous pull, then pull the arm with the highest score."""
-        score_key, choose_key = jax.random.split(key)
+        score_key, tie_key = jax.random.split(key)
         statistics = count(agent.memory, timestep)
-        return choose(self.score(statistics, score_key), choose_key), statistics, None
+        scores = self.score(statistics, score_key)
+        return random_best(scores, tie_key) if self.random_ties else lowest_best(scores), statistics, None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,8 +206,12 @@ class EpsilonGreedy(BanditAgent):
     epsilon: float = 0.02
 
     def score(self, statistics: ArmStatistics, key: Key[Array, ""]) -> Float[Array, " num_arms"]:
-        """Posterior mean; with probability ε no difference at all, so that the tie is broken at random."""
-        return jnp.where(jax.random.uniform(key) < self.epsilon, 0.0, self.prior.mean(statistics))
+        """Posterior mean, or with probability ε a random number."""
+        explore_key, random_key = jax.random.split(key)
+        mean = self.prior.mean(statistics)
+        return jnp.where(
+            jax.random.uniform(explore_key) < self.epsilon, jax.random.uniform(random_key, mean.shape), mean
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from adaptax.algorithms.bandit_agents import ArmStatistics, choose, count, no_statistics, number_of_arms
+from adaptax.algorithms.bandit_agents import ArmStatistics, count, lowest_best, no_statistics, number_of_arms
 from adaptax.algorithms.untrained import Untrained
 from adaptax.envs.base import Problem
 from adaptax.types import AgentState, TimeStep
@@ -63,7 +63,7 @@ class Gittins(Untrained):
             proportion.
     """
 
-    resolution: int = 256
+    resolution: int = 128
 
     def describe(self, problem: Problem) -> IndexTable:
         """Compute the index table for the trial's number of pulls n."""
@@ -78,9 +78,9 @@ class Gittins(Untrained):
     def act(
         self, meta: IndexTable, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[Int[Array, ""], ArmStatistics, None]:
-        """Learn from the previous pull, then pull the arm with the highest index; ties are broken at random."""
+        """Learn from the previous pull, then pull the arm with the highest index (of several, the lowest-numbered)."""
         statistics = count(agent.memory, timestep)
-        return choose(meta.lookup(statistics), key), statistics, None
+        return lowest_best(meta.lookup(statistics)), statistics, None
 
 
 def index_table(num_pulls: int, resolution: int) -> tuple[np.ndarray, np.ndarray]:
@@ -113,25 +113,29 @@ def index_table(num_pulls: int, resolution: int) -> tuple[np.ndarray, np.ndarray
 
 def enumerate_indices(deadline: int, charges: np.ndarray):
     """Yield m and ν(s, m − s, `deadline` − m) for s = 0, …, m, for m from `deadline` − 1 down to 0."""
-    charge = charges[:, None]
-    future = np.zeros((len(charges), deadline + 1), charges.dtype)  # W⁺ after the pull, by λ and s
+    future = np.zeros((deadline + 1, len(charges)), charges.dtype)  # W⁺ after the pull, by s and λ
     for m in range(deadline - 1, -1, -1):
-        success = (np.arange(1, m + 2) / (m + 2)).astype(charges.dtype)
-        after_failure = future[:, : m + 1]
-        value = success * (1 + future[:, 1 : m + 2] - after_failure) + after_failure - charge
+        success = (np.arange(1, m + 2, dtype=charges.dtype) / (m + 2))[:, None]
+        after_failure = future[: m + 1]
+        value = future[1 : m + 2] - after_failure
+        value += 1
+        value *= success
+        value += after_failure
+        value -= charges
         np.maximum(value, 0, out=after_failure)
         yield m, root(value, charges)
 
 
 def root(value: np.ndarray, charges: np.ndarray) -> np.ndarray:
-    """Return where each column of `value`, decreasing along the even grid `charges`, changes its sign.
+    """Return where each row of `value`, decreasing along the even grid `charges`, changes its sign.
 
     A parabola through the last two values that are not negative and the first that is.
     """
-    right = np.maximum((value >= 0).sum(axis=0), 1)
-    at = lambda i: np.take_along_axis(value, np.maximum(i, 0)[None], axis=0)[0]  # noqa: E731
-    before, left, after = at(right - 2), at(right - 1), at(right)
-    before = np.where(right == 1, 2 * left - after, before)
-    curvature, slope = (before - 2 * left + after) / 2, (after - before) / 2
-    fraction = 2 * left / (np.sqrt(np.maximum(slope**2 - 4 * curvature * left, 0)) - slope)
+    rows = np.arange(len(value))
+    right = np.maximum(np.argmax(value < 0, axis=1), 1)
+    left_value, right_value = value[rows, right - 1], value[rows, right]
+    before = np.where(right == 1, 2 * left_value - right_value, value[rows, right - 2])
+    curvature, slope = (before - 2 * left_value + right_value) / 2, (right_value - before) / 2
+    discriminant = np.maximum(slope**2 - 4 * curvature * left_value, 0)
+    fraction = 2 * left_value / (np.sqrt(discriminant) - slope)
     return charges[right - 1] + (charges[1] - charges[0]) * np.clip(fraction, 0, 1)

@@ -1,8 +1,7 @@
-"""Bernoulli bandits: k arms, success probabilities p ~ U[0, 1] (Duan et al. 2016, section 3.1; arXiv
-1611.02779).
+"""Bernoulli bandits: k arms, success probabilities p ~ U[0, 1].
 
-A pull is an episode of one step, so that n pulls are n episodes and the adaptation curve of a bandit is its
-learning curve. There is no observation.
+The family of Duan et al. 2016, section 3.1 (arXiv 1611.02779). A pull is an episode of one step, so that n
+pulls are n episodes and the adaptation curve of a bandit is its learning curve. There is no observation.
 """
 
 import equinox as eqx

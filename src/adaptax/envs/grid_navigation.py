@@ -90,10 +90,10 @@ class UniformGoals(TaskDistribution):
 
     def draw(self, key: Key[Array, ""]) -> GridGoal:
         """Draw the goal."""
-        return GridGoal(jax.random.choice(key, jnp.asarray(self.goals, jnp.int32)))
+        return GridGoal(jnp.asarray(self.goals, jnp.int32)[jax.random.randint(key, (), 0, len(self.goals))])
 
     def oracle(self, task: GridGoal) -> Float[Array, ""]:
-        """Walk d steps straight there and stay: d − 1 rewards of −0.1, then only 1. On average 44.29 in 4 episodes."""
+        """Walk there in d steps and stay: d − 1 rewards of −0.1, then of 1: 44.29 in four episodes."""
         steps = task.cell // self.size + task.cell % self.size
         reached = jnp.maximum(self.horizon - steps + 1, 0).astype(jnp.float32)
         return reached + GRID_STEP_REWARD * (self.horizon - reached)

@@ -1,0 +1,441 @@
+"""Pictures and tables of what was measured. They take arrays, not agents: nothing here runs anything.
+
+Figures are drawn by matplotlib's Agg renderer through its object interface: no display is needed, and no
+global state (pyplot) is touched.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeGuard
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import EngFormatter, MaxNLocator
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from adaptax.errors import OutputError
+from adaptax.statistics import Summary
+
+DPI = 150
+HEIGHT = 4.4
+"""Of a picture, in inches."""
+FONT_SIZE = 11
+FEW = 10
+"""Up to so many episodes, each is marked by a point."""
+MOST_POINTS = 80
+"""A training curve is averaged over neighbouring updates down to so many points."""
+
+TRAINED = "#D55E00"
+RANDOM = "#8A8A8A"
+CLASSICAL = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6A3D9A", "#7A5C3E")
+"""Colours that colour-blind readers tell apart (after Okabe & Ito 2008)."""
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
+REFERENCE = "#222222"
+BAYES_OPTIMAL = "Bayes-optimal"
+OPTIMUM: dict[str, Any] = {"color": REFERENCE, "linewidth": 1.4, "linestyle": "--", "zorder": 4}
+BEHIND_TEXT = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5}
+NORMAL_95 = 1.96
+"""Standard errors to either side of a mean that hold it in 95 % of all cases."""
+
+
+class EvaluationLike(Protocol):
+    """What is shown of one agent."""
+
+    @property
+    def episode_returns(self) -> np.ndarray:
+        """Mean return of each episode of a trial, `[episode]`."""
+
+    @property
+    def stderr_per_episode(self) -> np.ndarray:
+        """Standard error of each of them, `[episode]`."""
+
+    @property
+    def summary(self) -> Summary:
+        """Total return of a trial."""
+
+
+Results: TypeAlias = Mapping[str, EvaluationLike]
+"""Agents by name, the trained one first."""
+
+
+def known(value: float | None) -> TypeGuard[float]:
+    """Whether there is such a number."""
+    return value is not None and bool(np.isfinite(value))
+
+
+def smoothing_window(num_episodes: int) -> int:
+    """Odd number of episodes that a curve is averaged over: 1 up to 20, then about a twentieth of them."""
+    return 1 if num_episodes <= 2 * FEW else 2 * (num_episodes // 40) + 1
+
+
+def smooth(values: np.ndarray, window: int) -> np.ndarray:
+    """Centred moving mean over `window` (odd) entries.
+
+    Near the start it shrinks on both sides, so that the first entry stays itself where curves are steep; at
+    the end, where they are flat, on the right alone.
+    """
+    total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    index = np.arange(len(values))
+    before = np.minimum(index, window // 2)
+    after = np.minimum(before, index[::-1])
+    return (total[index + after + 1] - total[index - before]) / (before + after + 1)
+
+
+def spread(wanted: Sequence[float], gap: float) -> np.ndarray:
+    """Positions nearest to `wanted` (least squares), in the same order and at least `gap` apart."""
+    order = np.argsort(np.asarray(wanted), kind="stable")
+    steps = gap * np.arange(len(order))
+    blocks: list[list[float]] = []  # isotonic regression: neighbours that are too close move as one
+    for target in np.asarray(wanted, np.float64)[order] - steps:
+        blocks.append([target])
+        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
+            last = blocks.pop()
+            blocks[-1] += last
+    placed = np.empty(len(order))
+    placed[order] = np.concatenate([np.full(len(block), np.mean(block)) for block in blocks]) + steps
+    return placed
+
+
+def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """How to draw the line of each agent: the first is wide, the others thin and above it, `random` grey."""
+    drawn: dict[str, dict[str, Any]] = {}
+    for name in names:
+        turn, colour = divmod(sum(style["color"] in CLASSICAL for style in drawn.values()), len(CLASSICAL))
+        if not drawn:
+            drawn[name] = {"color": TRAINED, "linewidth": 3.6, "linestyle": "-", "zorder": 2.5}
+        elif name == "random":
+            drawn[name] = {"color": RANDOM, "linewidth": 1.5, "linestyle": "-", "zorder": 2}
+        else:
+            dashes = DASHES[turn % len(DASHES)]
+            drawn[name] = {"color": CLASSICAL[colour], "linewidth": 1.5, "linestyle": dashes, "zorder": 3}
+    return drawn
+
+
+def plot_adaptation(
+    path: str | Path,
+    results: Results,
+    *,
+    title: str,
+    oracle: float | None = None,
+    optimum: np.ndarray | None = None,
+    unit: str = "episode",
+) -> None:
+    """Draw how agents adapt: return per episode, and regret piled up to there against an oracle.
+
+    Args:
+        path: PNG file to write; missing folders are made.
+        results: Agents by name, the trained one first. It has a band of 95 %.
+        title: Above the picture.
+        oracle: Mean expected return of one episode for a policy that knows the task. If unknown (None or
+            NaN), the picture has no second panel.
+        optimum: Expected return of each episode for the Bayes-optimal agent, `[episode]`, if known.
+        unit: What an episode is called ("pull", for a bandit).
+
+    Raises:
+        OutputError: The file cannot be written.
+        ValueError: `results` is empty.
+    """
+    if not results:
+        raise ValueError("results: expected at least one agent, found none")
+    figure = _figure(10 if known(oracle) else 7, title)
+    returns = figure.add_subplot(1, 2 if known(oracle) else 1, 1)
+    _draw_returns(returns, results, oracle, optimum, unit)
+    if known(oracle):
+        _draw_regret(figure.add_subplot(1, 2, 2), results, oracle, optimum, unit)
+    else:
+        window = smoothing_window(len(next(iter(results.values())).episode_returns))
+        finals = {name: smooth(result.episode_returns, window)[-1] for name, result in results.items()}
+        if optimum is not None:
+            finals[BAYES_OPTIMAL] = optimum[-1]
+        _label_ends(returns, finals, styles(list(results)))
+    _save(figure, path)
+
+
+def _draw_returns(
+    axes: Axes, results: Results, oracle: float | None, optimum: np.ndarray | None, unit: str
+) -> None:
+    """Return per episode."""
+    num_episodes = len(next(iter(results.values())).episode_returns)
+    window, episodes = smoothing_window(num_episodes), np.arange(1, num_episodes + 1)
+    drawn = styles(list(results))
+    for number, (name, result) in enumerate(results.items()):
+        values = smooth(result.episode_returns, window)
+        axes.plot(episodes, values, **drawn[name], **_markers(num_episodes))
+        if number == 0:
+            # Neighbouring episodes share their task's luck: averaging them does not make the band narrower.
+            margin = NORMAL_95 * smooth(result.stderr_per_episode, window)
+            axes.fill_between(
+                episodes, values - margin, values + margin, color=TRAINED, alpha=0.22, linewidth=0
+            )
+    if optimum is not None:
+        axes.plot(episodes, optimum, **OPTIMUM)
+    if known(oracle):
+        _draw_level(axes, oracle, "knows the task", {"color": REFERENCE, "linestyle": ":"})
+    smoothed = f" (mean of {window} {unit}s)" if window > 1 else ""
+    _dress(axes, num_episodes, unit, f"return per {unit}{smoothed}")
+
+
+def _draw_regret(axes: Axes, results: Results, oracle: float, optimum: np.ndarray | None, unit: str) -> None:
+    """Regret: what a policy that knows the task would have had more, up to and with each episode."""
+    curves = {name: np.cumsum(oracle - result.episode_returns) for name, result in results.items()}
+    num_episodes = len(next(iter(curves.values())))
+    episodes = np.arange(1, num_episodes + 1)
+    drawn = styles(list(results))
+    for name, curve in curves.items():
+        axes.plot(episodes, curve, **drawn[name], **_markers(num_episodes))
+    if optimum is not None:
+        curves[BAYES_OPTIMAL] = np.cumsum(oracle - np.asarray(optimum))
+        axes.plot(episodes, curves[BAYES_OPTIMAL], **OPTIMUM)
+    _dress(axes, num_episodes, unit, f"regret up to this {unit}")
+    axes.set_ylim(bottom=min(0.0, *(1.05 * curve.min() for curve in curves.values())))
+    finals = {name: curve[-1] for name, curve in curves.items()}
+    _leave_out_of_range(axes, finals, curves, episodes)
+    _label_ends(axes, finals, drawn)
+
+
+def _leave_out_of_range(
+    axes: Axes, finals: dict[str, float], curves: Mapping[str, np.ndarray], episodes: np.ndarray
+) -> None:
+    """Let `random` leave through the top if it would press the others flat; takes it from `finals` then."""
+    others = [value for name, value in finals.items() if name != "random"]
+    if "random" not in finals or not others or finals["random"] < 1.8 * max(others) or max(others) <= 0:
+        return
+    top = 1.15 * max(others)
+    axes.set_ylim(top=top)
+    leaves = np.interp(0.93 * top, curves["random"], episodes)
+    axes.annotate(
+        f"random → {finals.pop('random'):.3g}", (leaves, 0.93 * top), xytext=(5, 0),
+        textcoords="offset points", color=RANDOM, fontsize=FONT_SIZE, va="center",
+    )  # fmt: skip
+
+
+def _markers(num_episodes: int) -> dict[str, Any]:
+    return {"marker": "o", "markersize": 5} if num_episodes <= FEW else {}
+
+
+def _dress(axes: Axes, num_episodes: int, unit: str, ylabel: str) -> None:
+    """Labels, ticks and a quiet frame."""
+    axes.set_xlabel(f"{unit} of the trial", fontsize=FONT_SIZE)
+    axes.set_ylabel(ylabel, fontsize=FONT_SIZE)
+    axes.set_xlim(1 - 0.02 * num_episodes, num_episodes + 0.02 * num_episodes)
+    ticks = MaxNLocator(nbins=10 if num_episodes <= FEW else 6, integer=True).tick_values(1, num_episodes)
+    axes.set_xticks(sorted({1, *(round(tick) for tick in ticks if 1 <= tick <= num_episodes)}))
+    _frame(axes)
+
+
+def _draw_level(axes: Axes, value: float, name: str, style: Mapping[str, Any]) -> None:
+    """A horizontal line with its name on it."""
+    axes.axhline(value, **style, linewidth=1.3, zorder=1)
+    axes.annotate(
+        name, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, 3), textcoords="offset points",
+        color=style["color"], fontsize=FONT_SIZE - 1, ha="right", bbox=BEHIND_TEXT,
+    )  # fmt: skip
+    low, high = axes.get_ylim()
+    axes.set_ylim(top=max(high, value + 0.07 * (high - low)))
+
+
+def _frame(axes: Axes) -> None:
+    axes.tick_params(labelsize=FONT_SIZE - 1, length=3)
+    axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _label_ends(axes: Axes, finals: Mapping[str, float], drawn: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write each agent's name beside the end of its line, moved apart where lines end close to each other."""
+    low, high = axes.get_ylim()
+    points = 0.82 * HEIGHT * 72  # the axes' height
+    positions = spread(list(finals.values()), (high - low) * 1.4 * FONT_SIZE / points)
+    end = axes.get_xlim()[1]
+    for (name, value), position in zip(finals.items(), positions, strict=True):
+        colour = drawn.get(name, OPTIMUM)["color"]
+        axes.annotate(
+            name, (end, value), xytext=(1.05, (position - low) / (high - low)), textcoords="axes fraction",
+            color=colour, fontsize=FONT_SIZE, va="center", annotation_clip=False,
+            fontweight="bold" if colour == TRAINED else "normal",
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 0},
+        )  # fmt: skip
+
+
+def plot_training(
+    path: str | Path,
+    metrics: Sequence[Mapping[str, Any]],
+    *,
+    title: str = "Training",
+    references: Mapping[str, float] | None = None,
+) -> None:
+    """Draw the return of the training trials over environment steps.
+
+    Args:
+        path: PNG file to write; missing folders are made.
+        metrics: One row per update (or chunk of them), with `env_steps` (since the start, in one seed) and
+            `return` (of a trial: a number, or one for each seed).
+        title: Above the picture.
+        references: Total returns to compare with, by name, drawn as horizontal lines.
+
+    Raises:
+        OutputError: The file cannot be written.
+        ValueError: `metrics` is empty.
+    """
+    if not metrics:
+        raise ValueError("metrics: expected at least one row, found none")
+    steps = np.asarray([row["env_steps"] for row in metrics], np.float64)
+    returns = np.stack([np.atleast_1d(np.asarray(row["return"], np.float64)) for row in metrics])
+    figure = _figure(7, title)
+    axes = figure.add_subplot()
+    bins = min(len(steps), MOST_POINTS)
+    steps, returns = (np.stack([part.mean(0) for part in np.array_split(x, bins)]) for x in (steps, returns))
+    lone: dict[str, Any] = {"marker": "o", "markersize": 5} if bins == 1 else {}
+    for seed in returns.T if returns.shape[1] > 1 else ():
+        axes.plot(steps, seed, color=TRAINED, linewidth=0.9, alpha=0.45, **lone)
+    axes.plot(steps, returns.mean(1), color=TRAINED, linewidth=2.6, **lone)
+    for turn, (name, value) in enumerate((references or {}).items()):
+        colour = RANDOM if name == "random" else CLASSICAL[turn % len(CLASSICAL)]
+        _draw_level(axes, value, name, {"color": colour, "linestyle": "--"})
+    seeds = f", mean of {returns.shape[1]} seeds" if returns.shape[1] > 1 else ""
+    axes.set_xlabel("environment steps", fontsize=FONT_SIZE)
+    axes.set_ylabel(f"return of a training trial{seeds}", fontsize=FONT_SIZE)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    _frame(axes)
+    _save(figure, path)
+
+
+def _figure(width: float, title: str) -> Figure:
+    figure = Figure(figsize=(width, HEIGHT), layout=ConstrainedLayoutEngine(wspace=0.05))
+    figure.suptitle(title, x=0.012, ha="left", fontsize=FONT_SIZE + 2, fontweight="bold")
+    return figure
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        FigureCanvasAgg(figure).print_figure(path, dpi=DPI, format="png")
+    except OSError as error:
+        raise OutputError(f"cannot write the picture {path}: {error.strerror or error}") from error
+
+
+def ends(episode_returns: np.ndarray) -> tuple[float, float]:
+    """Mean return over the first and over the last tenth of the episodes (one at least)."""
+    count = max(1, len(episode_returns) // 10)
+    return float(np.mean(episode_returns[:count])), float(np.mean(episode_returns[-count:]))
+
+
+def best_reference(results: Results) -> str | None:
+    """The agent with the highest mean besides the first one and `random`; None if there is no other."""
+    others = [name for name in list(results)[1:] if name != "random"]
+    return max(others, key=lambda name: results[name].summary.mean, default=None)
+
+
+def share_of_the_way(score: float, floor: float, target: float) -> float:
+    """How far `score` is on the way from `floor` (0) to `target` (1); NaN if there is no such way."""
+    return (score - floor) / (target - floor) if target > floor else float("nan")
+
+
+def results_table(
+    results: Results,
+    *,
+    title: str = "",
+    oracle: float | None = None,
+    optimum: np.ndarray | None = None,
+    reference: str | None = None,
+    unit: str = "episode",
+) -> Table:
+    """Tabulate agents side by side; at most 100 columns wide.
+
+    Args:
+        results: Agents by name, the trained one first.
+        title: Above the table.
+        oracle: Mean expected return of one episode for a policy that knows the task; None or NaN if unknown.
+        optimum: Expected return of each episode for the Bayes-optimal agent, `[episode]`, if known.
+        reference: The agent at the end of the way that starts at `random`; by default the optimum where it is
+            known, otherwise the best of the agents below the first.
+        unit: What an episode is called.
+
+    Raises:
+        ValueError: `results` is empty.
+    """
+    if not results:
+        raise ValueError("results: expected at least one agent, found none")
+    num_episodes = len(next(iter(results.values())).episode_returns)
+    goal = reference or (BAYES_OPTIMAL if optimum is not None else best_reference(results))
+    totals = {name: result.summary.mean for name, result in results.items()}
+    if optimum is not None:
+        totals[BAYES_OPTIMAL] = float(np.sum(optimum))
+    target = totals[goal] if goal else float("nan")
+
+    def derived(name: str, episode_returns: np.ndarray) -> list[str]:
+        share = share_of_the_way(totals[name], totals.get("random", float("nan")), target)
+        regret = oracle * num_episodes - totals[name] if known(oracle) else None
+        return [*map(number, ends(episode_returns)), number(share, ".1%"), number(regret)]
+
+    table = _table(title, "agent", "return ± s.e.", "95 % interval", "IQM", "first", "last", "way", "regret")
+    few = f"{num_episodes // 10} {unit}s" if num_episodes >= 20 else unit
+    table.caption = f"first, last: mean return of the first and last {few}"
+    if "random" in results and goal:
+        table.caption += f"; way: from random to {goal}"
+    for name, result in results.items():
+        summary, style = result.summary, "bold" if name == next(iter(results)) else None
+        row = with_error(summary.mean, summary.stderr), between(summary.interval), number(summary.iqm)
+        table.add_row(name, *row, *derived(name, result.episode_returns), style=style)
+    if optimum is not None:
+        row = number(totals[BAYES_OPTIMAL]), "", ""
+        table.add_row(BAYES_OPTIMAL, *row, *derived(BAYES_OPTIMAL, np.asarray(optimum)), style="dim")
+    return table
+
+
+def reproduction_table(cells: Mapping[str, Mapping[str, Any]], *, title: str = "") -> Table:
+    """Set published figures, ours and the exact ceiling side by side; at most 100 columns wide.
+
+    Args:
+        cells: By name ("100x10"), each with `mean`, `stderr`, `interval`, `published`, `ceiling` and
+            `seconds` of training; all but `mean` may be None or missing.
+        title: Above the table.
+    """
+    headers = "paper", "ours ± s.e.", "95 % interval", "ceiling", "− paper", "− ceiling", "minutes"
+    table = _table(title, "cell", *headers)
+    table.caption = "− paper, − ceiling: ours less theirs"
+    for name, cell in cells.items():
+        published, ceiling = cell.get("published"), cell.get("ceiling")
+        gaps = [number(cell["mean"] - x if known(x) else None, "+.2f") for x in (published, ceiling)]
+        ours = f"[bold]{with_error(cell['mean'], cell.get('stderr'))}[/bold]", between(cell.get("interval"))
+        minutes = duration(cell.get("seconds"))
+        table.add_row(name, number(published, ".1f"), *ours, number(ceiling), *gaps, minutes)
+    return table
+
+
+def _table(title: str, first: str, *headers: str) -> Table:
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.caption_justify, table.caption_style = "left", "dim"
+    table.add_column(first, no_wrap=True)
+    for header in headers:
+        table.add_column(header, justify="right", no_wrap=True)
+    return table
+
+
+def number(value: float | None, form: str = "") -> str:
+    """A number as text, two decimals (one from 1000 on) unless `form` is given; a dash if unknown."""
+    if not known(value):
+        return "–"
+    return format(value, form or (".2f" if abs(value) < 1000 else ".1f"))
+
+
+def with_error(value: float, stderr: float | None) -> str:
+    """A mean and its standard error."""
+    return f"{number(value)} ± {number(stderr)}"
+
+
+def between(interval: Sequence[float] | None) -> str:
+    """An interval."""
+    return f"{number(interval[0])} … {number(interval[1])}" if interval is not None else "–"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as minutes and seconds, `4:05`."""
+    if not known(seconds):
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

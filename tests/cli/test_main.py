@@ -1,0 +1,45 @@
+import pytest
+
+from adaptax.cli.main import main
+
+
+def exit_code(*arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    return stop.value.code
+
+
+def test_no_command_prints_usage_and_is_an_error(capsys):
+    assert exit_code() == 2
+    assert "train ALGORITHM PROBLEM" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_is_no_error(flag, capsys):
+    assert exit_code(flag) == 0
+    assert "reproduce" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert exit_code("--version") == 0
+    assert capsys.readouterr().out.count(".") >= 2
+
+
+def test_unknown_command_names_the_nearest(capsys):
+    assert exit_code("trian") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error[2]:")
+    assert "did you mean 'train'" in error
+    assert error.count("\n") == 1
+
+
+def test_an_unexpected_error_is_one_line_and_the_traceback_a_file(tmp_path, monkeypatch, capsys):
+    def broken(arguments):
+        raise RuntimeError("boom")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(__import__("adaptax.cli.main", fromlist=["COMMANDS"]).COMMANDS, "train", broken)
+    assert exit_code("train") == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    (crash,) = tmp_path.glob("crash-*.txt")
+    assert "boom" in crash.read_text()

@@ -1,0 +1,88 @@
+import subprocess
+import sys
+
+import pytest
+
+from adaptax.cli.options import EvaluateOptions, TrainOptions, names, parse, take_preset
+from adaptax.errors import ConfigError
+from adaptax.presets import PRESETS, settings_for
+from adaptax.registry import PROBLEMS, TRAINABLE
+
+WRONG = [
+    (["train", "rl2", "bandit", "--learning-rate", "-1"], ["learning_rate", "> 0", "-1.0"]),
+    (["train", "rl2", "bandit", "--learning-rate", "fast"], ["--learning-rate", "fast"]),
+    (["train", "rl2", "bandit", "--learning-rat", "1"], ["--learning-rat", "--learning-rate"]),
+    (["train", "rl2", "bandit", "--num-arms", "0"], ["num_arms", "between 2 and", "0"]),
+    (["train", "rl2", "bandit", "--num-tasks", "10", "--num-minibatches", "4"], ["num_tasks", "multiple of", "10"]),
+    (["train", "rl2", "bandit", "--memory", "lsm"], ["--memory", "lsm", "lstm"]),
+    (["train", "rl2", "bandit", "--preset", "nope"], ["--preset", "default", "nope"]),
+    (["train", "rl3", "bandit"], ["ALGORITHM", "rl3", "did you mean 'rl2'"]),
+    (["train", "rl2", "bandits"], ["PROBLEM", "bandits", "did you mean"]),
+    (["train", "rl2"], ["PROBLEM", "rl2"]),
+    (["evaluate"], ["directory", "nothing"]),
+    (["evaluate", "x", "--against", "gitins"], ["--against", "gitins", "did you mean 'gittins'"]),
+    (["evaluate", "x", "--tasks", "0"], ["tasks", "≥ 1", "0"]),
+    (["reproduce", "duan2016-bandit"], ["NAME", "did you mean 'duan2016-bandits'"]),
+    (["reproduce", "duan2016-bandits", "--cells", "7x7"], ["--cells", "10x5", "7x7"]),
+    (["list", "everything"], ["list", "everything"]),
+]
+
+
+def test_configuration_errors_name_field_expectation_and_finding_without_importing_jax():
+    # One process for all: that JAX stays out of it is part of the claim.
+    code = (
+        "import sys, json, io, contextlib\n"
+        "from adaptax.cli import main\n"
+        "out = []\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    text = io.StringIO()\n"
+        "    try:\n"
+        "        with contextlib.redirect_stderr(text), contextlib.redirect_stdout(text): main(words)\n"
+        "    except SystemExit as stop: out.append([stop.code, text.getvalue()])\n"
+        "print(json.dumps([out, [m for m in ('jax', 'equinox', 'matplotlib') if m in sys.modules]]))\n"
+    )
+    import json
+
+    words = json.dumps([arguments for arguments, _ in WRONG])
+    done = subprocess.run([sys.executable, "-c", code, words], capture_output=True, text=True, check=True)
+    answers, imported = json.loads(done.stdout)
+    assert imported == []
+    for (arguments, expected), (exit_code, message) in zip(WRONG, answers, strict=True):
+        assert exit_code == 2, (arguments, message)
+        flat = " ".join(message.replace("│", " ").split())
+        for part in expected:
+            assert part in flat, (arguments, part, flat)
+        assert "Traceback" not in message
+
+
+@pytest.mark.parametrize("algorithm", TRAINABLE)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_every_pair_and_preset_parses_without_name_clashes(algorithm, problem):
+    for preset in ("default", *PRESETS.get((algorithm, problem), ())):
+        settings = settings_for(algorithm, problem, preset)
+        parts = {"algorithm": settings[0], "problem": settings[1], "run": TrainOptions()}
+        assert parse(parts, [], program="x", description="") == parts
+
+
+def test_options_override_presets_and_reach_the_right_object():
+    parts = {"run": TrainOptions(), "evaluate": EvaluateOptions(tasks=5)}
+    parsed = parse({"run": parts["run"]}, ["--seeds", "3", "--json"], program="x", description="")
+    assert parsed["run"] == TrainOptions(seeds=3, json=True)
+    parsed = parse({"evaluate": parts["evaluate"]}, ["--against", "gittins", "ucb1"], program="x", description="")
+    assert parsed["evaluate"] == EvaluateOptions(tasks=5, against=("gittins", "ucb1"))
+
+
+def test_take_preset():
+    assert take_preset(["--a", "1", "--preset", "x", "--b"]) == ("x", ["--a", "1", "--b"])
+    assert take_preset(["--preset=y"]) == ("y", [])
+    assert take_preset([]) == ("default", [])
+
+
+def test_names_stop_at_the_first_option():
+    assert names(["a", "b", "--c", "d"], 2) == (["a", "b"], ["--c", "d"])
+    assert names(["a", "--c"], 2) == (["a"], ["--c"])
+
+
+def test_unknown_agents_are_refused():
+    with pytest.raises(ConfigError, match="did you mean 'ucb1'"):
+        EvaluateOptions(against=("ucb",))

@@ -1,0 +1,88 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from tests.cli.conftest import SMALL_BANDIT, TINY, run
+
+
+def test_a_run_leaves_everything_behind(finished_run):
+    _, directory, _ = finished_run
+    config = json.loads((directory / "config.json").read_text())
+    assert config["algorithm"] == "rl2"
+    assert config["problem_settings"] == {"num_arms": 3, "num_pulls": 5}
+    assert {"jax", "adaptax"} <= set(config["versions"])
+    rows = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    assert [row["update"] for row in rows] == [1, 2, 3, 4]
+    assert [row["env_steps"] for row in rows] == [40, 80, 120, 160]
+    assert all(np.isfinite(row["return"]) for row in rows)
+    for picture in ("adaptation.png", "training.png"):
+        assert (directory / picture).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert list((directory / "tensorboard").glob("events.*"))
+
+
+def test_json_prints_one_object_and_nothing_else(finished_run):
+    _, directory, done = finished_run
+    content = json.loads(done.stdout)
+    assert next(iter(content["agents"])) == "rl2"
+    assert set(content["agents"]["gittins"]) >= {"mean", "stderr", "iqm", "interval", "episode_returns", "steps"}
+    assert json.loads((directory / "evaluation.json").read_text()) == content
+
+
+def test_same_seed_in_a_fresh_process_gives_bitwise_the_same_parameters(finished_run, tmp_path):
+    _, directory, _ = finished_run
+    done = run("train", "rl2", "bandit", *SMALL_BANDIT, *TINY, "--eval-tasks", "0", "--out", "again", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second = load_file(directory / "state.safetensors"), load_file(tmp_path / "again/state.safetensors")
+    assert first.keys() == second.keys()
+    for name in first:
+        assert first[name].tobytes() == second[name].tobytes(), name
+
+
+def test_seeds_train_side_by_side_and_differ(tmp_path):
+    done = run("train", "rl2", "bandit", *SMALL_BANDIT, *TINY, "--seeds", "2", "--eval-tasks", "20", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["protocol"]["training_seeds"] == 2
+    state = load_file(tmp_path / "runs/rl2-bandit-1/state.safetensors")
+    weights = state[".meta.network.memory.weight"]
+    assert weights.shape[0] == 2
+    assert np.abs(weights[0] - weights[1]).max() > 0.1
+    rows = (tmp_path / "runs/rl2-bandit-1/metrics.jsonl").read_text().splitlines()
+    assert len(json.loads(rows[0])["returns"]) == 2
+
+
+def test_a_directory_that_holds_a_run_is_not_touched(finished_run):
+    cwd, directory, _ = finished_run
+    before = (directory / "state.safetensors").read_bytes()
+    done = run("train", "rl2", "bandit", "--out", directory.name, cwd=cwd)
+    assert done.returncode == 6
+    assert "already holds a run" in done.stderr
+    assert (directory / "state.safetensors").read_bytes() == before
+
+
+def test_more_devices_than_there_are_is_a_configuration_error(tmp_path):
+    done = run("train", "rl2", "bandit", *TINY, "--devices", "999", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--devices" in done.stderr
+
+
+def test_ctrl_c_saves_and_says_so(tmp_path):
+    code = "from adaptax.cli import main; main()"
+    arguments = ["train", "rl2", "bandit", *SMALL_BANDIT, *TINY, "--num-updates", "1000000", "--out", "out"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    metrics = tmp_path / "out/metrics.jsonl"
+    deadline = time.monotonic() + 90
+    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 75, stderr
+    assert "saved" in stderr
+    assert "Traceback" not in stderr
+    assert (tmp_path / "out/state.safetensors").exists()

@@ -1,0 +1,176 @@
+"""What every problem family promises. A family joins by being listed in `adaptax.envs.__all__`."""
+
+import functools
+import inspect
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adaptax import envs
+from adaptax.algorithms.random import Random
+from adaptax.envs.base import SPLITS
+from adaptax.rollout import live
+from adaptax.spaces import Discrete
+
+NUM_TASKS = 128
+# These programs run once: compiling them is all the work.
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+every_problem = pytest.mark.parametrize("name", envs.__all__)
+
+
+@functools.cache
+def survey(name):
+    """One problem with tasks of every split, and a function that lives random trials in given tasks."""
+    problem = getattr(envs, name)()
+    agent = Random()
+    knowledge = agent.describe(problem)
+
+    @jit
+    def sample(key):
+        keys = jax.random.split(key, (len(SPLITS), NUM_TASKS))
+        tasks = [jax.vmap(getattr(problem, split).sample)(keys[i]) for i, split in enumerate(SPLITS)]
+        return dict(zip(SPLITS, tasks, strict=True)), jax.vmap(problem.test.oracle)(tasks[-1])
+
+    @jit
+    def trials(tasks, key):
+        keys = jax.random.split(key, NUM_TASKS)
+        run = lambda task, key: live(agent, problem, knowledge, task, key)  # noqa: E731
+        return jax.tree.map(lambda x: x[:, :, 0], jax.vmap(run)(tasks, keys))  # [task, time, ...]
+
+    tasks, oracle = sample(jax.random.key(0))
+    trial = trials(tasks["test"], jax.random.key(1))
+    return types.SimpleNamespace(problem=problem, tasks=tasks, oracle=oracle, trials=trials, trial=trial)
+
+
+def hashes(tasks):
+    """The bytes of each task, as a set."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(tasks)]
+    return {b"".join(leaf[i].tobytes() for leaf in leaves) for i in range(NUM_TASKS)}
+
+
+def same(one, other):
+    leaves = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return all(np.array_equal(x, y, equal_nan=True) for x, y in leaves)
+
+
+def mean_and_error(x):
+    """Mean and its standard error."""
+    x = np.asarray(x, float)
+    return x.mean(), x.std(ddof=1) / len(x) ** 0.5
+
+
+@every_problem
+def test_options_are_plain_values_with_defaults(name):
+    for parameter in inspect.signature(getattr(envs, name)).parameters.values():
+        assert type(parameter.default) in (int, float, str, bool), parameter
+
+
+@every_problem
+def test_observations_actions_and_rewards_are_what_the_spaces_say(name):
+    case = survey(name)
+    env, trial = case.problem.env, case.trial
+    grid = (NUM_TASKS, case.problem.trial_steps)
+    for space, values in (
+        (env.observation_space, trial.timestep.observation),
+        (env.observation_space, trial.next_observation),
+        (env.action_space, trial.action),
+    ):
+        shape = () if isinstance(space, Discrete) else space.shape
+        assert values.shape == grid + shape
+        assert values.dtype == (jnp.int32 if isinstance(space, Discrete) else jnp.float32)
+        contains = space.contains if isinstance(space, Discrete) else jax.vmap(jax.vmap(space.contains))
+        assert np.all(contains(values))
+    assert trial.reward.shape == grid
+    assert trial.reward.dtype == jnp.float32
+    assert np.all(np.isfinite(trial.reward))
+
+
+@every_problem
+def test_episodes_end_once_and_the_time_limit_only_at_the_horizon(name):
+    case = survey(name)
+    horizon = case.problem.env.horizon
+    by_episode = lambda x: np.asarray(x).reshape(NUM_TASKS, -1, horizon)  # noqa: E731
+    terminated, truncated = by_episode(case.trial.terminated), by_episode(case.trial.truncated)
+    valid, first = by_episode(case.trial.valid), by_episode(case.trial.timestep.first)
+    assert terminated.shape[1] == case.problem.episodes
+    assert not np.any(terminated & truncated)
+    np.testing.assert_array_equal((terminated | truncated).sum(-1), 1)
+    assert not np.any(truncated[..., :-1])
+    before = np.cumsum(terminated, -1) - terminated
+    np.testing.assert_array_equal(valid, before == 0)
+    assert np.all(first[..., 0])
+    assert not np.any(first[..., 1:] & valid[..., 1:])
+    if not case.problem.env.ends_early:
+        assert np.all(valid)
+
+
+@every_problem
+def test_a_trial_is_determined_by_its_task_and_key(name):
+    case = survey(name)
+    assert same(case.trial, case.trials(case.tasks["test"], jax.random.key(1)))
+    assert not same(case.trial, case.trials(case.tasks["test"], jax.random.key(2)))
+
+
+@every_problem
+def test_E19_the_task_is_an_argument_that_the_environment_cannot_keep_or_change(name):
+    case = survey(name)
+    env = case.problem.env
+    assert jax.tree.leaves(case.problem) == []
+    # The same state, action and key lead to the same step in a task, whatever was experienced in others.
+    task, other = (jax.tree.map(lambda x, i=i: x[i], case.tasks["test"]) for i in (0, 1))
+    key, action = jax.random.key(3), env.action_space.sample(jax.random.key(4))
+    state, observation = env.reset(task, key)
+    step = env.step(state, action, task, key)
+    env.step(env.reset(other, key)[0], action, other, key)
+    assert same((env.reset(task, key), env.step(state, action, task, key)), ((state, observation), step))
+
+
+@every_problem
+def test_E19_the_task_matters(name):
+    case = survey(name)
+    neighbours = jax.tree.map(lambda x: jnp.roll(x, 1, axis=0), case.tasks["test"])
+    assert not same(case.trial, case.trials(neighbours, jax.random.key(1)))
+
+
+@every_problem
+def test_E20_as_many_distinct_tasks_as_were_drawn(name):
+    case = survey(name)
+    for split, tasks in case.tasks.items():
+        finite = getattr(case.problem, split).finite
+        assert len(hashes(tasks)) == (finite or NUM_TASKS)
+
+
+@every_problem
+def test_E21_train_validation_and_test_tasks_are_disjoint(name):
+    case = survey(name)
+    found = {split: hashes(tasks) for split, tasks in case.tasks.items()}
+    if case.problem.test.finite is not None:
+        assert found["train"] == found["validation"] == found["test"]
+    else:
+        assert not found["train"] & found["validation"]
+        assert not found["train"] & found["test"]
+        assert not found["validation"] & found["test"]
+
+
+@every_problem
+def test_E24_no_blind_agent_beats_the_oracle(name):
+    case = survey(name)
+    returns = np.asarray(case.trial.reward, float).sum(1)
+    mean, error = mean_and_error(np.asarray(case.oracle, float) * case.problem.episodes - returns)
+    assert mean > -4 * error
+    if case.problem.optimum is not None:
+        mean, error = mean_and_error(returns)
+        assert mean < sum(case.problem.optimum) + 4 * error
+
+
+@every_problem
+def test_the_optimum_lies_below_the_oracle(name):
+    case = survey(name)
+    if case.problem.optimum is None:
+        pytest.skip("not known")
+    assert len(case.problem.optimum) == case.problem.episodes
+    mean, error = mean_and_error(case.oracle)
+    assert max(case.problem.optimum) < mean + 4 * error + 1e-4

@@ -1,0 +1,78 @@
+"""Random tabular MDPs."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from adaptax.envs import tabular_mdp
+from adaptax.envs.tabular import TabularTask
+
+
+def brute_force(task, horizon):
+    """Best value of state 0 over all policies that map (time, state) to an action."""
+    mean, transitions = np.asarray(task.rewards, float), np.asarray(task.transitions, float)
+    states = range(len(mean))
+    best = -np.inf
+    for choices in itertools.product(range(mean.shape[1]), repeat=horizon * len(mean)):
+        value = np.zeros(len(mean))
+        for t in range(horizon):
+            action = choices[t * len(mean) : (t + 1) * len(mean)]
+            value = np.asarray([mean[s, action[s]] + transitions[s, action[s]] @ value for s in states])
+        best = max(best, value[0])
+    return best
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_oracle_is_the_best_of_all_policies(seed):
+    family = tabular_mdp(num_states=2, num_actions=3, horizon=3).test
+    task = family.sample(jax.random.key(seed))
+    assert float(family.oracle(task)) == pytest.approx(brute_force(task, 3), rel=1e-5)
+
+
+def test_the_oracle_by_hand():
+    # Action 1 of state 0 costs 1 and leads to state 1, where every step earns 2.
+    move = [[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [0.0, 1.0]]]
+    task = TabularTask(jnp.asarray([[0.5, -1.0], [2.0, 2.0]]), jnp.asarray(move))
+    values = [float(tabular_mdp(2, 2, horizon).test.oracle(task)) for horizon in (1, 2, 3)]
+    assert values == [0.5, 1.0, 3.0]
+
+
+def test_means_and_transitions_are_as_published():
+    tasks = jax.vmap(tabular_mdp(4, 3).train.sample)(jax.random.split(jax.random.key(0), 256))
+    assert stats.kstest(np.asarray(tasks.rewards).ravel(), "norm", (1, 1)).pvalue > 6e-5
+    np.testing.assert_allclose(np.asarray(tasks.transitions).sum(-1), 1, rtol=1e-5)
+    # Each entry of a flat Dirichlet of 4 is Beta(1, 3); entries of a row depend on each other, rows do not.
+    assert stats.kstest(np.asarray(tasks.transitions)[..., 0].ravel(), "beta", (1, 3)).pvalue > 6e-5
+
+
+def test_steps_follow_the_tables():
+    env = tabular_mdp(3, 2).env
+    row = jnp.asarray([0.2, 0.0, 0.8])
+    task = TabularTask(jnp.asarray([[0.0, 0.0], [0.0, 5.0], [0.0, 0.0]]), jnp.tile(row, (3, 2, 1)))
+    keys = jax.random.split(jax.random.key(1), 4096)
+    step = jax.vmap(lambda key: env.step(jnp.asarray(1, jnp.int32), jnp.asarray(1), task, key))(keys)
+    frequency = np.bincount(np.asarray(step.observation), minlength=3) / 4096
+    assert frequency[1] == 0
+    assert abs(frequency[0] - 0.2) < 4 * (0.16 / 4096) ** 0.5
+    assert stats.kstest(np.asarray(step.reward), "norm", (5, 1)).pvalue > 6e-5
+
+
+def test_rounding_never_leads_out_of_the_state_space():
+    env = tabular_mdp(3, 2).env
+    task = TabularTask(jnp.zeros((3, 2)), jnp.full((3, 2, 3), 0.3))
+    keys = jax.random.split(jax.random.key(1), 1024)
+    step = jax.vmap(lambda key: env.step(jnp.asarray(0, jnp.int32), jnp.asarray(0), task, key))(keys)
+    frequency = np.bincount(np.asarray(step.observation), minlength=3) / 1024
+    assert len(frequency) == 3
+    assert abs(frequency[2] - 0.4) < 4 * (0.24 / 1024) ** 0.5
+
+
+def test_every_episode_starts_in_state_0():
+    problem = tabular_mdp()
+    state, observation = problem.env.reset(problem.test.sample(jax.random.key(0)), jax.random.key(1))
+    assert (int(state), int(observation)) == (0, 0)
+    assert (problem.episodes, problem.trial_steps) == (10, 100)

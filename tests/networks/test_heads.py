@@ -1,0 +1,93 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adaptax.distributions import Categorical, Normal
+from adaptax.networks import Critic, Linear, PolicyHead
+from adaptax.spaces import Box, Discrete
+
+RNG = np.random.default_rng(0)
+
+
+def _draw(*shape):
+    return jnp.asarray(RNG.normal(size=shape), jnp.float32)
+
+
+@pytest.mark.parametrize("batch", [(), (4,), (2, 4)])
+def test_linear_is_a_matrix_product(batch, key):
+    layer = Linear(3, 2, 1.0, key)
+    layer = jax.tree.map(lambda x: x + 1.0, layer)
+    x = _draw(*batch, 3)
+    np.testing.assert_allclose(layer(x), np.asarray(x) @ np.asarray(layer.weight) + np.asarray(layer.bias), rtol=1e-5)
+
+
+def test_linear_starts_orthogonal_and_without_bias(key):
+    layer = Linear(6, 4, 0.5, key)
+    np.testing.assert_allclose(layer.weight.T @ layer.weight, 0.25 * np.eye(4), atol=1e-6)
+    np.testing.assert_array_equal(layer.bias, 0)
+
+
+def test_linear_of_nothing_is_its_bias(key):
+    layer = Linear(0, 2, 1.0, key)
+    np.testing.assert_array_equal(layer(jnp.zeros((5, 0))), np.zeros((5, 2)))
+
+
+def test_discrete_policy_starts_nearly_uniform(key):
+    policy = PolicyHead(8, Discrete(5), 0.5, key)(_draw(3, 4, 8))
+    assert isinstance(policy, Categorical)
+    assert policy.logits.shape == (3, 4, 5)
+    np.testing.assert_allclose(jnp.exp(policy.log_probs()), 0.2, atol=0.02)
+
+
+@pytest.mark.parametrize(("shape", "size"), [((), 1), ((2,), 2), ((2, 3), 6)])
+def test_continuous_policy_starts_at_zero_with_its_deviation(shape, size, key):
+    head = PolicyHead(8, Box(shape), 0.3, key)
+    policy = head(_draw(4, 8))
+    assert isinstance(policy, Normal)
+    assert policy.mean.shape == policy.log_std.shape == (4, size)
+    np.testing.assert_allclose(policy.mean, 0, atol=0.1)
+    np.testing.assert_allclose(jnp.exp(policy.log_std), 0.3, rtol=1e-6)
+    gradient = jax.grad(lambda head: head(_draw(4, 8)).log_std.sum())(head)
+    np.testing.assert_array_equal(gradient.log_std, np.full(size, 4))
+
+
+def _critic(task_size, key):
+    critic = Critic(5, task_size, 6, key)
+    return jax.tree.map(lambda x: x + _draw(*x.shape), critic)
+
+
+def test_critic_starts_at_the_average_reward(key):
+    values = Critic(5, 2, 6, key)(_draw(3, 4, 5), _draw(4, 2))
+    np.testing.assert_array_equal(values, np.zeros((3, 4)))
+
+
+def test_critic_against_numpy(key):
+    critic = _critic(2, key)
+    memory, task = _draw(3, 4, 5), _draw(4, 2)
+    layer = lambda linear, x: np.asarray(x) @ np.asarray(linear.weight) + np.asarray(linear.bias)  # noqa: E731
+    expected = np.zeros((3, 4))
+    for t in range(3):
+        first = layer(critic.from_memory, memory[t]) + layer(critic.from_task, task)
+        first = first + layer(critic.from_time, np.asarray([t / 2]))
+        expected[t] = layer(critic.out, np.tanh(layer(critic.hidden, np.tanh(first))))[:, 0]
+    np.testing.assert_allclose(critic(memory, task), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_uninformed_critic_does_not_see_the_task(key):
+    critic = _critic(0, key)
+    assert critic.from_task is None
+    memory = _draw(3, 4, 5)
+    np.testing.assert_array_equal(critic(memory, _draw(4, 2)), critic(memory, _draw(4, 2)))
+
+
+def test_critic_keeps_tasks_apart(key):
+    critic = _critic(2, key)
+    slope = jax.jacobian(lambda task: critic(_draw(3, 4, 5), task)[0])(_draw(4, 2))  # [task, task, feature]
+    own = np.abs(np.asarray(slope)).sum(-1)
+    assert (np.diag(own) > 0).all()
+    assert (own[~np.eye(4, dtype=bool)] == 0).all()
+
+
+def test_trial_of_one_step(key):
+    assert jnp.isfinite(_critic(2, key)(_draw(1, 4, 5), _draw(4, 2))).all()

@@ -1,0 +1,165 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adaptax.networks.recurrent import Memoryless, Recurrent, _masked, gru_cell, lstm_cell, scan_cell
+
+CELLS = {"lstm": (lstm_cell, 4, 2), "gru": (gru_cell, 3, 1)}
+RNG = np.random.default_rng(0)
+
+
+def _numpy_sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def _numpy_lstm(x, h, c, from_input, weight, bias):
+    i, f, o, g = np.split(x @ from_input + h @ weight + bias, 4)
+    c = _numpy_sigmoid(f) * c + _numpy_sigmoid(i) * np.tanh(g)
+    return _numpy_sigmoid(o) * np.tanh(c), c
+
+
+def _numpy_gru(x, h, _, from_input, weight, bias):
+    (r_x, z_x, n_x), (r_h, z_h, n_h) = np.split(x @ from_input + bias, 3), np.split(h @ weight, 3)
+    z = _numpy_sigmoid(z_x + z_h)
+    n = np.tanh(n_x + _numpy_sigmoid(r_x + r_h) * n_h)
+    return (1 - z) * n + z * h, None
+
+
+def _memory(kind, *, size=5, span=10):
+    if kind == "none":
+        return Memoryless(3, size, jax.random.key(0))
+    return Recurrent(kind, 3, size, span, jax.random.key(0))
+
+
+def _inputs(time=6, batch=2):
+    xs = jnp.asarray(RNG.normal(size=(time, batch, 3)), jnp.float32)
+    return xs, jnp.asarray(RNG.random((time, batch)) < 0.6)
+
+
+@pytest.mark.parametrize(("kind", "reference"), [("lstm", _numpy_lstm), ("gru", _numpy_gru)])
+def test_cells_against_numpy(kind, reference):
+    memory = _memory(kind)
+    weights = [np.asarray(x, np.float64) for x in (memory.input_weight, memory.weight, memory.bias)]
+    xs, _ = _inputs()
+    for stream in range(2):
+        h, c = np.zeros(5), np.zeros(5)
+        for x, out in zip(xs[:, stream], memory.unroll(xs)[:, stream], strict=True):
+            h, c = reference(np.asarray(x, np.float64), h, c, *weights)
+            np.testing.assert_allclose(out, h, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "none"])
+def test_E9_unroll_is_step_by_step(kind):
+    memory = _memory(kind)
+    xs, valid = _inputs()
+    unrolled = memory.unroll(xs, valid)
+    for stream in range(2):
+        state = memory.initial()
+        for t in range(6):
+            new, out = memory.step(state, xs[t, stream])
+            if valid[t, stream]:
+                state = new
+                np.testing.assert_allclose(unrolled[t, stream], out, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_step_that_did_not_happen_leaves_the_state_alone(kind):
+    memory = _memory(kind)
+    xs, _ = _inputs()
+    kept = np.asarray([True, False, True, True, False, True])
+    valid = jnp.asarray(np.stack([kept, kept], 1))
+    unrolled = memory.unroll(xs.at[~kept].set(1e3), valid)
+    np.testing.assert_allclose(unrolled[kept], memory.unroll(xs[kept]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(unrolled[1], unrolled[0])
+    np.testing.assert_array_equal(unrolled[4], unrolled[3])
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_memory_lasts_and_memoryless_does_not(kind):
+    xs, _ = _inputs()
+    changed = xs.at[0].add(1.0)
+    difference = lambda memory: np.abs(memory.unroll(changed) - memory.unroll(xs)).max((1, 2))  # noqa: E731
+    assert (difference(_memory(kind)) > 1e-4).all()
+    assert (difference(_memory("none"))[1:] == 0).all()
+    assert _memory("none").initial() == ()
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_fresh_states_are_zero_and_causal(kind):
+    memory = _memory(kind)
+    assert all((s == 0).all() and s.shape == (5,) for s in memory.initial())
+    assert len(memory.initial()) == CELLS[kind][2]
+    xs, _ = _inputs()
+    np.testing.assert_array_equal(memory.unroll(xs)[:3], memory.unroll(xs.at[3:].set(9.0))[:3])
+
+
+def _problem(kind, masked, dtype):
+    cell, gates, states = CELLS[kind]
+    size, time, batch = 3, 5, 2
+    draw = lambda *shape: jnp.asarray(RNG.normal(size=shape), dtype)  # noqa: E731
+    valid = jnp.asarray(RNG.random((time, batch)) < 0.6, dtype) if masked else None
+    arguments = (draw(size, gates * size), tuple(draw(batch, size) for _ in range(states)), draw(time, batch, gates * size))
+    target = draw(time, batch, size)
+
+    def custom(weight, state, inputs):
+        return jnp.sum(target * jnp.sin(scan_cell(cell, weight, state, (inputs, valid))))
+
+    def plain(weight, state, inputs):
+        def step(state, now):
+            state = _masked(cell, state, now, state[0] @ weight)
+            return state, state[0]
+
+        return jnp.sum(target * jnp.sin(jax.lax.scan(step, state, (inputs, valid))[1]))
+
+    return custom, plain, arguments
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_E14_gradient_through_time_is_complete(kind, masked):
+    with jax.enable_x64(True):
+        custom, plain, arguments = _problem(kind, masked, jnp.float64)
+        gradient = jax.jit(jax.grad(custom, (0, 1, 2)))(*arguments)
+        automatic = jax.jit(jax.grad(plain, (0, 1, 2)))(*arguments)
+        for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(automatic), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+        # Central differences along random directions, one for each argument.
+        value = jax.jit(custom)
+        for which in range(3):
+            direction = jax.tree.map(lambda x: jnp.asarray(RNG.normal(size=x.shape)), arguments[which])
+
+            def along(step, which=which, direction=direction):
+                moved = jax.tree.map(lambda x, d: x + step * d, arguments[which], direction)
+                return value(*arguments[:which], moved, *arguments[which + 1 :])
+
+            difference = (along(1e-5) - along(-1e-5)) / 2e-5
+            slope = sum(jnp.vdot(g, d) for g, d in zip(*map(jax.tree.leaves, (gradient[which], direction)), strict=True))
+            np.testing.assert_allclose(slope, difference, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("span", [2, 10, 500])
+def test_gates_are_open_for_the_spans_of_a_trial(span):
+    size = 200
+    longest = max(span - 1, 2)
+    lstm, gru = (_memory(kind, size=size, span=span) for kind in ("lstm", "gru"))
+    i, f, o, g = np.split(np.exp(np.asarray(lstm.bias)), 4)
+    r, z, n = np.split(np.exp(np.asarray(gru.bias)), 3)
+    for spans in (f, z):
+        assert spans.min() >= 0.999
+        assert longest * 0.9 < spans.max() <= longest * 1.001
+    np.testing.assert_allclose(i, 1 / f, rtol=1e-5)  # what is kept for long is written slowly
+    for bias in (o, g, r, n):
+        np.testing.assert_array_equal(bias, 1)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_recurrent_weights_are_orthogonal(kind):
+    for block in np.split(np.asarray(_memory(kind).weight), CELLS[kind][1], axis=1):
+        np.testing.assert_allclose(block @ block.T, np.eye(5), atol=1e-5)
+
+
+def test_memoryless_without_any_input():
+    memory = Memoryless(0, 4, jax.random.key(0))
+    np.testing.assert_array_equal(memory.unroll(jnp.zeros((3, 2, 0))), np.zeros((3, 2, 4)))

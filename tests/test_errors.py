@@ -1,0 +1,18 @@
+import pytest
+
+from adaptax import errors
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("AdaptaxError", 1), ("ConfigError", 2), ("CheckpointError", 5), ("OutputError", 6)]
+)
+def test_exit_codes(name, code):
+    error = getattr(errors, name)("what to do")
+    assert error.exit_code == code
+    assert str(error) == "what to do"
+    assert isinstance(error, errors.AdaptaxError)
+
+
+def test_every_error_has_its_own_exit_code():
+    classes = [errors.AdaptaxError, *errors.AdaptaxError.__subclasses__()]
+    assert len({cls.exit_code for cls in classes}) == len(classes)

@@ -1,0 +1,116 @@
+import jax
+import numpy as np
+import pytest
+
+from adaptax.algorithms.random import Random
+from adaptax.algorithms.rl2 import RL2
+from adaptax.envs import bernoulli_bandit
+from adaptax.evaluation import Evaluation, evaluate, held_out_tasks, oracle_return
+from adaptax.training import init
+
+PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=5)
+RANDOM = Random()
+RL2_TINY = RL2(memory_size=4, critic_size=4, num_tasks=4, num_minibatches=2)
+
+
+def random_returns(**changes):
+    arguments = {"num_tasks": 100, "seed": 0, **changes}
+    return evaluate(RANDOM, PROBLEM, init(RANDOM, PROBLEM, seed=0).meta, **arguments).returns
+
+
+def test_shapes_and_reproducibility():
+    returns = random_returns()
+    assert returns.shape == (1, 100, 5)
+    np.testing.assert_array_equal(returns, random_returns())
+    assert (returns != random_returns(seed=1)).any()
+
+
+def test_an_odd_number_of_tasks_over_several_chunks_is_complete(monkeypatch):
+    monkeypatch.setattr("adaptax.evaluation.CHUNK", 8)
+    done = []
+    returns = random_returns(num_tasks=37, on_progress=done.append)
+    assert returns.shape == (1, 37, 5)
+    assert done == [16, 32, 37]
+    # The same tasks and the same randomness, however they are cut into chunks.
+    monkeypatch.setattr("adaptax.evaluation.CHUNK", 1024)
+    np.testing.assert_array_equal(returns, random_returns(num_tasks=37))
+
+
+def test_E21_evaluation_tasks_are_of_the_test_split_and_never_of_training():
+    tasks = held_out_tasks(PROBLEM, 500, jax.random.key(0))
+    marks = np.asarray(tasks.probabilities).view(np.int32) & 3
+    assert set(marks.ravel()) == {3}
+    training = jax.vmap(PROBLEM.train.sample)(jax.random.split(jax.random.key(0), 500))
+    assert set((np.asarray(training.probabilities).view(np.int32) & 3).ravel()) == {0, 1}
+
+
+def test_E20_every_evaluation_task_is_another_one():
+    tasks = np.asarray(held_out_tasks(PROBLEM, 1000, jax.random.key(0)).probabilities)
+    assert len(np.unique(tasks, axis=0)) == 1000
+
+
+def test_all_agents_meet_the_same_tasks():
+    # An agent that always pulls arm 0 gets p₀ on average, and random the mean of p, of the very same tasks.
+    tasks = held_out_tasks(PROBLEM, 4000, jax.random.split(jax.random.key(3))[0])
+    expected = float(np.asarray(tasks.probabilities).mean()) * 5
+    evaluation = evaluate(RANDOM, PROBLEM, init(RANDOM, PROBLEM, seed=0).meta, num_tasks=4000, seed=3)
+    noise = np.sqrt(5 * 0.25 / 4000)
+    assert abs(evaluation.summary.mean - expected) < 4 * noise
+
+
+def test_E26_evaluation_leaves_the_agent_bitwise_as_it_was():
+    meta = init(RL2_TINY, PROBLEM, seed=0).meta
+    before = [np.asarray(x).tobytes() for x in jax.tree.leaves(meta)]
+    evaluate(RL2_TINY, PROBLEM, meta, num_tasks=10)
+    assert [np.asarray(x).tobytes() for x in jax.tree.leaves(meta)] == before
+
+
+def test_E15_every_task_is_entered_with_a_fresh_memory_and_in_any_company():
+    meta = init(RL2_TINY, PROBLEM, seed=0).meta
+    alone = evaluate(RL2_TINY, PROBLEM, meta, num_tasks=32).returns
+    again = evaluate(RL2_TINY, PROBLEM, meta, num_tasks=32).returns
+    np.testing.assert_array_equal(alone, again)
+
+
+def test_several_seeds():
+    meta = init(RL2_TINY, PROBLEM, seed=0, num_seeds=3).meta
+    evaluation = evaluate(RL2_TINY, PROBLEM, meta, num_tasks=20, seeds=True)
+    assert evaluation.returns.shape == (3, 20, 5)
+    first = evaluate(RL2_TINY, PROBLEM, jax.tree.map(lambda x: x[0], meta), num_tasks=20)
+    np.testing.assert_allclose(evaluation.returns[:1], first.returns, atol=1e-5)
+
+
+def test_mode_is_deterministic_and_sampling_is_not():
+    meta = init(RL2_TINY, PROBLEM, seed=0).meta
+    mode = evaluate(RL2_TINY, PROBLEM, meta, num_tasks=200).scores
+    sampled = evaluate(RL2_TINY, PROBLEM, meta, num_tasks=200, explore=True).scores
+    assert (mode != sampled).any()
+
+
+def test_oracle_return_is_the_mean_of_the_best_arms():
+    tasks = held_out_tasks(PROBLEM, 50, jax.random.key(0))
+    assert oracle_return(PROBLEM, tasks) == pytest.approx(np.asarray(tasks.probabilities).max(1).mean(), rel=1e-6)
+
+
+def test_curves_by_hand():
+    returns = np.array([[[1.0, 2.0], [3.0, 6.0]], [[1.0, 4.0], [5.0, 8.0]]])
+    evaluation = Evaluation(returns, np.full(returns.shape, 7))
+    np.testing.assert_allclose(evaluation.scores, [[3, 9], [5, 13]])
+    np.testing.assert_allclose(evaluation.episode_returns, [2.5, 5.0])
+    # Per task, averaged over seeds: (1, 3) and (4, 7); standard errors over the two tasks: 1.5 and 2 (n = 2).
+    np.testing.assert_allclose(evaluation.stderr_per_episode, [1.5, 2.0])
+    assert evaluation.to_json()["steps"] == 14
+
+
+def test_E24_a_mean_above_the_exact_optimum_is_noticed_and_noise_is_not():
+    rng = np.random.default_rng(0)
+    scores = rng.normal(10.0, 1.0, (1, 10_000, 1))
+    steps = np.ones_like(scores)
+    assert Evaluation(scores + 0.05, steps).exceeds(10.0)  # 5 standard errors
+    assert not Evaluation(scores + 0.01, steps).exceeds(10.0)
+
+
+def test_E22_what_is_reported_is_the_last_state_and_no_maximum():
+    # The figures are functions of one evaluation: there is no history to take a best from.
+    evaluation = Evaluation(np.zeros((1, 4, 2)), np.ones((1, 4, 2)))
+    assert set(evaluation.to_json()) == {"mean", "stderr", "iqm", "interval", "iqm_interval", "episode_returns", "steps"}

@@ -1,0 +1,42 @@
+import dataclasses
+import inspect
+
+import pytest
+
+from adaptax import algorithms, envs
+from adaptax.errors import ConfigError
+from adaptax.registry import ALGORITHMS, CLASSICAL, PROBLEMS, TRAINABLE, build, lookup
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_settings_and_factory_have_the_same_parameters_and_defaults(name):
+    entry = PROBLEMS[name]
+    parameters = inspect.signature(entry.load()).parameters
+    assert {n: p.default for n, p in parameters.items()} == dataclasses.asdict(entry.settings())
+    assert set(entry.baselines) <= set(CLASSICAL)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_can_be_built_by_name(name):
+    entry = ALGORITHMS[name]
+    built = build(entry, entry.settings() if entry.settings else None)
+    assert type(built).__name__ in algorithms.__all__
+
+
+def test_nothing_exported_lacks_a_name():
+    targets = {entry.target.split(":")[1] for entry in (*ALGORITHMS.values(), *PROBLEMS.values())}
+    # The cue problem is a test of memory and no problem to train on.
+    assert set(algorithms.__all__) | (set(envs.__all__) - {"cue"}) <= targets
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_an_algorithm_is_its_settings(name):
+    settings = TRAINABLE[name].settings()
+    algorithm = build(TRAINABLE[name], settings)
+    assert dataclasses.asdict(algorithm) == dataclasses.asdict(settings)
+    assert dataclasses.replace(algorithm, num_updates=3).num_updates == 3
+
+
+def test_unknown_names_are_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'gittins'"):
+        lookup("agent", CLASSICAL, "gittin")

@@ -1,0 +1,91 @@
+import dataclasses
+import math
+import subprocess
+import sys
+from typing import Literal
+
+import pytest
+
+from adaptax.errors import ConfigError
+from adaptax.settings import RL2Settings, Settings, setting, suggestion
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample(Settings):
+    count: int = setting(3, low=1, high=10)
+    share: float = setting(0.5, above=0, high=1)
+    scale: float = setting(1.0, low=0)
+    flag: bool = True
+    kind: Literal["lstm", "gru", "none"] = "lstm"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"count": 1}, {"count": 10}, {"share": 1e-9}, {"share": 1}, {"scale": 0}, {"flag": False}, {"kind": "gru"}],
+)
+def test_good_values_are_kept(changes):
+    assert dataclasses.asdict(Sample(**changes)) == {**dataclasses.asdict(Sample()), **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"count": 0}, "Sample.count: expected an integer between 1 and 10; found 0"),
+        ({"count": 11}, "Sample.count: expected an integer between 1 and 10; found 11"),
+        ({"count": 2.0}, "Sample.count: expected an integer between 1 and 10; found 2.0"),
+        ({"count": True}, "Sample.count: expected an integer between 1 and 10; found True"),
+        ({"count": "3"}, "Sample.count: expected an integer between 1 and 10; found '3'"),
+        ({"count": None}, "Sample.count: expected an integer between 1 and 10; found None"),
+        ({"share": 0}, "Sample.share: expected a number > 0 and ≤ 1; found 0"),
+        ({"share": 1.5}, "Sample.share: expected a number > 0 and ≤ 1; found 1.5"),
+        ({"share": math.nan}, "Sample.share: expected a number > 0 and ≤ 1; found nan"),
+        ({"scale": -0.1}, "Sample.scale: expected a number ≥ 0; found -0.1"),
+        ({"scale": math.inf}, "Sample.scale: expected a number ≥ 0; found inf"),
+        ({"flag": 1}, "Sample.flag: expected True or False; found 1"),
+        ({"kind": "ltsm"}, "Sample.kind: expected one of lstm, gru, none; found 'ltsm'; did you mean 'lstm'?"),
+        ({"kind": "zzz"}, "Sample.kind: expected one of lstm, gru, none; found 'zzz'"),
+    ],
+)
+def test_bad_values_name_field_expected_and_found(changes, message):
+    with pytest.raises(ConfigError) as error:
+        Sample(**changes)
+    assert str(error.value) == message
+
+
+def test_replace_checks_again():
+    with pytest.raises(ConfigError, match=r"Sample\.count"):
+        dataclasses.replace(Sample(), count=-1)
+
+
+def test_suggestion():
+    assert suggestion("bandti", ["bandit", "two-step"]) == "; did you mean 'bandit'?"
+    assert suggestion("xyz", ["bandit", "two-step"]) == ""
+
+
+def test_rl2_trials_divide_into_minibatches():
+    with pytest.raises(ConfigError, match=r"num_tasks: expected a multiple of num_minibatches=4; found 6"):
+        RL2Settings(num_tasks=6, num_minibatches=4)
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"),
+    [
+        ("memory", "transformer"), ("memory_size", 0), ("critic_size", 0), ("informed_critic", "yes"),
+        ("num_tasks", 0), ("num_updates", 0), ("num_epochs", 0), ("num_minibatches", 0), ("learning_rate", 0),
+        ("discount", 1.01), ("gae_lambda", -0.1), ("clip", 0), ("entropy_cost", -1), ("value_cost", -1),
+        ("max_gradient_norm", 0), ("adam_b2", 1.0), ("initial_std", 0),
+    ],
+)
+def test_rl2_refuses_nonsense(field, bad):
+    with pytest.raises(ConfigError, match=rf"RL2Settings\.{field}: expected .*; found {bad!r}"):
+        RL2Settings(**{field: bad})
+
+
+def test_every_number_of_rl2_is_described():
+    for field in dataclasses.fields(RL2Settings):
+        assert f"{field.name}: " in RL2Settings.__doc__
+
+
+def test_settings_are_checked_before_jax_is_imported():
+    program = "import sys, adaptax.settings; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,0 +1,70 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adaptax.spaces import Box, Discrete
+
+
+def test_discrete_is_encoded_as_one_hot_and_nothing_as_zeros():
+    space = Discrete(3)
+    assert space.encoded_size == 3
+    np.testing.assert_array_equal(space.encode(jnp.asarray([[2, 0], [1, -1]])), [[[0, 0, 1], [1, 0, 0]], [[0, 1, 0], [0, 0, 0]]])
+    assert space.null() == -1
+    assert space.null().dtype == jnp.int32
+    np.testing.assert_array_equal(space.encode(space.null()), np.zeros(3))
+
+
+def test_discrete_contains():
+    np.testing.assert_array_equal(Discrete(3).contains(jnp.asarray([-1, 0, 2, 3])), [False, True, True, False])
+    assert not Discrete(3).contains(Discrete(3).null())
+
+
+def test_discrete_samples_are_uniform():
+    samples = jax.vmap(Discrete(4).sample)(jax.random.split(jax.random.key(0), 40_000))
+    counts = np.bincount(np.asarray(samples), minlength=4)
+    assert len(counts) == 4
+    np.testing.assert_array_less(np.abs(counts - 10_000), 4 * np.sqrt(40_000 * 0.25 * 0.75))
+
+
+@pytest.mark.parametrize("num", [0, -1])
+def test_empty_discrete_is_refused(num):
+    with pytest.raises(ValueError, match=r"Discrete\(num\): expected a positive integer"):
+        Discrete(num)
+
+
+@pytest.mark.parametrize(("shape", "size"), [((), 1), ((0,), 0), ((3,), 3), ((2, 3), 6)])
+def test_box_is_encoded_as_a_vector(shape, size):
+    space = Box(shape)
+    assert space.encoded_size == size
+    x = jnp.arange(5.0 * size).reshape(5, *shape)
+    np.testing.assert_array_equal(space.encode(x), np.arange(5.0 * size).reshape(5, size))
+    assert space.encode(x[0]).shape == (size,)
+    np.testing.assert_array_equal(space.null(), np.zeros(shape))
+
+
+def test_box_contains():
+    space = Box((2,), -1.0, 2.0)
+    assert space.contains(jnp.asarray([-1.0, 2.0]))
+    assert not space.contains(jnp.asarray([0.0, 2.1]))
+    assert not space.contains(jnp.asarray([-1.1, 0.0]))
+    assert Box((2,)).contains(jnp.asarray([-1e30, 1e30]))
+
+
+@pytest.mark.parametrize(("low", "high", "mean", "std"), [(-1.0, 3.0, 1, 4 / np.sqrt(12)), (-np.inf, np.inf, 0, 1)])
+def test_box_samples(low, high, mean, std):
+    space = Box((2,), low, high)
+    samples = jax.vmap(space.sample)(jax.random.split(jax.random.key(0), 20_000))
+    assert jax.vmap(space.contains)(samples).all()
+    np.testing.assert_array_less(np.abs(samples.mean(0) - mean), 4 * std / np.sqrt(20_000))
+    np.testing.assert_array_less(np.abs(samples.std(0) / std - 1), 4 / np.sqrt(2 * 20_000))
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.0, 1.0), (1.0, 0.0), (np.nan, 1.0)])
+def test_empty_box_is_refused(low, high):
+    with pytest.raises(ValueError, match=r"Box\(low, high\): expected low < high"):
+        Box((2,), low, high)
+
+
+def test_spaces_are_hashable_and_compare_by_value():
+    assert len({Discrete(2), Discrete(2), Box((1,)), Box((1,)), Box((2,))}) == 3

@@ -1,0 +1,84 @@
+import jax
+import numpy as np
+import pytest
+
+from adaptax.algorithms.rl2 import RL2
+from adaptax.envs import bernoulli_bandit
+from adaptax.training import chunk_length, init, num_parameters, train
+
+PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=4)
+ALGORITHM = RL2(memory_size=4, critic_size=4, num_tasks=8, num_minibatches=2, num_updates=6)
+
+
+def leaves(state):
+    return [np.asarray(x) for x in jax.tree.leaves((state.meta, state.opt_state, state.step, state.extra))]
+
+
+def run(num_updates=6, state=None, **options):
+    state = init(ALGORITHM, PROBLEM, seed=0) if state is None else state
+    return train(ALGORITHM, PROBLEM, state, num_updates=num_updates, **options)
+
+
+def test_chunks_divide_the_run():
+    assert chunk_length(600, 10) == 10
+    assert chunk_length(7, 10) == 7
+    assert chunk_length(49, 10) == 7
+    assert chunk_length(13, 10) == 1
+
+
+def test_the_host_sees_every_update_once():
+    seen = []
+    run(on_chunk=lambda p: seen.append((p.done, p.metrics["return"].shape, p.metrics["return"].copy())) or False, chunk=2)
+    assert [done for done, _, _ in seen] == [2, 4, 6]
+    assert all(shape == (2, 1) for _, shape, _ in seen)
+    assert len(np.unique(np.concatenate([r for *_, r in seen]))) > 1
+
+
+def test_on_chunk_can_stop_it_and_the_state_is_that_of_the_last_update():
+    state = run(on_chunk=lambda progress: progress.done >= 4, chunk=2)
+    assert int(state.step) == 4
+
+
+def test_E27_train_n_then_m_is_train_n_plus_m():
+    whole = run(chunk=1)
+    part = run(num_updates=2, chunk=1)
+    part = run(num_updates=4, chunk=1, state=part)
+    for a, b in zip(leaves(whole), leaves(part), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_same_seed_is_bitwise_the_same_and_another_seed_is_not():
+    first, second = leaves(run()), leaves(run())
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+    other = leaves(run(state=init(ALGORITHM, PROBLEM, seed=1)))
+    assert any((a != b).any() for a, b in zip(first, other, strict=True))
+
+
+def test_E20_two_devices_do_the_work_of_one():
+    one, two = leaves(run(devices=1)), leaves(run(devices=2))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_seeds_are_independent_runs():
+    both = train(
+        ALGORITHM, PROBLEM, init(ALGORITHM, PROBLEM, seed=0, num_seeds=2), num_updates=6, num_seeds=2, devices=2
+    )
+    weights = np.asarray(both.meta.network.memory.weight)
+    assert weights.shape[0] == 2
+    assert np.abs(weights[0] - weights[1]).max() > 0.1
+    # Each is what it would be alone, up to rounding.
+    keys = jax.random.split(jax.random.key(0), 2)
+    alone = run(state=jax.jit(lambda key: ALGORITHM.init(PROBLEM, key))(keys[1]))
+    np.testing.assert_allclose(np.asarray(alone.meta.network.memory.weight), weights[1], rtol=1e-3, atol=1e-4)
+
+
+def test_tasks_that_do_not_divide_over_devices_are_refused():
+    odd = RL2(memory_size=4, critic_size=4, num_tasks=6, num_minibatches=2, num_updates=2)
+    with pytest.raises(ValueError, match="num_tasks=6 does not divide"):
+        train(odd, PROBLEM, init(odd, PROBLEM, seed=0), num_updates=2, devices=2)
+
+
+def test_num_parameters_counts_floats():
+    assert num_parameters({"a": np.zeros((2, 3), np.float32), "b": np.zeros(4, np.int32)}) == 6
