@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax.algorithms.untrained import Untrained
-from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.envs.bandit import BernoulliBandit, UniformBernoulliArms
+from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.spaces import Box, Discrete, Space
 from adaptax.types import AgentState, Window
 
@@ -138,9 +138,7 @@ def random_state(algorithm: Any, problem: Problem, seed: int = 0) -> Any:
     reward, task = jax.tree.map(positive, (shapes.meta.reward, shapes.meta.task))
     meta = dataclasses.replace(shapes.meta, network=network, reward=reward, task=task)
     opt_state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes.opt_state)
-    return dataclasses.replace(
-        shapes, meta=meta, opt_state=opt_state, step=jnp.asarray(0), key=jax.random.key(seed)
-    )
+    return dataclasses.replace(shapes, meta=meta, opt_state=opt_state, step=jnp.asarray(0), key=jax.random.key(seed))
 
 
 def train(algorithm: Any, problem: Problem, num_updates: int, seed: int = 0) -> tuple[Any, Any]:
@@ -158,4 +156,6 @@ def same(a: Any, b: Any) -> bool:
     """Whether two pytrees are bitwise equal."""
     raw = lambda x: np.asarray(jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x)  # noqa: E731
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return jax.tree.structure(a) == jax.tree.structure(b) and all(raw(x).tobytes() == raw(y).tobytes() for x, y in pairs)
+    return jax.tree.structure(a) == jax.tree.structure(b) and all(
+        raw(x).tobytes() == raw(y).tobytes() for x, y in pairs
+    )

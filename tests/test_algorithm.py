@@ -3,10 +3,10 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import pytest
-from tests.problems import Counter, clockwork
 
 from adaptax.algorithm import Algorithm
 from adaptax.types import AgentState, Window
+from tests.problems import Counter, clockwork
 
 
 @dataclasses.dataclass(frozen=True)

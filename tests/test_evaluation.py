@@ -97,8 +97,9 @@ def test_curves_by_hand():
     evaluation = Evaluation(returns, np.full(returns.shape, 7))
     np.testing.assert_allclose(evaluation.scores, [[3, 9], [5, 13]])
     np.testing.assert_allclose(evaluation.episode_returns, [2.5, 5.0])
-    # Per task, averaged over seeds: (1, 3) and (4, 7); standard errors over the two tasks: 1.5 and 2 (n = 2).
-    np.testing.assert_allclose(evaluation.stderr_per_episode, [1.5, 2.0])
+    # First episode: seeds' means 2, 3 (variance of the mean 1/4), tasks' means 1, 4 (9/4), interaction 1/4 less.
+    # Second episode: 4, 6 (1) and 3, 7 (4), no interaction.
+    np.testing.assert_allclose(evaluation.stderr_per_episode, [1.5, 5**0.5])
     assert evaluation.to_json()["steps"] == 14
 
 
@@ -113,4 +114,12 @@ def test_E24_a_mean_above_the_exact_optimum_is_noticed_and_noise_is_not():
 def test_E22_what_is_reported_is_the_last_state_and_no_maximum():
     # The figures are functions of one evaluation: there is no history to take a best from.
     evaluation = Evaluation(np.zeros((1, 4, 2)), np.ones((1, 4, 2)))
-    assert set(evaluation.to_json()) == {"mean", "stderr", "iqm", "interval", "iqm_interval", "episode_returns", "steps"}
+    assert set(evaluation.to_json()) == {
+        "mean",
+        "stderr",
+        "iqm",
+        "interval",
+        "iqm_interval",
+        "episode_returns",
+        "steps",
+    }

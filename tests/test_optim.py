@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tests.problems import quick_jit
 
 from adaptax import optim, parallel
+from tests.problems import quick_jit
 
 
 def _numpy_adam(gradients, *, rate, num_steps, max_norm, b1=0.9, b2=0.999, eps=1e-5):
@@ -61,8 +61,14 @@ def _descend(x, *, num_epochs, num_minibatches):
     batch = (x, jnp.zeros((1, x.shape[0])).T)
     optimizer = optax.sgd(0.25)
     return optim.minibatch_epochs(
-        _squared_error, optimizer, jnp.zeros(()), optimizer.init(jnp.zeros(())), batch, (0, 0),
-        num_epochs=num_epochs, num_minibatches=num_minibatches,
+        _squared_error,
+        optimizer,
+        jnp.zeros(()),
+        optimizer.init(jnp.zeros(())),
+        batch,
+        (0, 0),
+        num_epochs=num_epochs,
+        num_minibatches=num_minibatches,
     )
 
 
@@ -90,8 +96,14 @@ def test_E14_time_is_never_cut_or_shuffled():
 
     optimizer = optax.sgd(1.0)
     _, _, metrics = optim.minibatch_epochs(
-        loss, optimizer, jnp.zeros(()), optimizer.init(jnp.zeros(())), (trajectory, tasks), (1, 0),
-        num_epochs=3, num_minibatches=2,
+        loss,
+        optimizer,
+        jnp.zeros(()),
+        optimizer.init(jnp.zeros(())),
+        (trajectory, tasks),
+        (1, 0),
+        num_epochs=3,
+        num_minibatches=2,
     )
     assert metrics["in_order"] == 1.0
     assert metrics["task"] == 2.0  # the mean of 0 and 4

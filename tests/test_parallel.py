@@ -64,5 +64,7 @@ def test_gradients_are_joined_once():
 
 
 def test_uneven_shares_are_refused():
-    with pytest.raises(ValueError, match="num_tasks=6 does not divide into num_minibatches=2 × 2 devices.*multiple of 4"):
+    with pytest.raises(
+        ValueError, match="num_tasks=6 does not divide into num_minibatches=2 × 2 devices.*multiple of 4"
+    ):
         jax.jit(parallel.over_devices(lambda x: parallel.local(x, 2), 2))(jnp.arange(6))

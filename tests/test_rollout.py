@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.problems import Clockwork, Counter, Length, clockwork, quick_jit, same
 
 from adaptax.algorithms.random import Random
 from adaptax.envs import gaussian_bandit
 from adaptax.rollout import collect, lifetime, live, rollout, start
+from tests.problems import Clockwork, Counter, Length, clockwork, quick_jit, same
 
 NO_META = jnp.zeros(0)
 

@@ -15,7 +15,13 @@ RECIPE = runs.Recipe("rl2", "bandit", *settings_for("rl2", "bandit"))
 
 
 def state():
-    return {"w": jnp.arange(6.0).reshape(2, 3), "n": jnp.asarray(3), "key": jax.random.key(7), "none": None, "empty": jnp.zeros((0, 4))}
+    return {
+        "w": jnp.arange(6.0).reshape(2, 3),
+        "n": jnp.asarray(3),
+        "key": jax.random.key(7),
+        "none": None,
+        "empty": jnp.zeros((0, 4)),
+    }
 
 
 def test_a_state_comes_back_bitwise(tmp_path):

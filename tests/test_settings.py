@@ -21,7 +21,16 @@ class Sample(Settings):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"count": 1}, {"count": 10}, {"share": 1e-9}, {"share": 1}, {"scale": 0}, {"flag": False}, {"kind": "gru"}],
+    [
+        {},
+        {"count": 1},
+        {"count": 10},
+        {"share": 1e-9},
+        {"share": 1},
+        {"scale": 0},
+        {"flag": False},
+        {"kind": "gru"},
+    ],
 )
 def test_good_values_are_kept(changes):
     assert dataclasses.asdict(Sample(**changes)) == {**dataclasses.asdict(Sample()), **changes}
@@ -42,7 +51,10 @@ def test_good_values_are_kept(changes):
         ({"scale": -0.1}, "Sample.scale: expected a number ≥ 0; found -0.1"),
         ({"scale": math.inf}, "Sample.scale: expected a number ≥ 0; found inf"),
         ({"flag": 1}, "Sample.flag: expected True or False; found 1"),
-        ({"kind": "ltsm"}, "Sample.kind: expected one of lstm, gru, none; found 'ltsm'; did you mean 'lstm'?"),
+        (
+            {"kind": "ltsm"},
+            "Sample.kind: expected one of lstm, gru, none; found 'ltsm'; did you mean 'lstm'?",
+        ),
         ({"kind": "zzz"}, "Sample.kind: expected one of lstm, gru, none; found 'zzz'"),
     ],
 )
@@ -70,10 +82,23 @@ def test_rl2_trials_divide_into_minibatches():
 @pytest.mark.parametrize(
     ("field", "bad"),
     [
-        ("memory", "transformer"), ("memory_size", 0), ("critic_size", 0), ("informed_critic", "yes"),
-        ("num_tasks", 0), ("num_updates", 0), ("num_epochs", 0), ("num_minibatches", 0), ("learning_rate", 0),
-        ("discount", 1.01), ("gae_lambda", -0.1), ("clip", 0), ("entropy_cost", -1), ("value_cost", -1),
-        ("max_gradient_norm", 0), ("adam_b2", 1.0), ("initial_std", 0),
+        ("memory", "transformer"),
+        ("memory_size", 0),
+        ("critic_size", 0),
+        ("informed_critic", "yes"),
+        ("num_tasks", 0),
+        ("num_updates", 0),
+        ("num_epochs", 0),
+        ("num_minibatches", 0),
+        ("learning_rate", 0),
+        ("discount", 1.01),
+        ("gae_lambda", -0.1),
+        ("clip", 0),
+        ("entropy_cost", -1),
+        ("value_cost", -1),
+        ("max_gradient_norm", 0),
+        ("adam_b2", 1.0),
+        ("initial_std", 0),
     ],
 )
 def test_rl2_refuses_nonsense(field, bad):

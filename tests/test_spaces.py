@@ -9,7 +9,9 @@ from adaptax.spaces import Box, Discrete
 def test_discrete_is_encoded_as_one_hot_and_nothing_as_zeros():
     space = Discrete(3)
     assert space.encoded_size == 3
-    np.testing.assert_array_equal(space.encode(jnp.asarray([[2, 0], [1, -1]])), [[[0, 0, 1], [1, 0, 0]], [[0, 1, 0], [0, 0, 0]]])
+    np.testing.assert_array_equal(
+        space.encode(jnp.asarray([[2, 0], [1, -1]])), [[[0, 0, 1], [1, 0, 0]], [[0, 1, 0], [0, 0, 0]]]
+    )
     assert space.null() == -1
     assert space.null().dtype == jnp.int32
     np.testing.assert_array_equal(space.encode(space.null()), np.zeros(3))

@@ -28,7 +28,10 @@ def test_chunks_divide_the_run():
 
 def test_the_host_sees_every_update_once():
     seen = []
-    run(on_chunk=lambda p: seen.append((p.done, p.metrics["return"].shape, p.metrics["return"].copy())) or False, chunk=2)
+    run(
+        on_chunk=lambda p: seen.append((p.done, p.metrics["return"].shape, p.metrics["return"].copy())) or False,
+        chunk=2,
+    )
     assert [done for done, _, _ in seen] == [2, 4, 6]
     assert all(shape == (2, 1) for _, shape, _ in seen)
     assert len(np.unique(np.concatenate([r for *_, r in seen]))) > 1
@@ -63,7 +66,12 @@ def test_E20_two_devices_do_the_work_of_one():
 
 def test_seeds_are_independent_runs():
     both = train(
-        ALGORITHM, PROBLEM, init(ALGORITHM, PROBLEM, seed=0, num_seeds=2), num_updates=6, num_seeds=2, devices=2
+        ALGORITHM,
+        PROBLEM,
+        init(ALGORITHM, PROBLEM, seed=0, num_seeds=2),
+        num_updates=6,
+        num_seeds=2,
+        devices=2,
     )
     weights = np.asarray(both.meta.network.memory.weight)
     assert weights.shape[0] == 2

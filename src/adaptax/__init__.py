@@ -1,7 +1,7 @@
 """adaptax: agents that learn how to learn.
 
 Names are imported when they are first used, so that `import adaptax` and the command line's checks do not wait for
-JAX.
+JAX. (The function `rollout` is not among them: `adaptax.rollout` is the module that it is in.)
 """
 
 import importlib
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from adaptax.evaluation import evaluate as evaluate
     from adaptax.rollout import collect as collect
     from adaptax.rollout import lifetime as lifetime
-    from adaptax.rollout import rollout as rollout
     from adaptax.rollout import start as start
     from adaptax.training import init as init
     from adaptax.training import train as train
@@ -34,7 +33,7 @@ _WHERE = {
     "adaptax.algorithm": ("Algorithm",),
     "adaptax.envs.base": ("Environment", "Problem", "Step", "TaskDistribution", "make_problem"),
     "adaptax.evaluation": ("Evaluation", "evaluate"),
-    "adaptax.rollout": ("collect", "lifetime", "rollout", "start"),
+    "adaptax.rollout": ("collect", "lifetime", "start"),
     "adaptax.training": ("init", "train"),
     "adaptax.types": ("AgentState", "TimeStep", "TrainState", "Transition", "Window"),
 }
@@ -46,7 +45,6 @@ __all__ = sorted(_MODULE_OF)  # noqa: PLE0605
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'adaptax' has no attribute {name!r}")
-    # `adaptax.rollout` and `adaptax.evaluate` may be a module and a function: the function is what is meant.
     value = getattr(importlib.import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value

@@ -86,7 +86,9 @@ class Agent:
             ValueError: if the reward is not a finite number.
         """
         if not np.isfinite(reward):
-            raise ValueError(f"observe(reward): expected a finite number, got {reward!r}; the agent's memory is unchanged")
+            raise ValueError(
+                f"observe(reward): expected a finite number, got {reward!r}; the agent's memory is unchanged"
+            )
         self._reward, self._first = float(reward), episode_over
 
 

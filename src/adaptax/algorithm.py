@@ -35,7 +35,13 @@ class Algorithm(abc.ABC):
 
     @abc.abstractmethod
     def act(
-        self, meta: PyTree[Array], agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+        self,
+        meta: PyTree[Array],
+        agent: AgentState,
+        timestep: TimeStep,
+        key: Key[Array, ""],
+        *,
+        explore: bool,
     ) -> tuple[PyTree[Array], PyTree[Array], Any]:
         """Choose an action; return it with the new memory and whatever learning needs (`aux`).
 
@@ -43,9 +49,7 @@ class Algorithm(abc.ABC):
         in training (the mode of a stochastic policy, say).
         """
 
-    def adapt(
-        self, meta: PyTree[Array], agent: AgentState, trajectory: Transition, key: Key[Array, ""]
-    ) -> AgentState:
+    def adapt(self, meta: PyTree[Array], agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """Learn from a window of experience, leaves `[time, stream, ...]`. The identity by default."""
         return agent
 

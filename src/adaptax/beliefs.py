@@ -198,10 +198,7 @@ class _GridSearch:
         self.size, self.horizon, self.num_episodes = size, horizon, num_episodes
         rows, columns = np.divmod(np.arange(size * size), size)
         self.neighbours = np.stack(
-            [
-                np.clip(rows + dr, 0, size - 1) * size + np.clip(columns + dc, 0, size - 1)
-                for dr, dc in GRID_MOVES
-            ],
+            [np.clip(rows + dr, 0, size - 1) * size + np.clip(columns + dc, 0, size - 1) for dr, dc in GRID_MOVES],
             1,
         )
         goals = np.asarray(grid_goals(size))
@@ -216,9 +213,7 @@ class _GridSearch:
         worth = np.zeros(self.size * self.size)
         before, after = episode, self.num_episodes - 1 - episode
         worth[self.goals] = (
-            before * GRID_STEP_REWARD * self.horizon
-            + grid_return(np.asarray(step), self.horizon)
-            + after * self.known
+            before * GRID_STEP_REWARD * self.horizon + grid_return(np.asarray(step), self.horizon) + after * self.known
         )
         return worth
 
@@ -232,13 +227,12 @@ class _GridSearch:
         """Return the worth of the goals not `visited` from `episode` on, and the actions that attain it."""
         left = np.asarray(visited)
         if episode == self.num_episodes or visited == (1 << len(self.goals)) - 1:
-            return float(self.bound(self.num_episodes, left)), (0,) * (
-                self.horizon * (self.num_episodes - episode)
-            )
+            return float(self.bound(self.num_episodes, left)), (0,) * (self.horizon * (self.num_episodes - episode))
         layers, value = self.walk(episode, visited)
         masks = layers[-1][1]
         bounds = value + self.bound(episode + 1, masks)
-        best, answer = -math.inf, ()
+        best = -math.inf
+        answer: tuple[int, ...] = ()
         for index in np.argsort(-bounds, kind="stable"):
             if bounds[index] <= best + 1e-9:
                 break
@@ -247,12 +241,10 @@ class _GridSearch:
                 best, answer = float(value[index]) + later, self.trace(layers, int(index)) + actions
         return best, answer
 
-    def walk(
-        self, episode: int, visited: int
-    ) -> tuple[list[tuple[np.ndarray, ...]], Float[np.ndarray, " state"]]:
+    def walk(self, episode: int, visited: int) -> tuple[list[tuple[np.ndarray, ...]], Float[np.ndarray, " state"]]:
         """Enumerate what can be visited: (position, visited, parent, action) by step, and the best worth."""
         position, mask, value = np.zeros(1, np.int64), np.asarray([visited]), np.zeros(1)
-        layers = [(position, mask, position, position)]
+        layers: list[tuple[np.ndarray, ...]] = [(position, mask, position, position)]
         for step in range(1, self.horizon + 1):
             parent, action = np.divmod(np.arange(len(position) * len(GRID_MOVES)), len(GRID_MOVES))
             cell = self.neighbours[position[parent], action]
@@ -291,7 +283,8 @@ def grid_plan(size: int, horizon: int, num_episodes: int) -> GridPlan:
     """
     search = _GridSearch(size, horizon, num_episodes)
     _, actions = search.solve(0, 0)
-    cells, met = [], {}
+    cells: list[int] = []
+    met: dict[int, tuple[int, int]] = {}
     for time, action in enumerate(actions):
         here = cells[-1] if time % horizon else 0
         cells.append(int(search.neighbours[here, action]))

@@ -103,7 +103,7 @@ class TanhNormal(eqx.Module):
         return Normal(self.mean, self.log_std).log_prob(u) - jnp.sum(log_slope, -1)
 
     def mode(self) -> Float[Array, "*batch action_size"]:
-        """tanh of the mean (the median; the density itself may peak at the bounds)."""
+        """Tanh of the mean (the median; the density itself may peak at the bounds)."""
         return jnp.tanh(self.mean)
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, " action_size"]:

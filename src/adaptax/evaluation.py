@@ -18,7 +18,7 @@ from jaxtyping import Array, Key, PyTree
 from adaptax.algorithm import Algorithm
 from adaptax.envs.base import Problem
 from adaptax.rollout import lifetime
-from adaptax.statistics import Summary, summarize
+from adaptax.statistics import Summary, stderr, summarize
 from adaptax.types import Task
 
 CHUNK = 1024
@@ -49,9 +49,8 @@ class Evaluation:
 
     @property
     def stderr_per_episode(self) -> np.ndarray:
-        """Standard error, over tasks, of the mean return of each episode, `[episode]`."""
-        per_task = self.returns.mean(0, dtype=np.float64)
-        return per_task.std(0, ddof=1) / np.sqrt(len(per_task)) if len(per_task) > 1 else np.zeros(per_task.shape[1])
+        """Standard error, over tasks and seeds, of the mean return of each episode, `[episode]`."""
+        return np.array([stderr(self.returns[..., episode]) for episode in range(self.returns.shape[-1])])
 
     @functools.cached_property
     def summary(self) -> Summary:
@@ -59,7 +58,7 @@ class Evaluation:
         return summarize(self.scores)
 
     def exceeds(self, optimum: float) -> bool:
-        """Whether the mean is above an exact optimum by more than 3 standard errors, which proves a leak."""
+        """Whether the mean is above an exact optimum by more than 3 standard errors, which proves a leak (or NaN: no)."""
         return self.summary.mean > optimum + 3 * self.summary.stderr + 1e-5 * abs(optimum)
 
     def to_json(self) -> dict[str, Any]:
@@ -120,10 +119,13 @@ def evaluate(
     def live(meta: PyTree[Array], tasks: Task, keys: Key[Array, " task"]) -> tuple[Array, Array]:
         one = lambda meta, task, key: lifetime(algorithm, problem, meta, task, key, explore=explore)  # noqa: E731
         over_tasks = jax.vmap(one, in_axes=(None, 0, 0))
-        lives = jax.vmap(over_tasks, in_axes=(0, None, None))(meta, tasks, keys) if seeds else over_tasks(meta, tasks, keys)
+        lives = (
+            jax.vmap(over_tasks, in_axes=(0, None, None))(meta, tasks, keys) if seeds else over_tasks(meta, tasks, keys)
+        )
         return lives.returns, lives.steps
 
-    returns, steps = [], []
+    returns: list[np.ndarray] = []
+    steps: list[np.ndarray] = []
     for begin in range(0, num_tasks, chunk):
         # The last chunk is filled up with repetitions, so that one compiled program serves all.
         indices = np.arange(begin, begin + chunk) % num_tasks

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from adaptax import parallel
+
 
 def generalized_advantages(
     rewards: Float[Array, "time *batch"],
@@ -53,10 +55,15 @@ def generalized_advantages(
 
 
 def masked_mean(x: Float[Array, "*shape"], mask: Bool[Array, "*shape"] | None) -> Float[Array, ""]:
-    """Mean of `x` where `mask`; of all of it if there is no mask."""
+    """Mean of `x` where `mask`; of all of it if there is no mask.
+
+    Devices may have different numbers of entries to average. Each divides its sum by their mean number, so that
+    `parallel.mean` of what they return, or of its gradients, is the mean over the entries of all devices.
+    """
     if mask is None:
         return jnp.mean(x)
-    return jnp.sum(jnp.where(mask, x, 0.0)) / jnp.maximum(jnp.sum(mask), 1).astype(x.dtype)
+    count = parallel.mean(jnp.sum(mask).astype(x.dtype))
+    return jnp.sum(jnp.where(mask, x, 0.0)) / jnp.maximum(count, 1.0)
 
 
 def clipped_surrogate(

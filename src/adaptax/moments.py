@@ -27,9 +27,7 @@ class Moments(eqx.Module):
         constant = self.variance <= 1e-10 * self.mean**2
         return jnp.where(constant, 1.0, jnp.sqrt(jnp.where(constant, 1.0, self.variance)))
 
-    def observe(
-        self, x: Float[Array, "batch *features"], weight: Float[Array, " batch"] | None = None
-    ) -> "Moments":
+    def observe(self, x: Float[Array, "batch *features"], weight: Float[Array, " batch"] | None = None) -> "Moments":
         """Take in a batch, joined over devices (Chan et al. 1979's parallel update).
 
         Args:

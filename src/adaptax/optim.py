@@ -27,7 +27,10 @@ def adam(
     """
     warmup_steps = round(warmup * num_steps)
     schedule = optax.warmup_cosine_decay_schedule(
-        learning_rate if warmup_steps == 0 else 0.0, learning_rate, warmup_steps, max(num_steps, warmup_steps + 1)
+        learning_rate if warmup_steps == 0 else 0.0,
+        learning_rate,
+        warmup_steps,
+        max(num_steps, warmup_steps + 1),
     )
     return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optax.adam(schedule, b2=b2, eps=1e-5))
 

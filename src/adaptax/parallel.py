@@ -45,7 +45,8 @@ def local(tree: PyTree[Array], groups: int = 1) -> Any:
     def take(x: Array) -> Array:
         if x.shape[0] % (groups * devices):
             raise ValueError(
-                f"num_tasks={x.shape[0]} does not divide into num_minibatches={groups} × {devices} devices; choose a multiple of {groups * devices}"
+                f"num_tasks={x.shape[0]} does not divide into num_minibatches={groups} × {devices} devices; "
+                f"choose a multiple of {groups * devices}"
             )
         shares = x.reshape(groups, devices, -1, *x.shape[1:])
         share = jax.lax.dynamic_index_in_dim(shares, jax.lax.axis_index(AXIS), 1, keepdims=False)

@@ -39,7 +39,8 @@ class CorrelatedBanditSettings(Settings):
     """Two arms with p₂ = 1 − p₁ (Wang et al. 2016, section 3.1).
 
     Attributes:
-        variant: uniform: p₁ ~ U[0, 1]; easy: 0.1 or 0.9; medium: 0.25 or 0.75; hard: 0.4 or 0.6; independent: not correlated.
+        variant: uniform: p₁ ~ U[0, 1]; easy: 0.1 or 0.9; medium: 0.25 or 0.75; hard: 0.4 or 0.6; independent: not
+            correlated.
         num_pulls: Pulls in a trial.
     """
 

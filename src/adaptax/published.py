@@ -60,7 +60,15 @@ _BANDITS = {  # pulls, arms: the paper's row in the order of _BANDIT_AGENTS, the
 }
 _BANDIT_TRAINING: Mapping[tuple[int, int], Mapping[str, Any]] = {}
 
-_MDP_AGENTS = ("random", "psrl", "optimistic-psrl", "ucrl2", "beb", "tabular-epsilon-greedy", "tabular-greedy")
+_MDP_AGENTS = (
+    "random",
+    "psrl",
+    "optimistic-psrl",
+    "ucrl2",
+    "beb",
+    "tabular-epsilon-greedy",
+    "tabular-greedy",
+)
 _MDPS = {  # episodes: the paper's row in the order of _MDP_AGENTS, then its RL²
     10: (100.1, 138.1, 144.1, 146.6, 150.2, 132.8, 134.8, 156.2),
     25: (250.2, 408.8, 425.2, 424.1, 427.8, 377.3, 368.8, 445.7),
@@ -75,7 +83,11 @@ def _bandit_cells() -> dict[str, Cell]:
     cells = {}
     for (pulls, arms), (*agents, published, ceiling, kind) in _BANDITS.items():
         cells[f"{pulls}x{arms}"] = Cell(
-            {"num_arms": arms, "num_pulls": pulls}, _BANDIT_TRAINING.get((pulls, arms), {}), published, ceiling, kind,
+            {"num_arms": arms, "num_pulls": pulls},
+            _BANDIT_TRAINING.get((pulls, arms), {}),
+            published,
+            ceiling,
+            kind,
             dict(zip(_BANDIT_AGENTS, agents, strict=True)),
         )
     return cells
@@ -84,7 +96,11 @@ def _bandit_cells() -> dict[str, Cell]:
 def _mdp_cells() -> dict[str, Cell]:
     return {
         str(episodes): Cell(
-            {"num_episodes": episodes}, _MDP_TRAINING.get(episodes, {}), published, None, "unknown",
+            {"num_episodes": episodes},
+            _MDP_TRAINING.get(episodes, {}),
+            published,
+            None,
+            "unknown",
             dict(zip(_MDP_AGENTS, agents, strict=True)),
         )
         for episodes, (*agents, published) in _MDPS.items()
@@ -93,9 +109,15 @@ def _mdp_cells() -> dict[str, Cell]:
 
 TABLES: Mapping[str, Table] = {
     "duan2016-bandits": Table(
-        "RL² paper, table 1: total reward over n pulls of k Bernoulli arms; cells n×k", "rl2", "bandit", _bandit_cells()
+        "RL² paper, table 1: total reward over n pulls of k Bernoulli arms; cells n×k",
+        "rl2",
+        "bandit",
+        _bandit_cells(),
     ),
     "duan2016-mdps": Table(
-        "RL² paper, table 2: total reward over n episodes of random MDPs; cells n", "rl2", "tabular-mdp", _mdp_cells()
+        "RL² paper, table 2: total reward over n episodes of random MDPs; cells n",
+        "rl2",
+        "tabular-mdp",
+        _mdp_cells(),
     ),
 }

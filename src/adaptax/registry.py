@@ -37,40 +37,54 @@ _TABULAR = ("random", "tabular-greedy", "tabular-epsilon-greedy", "psrl", "optim
 
 PROBLEMS: Mapping[str, Entry] = {
     "bandit": Entry(
-        "adaptax.envs:bernoulli_bandit", "Bernoulli bandits, p ~ U[0,1] (Duan et al. 2016)",
-        problems.BanditSettings, (*_BANDIT, "gittins"),
+        "adaptax.envs:bernoulli_bandit",
+        "Bernoulli bandits, p ~ U[0,1] (Duan et al. 2016)",
+        problems.BanditSettings,
+        (*_BANDIT, "gittins"),
     ),
     "gaussian-bandit": Entry(
-        "adaptax.envs:gaussian_bandit", "Gaussian bandits, means ~ N(0,1)",
-        problems.GaussianBanditSettings, ("random", "epsilon-greedy", "greedy", "ucb1", "gaussian-thompson"),
+        "adaptax.envs:gaussian_bandit",
+        "Gaussian bandits, means ~ N(0,1)",
+        problems.GaussianBanditSettings,
+        ("random", "epsilon-greedy", "greedy", "ucb1", "gaussian-thompson"),
     ),
     "correlated-bandit": Entry(
-        "adaptax.envs:correlated_bandit", "two arms, p₂ = 1 − p₁ (Wang et al. 2016)",
-        problems.CorrelatedBanditSettings, (*_BANDIT, "gittins"),
+        "adaptax.envs:correlated_bandit",
+        "two arms, p₂ = 1 − p₁ (Wang et al. 2016)",
+        problems.CorrelatedBanditSettings,
+        (*_BANDIT, "gittins"),
     ),
     "two-step": Entry(
         "adaptax.envs:two_step", "the two-step task (Wang et al. 2016)", problems.TwoStepSettings, ("random",)
     ),
     "tabular-mdp": Entry(
-        "adaptax.envs:tabular_mdp", "random tabular MDPs (Duan et al. 2016)", problems.TabularMDPSettings, _TABULAR
+        "adaptax.envs:tabular_mdp",
+        "random tabular MDPs (Duan et al. 2016)",
+        problems.TabularMDPSettings,
+        _TABULAR,
     ),
     "grid-navigation": Entry(
-        "adaptax.envs:grid_navigation", "5×5 grid with a hidden goal (Zintgraf et al. 2020)",
-        problems.GridNavigationSettings, ("random", "bayes-optimal-grid"),
+        "adaptax.envs:grid_navigation",
+        "5×5 grid with a hidden goal (Zintgraf et al. 2020)",
+        problems.GridNavigationSettings,
+        ("random", "bayes-optimal-grid"),
     ),
     "point-robot": Entry(
-        "adaptax.envs:point_robot", "2D navigation (Finn et al. 2017)", problems.PointRobotSettings, ("random",)
+        "adaptax.envs:point_robot",
+        "2D navigation (Finn et al. 2017)",
+        problems.PointRobotSettings,
+        ("random",),
     ),
     "point-robot-sparse": Entry(
-        "adaptax.envs:point_robot_sparse", "2D navigation, sparse half-circle (Gupta et al. 2018)",
-        problems.PointRobotSparseSettings, ("random",),
+        "adaptax.envs:point_robot_sparse",
+        "2D navigation, sparse half-circle (Gupta et al. 2018)",
+        problems.PointRobotSparseSettings,
+        ("random",),
     ),
 }
 
 TRAINABLE: Mapping[str, Entry] = {
-    "rl2": Entry(
-        "adaptax.algorithms:RL2", "RL²: an LSTM, GRU or no memory, PPO over whole trials", RL2Settings
-    ),
+    "rl2": Entry("adaptax.algorithms:RL2", "RL²: an LSTM, GRU or no memory, PPO over whole trials", RL2Settings),
 }
 
 CLASSICAL: Mapping[str, Entry] = {
@@ -80,11 +94,10 @@ CLASSICAL: Mapping[str, Entry] = {
     "ucb1": Entry("adaptax.algorithms:UCB1", "bandits: upper confidence bounds (Auer et al. 2002)"),
     "thompson": Entry("adaptax.algorithms:ThompsonSampling", "bandits: posterior sampling (Thompson 1933)"),
     "optimistic-thompson": Entry(
-        "adaptax.algorithms:OptimisticThompsonSampling", "bandits: samples not below the mean (May et al. 2012)"
+        "adaptax.algorithms:OptimisticThompsonSampling",
+        "bandits: samples not below the mean (May et al. 2012)",
     ),
-    "gaussian-thompson": Entry(
-        "adaptax.algorithms:GaussianThompsonSampling", "Gaussian bandits: posterior sampling"
-    ),
+    "gaussian-thompson": Entry("adaptax.algorithms:GaussianThompsonSampling", "Gaussian bandits: posterior sampling"),
     "gittins": Entry("adaptax.algorithms:Gittins", "Bernoulli bandits: finite-horizon Gittins index"),
     "bayes-optimal-bandit": Entry(
         "adaptax.algorithms:BayesOptimalBandit", "2-armed bandits: exact, by dynamic programming over beliefs"

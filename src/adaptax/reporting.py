@@ -1,4 +1,4 @@
-"""Pictures and tables of what was measured. They take arrays, not agents: nothing here runs anything.
+"""Pictures of what was measured. They take arrays, not agents: nothing here runs anything.
 
 Figures are drawn by matplotlib's Agg renderer through its object interface: no display is needed, and no
 global state (pyplot) is touched.
@@ -14,8 +14,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import EngFormatter, MaxNLocator
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from adaptax.errors import OutputError
 from adaptax.statistics import Summary
@@ -155,9 +153,7 @@ def plot_adaptation(
     _save(figure, path)
 
 
-def _draw_returns(
-    axes: Axes, results: Results, oracle: float | None, optimum: np.ndarray | None, unit: str
-) -> None:
+def _draw_returns(axes: Axes, results: Results, oracle: float | None, optimum: np.ndarray | None, unit: str) -> None:
     """Return per episode."""
     num_episodes = len(next(iter(results.values())).episode_returns)
     window, episodes = smoothing_window(num_episodes), np.arange(1, num_episodes + 1)
@@ -168,9 +164,7 @@ def _draw_returns(
         if number == 0:
             # Neighbouring episodes share their task's luck: averaging them does not make the band narrower.
             margin = NORMAL_95 * smooth(result.stderr_per_episode, window)
-            axes.fill_between(
-                episodes, values - margin, values + margin, color=TRAINED, alpha=0.22, linewidth=0
-            )
+            axes.fill_between(episodes, values - margin, values + margin, color=TRAINED, alpha=0.22, linewidth=0)
     if optimum is not None:
         axes.plot(episodes, optimum, **OPTIMUM)
     if known(oracle):
@@ -316,126 +310,3 @@ def _save(figure: Figure, path: str | Path) -> None:
         FigureCanvasAgg(figure).print_figure(path, dpi=DPI, format="png")
     except OSError as error:
         raise OutputError(f"cannot write the picture {path}: {error.strerror or error}") from error
-
-
-def ends(episode_returns: np.ndarray) -> tuple[float, float]:
-    """Mean return over the first and over the last tenth of the episodes (one at least)."""
-    count = max(1, len(episode_returns) // 10)
-    return float(np.mean(episode_returns[:count])), float(np.mean(episode_returns[-count:]))
-
-
-def best_reference(results: Results) -> str | None:
-    """The agent with the highest mean besides the first one and `random`; None if there is no other."""
-    others = [name for name in list(results)[1:] if name != "random"]
-    return max(others, key=lambda name: results[name].summary.mean, default=None)
-
-
-def share_of_the_way(score: float, floor: float, target: float) -> float:
-    """How far `score` is on the way from `floor` (0) to `target` (1); NaN if there is no such way."""
-    return (score - floor) / (target - floor) if target > floor else float("nan")
-
-
-def results_table(
-    results: Results,
-    *,
-    title: str = "",
-    oracle: float | None = None,
-    optimum: np.ndarray | None = None,
-    reference: str | None = None,
-    unit: str = "episode",
-) -> Table:
-    """Tabulate agents side by side; at most 100 columns wide.
-
-    Args:
-        results: Agents by name, the trained one first.
-        title: Above the table.
-        oracle: Mean expected return of one episode for a policy that knows the task; None or NaN if unknown.
-        optimum: Expected return of each episode for the Bayes-optimal agent, `[episode]`, if known.
-        reference: The agent at the end of the way that starts at `random`; by default the optimum where it is
-            known, otherwise the best of the agents below the first.
-        unit: What an episode is called.
-
-    Raises:
-        ValueError: `results` is empty.
-    """
-    if not results:
-        raise ValueError("results: expected at least one agent, found none")
-    num_episodes = len(next(iter(results.values())).episode_returns)
-    goal = reference or (BAYES_OPTIMAL if optimum is not None else best_reference(results))
-    totals = {name: result.summary.mean for name, result in results.items()}
-    if optimum is not None:
-        totals[BAYES_OPTIMAL] = float(np.sum(optimum))
-    target = totals[goal] if goal else float("nan")
-
-    def derived(name: str, episode_returns: np.ndarray) -> list[str]:
-        share = share_of_the_way(totals[name], totals.get("random", float("nan")), target)
-        regret = oracle * num_episodes - totals[name] if known(oracle) else None
-        return [*map(number, ends(episode_returns)), number(share, ".1%"), number(regret)]
-
-    table = _table(title, "agent", "return ± s.e.", "95 % interval", "IQM", "first", "last", "way", "regret")
-    few = f"{num_episodes // 10} {unit}s" if num_episodes >= 20 else unit
-    table.caption = f"first, last: mean return of the first and last {few}"
-    if "random" in results and goal:
-        table.caption += f"; way: from random to {goal}"
-    for name, result in results.items():
-        summary, style = result.summary, "bold" if name == next(iter(results)) else None
-        row = with_error(summary.mean, summary.stderr), between(summary.interval), number(summary.iqm)
-        table.add_row(name, *row, *derived(name, result.episode_returns), style=style)
-    if optimum is not None:
-        row = number(totals[BAYES_OPTIMAL]), "", ""
-        table.add_row(BAYES_OPTIMAL, *row, *derived(BAYES_OPTIMAL, np.asarray(optimum)), style="dim")
-    return table
-
-
-def reproduction_table(cells: Mapping[str, Mapping[str, Any]], *, title: str = "") -> Table:
-    """Set published figures, ours and the exact ceiling side by side; at most 100 columns wide.
-
-    Args:
-        cells: By name ("100x10"), each with `mean`, `stderr`, `interval`, `published`, `ceiling` and
-            `seconds` of training; all but `mean` may be None or missing.
-        title: Above the table.
-    """
-    headers = "paper", "ours ± s.e.", "95 % interval", "ceiling", "− paper", "− ceiling", "minutes"
-    table = _table(title, "cell", *headers)
-    table.caption = "− paper, − ceiling: ours less theirs"
-    for name, cell in cells.items():
-        published, ceiling = cell.get("published"), cell.get("ceiling")
-        gaps = [number(cell["mean"] - x if known(x) else None, "+.2f") for x in (published, ceiling)]
-        ours = f"[bold]{with_error(cell['mean'], cell.get('stderr'))}[/bold]", between(cell.get("interval"))
-        minutes = duration(cell.get("seconds"))
-        table.add_row(name, number(published, ".1f"), *ours, number(ceiling), *gaps, minutes)
-    return table
-
-
-def _table(title: str, first: str, *headers: str) -> Table:
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.caption_justify, table.caption_style = "left", "dim"
-    table.add_column(first, no_wrap=True)
-    for header in headers:
-        table.add_column(header, justify="right", no_wrap=True)
-    return table
-
-
-def number(value: float | None, form: str = "") -> str:
-    """A number as text, two decimals (one from 1000 on) unless `form` is given; a dash if unknown."""
-    if not known(value):
-        return "–"
-    return format(value, form or (".2f" if abs(value) < 1000 else ".1f"))
-
-
-def with_error(value: float, stderr: float | None) -> str:
-    """A mean and its standard error."""
-    return f"{number(value)} ± {number(stderr)}"
-
-
-def between(interval: Sequence[float] | None) -> str:
-    """An interval."""
-    return f"{number(interval[0])} … {number(interval[1])}" if interval is not None else "–"
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as minutes and seconds, `4:05`."""
-    if not known(seconds):
-        return "–"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"

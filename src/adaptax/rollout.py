@@ -53,7 +53,12 @@ class Lifetime(eqx.Module):
 
 
 def start(
-    algorithm: Algorithm, problem: Problem, meta: PyTree[Array], task: Task, key: Key[Array, ""], streams: int = 1
+    algorithm: Algorithm,
+    problem: Problem,
+    meta: PyTree[Array],
+    task: Task,
+    key: Key[Array, ""],
+    streams: int = 1,
 ) -> Life:
     """Begin a trial in `streams` parallel environments of `task`, with fresh memory in each."""
     agent_key, env_key = jax.random.split(key)
@@ -69,8 +74,16 @@ def start(
 
 
 def rollout(
-    algorithm: Algorithm, problem: Problem, meta: PyTree[Array], task: Task, life: Life, key: Key[Array, ""], *,
-    clock: int | Int[Array, ""], steps: int, explore: bool = True,
+    algorithm: Algorithm,
+    problem: Problem,
+    meta: PyTree[Array],
+    task: Task,
+    life: Life,
+    key: Key[Array, ""],
+    *,
+    clock: int | Int[Array, ""],
+    steps: int,
+    explore: bool = True,
 ) -> tuple[Life, Transition]:
     """Live on for `steps` steps without adapting; return the life after them and the trajectory.
 
@@ -81,8 +94,8 @@ def rollout(
         task: The task.
         life: Where to go on from.
         key: Randomness of this window.
-        clock: Steps that the life has lasted so far. It must not be batched by `vmap` (all streams of all tasks keep step),
-            or resets would be computed at every step.
+        clock: Steps that the life has lasted so far. It must not be batched by `vmap` (all streams of all tasks
+            keep step), or resets would be computed at every step.
         steps: How many steps.
         explore: Passed on to `act`.
 
@@ -117,14 +130,24 @@ def rollout(
 
 
 def _close_step(
-    problem: Problem, clock: Any, agent: AgentState, memory: Any, timestep: TimeStep, active: Any, action: Any, aux: Any,
-    step: Any, env_state: Any,
+    problem: Problem,
+    clock: Any,
+    agent: AgentState,
+    memory: Any,
+    timestep: TimeStep,
+    active: Any,
+    action: Any,
+    aux: Any,
+    step: Any,
+    env_state: Any,
 ) -> tuple[Life, Transition]:
     """Book one stream's step: boundaries, and idleness after an early end."""
     last = (clock + 1) % problem.env.horizon == 0
     if not problem.env.ends_early:
         terminated = step.terminated & last
-        transition = Transition(timestep, action, step.reward, terminated, last & ~terminated, step.observation, aux, active)
+        transition = Transition(
+            timestep, action, step.reward, terminated, last & ~terminated, step.observation, aux, active
+        )
         after = TimeStep(step.observation, action, step.reward, jnp.asarray(False))
         return Life(None, memory, step.state, after, active), transition
 
@@ -157,7 +180,13 @@ def _reset_when_due(problem: Problem, task: Task, life: Life, clock: Any, reset_
 
 
 def live(
-    algorithm: Algorithm, problem: Problem, meta: PyTree[Array], task: Task, key: Key[Array, ""], *, explore: bool = True
+    algorithm: Algorithm,
+    problem: Problem,
+    meta: PyTree[Array],
+    task: Task,
+    key: Key[Array, ""],
+    *,
+    explore: bool = True,
 ) -> Transition:
     """Live one whole trial, adapting after every window; return it with leaves `[time, stream, ...]`."""
     window = algorithm.window(problem)
@@ -173,7 +202,15 @@ def live(
     def one_window(life: Life, index: Int[Array, ""]) -> tuple[Life, Transition]:
         rollout_key, adapt_key = jax.random.split(jax.random.fold_in(live_key, index))
         life, trajectory = rollout(
-            algorithm, problem, meta, task, life, rollout_key, clock=index * window.steps, steps=window.steps, explore=explore
+            algorithm,
+            problem,
+            meta,
+            task,
+            life,
+            rollout_key,
+            clock=index * window.steps,
+            steps=window.steps,
+            explore=explore,
         )
         agent = algorithm.adapt(meta, AgentState(life.adapted, life.memory), trajectory, adapt_key)
         return Life(agent.adapted, agent.memory, life.env_state, life.timestep, life.active), trajectory
@@ -185,7 +222,13 @@ def live(
 
 
 def collect(
-    algorithm: Algorithm, problem: Problem, meta: PyTree[Array], tasks: Task, keys: Key[Array, " task"], *, explore: bool = True
+    algorithm: Algorithm,
+    problem: Problem,
+    meta: PyTree[Array],
+    tasks: Task,
+    keys: Key[Array, " task"],
+    *,
+    explore: bool = True,
 ) -> Transition:
     """Live one trial in each of `tasks` (leaves `[task, ...]`); leaves `[time, task, stream, ...]`."""
     one_task = lambda task, key: live(algorithm, problem, meta, task, key, explore=explore)  # noqa: E731
@@ -193,7 +236,13 @@ def collect(
 
 
 def lifetime(
-    algorithm: Algorithm, problem: Problem, meta: PyTree[Array], task: Task, key: Key[Array, ""], *, explore: bool = True
+    algorithm: Algorithm,
+    problem: Problem,
+    meta: PyTree[Array],
+    task: Task,
+    key: Key[Array, ""],
+    *,
+    explore: bool = True,
 ) -> Lifetime:
     """Live one whole trial and return what each of its episodes brought."""
     trajectory = live(algorithm, problem, meta, task, key, explore=explore)

@@ -53,5 +53,6 @@ class RunLog:
         self._file.flush()
         for name, values in progress.metrics.items():
             self._board.add_scalar(name, float(values.mean()), progress.done * self._steps)
-        self._board.add_scalar("steps_per_second", progress.done * self._steps / progress.seconds,
-                               progress.done * self._steps)
+        self._board.add_scalar(
+            "steps_per_second", progress.done * self._steps / progress.seconds, progress.done * self._steps
+        )

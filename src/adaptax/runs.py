@@ -1,12 +1,12 @@
 """A run's directory: what was asked for, what was measured, and what was learned.
 
-    config.json             the algorithm, the problem, the run's options, versions and device
-    metrics.jsonl           one line per update
-    tensorboard/            the same for TensorBoard
-    state.safetensors       the `TrainState`, leaf by leaf
-    evaluation.json         figures of the last evaluation
-    adaptation.png          its picture
-    training.png            return over updates
+config.json             the algorithm, the problem, the run's options, versions and device
+metrics.jsonl           one line per update
+tensorboard/            the same for TensorBoard
+state.safetensors       the `TrainState`, leaf by leaf
+evaluation.json         figures of the last evaluation
+adaptation.png          its picture
+training.png            return over updates
 """
 
 import dataclasses
@@ -63,7 +63,9 @@ def create_directory(out: Path | None, stem: str) -> Path:
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             if (out / CONFIG).exists():
-                raise OutputError(f"{out}: already holds a run; nothing was changed. Choose another --out, or move it away")
+                raise OutputError(
+                    f"{out}: already holds a run; nothing was changed. Choose another --out, or move it away"
+                )
             directory = out
         else:
             Path("runs").mkdir(exist_ok=True)
@@ -98,10 +100,17 @@ def save_config(directory: Path, recipe: Recipe, options: dict[str, Any]) -> Non
     """Write down what was asked for, and with what it runs."""
     import jax
 
-    versions = {name: importlib.metadata.version(name) for name in ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy")}
+    versions = {
+        name: importlib.metadata.version(name) for name in ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy")
+    }
     content = {
-        "format": FORMAT, **recipe.to_json(), "options": options, "python": platform.python_version(),
-        "versions": versions, "device": jax.devices()[0].device_kind, "num_devices": jax.device_count(),
+        "format": FORMAT,
+        **recipe.to_json(),
+        "options": options,
+        "python": platform.python_version(),
+        "versions": versions,
+        "device": jax.devices()[0].device_kind,
+        "num_devices": jax.device_count(),
     }
     write_json(directory / CONFIG, content)
 
@@ -116,16 +125,21 @@ def read_recipe(directory: Path) -> tuple[Recipe, dict[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"{directory}: no run there ({CONFIG} is missing). Give the directory that `adaptax train` printed") from None
+        raise CheckpointError(
+            f"{directory}: no run there ({CONFIG} is missing). Give the directory that `adaptax train` printed"
+        ) from None
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: unreadable ({error})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise CheckpointError(f"{path}: expected format {FORMAT}, found {found!r}; it was written by another version of adaptax")
+        raise CheckpointError(
+            f"{path}: expected format {FORMAT}, found {found!r}; it was written by another version of adaptax"
+        )
     try:
         algorithm, problem = str(content["algorithm"]), str(content["problem"])
         recipe = Recipe(
-            algorithm, problem,
+            algorithm,
+            problem,
             _settings(lookup("algorithm", TRAINABLE, algorithm), content["algorithm_settings"]),
             _settings(lookup("problem", PROBLEMS, problem), content["problem_settings"]),
         )
@@ -194,7 +208,8 @@ def load_state(directory: Path, like: Any) -> Any:
         found = arrays[name]
         if (found.shape, found.dtype) != (expected.shape, expected.dtype):
             raise CheckpointError(
-                f"{path}: leaf {name}: expected {expected.dtype}{list(expected.shape)}, found {found.dtype}{list(found.shape)}"
+                f"{path}: leaf {name}: expected {expected.dtype}{list(expected.shape)}, "
+                f"found {found.dtype}{list(found.shape)}"
             )
         loaded.append(jax.random.wrap_key_data(jnp.asarray(found)) if _is_key(leaf) else jnp.asarray(found))
     return jax.tree.unflatten(structure, loaded)

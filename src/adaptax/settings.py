@@ -42,7 +42,9 @@ def _fits(field: dataclasses.Field[Any], value: Any) -> bool:
         return False
     low, high, above = rule.get("low"), rule.get("high"), rule.get("above")
     return not (
-        (low is not None and value < low) or (high is not None and value > high) or (above is not None and value <= above)
+        (low is not None and value < low)
+        or (high is not None and value > high)
+        or (above is not None and value <= above)
     )
 
 

@@ -13,7 +13,10 @@ WRONG = [
     (["train", "rl2", "bandit", "--learning-rate", "fast"], ["--learning-rate", "fast"]),
     (["train", "rl2", "bandit", "--learning-rat", "1"], ["--learning-rat", "--learning-rate"]),
     (["train", "rl2", "bandit", "--num-arms", "0"], ["num_arms", "between 2 and", "0"]),
-    (["train", "rl2", "bandit", "--num-tasks", "10", "--num-minibatches", "4"], ["num_tasks", "multiple of", "10"]),
+    (
+        ["train", "rl2", "bandit", "--num-tasks", "10", "--num-minibatches", "4"],
+        ["num_tasks", "multiple of", "10"],
+    ),
     (["train", "rl2", "bandit", "--memory", "lsm"], ["--memory", "lsm", "lstm"]),
     (["train", "rl2", "bandit", "--preset", "nope"], ["--preset", "default", "nope"]),
     (["train", "rl3", "bandit"], ["ALGORITHM", "rl3", "did you mean 'rl2'"]),

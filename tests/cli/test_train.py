@@ -29,7 +29,14 @@ def test_json_prints_one_object_and_nothing_else(finished_run):
     _, directory, done = finished_run
     content = json.loads(done.stdout)
     assert next(iter(content["agents"])) == "rl2"
-    assert set(content["agents"]["gittins"]) >= {"mean", "stderr", "iqm", "interval", "episode_returns", "steps"}
+    assert set(content["agents"]["gittins"]) >= {
+        "mean",
+        "stderr",
+        "iqm",
+        "interval",
+        "episode_returns",
+        "steps",
+    }
     assert json.loads((directory / "evaluation.json").read_text()) == content
 
 
@@ -37,14 +44,29 @@ def test_same_seed_in_a_fresh_process_gives_bitwise_the_same_parameters(finished
     _, directory, _ = finished_run
     done = run("train", "rl2", "bandit", *SMALL_BANDIT, *TINY, "--eval-tasks", "0", "--out", "again", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    first, second = load_file(directory / "state.safetensors"), load_file(tmp_path / "again/state.safetensors")
+    first, second = (
+        load_file(directory / "state.safetensors"),
+        load_file(tmp_path / "again/state.safetensors"),
+    )
     assert first.keys() == second.keys()
     for name in first:
         assert first[name].tobytes() == second[name].tobytes(), name
 
 
 def test_seeds_train_side_by_side_and_differ(tmp_path):
-    done = run("train", "rl2", "bandit", *SMALL_BANDIT, *TINY, "--seeds", "2", "--eval-tasks", "20", "--json", cwd=tmp_path)
+    done = run(
+        "train",
+        "rl2",
+        "bandit",
+        *SMALL_BANDIT,
+        *TINY,
+        "--seeds",
+        "2",
+        "--eval-tasks",
+        "20",
+        "--json",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["protocol"]["training_seeds"] == 2
     state = load_file(tmp_path / "runs/rl2-bandit-1/state.safetensors")

@@ -153,6 +153,11 @@ def test_E21_train_validation_and_test_tasks_are_disjoint(name):
         assert not found["train"] & found["validation"]
         assert not found["train"] & found["test"]
         assert not found["validation"] & found["test"]
+        # Not by luck: the last two bits of every float tell the split.
+        for split, tasks in case.tasks.items():
+            for leaf in jax.tree.leaves(tasks):
+                if leaf.dtype == jnp.float32:
+                    assert set((np.asarray(leaf).view(np.int32) & 3).ravel()) <= set(SPLITS[split])
 
 
 @every_problem

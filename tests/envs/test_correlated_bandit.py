@@ -52,9 +52,7 @@ def brute_force(prior, num_pulls):
             total = 0.0
             for reward in range(2):
                 chances = [p if arm == 0 else 1 - p for p, _ in beliefs]
-                after = [
-                    (p, w * (c if reward else 1 - c)) for (p, w), c in zip(beliefs, chances, strict=True)
-                ]
+                after = [(p, w * (c if reward else 1 - c)) for (p, w), c in zip(beliefs, chances, strict=True)]
                 mass = sum(w for _, w in after)
                 total += reward * mass + value(after, left - 1)
             best = max(best, total)

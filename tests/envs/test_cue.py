@@ -74,9 +74,7 @@ def test_E8_nothing_in_the_first_timestep_of_an_episode_depends_on_the_cue():
 def test_E8_a_note_in_the_last_action_costs_more_than_it_saves(num_cues):
     """All memoryless strategies: note[c] after cue c, then answer[note] in the next episode."""
     best = max(
-        Fraction(
-            sum((answer[note[c]] == c) - (note[c] != 0) * int(PENALTY) for c in range(num_cues)), num_cues
-        )
+        Fraction(sum((answer[note[c]] == c) - (note[c] != 0) * int(PENALTY) for c in range(num_cues)), num_cues)
         for note in np.ndindex(*[num_cues] * num_cues)
         for answer in np.ndindex(*[num_cues] * num_cues)
     )

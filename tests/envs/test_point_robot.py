@@ -99,9 +99,7 @@ def test_actions_are_clipped_in_each_coordinate_and_rewards_come_after_the_move(
     assert float(step.reward) == pytest.approx(-0.35)
 
 
-@pytest.mark.parametrize(
-    ("left", "over"), [((0.009, -0.009), True), ((0.011, 0.0), False), ((0.0, 0.011), False)]
-)
+@pytest.mark.parametrize(("left", "over"), [((0.009, -0.009), True), ((0.011, 0.0), False), ((0.0, 0.011), False)])
 def test_an_episode_ends_within_a_hundredth_of_the_goal(left, over):
     env = point_robot().env
     step = env.step(jnp.asarray(left), jnp.zeros(2), PointGoal(jnp.zeros(2)), jax.random.key(0))

@@ -7,6 +7,7 @@ Each keeps the number of pulls and the sum of rewards of every arm, and pulls th
     UCB1                         μ̂ + c·√(2 ln t / T)                               Auer et al. 2002, figure 1
     Thompson sampling            μ̃ ~ posterior                                     Thompson 1933
     optimistic Thompson sampling max(μ̃, μ̂)                                         May et al. 2012, algorithm 3
+    most likely sampling         the likeliest of several draws μ̃                  Duan et al. 2016
 
 μ̂ is the posterior mean, T the number of pulls of the arm, t the number of the pull to come.
 
@@ -14,6 +15,8 @@ Differences from the papers, all of them Duan et al.'s: μ̂ starts from a prior
 pull of every arm, and T counts the prior's pseudo-pulls. Equal scores go to the arm with the lowest number, which is what
 reproduces the paper's figures for greedy and ε-greedy; `random_ties` makes both stronger (greedy gains 1.5 in
 77.5 on 10 arms and 100 pulls). Ours: rewards may also be normal (`NormalPrior`).
+The column "OTS" of their table 1 is not May et al.'s method (81.4 for 10 arms and 100 pulls; the latter gets 78.1). It is
+close to that of `MostLikelySampling`, which the authors' code calls optimistic Thompson sampling.
 
 These agents learn while they act, and exploring is how they learn: `act` treats `explore=False` like
 `explore=True`.
@@ -106,6 +109,12 @@ class BetaPrior:
         failures = statistics.pulls - statistics.total
         return beta(key, statistics.total + self.successes, failures + self.failures)
 
+    def log_density(self, statistics: ArmStatistics, means: Float[Array, " num_arms"]) -> Float[Array, " num_arms"]:
+        """Logarithm of the posterior density at `means`, up to a constant that they do not change."""
+        successes = statistics.total + (self.successes - 1)
+        failures = statistics.pulls - statistics.total + (self.failures - 1)
+        return jax.scipy.special.xlogy(successes, means) + jax.scipy.special.xlog1py(failures, -means)
+
 
 @dataclasses.dataclass(frozen=True)
 class NormalPrior:
@@ -137,6 +146,11 @@ class NormalPrior:
         """Draw a mean for each arm from the posterior."""
         deviation = self.noise / jnp.sqrt(self.count(statistics))
         return self.mean(statistics) + deviation * jax.random.normal(key, deviation.shape)
+
+    def log_density(self, statistics: ArmStatistics, means: Float[Array, " num_arms"]) -> Float[Array, " num_arms"]:
+        """Logarithm of the posterior density at `means`, up to a constant that they do not change."""
+        deviation = self.noise / jnp.sqrt(self.count(statistics))
+        return -(((means - self.mean(statistics)) / deviation) ** 2) / 2
 
 
 Prior: TypeAlias = BetaPrior | NormalPrior
@@ -200,7 +214,7 @@ class EpsilonGreedy(BanditAgent):
     """Pull a random arm with probability ε, the one with the highest posterior mean otherwise.
 
     Attributes:
-        epsilon: ε.
+        epsilon: ε. The default is within 1.5 % of Duan et al.'s figures in their table 1, who do not state theirs.
     """
 
     epsilon: float = 0.02
@@ -219,7 +233,8 @@ class UCB1(BanditAgent):
     """Pull the arm with the highest upper confidence bound.
 
     Attributes:
-        exploration: c, in units of reward. 1 in Auer et al. 2002, where rewards lie in [0, 1]; Duan et al. 2016 tune it.
+        exploration: c, in units of reward. 1 in Auer et al. 2002, where rewards lie in [0, 1]; 0.2 in Duan et al.
+            2016, who tuned it.
     """
 
     exploration: float = 0.2
@@ -241,9 +256,37 @@ class ThompsonSampling(BanditAgent):
 
 
 @dataclasses.dataclass(frozen=True)
+class GaussianThompsonSampling(BanditAgent):
+    """Thompson sampling with normal rewards unless told otherwise; `ThompsonSampling(NormalPrior())` is the same."""
+
+    prior: Prior = NormalPrior()
+
+    def score(self, statistics: ArmStatistics, key: Key[Array, ""]) -> Float[Array, " num_arms"]:
+        """A draw from the posterior."""
+        return self.prior.sample(statistics, key)
+
+
+@dataclasses.dataclass(frozen=True)
 class OptimisticThompsonSampling(BanditAgent):
     """Thompson sampling in which a draw never makes an arm look worse than it is expected to be."""
 
     def score(self, statistics: ArmStatistics, key: Key[Array, ""]) -> Float[Array, " num_arms"]:
         """A draw from the posterior, or the posterior's mean where that is higher."""
         return jnp.maximum(self.prior.sample(statistics, key), self.prior.mean(statistics))
+
+
+@dataclasses.dataclass(frozen=True)
+class MostLikelySampling(BanditAgent):
+    """Draw the means of all arms several times, and trust the draw with the highest posterior density.
+
+    Attributes:
+        samples: Number of draws; 1 is Thompson sampling, very many the posterior's mode.
+    """
+
+    samples: int = 20
+
+    def score(self, statistics: ArmStatistics, key: Key[Array, ""]) -> Float[Array, " num_arms"]:
+        """The likeliest of the draws."""
+        draws = jax.vmap(lambda key: self.prior.sample(statistics, key))(jax.random.split(key, self.samples))
+        density = jax.vmap(lambda means: jnp.sum(self.prior.log_density(statistics, means)))(draws)
+        return draws[jnp.argmax(density)]

@@ -13,9 +13,12 @@ the value of a first pull followed by optimal stopping, ν is the root of W in �
 for every λ of a grid. Used at pull t of n with r = n − t + 1, this is the index policy of Duan et al. 2016 (RL², section
 3.1).
 
-Differences from the papers: Duan et al. cite the approximations of Gittins et al. 2011 for the discounted index;
-ours is the finite-horizon index itself. With a finite horizon an index policy is no longer exactly
-optimal, but close: its value and the optimum for two arms are 2.888889 and 2.888889 for 5 pulls.
+Accuracy: on the default grid the indices are within 0.001 for n = 10, and for n = 500 within 0.0006 on average and 0.006
+at worst, nearly all of it common to the arms that compete: grids of 64 and of 1024 charges earn the same to within 0.01 on
+100 pulls of 10 or 50 arms.
+
+Differences from the papers: none in the index. Duan et al. do not say which approximation they use. With a finite
+horizon an index policy is not exactly optimal, but close to it (see the tests).
 """
 
 import dataclasses

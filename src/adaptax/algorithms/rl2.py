@@ -176,9 +176,14 @@ class RL2(RL2Settings, Algorithm):
         entropy_cost = self.entropy_cost * (1 - state.step / self.num_updates)
         loss = functools.partial(self._loss, problem, meta, entropy_cost)
         network, opt_state, metrics = optim.minibatch_epochs(
-            loss, self._optimizer(), meta.network, state.opt_state,
-            (trajectory, old_log_probs, advantages, targets, tasks), (1, 1, 1, 1, 0),
-            num_epochs=self.num_epochs, num_minibatches=self.num_minibatches,
+            loss,
+            self._optimizer(),
+            meta.network,
+            state.opt_state,
+            (trajectory, old_log_probs, advantages, targets, tasks),
+            (1, 1, 1, 1, 0),
+            num_epochs=self.num_epochs,
+            num_minibatches=self.num_minibatches,
         )
         valid = None if trajectory.valid is None else trajectory.valid.ravel().astype(jnp.float32)
         meta = replace(meta, network=network, reward=meta.reward.observe(trajectory.reward.ravel(), valid))
@@ -198,8 +203,12 @@ class RL2(RL2Settings, Algorithm):
         values = remaining * (meta.reward.mean + meta.reward.std * self.values(problem, meta, hidden, tasks))
         last_step = jnp.arange(problem.trial_steps)[:, None] == problem.trial_steps - 1
         advantages = generalized_advantages(
-            trajectory.reward, values, discount=self.discount, gae_lambda=self.gae_lambda,
-            ended=jnp.broadcast_to(last_step, values.shape), valid=trajectory.valid,
+            trajectory.reward,
+            values,
+            discount=self.discount,
+            gae_lambda=self.gae_lambda,
+            ended=jnp.broadcast_to(last_step, values.shape),
+            valid=trajectory.valid,
         )
         targets = ((advantages + values) / remaining - meta.reward.mean) / meta.reward.std
         spread = no_moments().observe(advantages.ravel(), trajectory.valid.ravel().astype(jnp.float32))

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from adaptax.cli.options import note
 from adaptax.cli.progress import Bar
 from adaptax.evaluation import Evaluation, evaluate, held_out_tasks, oracle_return
 from adaptax.registry import CLASSICAL, PROBLEMS, build
-from adaptax.reporting import plot_adaptation, results_table
+from adaptax.reporting import plot_adaptation
 from adaptax.runs import Recipe, write_json
+from adaptax.tables import results_table
 from adaptax.training import init
 
 
@@ -46,8 +48,16 @@ class Assessment:
 
 
 def assess(
-    recipe: Recipe, algorithm: Any, problem: Any, meta: Any, *, num_seeds: int, num_tasks: int, seed: int,
-    against: Sequence[str] | None, explore: bool = False,
+    recipe: Recipe,
+    algorithm: Any,
+    problem: Any,
+    meta: Any,
+    *,
+    num_seeds: int,
+    num_tasks: int,
+    seed: int,
+    against: Sequence[str] | None,
+    explore: bool = False,
 ) -> Assessment:
     """Evaluate the agent and its opponents; warns if a mean is above an exact optimum."""
     import jax
@@ -62,13 +72,24 @@ def assess(
                 agent = build(CLASSICAL[name])
                 theta, seeds = init(agent, problem, seed=seed).meta, False
             results[name] = evaluate(
-                agent, problem, theta, num_tasks=num_tasks, seed=seed, seeds=seeds, explore=explore,
+                agent,
+                problem,
+                theta,
+                num_tasks=num_tasks,
+                seed=seed,
+                seeds=seeds,
+                explore=explore,
                 on_progress=lambda done, number=number, name=name: bar.update(number * num_tasks + done, name),
             )
     tasks = held_out_tasks(problem, num_tasks, jax.random.split(jax.random.key(seed))[0])
     protocol = {
-        "split": "test", "tasks": num_tasks, "seed": seed, "training_seeds": num_seeds, "episodes": problem.episodes,
-        "horizon": problem.env.horizon, "policy": "sample" if explore else "mode",
+        "split": "test",
+        "tasks": num_tasks,
+        "seed": seed,
+        "training_seeds": num_seeds,
+        "episodes": problem.episodes,
+        "horizon": problem.env.horizon,
+        "policy": "sample" if explore else "mode",
         "memory": "fresh for each task, kept across its episodes",
         "held_out": problem.test.finite is None or problem.train != dataclasses.replace(problem.test, split="train"),
     }
@@ -87,8 +108,8 @@ def _warn(assessment: Assessment) -> None:
         bounds["the exact optimum"] = sum(assessment.optimum)
     for name, result in assessment.results.items():
         for what, bound in bounds.items():
-            if not math.isnan(bound) and what == "the exact optimum" and result.exceeds(bound):
-                note(f"warning: {name} is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?")
+            if result.exceeds(bound):
+                note(f"warning: {name} ({result.summary.mean:.3f}) is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?")
 
 
 def present(assessment: Assessment, directory: Path, title: str, *, as_json: bool, extra: dict[str, Any]) -> None:
@@ -96,12 +117,27 @@ def present(assessment: Assessment, directory: Path, title: str, *, as_json: boo
     content = {**extra, **assessment.to_json()}
     write_json(directory / "evaluation.json", content)
     picture = directory / "adaptation.png"
+    optimum = None if assessment.optimum is None else np.asarray(assessment.optimum)
     unit = "pull" if assessment.protocol["horizon"] == 1 else "episode"
     plot_adaptation(
-        picture, assessment.results, title=title, oracle=assessment.oracle, optimum=assessment.optimum, unit=unit
+        picture,
+        assessment.results,
+        title=title,
+        oracle=assessment.oracle,
+        optimum=optimum,
+        unit=unit,
     )
     if as_json:
         print(json.dumps(content))
         return
-    Console().print(results_table(assessment.results, oracle=assessment.oracle, optimum=assessment.optimum))
+    best_known = list(assessment.results)[-1] if len(assessment.results) > 2 else None
+    table = results_table(
+        assessment.results,
+        title=title,
+        oracle=assessment.oracle,
+        optimum=optimum,
+        reference=best_known,
+        unit=unit,
+    )
+    Console().print(table)
     print(f"picture {picture}\nrun     {directory}")

@@ -14,7 +14,9 @@ def command(arguments: Sequence[str]) -> int:
     if not chosen and not wants_help(rest):
         raise ConfigError("evaluate: expected the directory of a run; found nothing")
     options: EvaluateOptions = parse(
-        {"evaluate": EvaluateOptions()}, rest, program="adaptax evaluate DIR",
+        {"evaluate": EvaluateOptions()},
+        rest,
+        program="adaptax evaluate DIR",
         description="Evaluate the agent that a run has trained on held-out tasks, the same for all agents.",
     )["evaluate"]
     directory = Path(chosen[0])
@@ -33,8 +35,15 @@ def command(arguments: Sequence[str]) -> int:
     like = jax.eval_shape(lambda: init(algorithm, problem, seed=0, num_seeds=num_seeds))
     state = load_state(directory, like)
     assessment = assess(
-        recipe, algorithm, problem, state.meta, num_seeds=num_seeds, num_tasks=options.tasks, seed=options.seed,
-        against=options.against, explore=options.policy == "sample",
+        recipe,
+        algorithm,
+        problem,
+        state.meta,
+        num_seeds=num_seeds,
+        num_tasks=options.tasks,
+        seed=options.seed,
+        against=options.against,
+        explore=options.policy == "sample",
     )
     title = f"{recipe.algorithm} on {recipe.problem}"
     present(assessment, directory, title, as_json=options.json, extra={"directory": str(directory)})

@@ -1,6 +1,6 @@
 """`adaptax list`: what there is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from adaptax.cli.options import wants_help
 from adaptax.errors import ConfigError
@@ -12,23 +12,29 @@ from adaptax.registry import CLASSICAL, PROBLEMS, TRAINABLE, Entry
 def command(arguments: Sequence[str]) -> int:
     """Print algorithms, agents, problems, presets and tables."""
     if wants_help(arguments):
-        print("usage: adaptax list\n\nPrint algorithms, agents to compare with, problems, presets and published tables.")
+        print(
+            "usage: adaptax list\n\nPrint algorithms, agents to compare with, problems, presets and published tables."
+        )
         return 0
     if arguments:
         raise ConfigError(f"list: expected no arguments; found '{arguments[0]}'")
     _section("algorithms (adaptax train ALGORITHM PROBLEM)", TRAINABLE)
     _section("agents to compare with (adaptax evaluate DIR --against AGENT ...)", CLASSICAL)
     _section("problems", PROBLEMS)
-    _lines("presets (--preset NAME)", {
-        f"{algorithm} {problem} --preset {name}": preset.summary
-        for (algorithm, problem), presets in PRESETS.items() for name, preset in presets.items()
-    })
+    _lines(
+        "presets (--preset NAME)",
+        {
+            f"{algorithm} {problem} --preset {name}": preset.summary
+            for (algorithm, problem), presets in PRESETS.items()
+            for name, preset in presets.items()
+        },
+    )
     _lines("tables (adaptax reproduce NAME)", {name: table.summary for name, table in TABLES.items()})
     return 0
 
 
-def _section(title: str, entries: "dict[str, Entry] | object") -> None:
-    _lines(title, {name: entry.summary for name, entry in entries.items()})  # type: ignore[attr-defined]
+def _section(title: str, entries: Mapping[str, Entry]) -> None:
+    _lines(title, {name: entry.summary for name, entry in entries.items()})
 
 
 def _lines(title: str, rows: dict[str, str]) -> None:

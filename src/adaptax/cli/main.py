@@ -49,7 +49,10 @@ def _list(arguments: Sequence[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "train": _train, "evaluate": _evaluate, "reproduce": _reproduce, "list": _list,
+    "train": _train,
+    "evaluate": _evaluate,
+    "reproduce": _reproduce,
+    "list": _list,
 }
 
 

@@ -58,8 +58,9 @@ class EvaluateOptions(Settings):
         super().__post_init__()
         for name in self.against or ():
             if name not in CLASSICAL:
-                raise ConfigError(f"--against: expected some of {', '.join(CLASSICAL)}; found '{name}'"
-                                  f"{suggestion(name, CLASSICAL)}")
+                raise ConfigError(
+                    f"--against: expected some of {', '.join(CLASSICAL)}; found '{name}'{suggestion(name, CLASSICAL)}"
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,14 +95,19 @@ def parse(parts: dict[str, Settings], arguments: Sequence[str], *, program: str,
         SystemExit: with 2 if something cannot be parsed, with 0 after `--help`.
         ConfigError: if a value is out of range.
     """
-    together = dataclasses.make_dataclass(
+    together: Any = dataclasses.make_dataclass(
         "Options",
-        [(name, type(default), dataclasses.field(default_factory=lambda default=default: default))
-         for name, default in parts.items()],
+        [
+            (name, type(default), dataclasses.field(default_factory=lambda default=default: default))
+            for name, default in parts.items()
+        ],
         frozen=True,
     )
     parsed = tyro.cli(
-        tyro.conf.OmitArgPrefixes[together], args=list(arguments), prog=program, description=description,
+        tyro.conf.OmitArgPrefixes[together],
+        args=list(arguments),
+        prog=program,
+        description=description,
         console_outputs=True,
     )
     return {name: getattr(parsed, name) for name in parts}

@@ -22,8 +22,11 @@ def command(arguments: Sequence[str]) -> int:
         raise ConfigError(f"reproduce: expected NAME, one of {', '.join(TABLES)}; found nothing")
     listing = "\n".join(f"{name}: {table.summary}; cells {', '.join(table.cells)}" for name, table in TABLES.items())
     options: ReproduceOptions = parse(
-        {"reproduce": ReproduceOptions()}, rest, program="adaptax reproduce NAME",
-        description=f"Train for the cells of a published table; finished cells are kept and not trained again.\n{listing}",
+        {"reproduce": ReproduceOptions()},
+        rest,
+        program="adaptax reproduce NAME",
+        description="Train for the cells of a published table; finished cells are kept and not trained again.\n"
+        + listing,
     )["reproduce"]
     name = chosen[0]
     if name not in TABLES:
@@ -92,13 +95,25 @@ def _train_cell(
     if trained.stopped:
         raise KeyboardInterrupt
     assessment = assess(
-        recipe, trained.algorithm, trained.problem, trained.state.meta, num_seeds=1, num_tasks=options.tasks,
-        seed=options.seed, against=(),
+        recipe,
+        trained.algorithm,
+        trained.problem,
+        trained.state.meta,
+        num_seeds=1,
+        num_tasks=options.tasks,
+        seed=options.seed,
+        against=(),
     )
     summary = assessment.results[recipe.algorithm].summary
     result = {
-        "mean": summary.mean, "stderr": summary.stderr, "interval": list(summary.interval), "published": cell.published,
-        "ceiling": cell.ceiling, "ceiling_is": cell.ceiling_is, "seconds": trained.seconds, "directory": str(directory),
+        "mean": summary.mean,
+        "stderr": summary.stderr,
+        "interval": list(summary.interval),
+        "published": cell.published,
+        "ceiling": cell.ceiling,
+        "ceiling_is": cell.ceiling_is,
+        "seconds": trained.seconds,
+        "directory": str(directory),
     }
     write_json(directory / RESULT, {"asked": asked, "result": result})
     return result
@@ -123,7 +138,6 @@ def report(name: str, table: Table, results: dict[str, dict[str, Any]], *, as_js
         return
     from rich.console import Console
 
-    from adaptax.reporting import reproduction_table
+    from adaptax.tables import reproduction_table
 
-    Console().print(reproduction_table(results))
-    print(table.summary)
+    Console().print(reproduction_table(results, title=table.summary))

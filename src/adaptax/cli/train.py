@@ -37,7 +37,8 @@ def command(arguments: Sequence[str]) -> int:
     preset, rest = take_preset(rest)
     algorithm_settings, problem_settings = settings_for(algorithm, problem, preset)
     options = parse(
-        {"algorithm": algorithm_settings, "problem": problem_settings, "run": TrainOptions()}, rest,
+        {"algorithm": algorithm_settings, "problem": problem_settings, "run": TrainOptions()},
+        rest,
         program=f"adaptax train {algorithm} {problem}",
         description=f"{TRAINABLE[algorithm].summary}\n{PROBLEMS[problem].summary}\n\nPresets (--preset NAME): "
         + "; ".join(f"{name}: {p.summary}" for name, p in presets_for(algorithm, problem).items()),
@@ -60,13 +61,23 @@ def execute(recipe: Recipe, run: TrainOptions, directory: Path, preset: str) -> 
         note(f"stopped after {trained.done} updates; what was learned is saved: adaptax evaluate {directory}")
         return 75
     title = f"{recipe.algorithm} on {recipe.problem}"
-    extra = {"directory": str(directory), "seconds": trained.seconds, "steps_per_second": trained.steps_per_second}
+    extra = {
+        "directory": str(directory),
+        "seconds": trained.seconds,
+        "steps_per_second": trained.steps_per_second,
+    }
     if run.eval_tasks == 0:
         print(json.dumps(extra) if run.json else f"run     {directory}")
         return 0
     assessment = assess(
-        recipe, trained.algorithm, trained.problem, trained.state.meta, num_seeds=run.seeds,
-        num_tasks=run.eval_tasks, seed=run.seed, against=None,
+        recipe,
+        trained.algorithm,
+        trained.problem,
+        trained.state.meta,
+        num_seeds=run.seeds,
+        num_tasks=run.eval_tasks,
+        seed=run.seed,
+        against=None,
     )
     present(assessment, directory, title, as_json=run.json, extra=extra)
     return 0
@@ -126,7 +137,12 @@ def meta_train(recipe: Recipe, run: TrainOptions, directory: Path, preset: str =
             return stop.asked
 
         trained.state = train(
-            algorithm, problem, state, num_updates=algorithm.num_updates, num_seeds=run.seeds, devices=devices,
+            algorithm,
+            problem,
+            state,
+            num_updates=algorithm.num_updates,
+            num_seeds=run.seeds,
+            devices=devices,
             on_chunk=on_chunk,
         )
     trained.stopped = trained.done < algorithm.num_updates

@@ -89,4 +89,4 @@ def bernoulli_bandit(num_arms: int = 10, num_pulls: int = 100) -> Problem:
     elif num_arms == 2 and num_pulls <= 50:
         optimum = bernoulli_plan(num_pulls).rewards
     env = BernoulliBandit(num_arms)
-    return make_problem(env, lambda split: UniformBernoulliArms(num_arms, split), num_pulls, optimum)
+    return make_problem(env, lambda split: UniformBernoulliArms(num_arms=num_arms, split=split), num_pulls, optimum)

@@ -129,8 +129,10 @@ class Problem(eqx.Module):
             raise ValueError(f"Problem.episodes: expected at least 1 episode in a trial, got {self.episodes}")
         for name in SPLITS:
             if getattr(self, name).split != name:
-                raise ValueError(f"Problem.{name}: expected a distribution with split={name!r}, got "
-                                 f"split={getattr(self, name).split!r}")
+                raise ValueError(
+                    f"Problem.{name}: expected a distribution with split={name!r}, got "
+                    f"split={getattr(self, name).split!r}"
+                )
 
     @property
     def trial_steps(self) -> int:

@@ -60,9 +60,7 @@ class Cue(Environment):
         """Show nothing. The state is whether the answer was given."""
         return jnp.asarray(False), jnp.asarray(self.num_cues, jnp.int32)
 
-    def step(
-        self, state: Bool[Array, ""], action: Int[Array, ""], task: CueTask, key: Key[Array, ""]
-    ) -> Step:
+    def step(self, state: Bool[Array, ""], action: Int[Array, ""], task: CueTask, key: Key[Array, ""]) -> Step:
         """Take the answer and show the cue, or take note of the cue."""
         answer_reward = (action == task.cue).astype(jnp.float32)
         note_reward = jnp.where(action == 0, 0.0, -PENALTY)

@@ -39,9 +39,7 @@ class GaussianBandit(Environment):
 
     def __init__(self, num_arms: int, noise: float):
         if noise < 0:
-            raise ValueError(
-                f"GaussianBandit(noise): expected a standard deviation of at least 0, got {noise!r}"
-            )
+            raise ValueError(f"GaussianBandit(noise): expected a standard deviation of at least 0, got {noise!r}")
         self.num_arms = num_arms
         self.noise = noise
         self.observation_space = Box((0,))
@@ -88,4 +86,4 @@ def gaussian_bandit(num_arms: int = 10, num_pulls: int = 100, noise: float = 1.0
         noise: σ, standard deviation of a reward given its arm, in units of the means' standard deviation.
     """
     env = GaussianBandit(num_arms, noise)
-    return make_problem(env, lambda split: NormalGaussianArms(num_arms, split), num_pulls)
+    return make_problem(env, lambda split: NormalGaussianArms(num_arms=num_arms, split=split), num_pulls)

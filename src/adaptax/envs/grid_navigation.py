@@ -42,9 +42,7 @@ class GridNavigation(Environment):
 
     def __init__(self, size: int, horizon: int):
         if size < 3:
-            raise ValueError(
-                f"GridNavigation(size): expected at least 3, to have room for a goal, got {size!r}"
-            )
+            raise ValueError(f"GridNavigation(size): expected at least 3, to have room for a goal, got {size!r}")
         self.size = size
         self.observation_space = Discrete(size * size)
         self.action_space = Discrete(len(GRID_MOVES))
@@ -56,9 +54,7 @@ class GridNavigation(Environment):
         start = jnp.asarray(0, jnp.int32)
         return start, start
 
-    def step(
-        self, state: Int[Array, ""], action: Int[Array, ""], task: GridGoal, key: Key[Array, ""]
-    ) -> Step:
+    def step(self, state: Int[Array, ""], action: Int[Array, ""], task: GridGoal, key: Key[Array, ""]) -> Step:
         """Move one cell, or stay."""
         move = jnp.asarray(GRID_MOVES, jnp.int32)[action]
         row, column = jnp.clip(jnp.stack(jnp.divmod(state, self.size)) + move, 0, self.size - 1)
@@ -108,9 +104,7 @@ def deal_goals(size: int) -> dict[str, tuple[int, ...]]:
     return {split: tuple(sorted(part.tolist())) for split, part in dealt.items()}
 
 
-def grid_navigation(
-    num_episodes: int = 4, size: int = 5, horizon: int = 15, held_out: bool = False
-) -> Problem:
+def grid_navigation(num_episodes: int = 4, size: int = 5, horizon: int = 15, held_out: bool = False) -> Problem:
     """Grid navigation of Zintgraf et al. 2020.
 
     As in the paper all splits hold all goals: what is new in a test is not the goal but that it is hidden.
@@ -130,6 +124,4 @@ def grid_navigation(
         return make_problem(env, lambda split: UniformGoals(dealt[split], size, horizon, split), num_episodes)
     solvable = (size, horizon) == (5, 15) or (size < 5 and horizon <= 50)
     optimum = grid_plan(size, horizon, num_episodes).returns if solvable else None
-    return make_problem(
-        env, lambda split: UniformGoals(grid_goals(size), size, horizon, split), num_episodes, optimum
-    )
+    return make_problem(env, lambda split: UniformGoals(grid_goals(size), size, horizon, split), num_episodes, optimum)

@@ -70,9 +70,7 @@ class PointRobot(Environment):
         """Begin at the origin."""
         return jnp.zeros(2), jnp.zeros(2)
 
-    def step(
-        self, state: Float[Array, "2"], action: Float[Array, "2"], task: PointGoal, key: Key[Array, ""]
-    ) -> Step:
+    def step(self, state: Float[Array, "2"], action: Float[Array, "2"], task: PointGoal, key: Key[Array, ""]) -> Step:
         """Move by `action`, clipped."""
         position = state + jnp.clip(action, -MAX_STEP, MAX_STEP)
         left = position - task.position
@@ -137,7 +135,7 @@ def point_robot(num_episodes: int = 3, horizon: int = 100) -> Problem:
         num_episodes: Episodes in a trial.
         horizon: H, steps of an episode.
     """
-    return make_problem(PointRobot(horizon), lambda split: SquareGoals(horizon, split), num_episodes)
+    return make_problem(PointRobot(horizon), lambda split: SquareGoals(horizon=horizon, split=split), num_episodes)
 
 
 def point_robot_sparse(num_episodes: int = 3, horizon: int = 100, goal_radius: float = 0.2) -> Problem:
@@ -152,8 +150,10 @@ def point_robot_sparse(num_episodes: int = 3, horizon: int = 100, goal_radius: f
         ValueError: If `goal_radius` is not positive.
     """
     if goal_radius <= 0:
-        raise ValueError(
-            f"point_robot_sparse(goal_radius): expected a positive distance, got {goal_radius!r}"
-        )
+        raise ValueError(f"point_robot_sparse(goal_radius): expected a positive distance, got {goal_radius!r}")
     env = PointRobot(horizon, goal_radius)
-    return make_problem(env, lambda split: HalfCircleGoals(horizon, goal_radius, split), num_episodes)
+    return make_problem(
+        env,
+        lambda split: HalfCircleGoals(horizon=horizon, goal_radius=goal_radius, split=split),
+        num_episodes,
+    )

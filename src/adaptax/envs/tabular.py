@@ -53,9 +53,7 @@ class TabularMDP(Environment):
         start = jnp.asarray(0, jnp.int32)
         return start, start
 
-    def step(
-        self, state: Int[Array, ""], action: Int[Array, ""], task: TabularTask, key: Key[Array, ""]
-    ) -> Step:
+    def step(self, state: Int[Array, ""], action: Int[Array, ""], task: TabularTask, key: Key[Array, ""]) -> Step:
         """Earn N(μ(s, a), 1) and move on, by the inverse of the transition's distribution function."""
         reward_key, transition_key = jax.random.split(key)
         reward = task.rewards[state, action] + jax.random.normal(reward_key)
@@ -98,9 +96,7 @@ class RandomMDPs(TaskDistribution):
         return jax.lax.fori_loop(0, self.horizon, backup, jnp.zeros(self.num_states))[0]
 
 
-def tabular_mdp(
-    num_states: int = 10, num_actions: int = 5, horizon: int = 10, num_episodes: int = 10
-) -> Problem:
+def tabular_mdp(num_states: int = 10, num_actions: int = 5, horizon: int = 10, num_episodes: int = 10) -> Problem:
     """Random MDPs of Duan et al. 2016.
 
     Args:
@@ -110,4 +106,5 @@ def tabular_mdp(
         num_episodes: n, episodes in a trial.
     """
     env = TabularMDP(num_states, num_actions, horizon)
-    return make_problem(env, lambda split: RandomMDPs(num_states, num_actions, horizon, split), num_episodes)
+    sizes = {"num_states": num_states, "num_actions": num_actions, "horizon": horizon}
+    return make_problem(env, lambda split: RandomMDPs(**sizes, split=split), num_episodes)

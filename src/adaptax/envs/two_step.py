@@ -82,9 +82,7 @@ class TwoStep(Environment):
         zero = jnp.asarray(0, jnp.int32)
         return TwoStepState(zero, zero), zero
 
-    def step(
-        self, state: TwoStepState, action: Int[Array, ""], task: TwoStepTask, key: Key[Array, ""]
-    ) -> Step:
+    def step(self, state: TwoStepState, action: Int[Array, ""], task: TwoStepTask, key: Key[Array, ""]) -> Step:
         """Go to the second stage, or be rewarded and return to the first."""
         draw = jax.random.uniform(key)
         choosing = state.stage == 0
@@ -129,4 +127,4 @@ def two_step(num_rounds: int = 100) -> Problem:
     optimum = two_step_bayes_value(
         num_rounds, common=COMMON, reward_good=REWARD_GOOD, reward_bad=REWARD_BAD, reversal=REVERSAL
     )
-    return make_problem(TwoStep(num_rounds), lambda split: Reversals(num_rounds, split), 1, (optimum,))
+    return make_problem(TwoStep(num_rounds), lambda split: Reversals(num_rounds=num_rounds, split=split), 1, (optimum,))

@@ -1,7 +1,6 @@
 """What reads a memory: a policy, and a critic that may be told the task."""
 
 import math
-from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -85,7 +84,7 @@ class Critic(eqx.Module):
     out: Linear
 
     def __init__(self, memory_size: int, task_size: int, size: int, key: Key[Array, ""]):
-        keys: Sequence[Key[Array, ""]] = jax.random.split(key, 5)
+        keys = jax.random.split(key, 5)
         self.from_memory = Linear(memory_size, size, 1.0, keys[0])
         self.from_task = Linear(task_size, size, 1.0, keys[1]) if task_size else None
         self.from_time = Linear(1, size, 1.0, keys[2])

@@ -57,7 +57,8 @@ def scan_cell(cell: Callable[..., State], weight: Array, state: State, inputs: A
         cell: Elementwise in (state, what comes from the input, h @ weight).
         weight: Recurrent weights, `[size, gates]`.
         state: Initial state, leaves `[*batch, size]`.
-        inputs: What comes from the input, `[time, *batch, gates]`, and which steps happened as floats, `[time, *batch]` or None.
+        inputs: What comes from the input, `[time, *batch, gates]`, and which steps happened as floats,
+            `[time, *batch]` or None.
     """
 
     def step(state: State, now: Any) -> tuple[State, Array]:
@@ -156,9 +157,7 @@ class Recurrent(eqx.Module):
         state = tuple(jnp.zeros((xs.shape[1], self.size)) for _ in self.initial())
         from_input = (xs.reshape(-1, xs.shape[-1]) @ self.input_weight).reshape(*xs.shape[:2], -1)
         from_input = from_input + self.bias[None, None]
-        return scan_cell(
-            self.cell, self.weight, state, (from_input, None if valid is None else valid.astype(xs.dtype))
-        )
+        return scan_cell(self.cell, self.weight, state, (from_input, None if valid is None else valid.astype(xs.dtype)))
 
 
 class Memoryless(eqx.Module):
