@@ -12,9 +12,8 @@ def _numpy_adam(gradients, *, rate, num_steps, max_norm, b1=0.9, b2=0.999, eps=1
     """Adam (Kingma & Ba 2015, algorithm 1) with clipping and a cosine schedule; returns the updates."""
     m = v = np.zeros(len(gradients[0]))
     updates = []
-    for k, gradient in enumerate(gradients):
-        norm = np.linalg.norm(gradient)
-        gradient = gradient * min(1.0, max_norm / norm)
+    for k, raw in enumerate(gradients):
+        gradient = raw * min(1.0, max_norm / np.linalg.norm(raw))
         m = b1 * m + (1 - b1) * gradient
         v = b2 * v + (1 - b2) * gradient**2
         m_hat, v_hat = m / (1 - b1 ** (k + 1)), v / (1 - b2 ** (k + 1))
@@ -28,12 +27,16 @@ def _updates(optimizer, gradients):
         updates, state = optimizer.update(gradient, state)
         return state, updates
 
-    return quick_jit(lambda g: jax.lax.scan(step, optimizer.init(g[0]), g)[1])(jnp.asarray(gradients, jnp.float32))
+    return quick_jit(lambda g: jax.lax.scan(step, optimizer.init(g[0]), g)[1])(
+        jnp.asarray(gradients, jnp.float32)
+    )
 
 
 @pytest.mark.parametrize("b2", [0.999, 0.9])
 def test_adam_against_numpy(b2):
-    gradients = np.random.default_rng(0).normal(size=(6, 3)) * np.asarray([[0.1], [3], [0.5], [10], [1], [0.2]])
+    gradients = np.random.default_rng(0).normal(size=(6, 3)) * np.asarray(
+        [[0.1], [3], [0.5], [10], [1], [0.2]]
+    )
     updates = _updates(optim.adam(0.01, 6, max_gradient_norm=1.0, b2=b2), gradients)
     expected = _numpy_adam(gradients, rate=0.01, num_steps=6, max_norm=1.0, b2=b2)
     np.testing.assert_allclose(updates, expected, rtol=1e-4, atol=1e-7)

@@ -12,7 +12,9 @@ def _per_device(function):
     mesh = jax.sharding.Mesh(jax.devices()[:2], (parallel.AXIS,))
     stacked = lambda x: jax.tree.map(lambda y: y[None], function(x))  # noqa: E731
     spec = PartitionSpec(parallel.AXIS)
-    return jax.jit(jax.shard_map(stacked, mesh=mesh, in_specs=PartitionSpec(), out_specs=spec, check_vma=False))
+    return jax.jit(
+        jax.shard_map(stacked, mesh=mesh, in_specs=PartitionSpec(), out_specs=spec, check_vma=False)
+    )
 
 
 def test_tests_have_two_devices():
@@ -64,7 +66,6 @@ def test_gradients_are_joined_once():
 
 
 def test_uneven_shares_are_refused():
-    with pytest.raises(
-        ValueError, match="num_tasks=6 does not divide into num_minibatches=2 × 2 devices.*multiple of 4"
-    ):
+    message = r"num_tasks=6 does not divide into num_minibatches=2 × 2 devices.*multiple of 4"
+    with pytest.raises(ValueError, match=message):
         jax.jit(parallel.over_devices(lambda x: parallel.local(x, 2), 2))(jnp.arange(6))

@@ -5,7 +5,7 @@ import pytest
 
 from adaptax import algorithms, envs
 from adaptax.errors import ConfigError
-from adaptax.registry import ALGORITHMS, CLASSICAL, PROBLEMS, TRAINABLE, build, lookup
+from adaptax.registry import ALGORITHMS, CLASSICAL, PROBLEMS, TRAINABLE, build, build_agent, lookup
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -16,11 +16,15 @@ def test_settings_and_factory_have_the_same_parameters_and_defaults(name):
     assert set(entry.baselines) <= set(CLASSICAL)
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
-def test_every_algorithm_can_be_built_by_name(name):
-    entry = ALGORITHMS[name]
-    built = build(entry, entry.settings() if entry.settings else None)
-    assert type(built).__name__ in algorithms.__all__
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_every_agent_can_be_built_by_name(name):
+    assert type(build_agent(name, PROBLEMS["bandit"].settings())).__name__ in algorithms.__all__
+
+
+def test_agents_of_gaussian_bandits_know_the_noise():
+    settings = PROBLEMS["gaussian-bandit"].settings(noise=0.25)
+    for name in PROBLEMS["gaussian-bandit"].baselines[1:]:
+        assert build_agent(name, settings).prior.noise == 0.25
 
 
 def test_nothing_exported_lacks_a_name():

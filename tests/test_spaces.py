@@ -18,7 +18,9 @@ def test_discrete_is_encoded_as_one_hot_and_nothing_as_zeros():
 
 
 def test_discrete_contains():
-    np.testing.assert_array_equal(Discrete(3).contains(jnp.asarray([-1, 0, 2, 3])), [False, True, True, False])
+    np.testing.assert_array_equal(
+        Discrete(3).contains(jnp.asarray([-1, 0, 2, 3])), [False, True, True, False]
+    )
     assert not Discrete(3).contains(Discrete(3).null())
 
 
@@ -53,7 +55,9 @@ def test_box_contains():
     assert Box((2,)).contains(jnp.asarray([-1e30, 1e30]))
 
 
-@pytest.mark.parametrize(("low", "high", "mean", "std"), [(-1.0, 3.0, 1, 4 / np.sqrt(12)), (-np.inf, np.inf, 0, 1)])
+@pytest.mark.parametrize(
+    ("low", "high", "mean", "std"), [(-1.0, 3.0, 1, 4 / np.sqrt(12)), (-np.inf, np.inf, 0, 1)]
+)
 def test_box_samples(low, high, mean, std):
     space = Box((2,), low, high)
     samples = jax.vmap(space.sample)(jax.random.split(jax.random.key(0), 20_000))

@@ -58,7 +58,10 @@ class Evaluation:
         return summarize(self.scores)
 
     def exceeds(self, optimum: float) -> bool:
-        """Whether the mean is above an exact optimum by more than 3 standard errors, which proves a leak (or NaN: no)."""
+        """Whether the mean is above an exact optimum by more than 3 standard errors, which proves a leak.
+
+        An unknown (NaN) optimum is never exceeded.
+        """
         return self.summary.mean > optimum + 3 * self.summary.stderr + 1e-5 * abs(optimum)
 
     def to_json(self) -> dict[str, Any]:
@@ -73,6 +76,22 @@ class Evaluation:
 def held_out_tasks(problem: Problem, num_tasks: int, key: Key[Array, ""]) -> Task:
     """The first `num_tasks` tasks of the test split under `key`, leaves `[task, ...]`."""
     return jax.jit(jax.vmap(problem.test.sample))(jax.random.split(key, num_tasks))
+
+
+def tasks_are_held_out(problem: Problem) -> bool:
+    """Whether no test task is one of training: true by construction unless the family is a small finite set."""
+    if problem.test.finite is None:
+        return True
+    keys = jax.random.split(jax.random.key(0), 64 * problem.test.finite)
+    drawn = [jax.jit(jax.vmap(family.sample))(keys) for family in (problem.train, problem.test)]
+    train, test = ({leaves.tobytes() for leaves in _rows(tasks)} for tasks in drawn)
+    return train.isdisjoint(test)
+
+
+def _rows(tasks: Task) -> np.ndarray:
+    """Tasks as rows of bytes."""
+    leaves = [np.asarray(leaf).reshape(len(leaf), -1) for leaf in jax.tree.leaves(tasks)]
+    return np.concatenate([np.ascontiguousarray(leaf).view(np.uint8) for leaf in leaves], 1)
 
 
 def oracle_return(problem: Problem, tasks: Task) -> float:

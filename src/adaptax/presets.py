@@ -26,7 +26,24 @@ class Preset:
     problem: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-PRESETS: Mapping[tuple[str, str], Mapping[str, Preset]] = {}
+_BANDIT_100 = {
+    "memory": "gru",
+    "num_tasks": 512,
+    "num_minibatches": 16,
+    "num_updates": 650,
+    "learning_rate": 3e-3,
+    "entropy_cost": 0.05,
+}
+
+PRESETS: Mapping[tuple[str, str], Mapping[str, Preset]] = {
+    ("rl2", "bandit"): {
+        "100x10": Preset(
+            "100 pulls of 10 arms, to within 1 % of Gittins",
+            _BANDIT_100,
+            {"num_arms": 10, "num_pulls": 100},
+        ),
+    },
+}
 
 
 def presets_for(algorithm: str, problem: str) -> dict[str, Preset]:

@@ -19,17 +19,27 @@ class Entry:
         summary: One line.
         settings: Class of its settings; None if it has none to choose on the command line.
         baselines: Problems only: classical agents to compare with, in order, best known last.
+        parts: Agents only: arguments that are objects, as "module:name" of their classes. They are built with those of
+            the problem's parameters that they have fields for (the noise of a Gaussian bandit, say).
     """
 
     target: str
     summary: str
     settings: type[Settings] | None = None
     baselines: tuple[str, ...] = ()
+    parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def load(self) -> Any:
         """Import the factory or class."""
-        module, name = self.target.split(":")
-        return getattr(importlib.import_module(module), name)
+        return _load(self.target)
+
+
+def _load(target: str) -> Any:
+    module, name = target.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+_NORMAL = {"prior": "adaptax.algorithms.bandit_agents:NormalPrior"}
 
 
 _BANDIT = ("random", "epsilon-greedy", "greedy", "ucb1", "thompson", "optimistic-thompson")
@@ -46,7 +56,7 @@ PROBLEMS: Mapping[str, Entry] = {
         "adaptax.envs:gaussian_bandit",
         "Gaussian bandits, means ~ N(0,1)",
         problems.GaussianBanditSettings,
-        ("random", "epsilon-greedy", "greedy", "ucb1", "gaussian-thompson"),
+        ("random", "gaussian-greedy", "gaussian-epsilon-greedy", "gaussian-ucb1", "gaussian-thompson"),
     ),
     "correlated-bandit": Entry(
         "adaptax.envs:correlated_bandit",
@@ -97,7 +107,18 @@ CLASSICAL: Mapping[str, Entry] = {
         "adaptax.algorithms:OptimisticThompsonSampling",
         "bandits: samples not below the mean (May et al. 2012)",
     ),
-    "gaussian-thompson": Entry("adaptax.algorithms:GaussianThompsonSampling", "Gaussian bandits: posterior sampling"),
+    "most-likely-sampling": Entry(
+        "adaptax.algorithms:MostLikelySampling",
+        "bandits: the likeliest of several posterior samples (Duan et al. 2016)",
+    ),
+    "gaussian-greedy": Entry("adaptax.algorithms:Greedy", "Gaussian bandits: best posterior mean", parts=_NORMAL),
+    "gaussian-epsilon-greedy": Entry(
+        "adaptax.algorithms:EpsilonGreedy", "Gaussian bandits: best posterior mean, or random", parts=_NORMAL
+    ),
+    "gaussian-ucb1": Entry("adaptax.algorithms:UCB1", "Gaussian bandits: upper confidence bounds", parts=_NORMAL),
+    "gaussian-thompson": Entry(
+        "adaptax.algorithms:ThompsonSampling", "Gaussian bandits: posterior sampling", parts=_NORMAL
+    ),
     "gittins": Entry("adaptax.algorithms:Gittins", "Bernoulli bandits: finite-horizon Gittins index"),
     "bayes-optimal-bandit": Entry(
         "adaptax.algorithms:BayesOptimalBandit", "2-armed bandits: exact, by dynamic programming over beliefs"
@@ -131,5 +152,16 @@ def lookup(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
 
 
 def build(entry: Entry, settings: Settings | None = None) -> Any:
-    """Import an entry and build it from its settings (JAX is imported here)."""
+    """Import a problem or a trainable algorithm and build it from its settings (JAX is imported here)."""
     return entry.load()(**({} if settings is None else dataclasses.asdict(settings)))
+
+
+def build_agent(name: str, problem_settings: Settings) -> Any:
+    """Import a classical agent and build it for a problem (JAX is imported here)."""
+    entry = lookup("agent", CLASSICAL, name)
+    known = dataclasses.asdict(problem_settings)
+    parts = {}
+    for argument, target in entry.parts.items():
+        part = _load(target)
+        parts[argument] = part(**{f.name: known[f.name] for f in dataclasses.fields(part) if f.name in known})
+    return entry.load()(**parts)

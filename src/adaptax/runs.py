@@ -174,7 +174,7 @@ def save_state(directory: Path, state: Any) -> None:
 
     names, leaves, _ = _path_names(state)
     plain = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in leaves]
-    arrays = {name: np.ascontiguousarray(jax.device_get(leaf)) for name, leaf in zip(names, plain, strict=True)}
+    arrays = {name: np.asarray(jax.device_get(leaf), order="C") for name, leaf in zip(names, plain, strict=True)}
     temporary = directory / (STATE + ".tmp")
     save_file(arrays, temporary)
     os.replace(temporary, directory / STATE)

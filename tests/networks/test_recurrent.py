@@ -99,7 +99,11 @@ def _problem(kind, masked, dtype):
     size, time, batch = 3, 5, 2
     draw = lambda *shape: jnp.asarray(RNG.normal(size=shape), dtype)  # noqa: E731
     valid = jnp.asarray(RNG.random((time, batch)) < 0.6, dtype) if masked else None
-    arguments = (draw(size, gates * size), tuple(draw(batch, size) for _ in range(states)), draw(time, batch, gates * size))
+    arguments = (
+        draw(size, gates * size),
+        tuple(draw(batch, size) for _ in range(states)),
+        draw(time, batch, gates * size),
+    )
     target = draw(time, batch, size)
 
     def custom(weight, state, inputs):
@@ -131,11 +135,12 @@ def test_E14_gradient_through_time_is_complete(kind, masked):
             direction = jax.tree.map(lambda x: jnp.asarray(RNG.normal(size=x.shape)), arguments[which])
 
             def along(step, which=which, direction=direction):
-                moved = jax.tree.map(lambda x, d: x + step * d, arguments[which], direction)
+                moved = jax.tree.map(lambda x, along: x + step * along, arguments[which], direction)
                 return value(*arguments[:which], moved, *arguments[which + 1 :])
 
             difference = (along(1e-5) - along(-1e-5)) / 2e-5
-            slope = sum(jnp.vdot(g, d) for g, d in zip(*map(jax.tree.leaves, (gradient[which], direction)), strict=True))
+            pairs = zip(jax.tree.leaves(gradient[which]), jax.tree.leaves(direction), strict=True)
+            slope = sum(jnp.vdot(g, d) for g, d in pairs)
             np.testing.assert_allclose(slope, difference, rtol=1e-6, atol=1e-8)
 
 

@@ -1,6 +1,39 @@
 """Algorithms: meta-learners, and the classical agents that they are compared with."""
 
+from adaptax.algorithms.bandit_agents import UCB1 as UCB1
+from adaptax.algorithms.bandit_agents import EpsilonGreedy as EpsilonGreedy
+from adaptax.algorithms.bandit_agents import Greedy as Greedy
+from adaptax.algorithms.bandit_agents import MostLikelySampling as MostLikelySampling
+from adaptax.algorithms.bandit_agents import OptimisticThompsonSampling as OptimisticThompsonSampling
+from adaptax.algorithms.bandit_agents import ThompsonSampling as ThompsonSampling
+from adaptax.algorithms.bayes_optimal import BayesOptimalBandit as BayesOptimalBandit
+from adaptax.algorithms.bayes_optimal import BayesOptimalGrid as BayesOptimalGrid
+from adaptax.algorithms.gittins import Gittins as Gittins
 from adaptax.algorithms.random import Random as Random
 from adaptax.algorithms.rl2 import RL2 as RL2
+from adaptax.algorithms.tabular_agents import BEB as BEB
+from adaptax.algorithms.tabular_agents import PSRL as PSRL
+from adaptax.algorithms.tabular_agents import UCRL2 as UCRL2
+from adaptax.algorithms.tabular_agents import OptimisticPSRL as OptimisticPSRL
+from adaptax.algorithms.tabular_agents import TabularEpsilonGreedy as TabularEpsilonGreedy
+from adaptax.algorithms.tabular_agents import TabularGreedy as TabularGreedy
 
-__all__ = ["RL2", "Random"]
+__all__ = [
+    "BEB",
+    "PSRL",
+    "RL2",
+    "UCB1",
+    "UCRL2",
+    "BayesOptimalBandit",
+    "BayesOptimalGrid",
+    "EpsilonGreedy",
+    "Gittins",
+    "Greedy",
+    "MostLikelySampling",
+    "OptimisticPSRL",
+    "OptimisticThompsonSampling",
+    "Random",
+    "TabularEpsilonGreedy",
+    "TabularGreedy",
+    "ThompsonSampling",
+]

@@ -132,9 +132,7 @@ class BayesOptimalGrid(Untrained):
         """
         size = getattr(problem.env, "size", None)
         if size is None or problem.env.action_space != Discrete(5):
-            raise ValueError(
-                f"BayesOptimalGrid.describe: expected grid navigation, got {type(problem.env).__name__}"
-            )
+            raise ValueError(f"BayesOptimalGrid.describe: expected grid navigation, got {type(problem.env).__name__}")
         plan = grid_plan(size, problem.env.horizon, problem.episodes)
         return GridSearchPlan(jnp.asarray(plan.actions, jnp.int32), jnp.asarray(plan.cells, jnp.int32), size)
 

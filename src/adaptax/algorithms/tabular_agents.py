@@ -7,17 +7,17 @@ Each keeps counts, plans when an episode begins by backward induction in a model
     PSRL                   M ~ posterior                          Strens 2000; Osband et al. 2013, algorithm 1
     OptimisticPSRL         max over several M ~ posterior         Q(s, a) = max_i Q_i(s, a), i = 1, …, samples
     UCRL2                  best M in a confidence set             Jaksch et al. 2010, figure 1
-    BEB                    posterior mean, r + β / (1 + N(s, a))  Kolter & Ng 2009, equation 4
+    BEB                    posterior mean, r + β / (1 + N(s, a))  Kolter & Ng 2009
 
-The prior is conjugate: r ~ N(μ, σ²) with μ ~ N(μ₀, σ₀²), and P(· | s, a) ~ Dirichlet(α, …, α). N(s, a) is the number of
-visits. The default μ₀ = 0 reproduces Duan et al.'s figures. Their tasks, however, are drawn with μ₀ = 1, and told so,
-the greedy agents are much better and the posterior samplers worse: for n = 10, TabularGreedy 154.8 instead of 137.6,
-PSRL 133.8 instead of 138.7.
+The prior is conjugate: r ~ N(μ, σ²) with μ ~ N(μ₀, σ₀²), and P(· | s, a) ~ Dirichlet(α, …, α). N(s, a) is the
+number of visits. The default μ₀ = 0 reproduces Duan et al.'s figures. Their tasks, however, are drawn with μ₀ = 1,
+and told so, the greedy agents are much better and the posterior samplers worse: for n = 10 episodes, TabularGreedy
+154.8 instead of 137.6, PSRL 133.8 instead of 138.7.
 
-Differences from the papers: all plan for the known horizon of an episode. The transition in an episode's last step
-is not learnt from, since the agent does not see where it led. UCRL2 plans at every episode instead of when a count
-has doubled, estimates by the posterior mean, and scales its confidence intervals by `scale`, as Duan et al. do. BEB has a
-normal prior of rewards, and N(s, a) counts visits only. Equal values are decided at random.
+Differences from the papers: all plan for the known horizon of an episode. The transition in an episode's last
+step is not learnt from, since the agent does not see where it led. UCRL2 plans at every episode instead of when a
+count has doubled, estimates by the posterior mean, and scales its confidence intervals by `scale`, as Duan et al.
+do. BEB has a normal prior of rewards, and N(s, a) counts visits only. Equal values are decided at random.
 
 These agents learn while they act, and exploring is how they learn: `act` treats `explore=False` like
 `explore=True`.
@@ -158,7 +158,8 @@ class TabularAgent(Untrained):
         states, actions = problem.env.observation_space, problem.env.action_space
         if not (isinstance(states, Discrete) and isinstance(actions, Discrete)):
             raise ValueError(
-                f"{type(self).__name__}: expected Discrete spaces of observations and actions, got {states!r} and {actions!r}"
+                f"{type(self).__name__}: expected Discrete spaces of observations and actions, "
+                f"got {states!r} and {actions!r}"
             )
         return Sizes(states.num, actions.num, problem.env.horizon)
 
@@ -200,7 +201,7 @@ class TabularEpsilonGreedy(TabularAgent):
     """Act greedily, but in each step with probability ε at random.
 
     Attributes:
-        epsilon: ε. Duan et al. 2016 chose among 0.1, 0.2, …, 1.
+        epsilon: ε. The code of Duan et al. 2016 chooses among 0.1, 0.2, …, 1.
     """
 
     epsilon: float = 0.1
@@ -230,7 +231,7 @@ class OptimisticPSRL(TabularAgent):
     """Act by the upper envelope of the values in several MDPs drawn from the posterior.
 
     Attributes:
-        samples: Number of MDPs. Duan et al. 2016 chose among 1, …, 20.
+        samples: Number of MDPs. The code of Duan et al. 2016 chooses among 1, …, 20.
     """
 
     samples: int = 10
@@ -247,12 +248,12 @@ class UCRL2(TabularAgent):
 
     Attributes:
         delta: δ, probability with which the confidence intervals may fail; Jaksch et al. 2010, figure 1.
-        scale: Factor by which the confidence intervals are narrowed; 1 in Jaksch et al. 2010. Duan et al. 2016 chose among
-            21 values between 0.0001 and 1.
+        scale: Factor by which the confidence intervals are narrowed; 1 in Jaksch et al. 2010. The code of
+            Duan et al. 2016 chooses among 21 values between 0.0001 and 1.
     """
 
     delta: float = 0.05
-    scale: float = 0.1
+    scale: float = 0.3
 
     def make_plan(self, counts: Counts, horizon: int, key: Key[Array, ""]) -> Float[Array, "horizon states actions"]:
         """Plan in the best MDP of the confidence set (Jaksch et al. 2010, equations 3 and 4)."""

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from adaptax.cli.options import note
-from adaptax.cli.progress import Bar
-from adaptax.evaluation import Evaluation, evaluate, held_out_tasks, oracle_return
-from adaptax.registry import CLASSICAL, PROBLEMS, build
+from adaptax.cli.progress import Bar, table_console
+from adaptax.evaluation import Evaluation, evaluate, held_out_tasks, oracle_return, tasks_are_held_out
+from adaptax.registry import PROBLEMS, build_agent
 from adaptax.reporting import plot_adaptation
 from adaptax.runs import Recipe, write_json
 from adaptax.tables import results_table
@@ -69,7 +68,7 @@ def assess(
             if number == 0:
                 agent, theta, seeds = algorithm, meta, num_seeds > 1
             else:
-                agent = build(CLASSICAL[name])
+                agent = build_agent(name, recipe.problem_settings)
                 theta, seeds = init(agent, problem, seed=seed).meta, False
             results[name] = evaluate(
                 agent,
@@ -91,7 +90,7 @@ def assess(
         "horizon": problem.env.horizon,
         "policy": "sample" if explore else "mode",
         "memory": "fresh for each task, kept across its episodes",
-        "held_out": problem.test.finite is None or problem.train != dataclasses.replace(problem.test, split="train"),
+        "held_out": tasks_are_held_out(problem),
     }
     assessment = Assessment(results, oracle_return(problem, tasks), problem.optimum, protocol)
     _warn(assessment)
@@ -109,7 +108,9 @@ def _warn(assessment: Assessment) -> None:
     for name, result in assessment.results.items():
         for what, bound in bounds.items():
             if result.exceeds(bound):
-                note(f"warning: {name} ({result.summary.mean:.3f}) is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?")
+                note(
+                    f"warning: {name} ({result.summary.mean:.3f}) is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?"
+                )
 
 
 def present(assessment: Assessment, directory: Path, title: str, *, as_json: bool, extra: dict[str, Any]) -> None:
@@ -139,5 +140,5 @@ def present(assessment: Assessment, directory: Path, title: str, *, as_json: boo
         reference=best_known,
         unit=unit,
     )
-    Console().print(table)
+    table_console().print(table)
     print(f"picture {picture}\nrun     {directory}")

@@ -11,6 +11,12 @@ LINES = 10
 """Lines that a whole piece of work prints where there is no terminal."""
 
 
+def table_console() -> Console:
+    """Where tables are printed: standard output, 100 columns wide where there is no terminal to measure."""
+    console = Console()
+    return console if console.is_terminal else Console(width=100)
+
+
 class Bar:
     """A progress bar with a free text, as a context manager."""
 

@@ -136,8 +136,7 @@ def report(name: str, table: Table, results: dict[str, dict[str, Any]], *, as_js
     if as_json:
         print(json.dumps({"name": name, "cells": results}))
         return
-    from rich.console import Console
-
+    from adaptax.cli.progress import table_console
     from adaptax.tables import reproduction_table
 
-    Console().print(reproduction_table(results, title=table.summary))
+    table_console().print(reproduction_table(results, title=table.summary))

@@ -1,0 +1,211 @@
+"""What every algorithm must do. An algorithm joins by being listed in `adaptax.algorithms.__all__` and below."""
+
+import dataclasses
+import functools
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tests.problems import quick_jit, same
+
+from adaptax import algorithms, envs
+from adaptax.algorithm import Algorithm
+from adaptax.algorithms.untrained import Untrained
+from adaptax.rollout import lifetime, live, rollout, start
+from adaptax.spaces import Discrete
+from adaptax.types import AgentState
+
+bandit = functools.partial(envs.bernoulli_bandit, num_arms=3, num_pulls=5)
+mdp = functools.partial(envs.tabular_mdp, num_states=3, num_actions=2, horizon=4, num_episodes=2)
+
+PROBLEMS = {
+    "BEB": mdp,
+    "BayesOptimalBandit": functools.partial(envs.bernoulli_bandit, num_arms=2, num_pulls=5),
+    "BayesOptimalGrid": functools.partial(envs.grid_navigation, num_episodes=2),
+    "EpsilonGreedy": bandit,
+    "GaussianThompsonSampling": functools.partial(envs.gaussian_bandit, num_arms=3, num_pulls=5),
+    "Gittins": bandit,
+    "Greedy": bandit,
+    "MostLikelySampling": bandit,
+    "OptimisticPSRL": mdp,
+    "OptimisticThompsonSampling": bandit,
+    "PSRL": mdp,
+    "RL2": functools.partial(envs.point_robot, num_episodes=2, horizon=4),
+    "Random": functools.partial(envs.point_robot, num_episodes=2, horizon=4),
+    "TabularEpsilonGreedy": mdp,
+    "TabularGreedy": mdp,
+    "ThompsonSampling": bandit,
+    "UCB1": bandit,
+    "UCRL2": mdp,
+}
+"""A problem that the algorithm is for."""
+
+SETTINGS = {"RL2": {"memory_size": 4, "critic_size": 4, "num_tasks": 4, "num_minibatches": 1}}
+"""Where the default would take long."""
+
+ACTS_DIFFERENTLY = {"RL2"}
+"""Algorithms for which `explore=False` is the mode of a stochastic policy, and so uses no randomness."""
+
+
+def _is_algorithm(thing):
+    return inspect.isclass(thing) and issubclass(thing, Algorithm) and not inspect.isabstract(thing)
+
+
+NAMES = [name for name in algorithms.__all__ if _is_algorithm(getattr(algorithms, name))]
+TRAINED = [name for name in NAMES if not issubclass(getattr(algorithms, name), Untrained)]
+NUM_TASKS = 8
+
+
+@functools.cache
+def _case(name):
+    """Algorithm, problem and the state before the first update."""
+    algorithm, problem = getattr(algorithms, name)(**SETTINGS.get(name, {})), PROBLEMS[name]()
+    if isinstance(algorithm, Untrained):
+        return algorithm, problem, algorithm.init(problem, jax.random.key(0))
+    return algorithm, problem, quick_jit(lambda key: algorithm.init(problem, key))(jax.random.key(0))
+
+
+@functools.cache
+def _lives(name):
+    """A program that lives a trial in each of several tasks; trajectories with leaves `[task, time, ...]`."""
+    algorithm, problem, _ = _case(name)
+    one = lambda meta, task, key: live(algorithm, problem, meta, task, key)  # noqa: E731
+    return quick_jit(jax.vmap(one, (None, 0, 0)))
+
+
+def _tasks_and_keys(problem, seed):
+    keys = jax.random.split(jax.random.key(seed), (NUM_TASKS, 2))
+    return jax.vmap(problem.test.sample)(keys[:, 0]), keys[:, 1]
+
+
+def _copy(tree):
+    raw = lambda x: jax.random.wrap_key_data(jnp.array(jax.random.key_data(x)))  # noqa: E731
+    is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
+    return jax.tree.map(lambda x: raw(x) if is_key(x) else np.array(x), tree)
+
+
+def test_every_algorithm_has_an_entry():
+    assert {"RL2", "Random"} <= set(NAMES)
+    assert set(NAMES) <= set(PROBLEMS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_algorithm_is_its_configuration(name):
+    algorithm = _case(name)[0]
+    assert type(algorithm).__dataclass_params__.frozen
+    assert dataclasses.replace(algorithm) == algorithm
+    assert hash(dataclasses.replace(algorithm)) == hash(algorithm)
+    assert type(algorithm).__doc__
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lives_are_pure_and_actions_lie_in_the_space(name):
+    _, problem, state = _case(name)
+    tasks, keys = _tasks_and_keys(problem, 1)
+    before = _copy((state, tasks, keys))
+    trajectory = _lives(name)(state.meta, tasks, keys)
+    assert same(before, (state, tasks, keys))
+    assert same(trajectory, _lives(name)(state.meta, tasks, keys))
+    space = problem.env.action_space
+    action = trajectory.action
+    if isinstance(space, Discrete):
+        assert action.dtype == jnp.int32
+        assert space.contains(action).all()
+    else:
+        assert action.shape[-len(space.shape) :] == space.shape
+        assert jnp.isfinite(action).all()
+    assert trajectory.reward.shape == (NUM_TASKS, problem.trial_steps, 1)
+    assert jnp.isfinite(trajectory.reward).all()
+    assert all(jnp.isfinite(x).all() for x in jax.tree.leaves(trajectory.aux))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_task_reaches_another(name):
+    _, problem, state = _case(name)
+    tasks, keys = _tasks_and_keys(problem, 1)
+    other_tasks, other_keys = _tasks_and_keys(problem, 2)
+    kept = 3
+    put = lambda other, own: other.at[kept].set(own[kept])  # noqa: E731
+    swapped = _lives(name)(state.meta, jax.tree.map(put, other_tasks, tasks), put(other_keys, keys))
+    trajectory = _lives(name)(state.meta, tasks, keys)
+    mine = lambda tree: jax.tree.map(lambda x: x[kept], tree)  # noqa: E731
+    assert same(mine(trajectory), mine(swapped))
+    assert not same(trajectory.reward, swapped.reward)
+
+
+@pytest.mark.parametrize("explore", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_keeps_its_structure(name, explore):
+    algorithm, problem, state = _case(name)
+    task = jax.tree.map(lambda x: x[0], _tasks_and_keys(problem, 1)[0])
+
+    def live_on(key):
+        life = start(algorithm, problem, state.meta, task, key)
+        after, trajectory = rollout(
+            algorithm, problem, state.meta, task, life, key, clock=0, steps=1, explore=explore
+        )
+        agent = algorithm.adapt(state.meta, AgentState(after.adapted, after.memory), trajectory, key)
+        return (life.adapted, life.memory), (agent.adapted, agent.memory)
+
+    before, after = jax.eval_shape(live_on, jax.random.key(0))
+    assert jax.tree.structure(before) == jax.tree.structure(after)
+    assert all(isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(before))
+    described = [[(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(tree)] for tree in (before, after)]
+    assert described[0] == described[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lifetime_has_every_episode(name):
+    algorithm, problem, state = _case(name)
+    tasks, keys = _tasks_and_keys(problem, 1)
+    one = lambda task, key: lifetime(algorithm, problem, state.meta, task, key, explore=False)  # noqa: E731
+    result = jax.eval_shape(jax.vmap(one), tasks, keys)
+    assert result.returns.shape == result.steps.shape == (NUM_TASKS, problem.episodes)
+    assert (result.returns.dtype, result.steps.dtype) == (jnp.float32, jnp.int32)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in TRAINED])
+def test_untrained_update_is_the_identity(name):
+    algorithm, problem, state = _case(name)
+    after, metrics = algorithm.update(problem, state)
+    assert same(after, state)
+    assert metrics == {}
+    assert not jax.tree.leaves(state.opt_state)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_update_is_pure_and_counted(name):
+    algorithm, problem, state = _case(name)
+    update = quick_jit(lambda state: algorithm.update(problem, state))
+    before = _copy(state)
+    after, metrics = update(state)
+    assert same(before, state)
+    assert same((after, metrics), update(state))
+    assert after.step == state.step + 1
+    assert update(after)[0].step == state.step + 2
+    assert same(after.key, state.key)
+    assert not same(after.meta, state.meta)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert [(x.shape, x.dtype) for x in jax.tree.leaves(after)] == [
+        (x.shape, x.dtype) for x in jax.tree.leaves(state)
+    ]
+    assert "return" in metrics
+    assert all(x.shape == () and jnp.isfinite(x) for x in metrics.values())
+
+
+@pytest.mark.parametrize("name", sorted(ACTS_DIFFERENTLY & set(NAMES)))
+def test_without_exploring_the_key_does_not_matter(name):
+    algorithm, problem, state = _case(name)
+    task = jax.tree.map(lambda x: x[0], _tasks_and_keys(problem, 1)[0])
+    life = start(algorithm, problem, state.meta, task, jax.random.key(0))
+    agent, timestep = jax.tree.map(lambda x: x[0], (AgentState(life.adapted, life.memory), life.timestep))
+
+    def act(key, explore):
+        return algorithm.act(state.meta, agent, timestep, key, explore=explore)[:2]
+
+    first, second = (act(jax.random.key(i), False) for i in range(2))
+    assert same(first, second)
+    draws = jax.vmap(lambda key: act(key, True)[0])(jax.random.split(jax.random.key(0), 20))
+    assert len(np.unique(np.asarray(draws), axis=0)) > 1

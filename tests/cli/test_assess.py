@@ -1,0 +1,50 @@
+import json
+
+import numpy as np
+import pytest
+
+from adaptax.algorithms.random import Random
+from adaptax.cli.assess import Assessment, assess, present
+from adaptax.envs import bernoulli_bandit, grid_navigation
+from adaptax.evaluation import Evaluation
+from adaptax.presets import settings_for
+from adaptax.runs import Recipe
+from adaptax.training import init
+
+RECIPE = Recipe("rl2", "bandit", *settings_for("rl2", "bandit"))
+
+
+def random_as_the_trained_agent(problem, against):
+    agent = Random()
+    meta = init(agent, problem, seed=0).meta
+    return assess(RECIPE, agent, problem, meta, num_seeds=1, num_tasks=400, seed=0, against=against)
+
+
+def test_the_trained_agent_comes_first_and_all_meet_the_same_tasks(tmp_path, capsys):
+    assessment = random_as_the_trained_agent(bernoulli_bandit(2, 5), ["bayes-optimal-bandit", "random"])
+    assert list(assessment.results) == ["rl2", "bayes-optimal-bandit", "random"]
+    # Here `rl2` is random, with the same seed: the same tasks and the same randomness give the same returns.
+    np.testing.assert_array_equal(assessment.results["rl2"].returns, assessment.results["random"].returns)
+    assert assessment.protocol["held_out"]
+    content = assessment.to_json()
+    assert content["optimum"] == pytest.approx(2.888889, abs=1e-6)
+    assert content["oracle"] == pytest.approx(5 * 2 / 3, abs=5 * 4 * 0.24 / 20)
+    present(assessment, tmp_path, "title", as_json=True, extra={"more": 1})
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == {"more": 1, **content} == json.loads((tmp_path / "evaluation.json").read_text())
+
+
+def test_a_finite_family_is_not_called_held_out(capsys):
+    assert not random_as_the_trained_agent(grid_navigation(), []).protocol["held_out"]
+    assert "finite set" in capsys.readouterr().err
+    assert random_as_the_trained_agent(grid_navigation(held_out=True), []).protocol["held_out"]
+
+
+def test_E24_a_figure_above_the_optimum_is_not_printed_without_a_warning(monkeypatch, capsys):
+    impossible = Evaluation(np.ones((1, 400, 5)), np.ones((1, 400, 5), int))
+    monkeypatch.setattr("adaptax.cli.assess.evaluate", lambda *arguments, **options: impossible)
+    assessment = random_as_the_trained_agent(bernoulli_bandit(2, 5), [])
+    assert isinstance(assessment, Assessment)
+    said = capsys.readouterr().err
+    assert "above the exact optimum (2.889)" in said
+    assert "above a policy that knows the tasks" in said
