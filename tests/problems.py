@@ -138,9 +138,7 @@ def random_state(algorithm: Any, problem: Problem, seed: int = 0) -> Any:
     reward, task = jax.tree.map(positive, (shapes.meta.reward, shapes.meta.task))
     meta = dataclasses.replace(shapes.meta, network=network, reward=reward, task=task)
     opt_state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes.opt_state)
-    return dataclasses.replace(
-        shapes, meta=meta, opt_state=opt_state, step=jnp.asarray(0), key=jax.random.key(seed)
-    )
+    return dataclasses.replace(shapes, meta=meta, opt_state=opt_state, step=jnp.asarray(0), key=jax.random.key(seed))
 
 
 def train(algorithm: Any, problem: Problem, num_updates: int, seed: int = 0) -> tuple[Any, Any]:
@@ -149,9 +147,7 @@ def train(algorithm: Any, problem: Problem, num_updates: int, seed: int = 0) -> 
     @quick_jit
     def run(key):
         state = algorithm.init(problem, key)
-        return jax.lax.scan(
-            lambda state, _: algorithm.update(problem, state), state, None, length=num_updates
-        )
+        return jax.lax.scan(lambda state, _: algorithm.update(problem, state), state, None, length=num_updates)
 
     return run(jax.random.key(seed))
 

@@ -52,9 +52,7 @@ def test_E5_normal_log_density_is_the_sum_over_dimensions(size):
     action = jnp.asarray(RNG.normal(size=(4, size)), jnp.float32)
     policy = Normal(mean, log_std)
     expected = [
-        scipy.stats.multivariate_normal(np.asarray(m), np.diag(np.exp(2 * np.asarray(s)))).logpdf(
-            np.asarray(a)
-        )
+        scipy.stats.multivariate_normal(np.asarray(m), np.diag(np.exp(2 * np.asarray(s)))).logpdf(np.asarray(a))
         for m, s, a in zip(mean, log_std, action, strict=True)
     ]
     np.testing.assert_allclose(policy.log_prob(action), expected, rtol=1e-4, atol=1e-5)
@@ -70,9 +68,7 @@ def test_E5_tanh_normal_log_density_is_the_sum_over_dimensions(size):
     normal = scipy.stats.norm(np.asarray(mean, np.float64), np.exp(np.asarray(log_std, np.float64)))
     expected = (normal.logpdf(u) - np.log1p(-(np.tanh(u) ** 2))).sum(-1)
     policy = TanhNormal(mean, log_std)
-    np.testing.assert_allclose(
-        policy.log_prob(jnp.asarray(np.tanh(u), jnp.float32)), expected, rtol=1e-4, atol=1e-4
-    )
+    np.testing.assert_allclose(policy.log_prob(jnp.asarray(np.tanh(u), jnp.float32)), expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(policy.mode(), np.tanh(mean), rtol=1e-6)
 
 

@@ -11,9 +11,7 @@ from tests.problems import Counter, Length, clockwork
 def _gae(rewards, values, ended, **options):
     column = lambda x: jnp.asarray(x)[:, None]  # noqa: E731
     arrays = {name: column(x) if isinstance(x, list) else x for name, x in options.items()}
-    return np.asarray(
-        generalized_advantages(column(rewards), column(values), ended=column(ended), **arrays)[:, 0]
-    )
+    return np.asarray(generalized_advantages(column(rewards), column(values), ended=column(ended), **arrays)[:, 0])
 
 
 def test_E10_two_episode_trial_computed_by_hand():

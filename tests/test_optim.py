@@ -27,16 +27,12 @@ def _updates(optimizer, gradients):
         updates, state = optimizer.update(gradient, state)
         return state, updates
 
-    return quick_jit(lambda g: jax.lax.scan(step, optimizer.init(g[0]), g)[1])(
-        jnp.asarray(gradients, jnp.float32)
-    )
+    return quick_jit(lambda g: jax.lax.scan(step, optimizer.init(g[0]), g)[1])(jnp.asarray(gradients, jnp.float32))
 
 
 @pytest.mark.parametrize("b2", [0.999, 0.9])
 def test_adam_against_numpy(b2):
-    gradients = np.random.default_rng(0).normal(size=(6, 3)) * np.asarray(
-        [[0.1], [3], [0.5], [10], [1], [0.2]]
-    )
+    gradients = np.random.default_rng(0).normal(size=(6, 3)) * np.asarray([[0.1], [3], [0.5], [10], [1], [0.2]])
     updates = _updates(optim.adam(0.01, 6, max_gradient_norm=1.0, b2=b2), gradients)
     expected = _numpy_adam(gradients, rate=0.01, num_steps=6, max_norm=1.0, b2=b2)
     np.testing.assert_allclose(updates, expected, rtol=1e-4, atol=1e-7)

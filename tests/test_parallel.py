@@ -12,9 +12,7 @@ def _per_device(function):
     mesh = jax.sharding.Mesh(jax.devices()[:2], (parallel.AXIS,))
     stacked = lambda x: jax.tree.map(lambda y: y[None], function(x))  # noqa: E731
     spec = PartitionSpec(parallel.AXIS)
-    return jax.jit(
-        jax.shard_map(stacked, mesh=mesh, in_specs=PartitionSpec(), out_specs=spec, check_vma=False)
-    )
+    return jax.jit(jax.shard_map(stacked, mesh=mesh, in_specs=PartitionSpec(), out_specs=spec, check_vma=False))
 
 
 def test_tests_have_two_devices():

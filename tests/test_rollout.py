@@ -230,9 +230,7 @@ def test_explore_reaches_the_agent():
 
     problem = clockwork(horizon=1, episodes=1)
     for explore in (True, False):
-        result = lifetime(
-            Teller(), problem, NO_META, Length(jnp.asarray(1)), jax.random.key(0), explore=explore
-        )
+        result = lifetime(Teller(), problem, NO_META, Length(jnp.asarray(1)), jax.random.key(0), explore=explore)
         assert float(result.returns[0]) == explore
 
 

@@ -18,9 +18,7 @@ def test_discrete_is_encoded_as_one_hot_and_nothing_as_zeros():
 
 
 def test_discrete_contains():
-    np.testing.assert_array_equal(
-        Discrete(3).contains(jnp.asarray([-1, 0, 2, 3])), [False, True, True, False]
-    )
+    np.testing.assert_array_equal(Discrete(3).contains(jnp.asarray([-1, 0, 2, 3])), [False, True, True, False])
     assert not Discrete(3).contains(Discrete(3).null())
 
 
@@ -55,9 +53,7 @@ def test_box_contains():
     assert Box((2,)).contains(jnp.asarray([-1e30, 1e30]))
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "mean", "std"), [(-1.0, 3.0, 1, 4 / np.sqrt(12)), (-np.inf, np.inf, 0, 1)]
-)
+@pytest.mark.parametrize(("low", "high", "mean", "std"), [(-1.0, 3.0, 1, 4 / np.sqrt(12)), (-np.inf, np.inf, 0, 1)])
 def test_box_samples(low, high, mean, std):
     space = Box((2,), low, high)
     samples = jax.vmap(space.sample)(jax.random.split(jax.random.key(0), 20_000))
@@ -74,3 +70,18 @@ def test_empty_box_is_refused(low, high):
 
 def test_spaces_are_hashable_and_compare_by_value():
     assert len({Discrete(2), Discrete(2), Box((1,)), Box((1,)), Box((2,))}) == 3
+
+
+def test_a_bounded_box_is_encoded_from_minus_one_to_one():
+    space = Box((2,), -1.0, 3.0)
+    np.testing.assert_allclose(space.encode(jnp.asarray([[-1.0, 3.0], [1.0, 2.0]])), [[-1, 1], [0, 0.5]])
+    np.testing.assert_array_equal(space.encode(space.null()), [0, 0])
+
+
+def test_a_policys_actions_come_back():
+    box = Box((2, 1), -0.1, 0.1)
+    policy_action = jnp.asarray([0.3, -2.0])
+    assert box.from_policy(policy_action).shape == (2, 1)
+    np.testing.assert_allclose(box.from_policy(policy_action), [[0.03], [-0.2]], rtol=1e-6)
+    np.testing.assert_allclose(box.policy_action(box.from_policy(policy_action)), policy_action, rtol=1e-6)
+    assert Discrete(3).policy_action(Discrete(3).from_policy(jnp.asarray(2))) == 2

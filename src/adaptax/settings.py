@@ -94,7 +94,7 @@ class RL2Settings(Settings):
         value_cost: Weight of the critic's loss.
         max_gradient_norm: Gradients are scaled down to this norm.
         adam_b2: Decay of Adam's second moments β₂.
-        initial_std: Standard deviation of continuous actions at the start, in the action's units.
+        initial_std: Standard deviation of continuous actions at the start, in units of half their range.
     """
 
     memory: Literal["lstm", "gru", "none"] = "lstm"

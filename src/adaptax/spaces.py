@@ -32,6 +32,14 @@ class Discrete:
         """One-hot vector of `x`; all zeros for `null()`."""
         return jax.nn.one_hot(x, self.num)
 
+    def policy_action(self, action: Int[Array, "*batch"]) -> Int[Array, "*batch"]:
+        """What a policy's distribution is over: the action itself."""
+        return action
+
+    def from_policy(self, policy_action: Int[Array, ""]) -> Int[Array, ""]:
+        """The inverse of `policy_action`, for one element."""
+        return policy_action
+
     def null(self) -> Int[Array, ""]:
         """The element that stands for "nothing yet": −1, encoded as zeros."""
         return jnp.asarray(-1, jnp.int32)
@@ -68,14 +76,37 @@ class Box:
         """Number of features that `encode` returns."""
         return math.prod(self.shape)
 
+    @property
+    def bounded(self) -> bool:
+        """Whether both bounds are finite."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    @property
+    def center(self) -> float:
+        """Middle of the range; 0 where it is infinite."""
+        return (self.low + self.high) / 2 if self.bounded else 0.0
+
+    @property
+    def scale(self) -> float:
+        """Half the range; 1 where it is infinite."""
+        return (self.high - self.low) / 2 if self.bounded else 1.0
+
     def encode(self, x: Float[Array, "*batch_and_shape"]) -> Float[Array, "*batch features"]:
-        """The entries of `x` as one vector."""
+        """The entries of `x` as one vector, from −1 to 1 where the space is bounded."""
         batch = x.shape[: x.ndim - len(self.shape)]
-        return x.reshape(*batch, self.encoded_size)
+        return (x.reshape(*batch, self.encoded_size) - self.center) / self.scale
+
+    def policy_action(self, action: Float[Array, "*batch_and_shape"]) -> Float[Array, "*batch features"]:
+        """What a policy's distribution is over: the action, encoded."""
+        return self.encode(action)
+
+    def from_policy(self, policy_action: Float[Array, " features"]) -> Float[Array, "*shape"]:
+        """The inverse of `policy_action`, for one element."""
+        return (self.center + self.scale * policy_action).reshape(self.shape)
 
     def null(self) -> Float[Array, "*shape"]:
-        """The element that stands for "nothing yet": zeros."""
-        return jnp.zeros(self.shape, jnp.float32)
+        """The element that stands for "nothing yet": the middle of the range, encoded as zeros."""
+        return jnp.full(self.shape, self.center, jnp.float32)
 
     def contains(self, x: Float[Array, "*shape"]) -> Bool[Array, ""]:
         """Whether one element lies in the space."""
@@ -83,7 +114,7 @@ class Box:
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, "*shape"]:
         """Draw uniformly between the bounds, or a standard normal where they are infinite."""
-        if math.isinf(self.low) or math.isinf(self.high):
+        if not self.bounded:
             return jax.random.normal(key, self.shape)
         return jax.random.uniform(key, self.shape, minval=self.low, maxval=self.high)
 

@@ -17,7 +17,6 @@ from adaptax.algorithms.bandit_agents import (
     ArmStatistics,
     BetaPrior,
     EpsilonGreedy,
-    GaussianThompsonSampling,
     Greedy,
     MostLikelySampling,
     NormalPrior,
@@ -41,7 +40,7 @@ AGENTS = [
     ThompsonSampling(),
     OptimisticThompsonSampling(),
     MostLikelySampling(),
-    GaussianThompsonSampling(),
+    ThompsonSampling(NormalPrior()),
 ]
 
 
@@ -159,7 +158,7 @@ def test_thompson_sampling_matches_probabilities_and_optimism_changes_them(key):
     ]:
         bound = 4 * math.sqrt(expected * (1 - expected) / 4000)
         assert choices(agent, seen, key)[0] == pytest.approx(expected, abs=bound)
-    normal = choices(GaussianThompsonSampling(), statistics([1, 0], [1.0, 0.0]), key)
+    normal = choices(ThompsonSampling(NormalPrior()), statistics([1, 0], [1.0, 0.0]), key)
     expected = scipy.stats.norm.cdf(0.5 / math.sqrt(1.5))  # N(1/2, 1/2) against N(0, 1)
     assert normal[0] == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / 4000))
 
@@ -212,7 +211,7 @@ def test_figures_of_duan2016_table_1(key):
 def test_gaussian_bandits_are_learnt_by_all_that_have_a_normal_prior(key):
     problem, tasks = gaussian_bandit(5, 60), 200
     arms = jax.vmap(problem.test.sample)(jax.random.split(key, tasks))
-    agents = [GaussianThompsonSampling()] + [agent(prior=NormalPrior()) for agent in (Greedy, UCB1)]
+    agents = [ThompsonSampling(NormalPrior())] + [agent(prior=NormalPrior()) for agent in (Greedy, UCB1)]
 
     @quick_jit
     def run(arms):

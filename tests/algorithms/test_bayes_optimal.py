@@ -18,9 +18,7 @@ def test_the_grid_agent_attains_the_optimum_over_all_goals_exactly(size, horizon
     problem = grid_navigation(num_episodes=num_episodes, size=size, horizon=horizon)
     agent = BayesOptimalGrid()
     plan = agent.describe(problem)
-    run = jax.jit(
-        jax.vmap(lambda cell: lifetime(agent, problem, plan, GridGoal(cell), jax.random.key(0)).returns)
-    )
+    run = jax.jit(jax.vmap(lambda cell: lifetime(agent, problem, plan, GridGoal(cell), jax.random.key(0)).returns))
     returns = np.asarray(run(jnp.asarray(problem.test.goals, jnp.int32)), float)
     np.testing.assert_allclose(returns.mean(0), problem.optimum, rtol=1e-5)
     if size == 5:
@@ -32,9 +30,7 @@ def exact_value(agent, policy, num_pulls):
     """Expected return of a deterministic agent by enumerating every sequence of outcomes."""
 
     def value(memory, action, reward, alpha, left):
-        timestep = TimeStep(
-            jnp.zeros((0,)), jnp.asarray(action, jnp.int32), jnp.asarray(reward), jnp.asarray(True)
-        )
+        timestep = TimeStep(jnp.zeros((0,)), jnp.asarray(action, jnp.int32), jnp.asarray(reward), jnp.asarray(True))
         arm, memory, _ = act(policy, memory, timestep)
         arm = int(arm)
         p = alpha[arm][0] / sum(alpha[arm])

@@ -25,7 +25,6 @@ PROBLEMS = {
     "BayesOptimalBandit": functools.partial(envs.bernoulli_bandit, num_arms=2, num_pulls=5),
     "BayesOptimalGrid": functools.partial(envs.grid_navigation, num_episodes=2),
     "EpsilonGreedy": bandit,
-    "GaussianThompsonSampling": functools.partial(envs.gaussian_bandit, num_arms=3, num_pulls=5),
     "Gittins": bandit,
     "Greedy": bandit,
     "MostLikelySampling": bandit,
@@ -143,9 +142,7 @@ def test_memory_keeps_its_structure(name, explore):
 
     def live_on(key):
         life = start(algorithm, problem, state.meta, task, key)
-        after, trajectory = rollout(
-            algorithm, problem, state.meta, task, life, key, clock=0, steps=1, explore=explore
-        )
+        after, trajectory = rollout(algorithm, problem, state.meta, task, life, key, clock=0, steps=1, explore=explore)
         agent = algorithm.adapt(state.meta, AgentState(after.adapted, after.memory), trajectory, key)
         return (life.adapted, life.memory), (agent.adapted, agent.memory)
 
@@ -188,9 +185,7 @@ def test_update_is_pure_and_counted(name):
     assert same(after.key, state.key)
     assert not same(after.meta, state.meta)
     assert jax.tree.structure(after) == jax.tree.structure(state)
-    assert [(x.shape, x.dtype) for x in jax.tree.leaves(after)] == [
-        (x.shape, x.dtype) for x in jax.tree.leaves(state)
-    ]
+    assert [(x.shape, x.dtype) for x in jax.tree.leaves(after)] == [(x.shape, x.dtype) for x in jax.tree.leaves(state)]
     assert "return" in metrics
     assert all(x.shape == () and jnp.isfinite(x) for x in metrics.values())
 

@@ -110,9 +110,7 @@ def _pieces(horizon, steps, *, ends_early, explore):
         keys = jax.random.split(jax.random.fold_in(key, clock), NUM_TASKS)
 
         def one(algorithm, meta, task, life, key):
-            return rollout(
-                algorithm, problem, meta, task, life, key, clock=clock, steps=steps, explore=explore
-            )
+            return rollout(algorithm, problem, meta, task, life, key, clock=clock, steps=steps, explore=explore)
 
         both = [
             jax.vmap(functools.partial(one, a, m), out_axes=(0, 1))(tasks, life, keys)
@@ -146,9 +144,7 @@ def _assert_replayed(metas, trajectories, steps, horizon, ends_early):
         assert np.abs(trajectory.aux["hidden"]).max() > 0.05  # there is something to compare
 
 
-@pytest.mark.parametrize(
-    ("horizon", "ends_early"), [*((h, True) for h in range(1, 8)), (1, False), (3, False)]
-)
+@pytest.mark.parametrize(("horizon", "ends_early"), [*((h, True) for h in range(1, 8)), (1, False), (3, False)])
 def test_E9_replay_is_what_acting_was_for_every_horizon_and_number_of_episodes(horizon, ends_early):
     metas, begin, live_on = _pieces(horizon, horizon, ends_early=ends_early, explore=True)
     lives, parts = begin(jax.random.key(2)), []
@@ -402,11 +398,7 @@ def test_E1d_every_setting_of_the_network_changes_it(name):
 def test_E1d_initial_std_reaches_the_policy():
     problem = point_robot(num_episodes=1, horizon=2)
     programs = [
-        str(
-            jax.make_jaxpr(lambda key, std=std: RL2(**TINY, initial_std=std).init(problem, key))(
-                jax.random.key(0)
-            )
-        )
+        str(jax.make_jaxpr(lambda key, std=std: RL2(**TINY, initial_std=std).init(problem, key))(jax.random.key(0)))
         for std in (0.25, 0.5)
     ]
     assert ["-1.386294" in program for program in programs] == [True, False]  # log ¼

@@ -90,9 +90,7 @@ def test_E8_memory_of_the_previous_trial_is_of_no_use():
     def two_trials(task, other_task, key):
         first_key, second_key = jax.random.split(key)
         life = start(algorithm, problem, meta, other_task, first_key)
-        life, _ = rollout(
-            algorithm, problem, meta, other_task, life, first_key, clock=0, steps=problem.trial_steps
-        )
+        life, _ = rollout(algorithm, problem, meta, other_task, life, first_key, clock=0, steps=problem.trial_steps)
         fresh = start(algorithm, problem, meta, task, second_key)
         kept = replace(fresh, memory=life.memory)
         answer = lambda life: rollout(  # noqa: E731
@@ -133,9 +131,7 @@ def test_E12_permuted_rewards_change_the_policy():
     def probabilities(trajectory):
         return np.exp(algorithm.replay(meta, trajectory)[1].log_probs())
 
-    change = (
-        np.abs(probabilities(trajectory) - probabilities(replace(trajectory, timestep=timestep))).sum(-1) / 2
-    )
+    change = np.abs(probabilities(trajectory) - probabilities(replace(trajectory, timestep=timestep))).sum(-1) / 2
     assert change[0].max() == 0  # before the first reward there is nothing to permute
     assert change[1:].mean() > 0.05
 
@@ -144,8 +140,6 @@ def test_E26_evaluation_leaves_theta_as_it_is():
     algorithm, problem, meta = _trained("bandit", "lstm")
     before = jax.tree.map(np.array, meta)
     tasks, keys = _tasks_and_keys(problem)
-    run = quick_jit(
-        lambda meta: lifetime(algorithm, problem, meta, jax.tree.map(lambda x: x[0], tasks), keys[0])
-    )
+    run = quick_jit(lambda meta: lifetime(algorithm, problem, meta, jax.tree.map(lambda x: x[0], tasks), keys[0]))
     assert run(meta).steps.sum() == PULLS
     assert same(before, meta)

@@ -19,9 +19,7 @@ def test_linear_is_a_matrix_product(batch, key):
     layer = Linear(3, 2, 1.0, key)
     layer = jax.tree.map(lambda x: x + 1.0, layer)
     x = _draw(*batch, 3)
-    np.testing.assert_allclose(
-        layer(x), np.asarray(x) @ np.asarray(layer.weight) + np.asarray(layer.bias), rtol=1e-5
-    )
+    np.testing.assert_allclose(layer(x), np.asarray(x) @ np.asarray(layer.weight) + np.asarray(layer.bias), rtol=1e-5)
 
 
 def test_linear_starts_orthogonal_and_without_bias(key):

@@ -257,17 +257,6 @@ class ThompsonSampling(BanditAgent):
 
 
 @dataclasses.dataclass(frozen=True)
-class GaussianThompsonSampling(BanditAgent):
-    """Thompson sampling with normal rewards unless told otherwise; `ThompsonSampling(NormalPrior())` is the same."""
-
-    prior: Prior = NormalPrior()
-
-    def score(self, statistics: ArmStatistics, key: Key[Array, ""]) -> Float[Array, " num_arms"]:
-        """A draw from the posterior."""
-        return self.prior.sample(statistics, key)
-
-
-@dataclasses.dataclass(frozen=True)
 class OptimisticThompsonSampling(BanditAgent):
     """Thompson sampling in which a draw never makes an arm look worse than it is expected to be."""
 

@@ -40,7 +40,7 @@ from adaptax.moments import Moments, no_moments
 from adaptax.networks import Critic, Memory, Memoryless, PolicyHead, Recurrent
 from adaptax.rollout import collect
 from adaptax.settings import RL2Settings
-from adaptax.spaces import Discrete, Space
+from adaptax.spaces import Space
 from adaptax.types import AgentState, Metrics, TimeStep, TrainState, Transition, replace
 
 REWARD_BOUND = 10.0
@@ -139,11 +139,7 @@ class RL2(RL2Settings, Algorithm):
         policy = meta.network.policy(hidden)
         action = policy.sample(key) if explore else policy.mode()
         aux = {"hidden": hidden, "log_prob": policy.log_prob(action)}
-        return self._to_space(meta, action), memory, aux
-
-    def _to_space(self, meta: Meta, action: Array) -> Array:
-        space = meta.network.policy.space
-        return action if isinstance(space, Discrete) else action.reshape(space.shape)
+        return meta.network.policy.space.from_policy(action), memory, aux
 
     def replay(self, meta: Meta, trajectory: Transition) -> tuple[Float[Array, "time task size"], Distribution]:
         """Memory's outputs and action distributions for whole trials, leaves `[time, task, ...]`, as in acting."""
@@ -219,9 +215,7 @@ class RL2(RL2Settings, Algorithm):
         trajectory, old_log_probs, advantages, targets, tasks = minibatch
         meta = replace(meta, network=network)
         hidden, policy = self.replay(meta, trajectory)
-        action = trajectory.action
-        if not isinstance(network.policy.space, Discrete):
-            action = network.policy.space.encode(action)
+        action = network.policy.space.policy_action(trajectory.action)
         average = functools.partial(masked_mean, mask=trajectory.valid)
         gain = average(clipped_surrogate(policy.log_prob(action), old_log_probs, advantages, self.clip))
         value_loss = average((self.values(problem, meta, hidden, tasks) - targets) ** 2)

@@ -108,7 +108,8 @@ def _warn(assessment: Assessment) -> None:
     for name, result in assessment.results.items():
         for what, bound in bounds.items():
             if result.exceeds(bound):
-                note(
+                mean = f"{result.summary.mean:.3f}"
+                note(f"warning: {name} ({mean}) is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?")
                     f"warning: {name} ({result.summary.mean:.3f}) is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?"
                 )
 

@@ -55,7 +55,7 @@ class PolicyHead(eqx.Module):
             self.log_std = jnp.full((space.encoded_size,), math.log(initial_std))
 
     def __call__(self, features: Float[Array, "*batch feature_size"]) -> Distribution:
-        """The action distribution. Continuous actions are vectors, even if the space has another shape."""
+        """The distribution of the space's `policy_action`."""
         out = self.layer(features)
         if self.log_std is None:
             return Categorical(out)
