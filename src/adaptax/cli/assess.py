@@ -110,8 +110,6 @@ def _warn(assessment: Assessment) -> None:
             if result.exceeds(bound):
                 mean = f"{result.summary.mean:.3f}"
                 note(f"warning: {name} ({mean}) is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?")
-                    f"warning: {name} ({result.summary.mean:.3f}) is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?"
-                )
 
 
 def present(assessment: Assessment, directory: Path, title: str, *, as_json: bool, extra: dict[str, Any]) -> None:
