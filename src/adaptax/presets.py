@@ -28,11 +28,7 @@ class Preset:
 
 _BANDIT_100 = {
     "memory": "gru",
-    "num_tasks": 512,
-    "num_minibatches": 16,
-    "num_updates": 650,
-    "learning_rate": 3e-3,
-    "entropy_cost": 0.05,
+    "num_updates": 1150,
 }
 
 PRESETS: Mapping[tuple[str, str], Mapping[str, Preset]] = {

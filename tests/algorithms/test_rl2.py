@@ -21,7 +21,10 @@ from adaptax.rollout import collect, live, rollout, start
 from adaptax.settings import RL2Settings
 from adaptax.types import TimeStep, replace
 
-TINY = {"memory_size": 4, "critic_size": 4, "num_tasks": 8, "num_minibatches": 2}
+TINY = {
+    "memory_size": 4, "critic_size": 4, "num_tasks": 8, "num_updates": 100, "num_epochs": 2, "num_minibatches": 2,
+    "learning_rate": 1e-2, "entropy_cost": 0.05,
+}  # fmt: skip
 CELLS = ("lstm", "gru")
 NUM_TASKS = 4
 
@@ -188,7 +191,7 @@ def test_E9_continuous_actions_are_replayed():
     hidden, policy = algorithm.replay(meta, trajectory)
     valid = np.asarray(trajectory.valid)
     np.testing.assert_allclose(hidden[valid], trajectory.aux["hidden"][valid], rtol=0, atol=1e-5)
-    log_prob = policy.log_prob(trajectory.action)[valid]
+    log_prob = policy.log_prob(problem.env.action_space.policy_action(trajectory.action))[valid]
     np.testing.assert_allclose(log_prob, trajectory.aux["log_prob"][valid], rtol=1e-5, atol=1e-5)
 
 
@@ -293,7 +296,7 @@ def _update_again(algorithm, problem, state):
     return {"value_loss": error, "entropy": entropy, "gradient_norm": norm, "return": rewards.sum(0).mean()}
 
 
-ONE_STEP = RL2(**TINY | {"num_minibatches": 1}, num_epochs=1, discount=0.9)
+ONE_STEP = RL2(**TINY | {"num_minibatches": 1, "num_epochs": 1}, discount=0.9)
 
 
 @functools.cache
@@ -329,14 +332,6 @@ def _updated(algorithm, num_updates=2, seed=0):
     return state
 
 
-def test_without_value_cost_the_critic_stays():
-    algorithm = RL2(**TINY, value_cost=0.0)
-    before = random_state(algorithm, bernoulli_bandit(2, 3))
-    after = _updated(algorithm)
-    assert same(after.meta.network.critic, before.meta.network.critic)
-    assert not same(after.meta.network.policy, before.meta.network.policy)
-
-
 def test_step_counts_updates_and_the_key_stays():
     state = _updated(RL2(**TINY))
     assert state.step == 2
@@ -351,37 +346,65 @@ def test_reward_moments_take_in_every_trial():
     assert same(after.task, before.task)
 
 
-CHANGES = {
-    "num_tasks": 4,
-    "num_updates": 20,
-    "num_epochs": 1,
-    "num_minibatches": 4,
-    "learning_rate": 1e-3,
-    "discount": 0.5,
-    "gae_lambda": 0.2,
-    "clip": 1e-3,
-    "entropy_cost": 0.3,
-    "value_cost": 0.1,
-    "max_gradient_norm": 0.01,
-    "adam_b2": 0.5,
-}
+STATIC = {
+    "num_tasks": 4, "num_updates": 20, "num_epochs": 1, "num_minibatches": 4, "learning_rate": 1e-3, "discount": 0.5,
+    "gae_lambda": 0.2, "clip": 1e-3,
+}  # fmt: skip
+TRACED = {"entropy_cost": 0.3, "value_cost": 0.1, "max_gradient_norm": 0.01, "adam_b2": 0.5}
+"""Settings that may be arrays, so that one program serves all their values."""
 SHAPES = {"memory": "gru", "memory_size": 5, "critic_size": 5, "informed_critic": False}
 
 
 def test_E1d_every_setting_is_in_the_tests_of_settings():
     names = {field.name for field in dataclasses.fields(RL2Settings)}
-    assert names == {*CHANGES, *SHAPES, "initial_std"}
+    assert names == {*STATIC, *TRACED, *SHAPES, "initial_std"}
     for field in dataclasses.fields(RL2Settings):
         if get_origin(field.type) is not None:
             assert SHAPES[field.name] in get_args(field.type)
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", STATIC)
 def test_E1d_every_setting_changes_what_is_learned(name):
     base = RL2("none", **TINY)
-    changed = dataclasses.replace(base, **{name: CHANGES[name]})
+    changed = dataclasses.replace(base, **{name: STATIC[name]})
     networks = [_updated(algorithm).meta.network for algorithm in (base, changed)]
     assert not same(*networks)
+
+
+@functools.cache
+def _traced_update():
+    problem = bernoulli_bandit(2, 3)
+
+    @quick_jit
+    def update(state, settings):
+        algorithm = RL2("none", **TINY)
+        for name, value in settings.items():
+            object.__setattr__(algorithm, name, value)  # past the check, which wants plain numbers
+        return algorithm.update(problem, state)[0]
+
+    return update
+
+
+def _updated_with(**changes):
+    state = random_state(RL2("none", **TINY), bernoulli_bandit(2, 3))
+    settings = {name: getattr(RL2("none", **TINY), name) for name in TRACED} | changes
+    for _ in range(2):
+        state = _traced_update()(state, jax.tree.map(jnp.asarray, settings))
+    return state.meta.network
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_E1d_every_number_changes_what_is_learned(name):
+    assert not same(_updated_with(), _updated_with(**{name: TRACED[name]}))
+
+
+def test_without_value_cost_the_critic_stays():
+    # Policy and critic share nothing here, so nothing else may move the critic, and only the critic.
+    before = random_state(RL2("none", **TINY), bernoulli_bandit(2, 3)).meta.network
+    with_cost, without_cost = _updated_with(), _updated_with(value_cost=0.0)
+    assert same(without_cost.critic, before.critic)
+    assert not same(with_cost.critic, before.critic)
+    assert not same(without_cost.policy, before.policy)
 
 
 @pytest.mark.parametrize("name", SHAPES)

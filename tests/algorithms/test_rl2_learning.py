@@ -14,7 +14,10 @@ from adaptax.envs import bernoulli_bandit, cue
 from adaptax.rollout import collect, lifetime, rollout, start
 from adaptax.types import AgentState, replace
 
-SMALL = {"memory_size": 16, "critic_size": 16, "num_tasks": 64, "num_minibatches": 2, "num_updates": 100}
+SMALL = {
+    "memory_size": 16, "critic_size": 16, "num_tasks": 64, "num_updates": 100, "num_epochs": 2, "num_minibatches": 2,
+    "learning_rate": 6e-3, "entropy_cost": 0.03,
+}  # fmt: skip
 PATIENT = {**SMALL, "num_updates": 150, "num_epochs": 4, "learning_rate": 2e-2}
 """For the cue: no agent is any better until it both keeps the cue and uses it, so the start is a plateau."""
 ARMS, PULLS = 5, 10

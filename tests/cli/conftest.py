@@ -4,8 +4,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+
+class FinishedRun(NamedTuple):
+    """A run that tests may look at and must not change."""
+
+    cwd: Path
+    directory: Path
+    stdout: str
+    evaluation: str
+
 
 TINY = [
     "--num-updates",
@@ -19,12 +30,15 @@ TINY = [
     "--num-minibatches",
     "2",
 ]
+QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+"""Tiny programs take longer to compile than to run."""
+
 SMALL_BANDIT = ["--num-arms", "3", "--num-pulls", "5"]
 
 
 def run(*arguments: str, cwd: Path, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `adaptax ARGUMENTS` in `cwd`, with a cache of its own."""
-    env = {**os.environ, "XDG_CACHE_HOME": str(cwd / "cache"), **environment}
+    env = {**os.environ, "XDG_CACHE_HOME": str(cwd / "cache"), **QUICK, **environment}
     code = "from adaptax.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
@@ -39,20 +53,9 @@ def run(*arguments: str, cwd: Path, timeout: float = 120, **environment: str) ->
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
-    """A tiny finished run: (where it was started, its directory, what it printed)."""
+    """A tiny finished run: where it was started, its directory, what it printed, and its evaluation.json."""
     cwd = tmp_path_factory.mktemp("run")
-    done = run(
-        "train",
-        "rl2",
-        "bandit",
-        *SMALL_BANDIT,
-        *TINY,
-        "--eval-tasks",
-        "50",
-        "--out",
-        "out dir",
-        "--json",
-        cwd=cwd,
-    )
+    options = [*SMALL_BANDIT, *TINY, "--eval-tasks", "50", "--out", "out dir", "--json"]
+    done = run("train", "rl2", "bandit", *options, cwd=cwd)
     assert done.returncode == 0, done.stderr
-    return cwd, cwd / "out dir", done
+    return FinishedRun(cwd, cwd / "out dir", done.stdout, (cwd / "out dir/evaluation.json").read_text())

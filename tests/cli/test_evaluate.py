@@ -7,7 +7,7 @@ from tests.cli.conftest import run
 
 
 def test_evaluate_against_chosen_agents(finished_run):
-    cwd, directory, _ = finished_run
+    cwd, directory = finished_run.cwd, finished_run.directory
     done = run("evaluate", directory.name, "--tasks", "60", "--against", "gittins", "random", "--json", cwd=cwd)
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)
@@ -21,7 +21,7 @@ def test_evaluate_against_chosen_agents(finished_run):
 
 
 def test_a_table_for_people(finished_run):
-    cwd, directory, _ = finished_run
+    cwd, directory = finished_run.cwd, finished_run.directory
     done = run("evaluate", directory.name, "--tasks", "20", "--against", "ucb1", cwd=cwd, COLUMNS="100")
     assert done.returncode == 0, done.stderr
     assert "ucb1" in done.stdout
@@ -38,7 +38,7 @@ def test_a_table_for_people(finished_run):
     ],
 )
 def test_an_unusable_run_is_exit_code_5(finished_run, tmp_path, damage, says):
-    _, directory, _ = finished_run
+    directory = finished_run.directory
     copy = tmp_path / "copy"
     shutil.copytree(directory, copy)
     damage(copy)

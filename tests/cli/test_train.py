@@ -11,7 +11,7 @@ from tests.cli.conftest import SMALL_BANDIT, TINY, run
 
 
 def test_a_run_leaves_everything_behind(finished_run):
-    _, directory, _ = finished_run
+    directory = finished_run.directory
     config = json.loads((directory / "config.json").read_text())
     assert config["algorithm"] == "rl2"
     assert config["problem_settings"] == {"num_arms": 3, "num_pulls": 5}
@@ -26,8 +26,7 @@ def test_a_run_leaves_everything_behind(finished_run):
 
 
 def test_json_prints_one_object_and_nothing_else(finished_run):
-    _, directory, done = finished_run
-    content = json.loads(done.stdout)
+    content = json.loads(finished_run.stdout)
     assert next(iter(content["agents"])) == "rl2"
     assert set(content["agents"]["gittins"]) >= {
         "mean",
@@ -37,11 +36,11 @@ def test_json_prints_one_object_and_nothing_else(finished_run):
         "episode_returns",
         "steps",
     }
-    assert json.loads((directory / "evaluation.json").read_text()) == content
+    assert json.loads(finished_run.evaluation) == content
 
 
 def test_same_seed_in_a_fresh_process_gives_bitwise_the_same_parameters(finished_run, tmp_path):
-    _, directory, _ = finished_run
+    directory = finished_run.directory
     done = run("train", "rl2", "bandit", *SMALL_BANDIT, *TINY, "--eval-tasks", "0", "--out", "again", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     first, second = (
@@ -78,7 +77,7 @@ def test_seeds_train_side_by_side_and_differ(tmp_path):
 
 
 def test_a_directory_that_holds_a_run_is_not_touched(finished_run):
-    cwd, directory, _ = finished_run
+    cwd, directory = finished_run.cwd, finished_run.directory
     before = (directory / "state.safetensors").read_bytes()
     done = run("train", "rl2", "bandit", "--out", directory.name, cwd=cwd)
     assert done.returncode == 6

@@ -1,7 +1,10 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.problems import quick_jit
 
 from adaptax.distributions import Categorical, Normal
 from adaptax.networks import Critic, Linear, PolicyHead
@@ -52,18 +55,22 @@ def test_continuous_policy_starts_at_zero_with_its_deviation(shape, size, key):
     np.testing.assert_array_equal(gradient.log_std, np.full(size, 4))
 
 
-def _critic(task_size, key):
-    critic = Critic(5, task_size, 6, key)
-    return jax.tree.map(lambda x: x + _draw(*x.shape), critic)
+@functools.cache
+def _fresh_critic(task_size):
+    return quick_jit(lambda key: Critic(5, task_size, 6, key))(jax.random.key(0))
 
 
-def test_critic_starts_at_the_average_reward(key):
-    values = Critic(5, 2, 6, key)(_draw(3, 4, 5), _draw(4, 2))
+def _critic(task_size):
+    return jax.tree.map(lambda x: x + _draw(*x.shape), _fresh_critic(task_size))
+
+
+def test_critic_starts_at_the_average_reward():
+    values = _fresh_critic(2)(_draw(3, 4, 5), _draw(4, 2))
     np.testing.assert_array_equal(values, np.zeros((3, 4)))
 
 
-def test_critic_against_numpy(key):
-    critic = _critic(2, key)
+def test_critic_against_numpy():
+    critic = _critic(2)
     memory, task = _draw(3, 4, 5), _draw(4, 2)
     layer = lambda linear, x: np.asarray(x) @ np.asarray(linear.weight) + np.asarray(linear.bias)  # noqa: E731
     expected = np.zeros((3, 4))
@@ -74,20 +81,20 @@ def test_critic_against_numpy(key):
     np.testing.assert_allclose(critic(memory, task), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_uninformed_critic_does_not_see_the_task(key):
-    critic = _critic(0, key)
+def test_uninformed_critic_does_not_see_the_task():
+    critic = _critic(0)
     assert critic.from_task is None
     memory = _draw(3, 4, 5)
     np.testing.assert_array_equal(critic(memory, _draw(4, 2)), critic(memory, _draw(4, 2)))
 
 
-def test_critic_keeps_tasks_apart(key):
-    critic = _critic(2, key)
+def test_critic_keeps_tasks_apart():
+    critic = _critic(2)
     slope = jax.jacobian(lambda task: critic(_draw(3, 4, 5), task)[0])(_draw(4, 2))  # [task, task, feature]
     own = np.abs(np.asarray(slope)).sum(-1)
     assert (np.diag(own) > 0).all()
     assert (own[~np.eye(4, dtype=bool)] == 0).all()
 
 
-def test_trial_of_one_step(key):
-    assert jnp.isfinite(_critic(2, key)(_draw(1, 4, 5), _draw(4, 2))).all()
+def test_trial_of_one_step():
+    assert jnp.isfinite(_critic(2)(_draw(1, 4, 5), _draw(4, 2))).all()

@@ -1,7 +1,10 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.problems import quick_jit
 
 from adaptax.networks.recurrent import Memoryless, Recurrent, _masked, gru_cell, lstm_cell, scan_cell
 
@@ -26,10 +29,11 @@ def _numpy_gru(x, h, _, from_input, weight, bias):
     return (1 - z) * n + z * h, None
 
 
-def _memory(kind, *, size=5, span=10):
+@functools.cache
+def _memory(kind):
     if kind == "none":
-        return Memoryless(3, size, jax.random.key(0))
-    return Recurrent(kind, 3, size, span, jax.random.key(0))
+        return Memoryless(3, 5, jax.random.key(0))
+    return quick_jit(lambda key: Recurrent(kind, 3, 5, 10, key))(jax.random.key(0))
 
 
 def _inputs(time=6, batch=2):
@@ -124,13 +128,13 @@ def _problem(kind, masked, dtype):
 def test_E14_gradient_through_time_is_complete(kind, masked):
     with jax.enable_x64(True):
         custom, plain, arguments = _problem(kind, masked, jnp.float64)
-        gradient = jax.jit(jax.grad(custom, (0, 1, 2)))(*arguments)
-        automatic = jax.jit(jax.grad(plain, (0, 1, 2)))(*arguments)
+        gradient = quick_jit(jax.grad(custom, (0, 1, 2)))(*arguments)
+        automatic = quick_jit(jax.grad(plain, (0, 1, 2)))(*arguments)
         for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(automatic), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
         # Central differences along random directions, one for each argument.
-        value = jax.jit(custom)
+        value = quick_jit(custom)
         for which in range(3):
             direction = jax.tree.map(lambda x: jnp.asarray(RNG.normal(size=x.shape)), arguments[which])
 
@@ -148,9 +152,10 @@ def test_E14_gradient_through_time_is_complete(kind, masked):
 def test_gates_are_open_for_the_spans_of_a_trial(span):
     size = 200
     longest = max(span - 1, 2)
-    lstm, gru = (_memory(kind, size=size, span=span) for kind in ("lstm", "gru"))
-    i, f, o, g = np.split(np.exp(np.asarray(lstm.bias)), 4)
-    r, z, n = np.split(np.exp(np.asarray(gru.bias)), 3)
+    biases = quick_jit(lambda key: [Recurrent(kind, 3, size, span, key).bias for kind in ("lstm", "gru")])
+    lstm, gru = (np.exp(np.asarray(bias)) for bias in biases(jax.random.key(0)))
+    i, f, o, g = np.split(lstm, 4)
+    r, z, n = np.split(gru, 3)
     for spans in (f, z):
         assert spans.min() >= 0.999
         assert longest * 0.9 < spans.max() <= longest * 1.001
