@@ -26,20 +26,46 @@ class Preset:
     problem: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-_BANDIT_100 = {
-    "memory": "gru",
-    "num_updates": 1150,
+_SHORT = {"memory": "gru", "num_updates": 1500}
+_MEDIUM = {"memory": "gru", "num_updates": 1150}
+_LONG = {"memory": "gru", "num_updates": 600, "num_tasks": 256}
+_WIDE = {"memory_size": 128}
+"""More arms to count need more units to count them with."""
+
+_BANDITS: Mapping[tuple[int, int], Mapping[str, Any]] = {  # by pulls and arms
+    (10, 5): _SHORT,
+    (10, 10): _SHORT,
+    (10, 50): {**_SHORT, **_WIDE},
+    (100, 5): _MEDIUM,
+    (100, 10): _MEDIUM,
+    (100, 50): {**_MEDIUM, **_WIDE},
+    (500, 5): _LONG,
+    (500, 10): _LONG,
+    (500, 50): {**_LONG, **_WIDE},
+}
+_MDPS: Mapping[int, Mapping[str, Any]] = {  # by episodes
+    10: {**_MEDIUM, **_WIDE},
+    25: {**_LONG, **_WIDE, "num_updates": 1150},
+    50: {**_LONG, **_WIDE},
+    75: {**_LONG, **_WIDE, "num_tasks": 128},
+    100: {**_LONG, **_WIDE, "num_tasks": 128},
 }
 
 PRESETS: Mapping[tuple[str, str], Mapping[str, Preset]] = {
     ("rl2", "bandit"): {
-        "100x10": Preset(
-            "100 pulls of 10 arms, to within 1 % of Gittins",
-            _BANDIT_100,
-            {"num_arms": 10, "num_pulls": 100},
-        ),
+        f"{pulls}x{arms}": Preset(
+            f"{pulls} pulls of {arms} arms (Duan et al. 2016, table 1)",
+            algorithm,
+            {"num_arms": arms, "num_pulls": pulls},
+        )
+        for (pulls, arms), algorithm in _BANDITS.items()
+    },
+    ("rl2", "tabular-mdp"): {
+        str(episodes): Preset(f"{episodes} episodes (Duan et al. 2016, table 2)", algorithm, {"num_episodes": episodes})
+        for episodes, algorithm in _MDPS.items()
     },
 }
+"""By algorithm and problem, then by name. Where a preset is for a cell of a published table, it has the cell's name."""
 
 
 def presets_for(algorithm: str, problem: str) -> dict[str, Preset]:

@@ -1,4 +1,4 @@
-"""Published tables, and how to train for each of their cells.
+"""Published tables, and how to train for each of their cells: with the preset of the cell's name.
 
 Duan et al. 2016, "RL²: Fast Reinforcement Learning via Slow Reinforcement Learning", arXiv 1611.02779, tables 1 and 2.
 """
@@ -6,6 +6,8 @@ Duan et al. 2016, "RL²: Fast Reinforcement Learning via Slow Reinforcement Lear
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
+
+from adaptax.presets import PRESETS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +60,6 @@ _BANDITS = {  # pulls, arms: the paper's row in the order of _BANDIT_AGENTS, the
     (500, 10): (249.0, 437.8, 429.5, 438.9, 437.1, 408.0, 395.0, 432.5, 437.8, "Gittins, paper"),
     (500, 50): (249.6, 463.7, 427.2, 437.6, 457.6, 413.6, 402.8, 438.9, 463.7, "Gittins, paper"),
 }
-_BANDIT_TRAINING: Mapping[tuple[int, int], Mapping[str, Any]] = {}
 
 _MDP_AGENTS = (
     "random",
@@ -76,35 +77,26 @@ _MDPS = {  # episodes: the paper's row in the order of _MDP_AGENTS, then its RL�
     75: (749.9, 1417.1, 1449.2, 1427.6, 1422.6, 1293.9, 1172.9, 1428.8),
     100: (999.4, 1939.5, 1973.9, 1942.1, 1935.1, 1778.2, 1578.5, 1913.7),
 }
-_MDP_TRAINING: Mapping[int, Mapping[str, Any]] = {}
 
 
 def _bandit_cells() -> dict[str, Cell]:
+    presets = PRESETS["rl2", "bandit"]
     cells = {}
     for (pulls, arms), (*agents, published, ceiling, kind) in _BANDITS.items():
-        cells[f"{pulls}x{arms}"] = Cell(
-            {"num_arms": arms, "num_pulls": pulls},
-            _BANDIT_TRAINING.get((pulls, arms), {}),
-            published,
-            ceiling,
-            kind,
-            dict(zip(_BANDIT_AGENTS, agents, strict=True)),
-        )
+        name = f"{pulls}x{arms}"
+        named = dict(zip(_BANDIT_AGENTS, agents, strict=True))
+        cells[name] = Cell(presets[name].problem, presets[name].algorithm, published, ceiling, kind, named)
     return cells
 
 
 def _mdp_cells() -> dict[str, Cell]:
-    return {
-        str(episodes): Cell(
-            {"num_episodes": episodes},
-            _MDP_TRAINING.get(episodes, {}),
-            published,
-            None,
-            "unknown",
-            dict(zip(_MDP_AGENTS, agents, strict=True)),
-        )
-        for episodes, (*agents, published) in _MDPS.items()
-    }
+    presets = PRESETS["rl2", "tabular-mdp"]
+    cells = {}
+    for episodes, (*agents, published) in _MDPS.items():
+        name = str(episodes)
+        named = dict(zip(_MDP_AGENTS, agents, strict=True))
+        cells[name] = Cell(presets[name].problem, presets[name].algorithm, published, None, "unknown", named)
+    return cells
 
 
 TABLES: Mapping[str, Table] = {
