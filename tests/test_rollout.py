@@ -69,6 +69,12 @@ def test_time_limit_truncates_and_next_observation_is_before_the_reset(ends_earl
     np.testing.assert_array_equal(trajectory.reward, [0, 101, 202, 3, 104, 205])
 
 
+def test_environment_that_says_it_never_ends_early_is_taken_at_its_word():
+    trajectory = _trajectory(length=2, ends_early=False)
+    np.testing.assert_array_equal(trajectory.valid, [True] * 6)
+    np.testing.assert_array_equal(trajectory.terminated, [False, False, True] * 2)
+
+
 def test_a_trial_starts_with_nothing():
     problem = clockwork(horizon=3, episodes=2)
     life = start(Counter(), problem, NO_META, Length(jnp.asarray(9)), jax.random.key(0), streams=2)
@@ -135,12 +141,13 @@ def test_live_adapts_after_every_window_and_shows_it_exactly_its_own():
 
 
 def test_windows_may_be_shorter_than_episodes():
-    problem = clockwork(horizon=4, episodes=1, ends_early=False)
+    problem = clockwork(horizon=4, episodes=2, ends_early=False)
     run = quick_jit(lambda key: live(Counter(window_steps=2), problem, NO_META, Length(jnp.asarray(9)), key))
     trajectory = run(jax.random.key(0))
-    np.testing.assert_array_equal(trajectory.aux["adapted"][0][:, 0], [0, 0, 1, 1])
-    np.testing.assert_array_equal(trajectory.timestep.first[:, 0], [True, False, False, False])
-    np.testing.assert_array_equal(trajectory.timestep.observation[:, 0, 0], range(4))
+    np.testing.assert_array_equal(trajectory.aux["adapted"][0][:, 0], [0, 0, 1, 1, 2, 2, 3, 3])
+    np.testing.assert_array_equal(trajectory.timestep.first[:, 0], [True, False, False, False] * 2)
+    np.testing.assert_array_equal(trajectory.timestep.observation[:, 0, 0], [0, 1, 2, 3] * 2)
+    np.testing.assert_array_equal(trajectory.truncated[:, 0], [False, False, False, True] * 2)
 
 
 def test_streams_share_what_adapts_and_not_what_remembers():
@@ -170,14 +177,14 @@ class RandomStart(Clockwork):
 
 
 def test_E20_every_reset_of_every_stream_of_every_task_has_its_own_randomness():
-    problem = clockwork(horizon=2, episodes=4)
+    problem = clockwork(horizon=2, episodes=8)
     problem = dataclasses.replace(problem, env=RandomStart(2, True, 1000))
-    algorithm = Counter(streams=2, window_steps=2)
+    algorithm = Counter(streams=2, window_steps=4)  # two windows of two episodes in each stream
     keys = jax.random.split(jax.random.key(0), 3)
     tasks = Length(jnp.full(3, 9))
     trajectory = quick_jit(lambda keys: collect(algorithm, problem, NO_META, tasks, keys))(keys)
     shown = np.asarray(trajectory.timestep.observation)[np.asarray(trajectory.timestep.first)]
-    assert shown.size == 2 * 3 * 2
+    assert shown.size == 4 * 3 * 2
     assert len(np.unique(shown)) == shown.size
 
 
