@@ -1,11 +1,20 @@
 """What every test runs under: strict promotion, two CPU devices, and shapes checked at run time."""
 
+import os
+import shutil
+import tempfile
+
 import jax
 import pytest
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_disable_most_optimizations", True)  # tiny programs take longer to compile than to run
+# One cache of compiled programs for all worker processes of this run (workers inherit the variable), and for it alone.
+CACHE = os.environ.setdefault("ADAPTAX_TEST_CACHE", tempfile.mkdtemp(prefix="adaptax-test-"))
+jax.config.update("jax_compilation_cache_dir", CACHE)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -23,3 +32,9 @@ with install_import_hook([f"adaptax.{name}" for name in PURE], "beartype.beartyp
 def key():
     """A key for tests that hold for any."""
     return jax.random.key(0)
+
+
+def pytest_unconfigure(config):
+    """Remove the cache when the controlling process ends."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(CACHE, ignore_errors=True)

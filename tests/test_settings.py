@@ -75,7 +75,7 @@ def test_suggestion():
 
 
 def test_rl2_trials_divide_into_minibatches():
-    with pytest.raises(ConfigError, match=r"num_tasks: expected a multiple of num_minibatches=16; found 6"):
+    with pytest.raises(ConfigError, match=r"num_tasks: expected a multiple of num_minibatches=4; found 6"):
         RL2Settings(num_tasks=6, num_minibatches=4)
 
 

@@ -37,8 +37,8 @@ SMALL_BANDIT = ["--num-arms", "3", "--num-pulls", "5"]
 
 
 def run(*arguments: str, cwd: Path, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `adaptax ARGUMENTS` in `cwd`, with a cache of its own."""
-    env = {**os.environ, "XDG_CACHE_HOME": str(cwd / "cache"), **QUICK, **environment}
+    """Run `adaptax ARGUMENTS` in `cwd`, with the tests' cache of compiled programs."""
+    env = {**os.environ, "XDG_CACHE_HOME": os.environ["ADAPTAX_TEST_CACHE"], **QUICK, **environment}
     code = "from adaptax.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
