@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from tests.problems import quick_jit
 
 from adaptax.algorithms import bandit_agents
 from adaptax.algorithms.bandit_agents import (
@@ -32,6 +31,7 @@ from adaptax.envs.gaussian_bandit import gaussian_bandit
 from adaptax.envs.tabular import tabular_mdp
 from adaptax.rollout import collect, lifetime
 from adaptax.types import TimeStep
+from tests.problems import quick_jit
 
 AGENTS = [
     Greedy(),

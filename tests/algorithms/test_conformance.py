@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.problems import quick_jit, same
 
 from adaptax import algorithms, envs
 from adaptax.algorithm import Algorithm
@@ -16,6 +15,7 @@ from adaptax.algorithms.untrained import Untrained
 from adaptax.rollout import lifetime, live, rollout, start
 from adaptax.spaces import Discrete
 from adaptax.types import AgentState
+from tests.problems import quick_jit, same
 
 bandit = functools.partial(envs.bernoulli_bandit, num_arms=3, num_pulls=5)
 mdp = functools.partial(envs.tabular_mdp, num_states=3, num_actions=2, horizon=4, num_episodes=2)

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from tests.problems import quick_jit
 
 from adaptax.algorithms.random import ActionSpace, Random
 from adaptax.envs.bandit import bernoulli_bandit
 from adaptax.rollout import lifetime
 from adaptax.spaces import Box, Discrete
 from adaptax.types import TimeStep
+from tests.problems import quick_jit
 
 
 def act(space, keys):

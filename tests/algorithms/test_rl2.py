@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.problems import OddBandit, clockwork, odd_bandit, quick_jit, random_state, same
 
 from adaptax import parallel
 from adaptax.algorithms.rl2 import REWARD_BOUND, RL2, task_features
@@ -20,6 +19,7 @@ from adaptax.moments import Moments
 from adaptax.rollout import collect, live, rollout, start
 from adaptax.settings import RL2Settings
 from adaptax.types import TimeStep, replace
+from tests.problems import OddBandit, clockwork, odd_bandit, quick_jit, random_state, same
 
 TINY = {
     "memory_size": 4, "critic_size": 4, "num_tasks": 8, "num_updates": 100, "num_epochs": 2, "num_minibatches": 2,

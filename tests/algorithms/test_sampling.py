@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-from tests.problems import quick_jit
 
 from adaptax.algorithms.sampling import beta, dirichlet, gamma
+from tests.problems import quick_jit
 
 DRAWS = 20_000
 

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from tests.problems import quick_jit
 
 from adaptax.algorithms.tabular_agents import (
     BEB,
@@ -24,6 +23,7 @@ from adaptax.envs.bandit import bernoulli_bandit
 from adaptax.envs.tabular import tabular_mdp
 from adaptax.rollout import collect, lifetime
 from adaptax.types import AgentState, TimeStep
+from tests.problems import quick_jit
 
 SMALL = tabular_mdp(num_states=3, num_actions=2, horizon=2, num_episodes=2)
 AGENTS = [TabularGreedy(), TabularEpsilonGreedy(), PSRL(), OptimisticPSRL(samples=2), UCRL2(), BEB()]

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.problems import quick_jit
 
 from adaptax.distributions import Categorical, Normal
 from adaptax.networks import Critic, Linear, PolicyHead
 from adaptax.spaces import Box, Discrete
+from tests.problems import quick_jit
 
 RNG = np.random.default_rng(0)
 

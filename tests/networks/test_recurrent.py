@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.problems import quick_jit
 
 from adaptax.networks.recurrent import Memoryless, Recurrent, _masked, gru_cell, lstm_cell, scan_cell
+from tests.problems import quick_jit
 
 CELLS = {"lstm": (lstm_cell, 4, 2), "gru": (gru_cell, 3, 1)}
 RNG = np.random.default_rng(0)
