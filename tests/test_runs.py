@@ -103,3 +103,7 @@ def test_a_read_only_directory_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="cannot write there"):
         runs.create_directory(tmp_path / "x", "x")
+
+
+def test_a_title_says_what_was_trained_on_what():
+    assert RECIPE.title() == "rl2 on bandit (num_arms 10, num_pulls 100)"

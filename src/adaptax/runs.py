@@ -48,6 +48,11 @@ class Recipe:
         algorithm = build(lookup("algorithm", TRAINABLE, self.algorithm), self.algorithm_settings)
         return algorithm, build(lookup("problem", PROBLEMS, self.problem), self.problem_settings)
 
+    def title(self) -> str:
+        """What it is, in a line: the agent, the problem, and the problem's parameters."""
+        parameters = dataclasses.asdict(self.problem_settings).items()
+        return f"{self.algorithm} on {self.problem} ({', '.join(f'{name} {value}' for name, value in parameters)})"
+
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         return dataclasses.asdict(self)

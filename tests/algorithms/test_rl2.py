@@ -224,7 +224,7 @@ def test_policy_never_sees_the_task_and_the_critic_does():
         def outputs(tasks):
             trajectory = collect(algorithm, problem, meta, tasks, keys)
             hidden, policy = algorithm.replay(meta, jax.tree.map(lambda x: x.squeeze(2), trajectory))
-            values = algorithm.values(problem, meta, hidden, tasks)
+            values = algorithm.values(meta, hidden, tasks)
             return jnp.sum(policy.logits[..., 0]), jnp.sum(values), jnp.sum(trajectory.aux["log_prob"])
 
         return jax.jacrev(outputs)(tasks)
@@ -243,7 +243,7 @@ def test_values_are_normalised_by_the_moments_of_tasks():
     hidden = jnp.zeros((4, NUM_TASKS, 4))
     features = (np.asarray(tasks.probabilities) - np.asarray(meta.task.mean)) / np.asarray(meta.task.std)
     expected = meta.network.critic(hidden, jnp.asarray(features))
-    np.testing.assert_allclose(algorithm.values(problem, meta, hidden, tasks), expected, rtol=1e-5)
+    np.testing.assert_allclose(algorithm.values(meta, hidden, tasks), expected, rtol=1e-5)
 
 
 def test_task_features_are_all_of_the_task():
@@ -274,7 +274,7 @@ def _update_again(algorithm, problem, state):
     valid = np.asarray(trajectory.valid)
     to_go = np.cumsum(algorithm.discount ** np.arange(problem.trial_steps))[::-1, None]
     center, spread = float(meta.reward.mean), float(meta.reward.std)
-    average = np.asarray(algorithm.values(problem, meta, trajectory.aux["hidden"], tasks), np.float64)
+    average = np.asarray(algorithm.values(meta, trajectory.aux["hidden"], tasks), np.float64)
     values = to_go * (center + spread * average)
     rewards = np.asarray(trajectory.reward, np.float64)
     raw = _numpy_gae(rewards, values, valid, algorithm.discount, algorithm.gae_lambda)
@@ -287,7 +287,7 @@ def _update_again(algorithm, problem, state):
         log_prob = policy.log_prob(trajectory.action)
         ratio = jnp.exp(log_prob - trajectory.aux["log_prob"])
         gain = masked_mean(ratio * advantages, trajectory.valid)
-        error = masked_mean((algorithm.values(problem, new, hidden, tasks) - targets) ** 2, trajectory.valid)
+        error = masked_mean((algorithm.values(new, hidden, tasks) - targets) ** 2, trajectory.valid)
         entropy = masked_mean(policy.entropy(), trajectory.valid)
         entropy_cost = algorithm.entropy_cost * (1 - int(state.step) / algorithm.num_updates)  # falls to 0
         return algorithm.value_cost * error - gain - entropy_cost * entropy, (error, entropy)

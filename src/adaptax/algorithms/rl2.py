@@ -143,12 +143,11 @@ class RL2(RL2Settings, Algorithm):
 
     def replay(self, meta: Meta, trajectory: Transition) -> tuple[Float[Array, "time task size"], Distribution]:
         """Memory's outputs and action distributions for whole trials, leaves `[time, task, ...]`, as in acting."""
-        valid = None if trajectory.valid is None else trajectory.valid
-        hidden = meta.network.memory.unroll(meta.inputs(trajectory.timestep), valid)
+        hidden = meta.network.memory.unroll(meta.inputs(trajectory.timestep), trajectory.valid)
         return hidden, meta.network.policy(hidden)
 
     def values(
-        self, problem: Problem, meta: Meta, hidden: Float[Array, "time task size"], tasks: PyTree[Array]
+        self, meta: Meta, hidden: Float[Array, "time task size"], tasks: PyTree[Array]
     ) -> Float[Array, "time task"]:
         """The critic's prediction of the average reward of the remaining steps, in deviations."""
         features = (jax.vmap(task_features)(tasks) - meta.task.mean[None]) / meta.task.std[None]
@@ -169,8 +168,8 @@ class RL2(RL2Settings, Algorithm):
             trajectory = replace(trajectory, valid=None)
         trajectory = replace(trajectory, aux=None, next_observation=None)
 
-        entropy_cost = self.entropy_cost * (1 - state.step / self.num_updates)
-        loss = functools.partial(self._loss, problem, meta, entropy_cost)
+        entropy_cost = self.entropy_cost * jnp.maximum(1 - state.step / self.num_updates, 0.0)
+        loss = functools.partial(self._loss, meta, entropy_cost)
         network, opt_state, metrics = optim.minibatch_epochs(
             loss,
             self._optimizer(),
@@ -196,7 +195,7 @@ class RL2(RL2Settings, Algorithm):
     ) -> tuple[Float[Array, "time task"], Float[Array, "time task"]]:
         """Normalised advantages over the whole trial, and targets for the critic in its units."""
         remaining = jnp.asarray(self._remaining(problem))
-        values = remaining * (meta.reward.mean + meta.reward.std * self.values(problem, meta, hidden, tasks))
+        values = remaining * (meta.reward.mean + meta.reward.std * self.values(meta, hidden, tasks))
         last_step = jnp.arange(problem.trial_steps)[:, None] == problem.trial_steps - 1
         advantages = generalized_advantages(
             trajectory.reward,
@@ -210,7 +209,7 @@ class RL2(RL2Settings, Algorithm):
         spread = no_moments().observe(advantages.ravel(), trajectory.valid.ravel().astype(jnp.float32))
         return (advantages - spread.mean) / spread.std, targets
 
-    def _loss(self, problem: Problem, meta: Meta, entropy_cost: Array, network: Network, minibatch: Any) -> Any:
+    def _loss(self, meta: Meta, entropy_cost: Array, network: Network, minibatch: Any) -> Any:
         """PPO's loss on a minibatch of whole trials."""
         trajectory, old_log_probs, advantages, targets, tasks = minibatch
         meta = replace(meta, network=network)
@@ -218,7 +217,7 @@ class RL2(RL2Settings, Algorithm):
         action = network.policy.space.policy_action(trajectory.action)
         average = functools.partial(masked_mean, mask=trajectory.valid)
         gain = average(clipped_surrogate(policy.log_prob(action), old_log_probs, advantages, self.clip))
-        value_loss = average((self.values(problem, meta, hidden, tasks) - targets) ** 2)
+        value_loss = average((self.values(meta, hidden, tasks) - targets) ** 2)
         entropy = average(policy.entropy())
         metrics = {"value_loss": value_loss, "entropy": entropy, "policy_gain": gain}
         return self.value_cost * value_loss - gain - entropy_cost * entropy, metrics

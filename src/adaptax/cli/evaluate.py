@@ -45,6 +45,5 @@ def command(arguments: Sequence[str]) -> int:
         against=options.against,
         explore=options.policy == "sample",
     )
-    title = f"{recipe.algorithm} on {recipe.problem}"
-    present(assessment, directory, title, as_json=options.json, extra={"directory": str(directory)})
+    present(assessment, directory, recipe.title(), as_json=options.json, extra={"directory": str(directory)})
     return 0

@@ -60,7 +60,6 @@ def execute(recipe: Recipe, run: TrainOptions, directory: Path, preset: str) -> 
     if trained.stopped:
         note(f"stopped after {trained.done} updates; what was learned is saved: adaptax evaluate {directory}")
         return 75
-    title = f"{recipe.algorithm} on {recipe.problem}"
     extra = {
         "directory": str(directory),
         "seconds": trained.seconds,
@@ -79,7 +78,7 @@ def execute(recipe: Recipe, run: TrainOptions, directory: Path, preset: str) -> 
         seed=run.seed,
         against=None,
     )
-    present(assessment, directory, title, as_json=run.json, extra=extra)
+    present(assessment, directory, recipe.title(), as_json=run.json, extra=extra)
     return 0
 
 
@@ -147,6 +146,6 @@ def meta_train(recipe: Recipe, run: TrainOptions, directory: Path, preset: str =
         )
     trained.stopped = trained.done < algorithm.num_updates
     save_state(directory, trained.state)
-    plot_training(directory / "training.png", log.rows)
+    plot_training(directory / "training.png", log.rows, title=recipe.title())
     print(f"trained {trained.done} updates in {trained.seconds:.1f} s", file=sys.stderr)
     return trained
