@@ -11,8 +11,8 @@ def generalized_advantages(
     rewards: Float[Array, "time *batch"],
     values: Float[Array, "time *batch"],
     *,
-    discount: float,
-    gae_lambda: float,
+    discount: float | Float[Array, ""],
+    gae_lambda: float | Float[Array, ""],
     ended: Bool[Array, "time *batch"],
     cut: Bool[Array, "time *batch"] | None = None,
     bootstraps: Float[Array, "time *batch"] | None = None,
@@ -70,7 +70,7 @@ def clipped_surrogate(
     log_probs: Float[Array, "*batch"],
     old_log_probs: Float[Array, "*batch"],
     advantages: Float[Array, "*batch"],
-    clip: float,
+    clip: float | Float[Array, ""],
 ) -> Float[Array, "*batch"]:
     """PPO's objective per step, to be maximised (Schulman et al. 2017, arXiv 1707.06347, equation 7).
 

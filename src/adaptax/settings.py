@@ -36,6 +36,8 @@ def _expectation(field: dataclasses.Field[Any]) -> str:
 
 def _fits(field: dataclasses.Field[Any], value: Any) -> bool:
     rule = field.metadata
+    if field.type is float and hasattr(value, "aval"):
+        return True  # a JAX array, maybe traced: sweeps are `vmap` over `replace(algorithm, ...)`
     if isinstance(value, bool) or not isinstance(value, int if field.type is int else (int, float)):
         return False
     if not math.isfinite(value):
@@ -50,7 +52,10 @@ def _fits(field: dataclasses.Field[Any], value: Any) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Base of all settings: every field is checked as soon as an object exists."""
+    """Base of all settings: every field is checked as soon as an object exists.
+
+    Fields that are floats may be JAX arrays, unchecked, so that `jax.vmap` over `dataclasses.replace` sweeps them.
+    """
 
     def __post_init__(self):
         """Check every field.

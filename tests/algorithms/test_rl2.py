@@ -378,10 +378,7 @@ def _traced_update():
 
     @quick_jit
     def update(state, settings):
-        algorithm = RL2("none", **TINY)
-        for name, value in settings.items():
-            object.__setattr__(algorithm, name, value)  # past the check, which wants plain numbers
-        return algorithm.update(problem, state)[0]
+        return dataclasses.replace(RL2("none", **TINY), **settings).update(problem, state)[0]
 
     return update
 
@@ -397,6 +394,23 @@ def _updated_with(**changes):
 @pytest.mark.parametrize("name", TRACED)
 def test_E1d_every_number_changes_what_is_learned(name):
     assert not same(_updated_with(), _updated_with(**{name: TRACED[name]}))
+
+
+def test_settings_are_swept_by_vmap():
+    problem = bernoulli_bandit(2, 3)
+    state = random_state(RL2("none", **TINY), problem)
+
+    def update(entropy_cost):
+        return (
+            dataclasses.replace(RL2("none", **TINY), entropy_cost=entropy_cost).update(problem, state)[0].meta.network
+        )
+
+    swept = quick_jit(jax.vmap(update))(jnp.asarray([0.0, 0.3]))
+    for index, entropy_cost in enumerate([0.0, 0.3]):
+        alone = quick_jit(update)(jnp.asarray(entropy_cost))
+        for a, b in zip(jax.tree.leaves(swept), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(a[index], b, rtol=1e-4, atol=1e-6)
+    assert not same(*(jax.tree.map(lambda x, i=i: x[i], swept) for i in (0, 1)))
 
 
 def test_without_value_cost_the_critic_stays():
