@@ -159,3 +159,10 @@ def same(a: Any, b: Any) -> bool:
     return jax.tree.structure(a) == jax.tree.structure(b) and all(
         raw(x).tobytes() == raw(y).tobytes() for x, y in pairs
     )
+
+
+TINY = {
+    "memory_size": 4, "critic_size": 4, "num_tasks": 8, "num_updates": 100, "num_epochs": 2, "num_minibatches": 2,
+    "learning_rate": 1e-2, "entropy_cost": 0.05,
+}  # fmt: skip
+"""Settings of RL² that train in no time."""

@@ -1,0 +1,34 @@
+import dataclasses
+import inspect
+
+import pytest
+
+from adaptax import problem_settings
+from adaptax.errors import ConfigError
+from adaptax.settings import Settings
+
+CLASSES = [
+    thing
+    for _, thing in inspect.getmembers(problem_settings, inspect.isclass)
+    if issubclass(thing, Settings) and thing is not Settings
+]
+
+
+@pytest.mark.parametrize("settings", CLASSES)
+def test_defaults_are_valid_and_every_parameter_is_documented(settings):
+    built = settings()
+    for field in dataclasses.fields(built):
+        assert f"        {field.name}: " in settings.__doc__
+
+
+@pytest.mark.parametrize("settings", CLASSES)
+def test_every_number_has_a_bound_and_minus_one_is_beyond_it(settings):
+    for field in dataclasses.fields(settings):
+        if field.type in (int, float):
+            with pytest.raises(ConfigError, match=rf"{settings.__name__}\.{field.name}: expected .* found -1"):
+                settings(**{field.name: field.type(-1)})
+
+
+def test_variants_are_checked():
+    with pytest.raises(ConfigError, match="did you mean 'medium'"):
+        problem_settings.CorrelatedBanditSettings(variant="medum")
