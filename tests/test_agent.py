@@ -45,6 +45,13 @@ def test_begin_forgets(agent):
     np.testing.assert_array_equal(live([1.0, 0.0, 1.0]), first)
 
 
+def test_lists_will_do_for_observations(agent):
+    agent.begin()
+    first = agent.act(np.zeros(0))
+    agent.begin()
+    assert agent.act([]) == first
+
+
 def test_a_reward_that_is_no_number_is_refused(agent):
     agent.begin()
     agent.act(np.zeros(0))

@@ -70,9 +70,10 @@ class Agent:
         self._action, self._reward, self._first = self._space.null(), 0.0, True
 
     def act(self, observation: Any, *, explore: bool = False) -> np.ndarray:
-        """Return the action for `observation` (use an empty array where there is none to see)."""
+        """Return the action for `observation` (an array or nested list; `[]` where there is nothing to see)."""
         step_key = jax.random.fold_in(jax.random.fold_in(self._key, self._tasks), self._steps)
-        observation = jax.tree.map(lambda x: jnp.asarray(x, _dtype(x)), observation)
+        as_array = lambda x: jnp.asarray(x, _dtype(x))  # noqa: E731
+        observation = jax.tree.map(as_array, observation, is_leaf=lambda x: isinstance(x, list))
         timestep = TimeStep(observation, self._action, jnp.float32(self._reward), jnp.asarray(self._first))
         self._action, memory, _ = self._act(self.meta, self._agent, timestep, step_key, explore=explore)
         self._agent = eqx.tree_at(lambda a: a.memory, self._agent, memory, is_leaf=lambda x: x is None)
