@@ -1,6 +1,6 @@
 from adaptax.published import TABLES
 
-ISSUE = {
+PAPER = {
     "duan2016-bandits": {
         "10x5": 6.7,
         "10x10": 6.7,
@@ -17,7 +17,7 @@ ISSUE = {
 
 
 def test_the_papers_figures():
-    for name, figures in ISSUE.items():
+    for name, figures in PAPER.items():
         assert {cell: c.published for cell, c in TABLES[name].cells.items()} == figures
 
 

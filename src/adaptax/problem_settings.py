@@ -96,7 +96,7 @@ class GridNavigationSettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class PointRobotSettings(Settings):
-    """2D navigation with a dense reward (Finn et al. 2017, section 5.2).
+    """2D navigation with a dense reward (Finn et al. 2017, section 5.3).
 
     Attributes:
         num_episodes: Episodes in a trial.
