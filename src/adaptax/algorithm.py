@@ -56,3 +56,7 @@ class Algorithm(abc.ABC):
     def window(self, problem: Problem) -> Window:
         """How much experience one `adapt` consumes. One stream and a whole trial by default."""
         return Window(streams=1, steps=problem.trial_steps)
+
+    def update_steps(self, problem: Problem) -> int:
+        """Environment steps that one `update` takes, if no episode ends early; none by default."""
+        return 0

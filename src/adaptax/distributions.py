@@ -112,3 +112,14 @@ class TanhNormal(eqx.Module):
 
 
 Distribution: TypeAlias = Categorical | Normal
+
+
+def kl_divergence(p: Distribution, q: Distribution) -> Float[Array, "*batch"]:
+    """KL(p ‖ q) = E_p[log p − log q], in nats, summed over action dimensions; both of the same kind."""
+    if isinstance(p, Categorical):
+        log_p, log_q = p.log_probs(), q.log_probs()  # type: ignore[union-attr]
+        return jnp.sum(jnp.exp(log_p) * (log_p - log_q), -1)
+    assert isinstance(q, Normal)
+    variance_ratio = jnp.exp(2 * (p.log_std - q.log_std))
+    z = (p.mean - q.mean) * jnp.exp(-q.log_std)
+    return 0.5 * jnp.sum(variance_ratio + z**2 - 1.0 - 2 * (p.log_std - q.log_std), -1)

@@ -43,12 +43,15 @@ _BANDITS: Mapping[tuple[int, int], Mapping[str, Any]] = {  # by pulls and arms
     (500, 10): _LONG,
     (500, 50): {**_LONG, **_WIDE},
 }
-_MDPS: Mapping[int, Mapping[str, Any]] = {  # by episodes; not tuned: far from the paper (docs/results.md)
-    10: {**_MEDIUM, **_WIDE},
-    25: {**_LONG, **_WIDE, "num_updates": 1150},
-    50: {**_LONG, **_WIDE},
-    75: {**_LONG, **_WIDE, "num_tasks": 128},
-    100: {**_LONG, **_WIDE, "num_tasks": 128},
+_STATES = {"memory": "gru", "memory_size": 128, "policy_size": 128, "gae_lambda": 0.3, "entropy_cost": 0.1}
+"""Rewards are noisy and soon: a small λ. States must be told apart: a layer that looks them up."""
+
+_MDPS: Mapping[int, Mapping[str, Any]] = {  # by episodes
+    10: {**_STATES, "num_updates": 1000},
+    25: {**_STATES, "num_updates": 500},
+    50: {**_STATES, "num_updates": 500, "num_tasks": 256},
+    75: {**_STATES, "num_updates": 400, "num_tasks": 256},
+    100: {**_STATES, "num_updates": 350, "num_tasks": 256},
 }
 
 PRESETS: Mapping[tuple[str, str], Mapping[str, Preset]] = {

@@ -5,6 +5,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+from adaptax import gradient_settings as gradients
 from adaptax import problem_settings as problems
 from adaptax.errors import ConfigError
 from adaptax.settings import RL2Settings, Settings, suggestion
@@ -95,6 +96,29 @@ PROBLEMS: Mapping[str, Entry] = {
 
 TRAINABLE: Mapping[str, Entry] = {
     "rl2": Entry("adaptax.algorithms:RL2", "RL²: an LSTM, GRU or no memory, PPO over whole trials", RL2Settings),
+    "maml": Entry(
+        "adaptax.algorithms:MAML", "MAML, gradients through learning (Finn et al. 2017)", gradients.MAMLSettings
+    ),
+    "fomaml": Entry("adaptax.algorithms:FOMAML", "first-order MAML (Finn et al. 2017)", gradients.FOMAMLSettings),
+    "reptile": Entry("adaptax.algorithms:Reptile", "Reptile (Nichol et al. 2018)", gradients.ReptileSettings),
+    "meta-sgd": Entry(
+        "adaptax.algorithms:MetaSGD", "MAML with a learned rate per weight (Li et al. 2017)", gradients.MetaSGDSettings
+    ),
+    "cavia": Entry(
+        "adaptax.algorithms:CAVIA", "adapts a context vector (Zintgraf et al. 2019)", gradients.CAVIASettings
+    ),
+    "anil": Entry("adaptax.algorithms:ANIL", "adapts the last layer (Raghu et al. 2020)", gradients.ANILSettings),
+    "e-maml": Entry(
+        "adaptax.algorithms:EMAML", "MAML that pays explorers (Stadie et al. 2018)", gradients.EMAMLSettings
+    ),
+    "promp": Entry(
+        "adaptax.algorithms:ProMP", "proximal meta-policy search (Rothfuss et al. 2019)", gradients.ProMPSettings
+    ),
+    "es-maml": Entry(
+        "adaptax.algorithms:ESMAML",
+        "evolution strategies on the adapted return (Song et al. 2020)",
+        gradients.ESMAMLSettings,
+    ),
 }
 
 CLASSICAL: Mapping[str, Entry] = {

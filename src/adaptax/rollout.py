@@ -212,7 +212,10 @@ def live(
             steps=window.steps,
             explore=explore,
         )
-        agent = algorithm.adapt(meta, AgentState(life.adapted, life.memory), trajectory, adapt_key)
+        agent = AgentState(life.adapted, life.memory)
+        if windows > 1:  # nothing comes after the last window, so nothing is learned from it
+            learn = lambda agent: algorithm.adapt(meta, agent, trajectory, adapt_key)  # noqa: E731
+            agent = jax.lax.cond(index < windows - 1, learn, lambda agent: agent, agent)
         return Life(agent.adapted, agent.memory, life.env_state, life.timestep, life.active), trajectory
 
     if windows == 1:

@@ -7,7 +7,7 @@ stand in a file of their own because importing JAX takes a second, and a typing 
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from adaptax.errors import ConfigError
@@ -19,9 +19,20 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def setting(default: Any, *, low: float | None = None, high: float | None = None, above: float | None = None) -> Any:
-    """A dataclass field whose value must lie in [low, high], or above `above`."""
-    return dataclasses.field(default=default, metadata={"low": low, "high": high, "above": above})
+def setting(
+    default: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    only: Mapping[str, tuple[Any, ...]] | None = None,
+) -> Any:
+    """A dataclass field whose value must lie in [low, high], or above `above`.
+
+    `only` says for which values of other fields it has an effect: {"outer": ("ppo",)}. Elsewhere it must stay at its
+    default, so that nobody tunes what does nothing.
+    """
+    return dataclasses.field(default=default, metadata={"low": low, "high": high, "above": above, "only": only or {}})
 
 
 def _expectation(field: dataclasses.Field[Any]) -> str:
@@ -76,6 +87,19 @@ class Settings:
                     raise ConfigError(f"{where}: expected True or False; found {value!r}")
             elif field.type in (int, float) and not _fits(field, value):
                 raise ConfigError(f"{where}: expected {_expectation(field)}; found {value!r}")
+            self._check_effect(field, value, where)
+
+    def _check_effect(self, field: dataclasses.Field[Any], value: Any, where: str) -> None:
+        """Refuse a changed value that would change nothing."""
+        if hasattr(value, "aval") or value == field.default:
+            return
+        for other, values in field.metadata.get("only", {}).items():
+            found = getattr(self, other, None)
+            if found not in values:
+                raise ConfigError(
+                    f"{where}: has an effect only if {other} is {' or '.join(map(repr, values))}; found "
+                    f"{other}={found!r} and {field.name}={value!r}. Leave it out, or change {other}"
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +109,8 @@ class RL2Settings(Settings):
     Attributes:
         memory: Kind of memory; "none" sees the present observation alone, and so cannot adapt.
         memory_size: Units of the memory. Paper: GRU with 256 (Duan et al., appendix A); LSTM with 48 (Wang et al.).
+        policy_size: Units of a layer that reads memory and observation together, for the policy; 0 for none. Worth having
+            where there are states to tell apart.
         critic_size: Units of each of the critic's two hidden layers.
         informed_critic: Tell the critic the task in training. The policy never sees it.
         num_tasks: Tasks, that is trials, in each update.
@@ -104,6 +130,7 @@ class RL2Settings(Settings):
 
     memory: Literal["lstm", "gru", "none"] = "lstm"
     memory_size: int = setting(64, low=1, high=4096)
+    policy_size: int = setting(0, low=0, high=4096)
     critic_size: int = setting(64, low=1, high=4096)
     informed_critic: bool = True
     num_tasks: int = setting(512, low=1)

@@ -14,7 +14,10 @@ Differences from the paper:
     - PPO (Schulman et al. 2017) with generalised advantages over whole trials instead of TRPO; back-propagation
       through whole trials; γ = 1, λ = 0.9, learning rate and entropy bonus falling to 0.
     - LSTM by default; gate biases set for the trial's length (Tallec & Ollivier 2018).
-    - The input has the product of reward and one-hot action too, so that counting per action is linear.
+    - The input has the product of reward and one-hot action too, so that counting per action is linear. Where observations
+      are discrete too, so is counting per state and action: the input has the pair that the reward was for. A layer that
+      reads memory and observation together (`policy_size`) can then look the present state up. Without both, RL² on random
+      MDPs learns which action is best on the whole, and stays there.
     - Rewards enter in units of their running deviation, and the critic predicts the *average* reward of the remaining
       steps in those units, so trials of 10 and of 500 steps, and rewards of 1 and of 1000, train alike.
     - The critic is told the task in training (`informed_critic`); policy and deployment never are.
@@ -29,7 +32,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from adaptax import optim, parallel
 from adaptax.algorithm import Algorithm
@@ -37,10 +40,10 @@ from adaptax.distributions import Distribution
 from adaptax.envs.base import Problem
 from adaptax.losses import clipped_surrogate, generalized_advantages, masked_mean
 from adaptax.moments import Moments, no_moments
-from adaptax.networks import Critic, Memory, Memoryless, PolicyHead, Recurrent
+from adaptax.networks import Critic, Memory, Memoryless, PolicyHead, Readout, Recurrent
 from adaptax.rollout import collect
 from adaptax.settings import RL2Settings
-from adaptax.spaces import Space
+from adaptax.spaces import Discrete, Space
 from adaptax.types import AgentState, Metrics, TimeStep, TrainState, Transition, replace
 
 REWARD_BOUND = 10.0
@@ -52,11 +55,13 @@ class Network(eqx.Module):
 
     Attributes:
         memory: What takes in experience.
-        policy: From memory to actions.
+        readout: From memory and observation to what the policy reads; None: the policy reads the memory alone.
+        policy: To actions.
         critic: From memory and task to values.
     """
 
     memory: Memory
+    readout: Readout | None
     policy: PolicyHead
     critic: Critic
 
@@ -76,15 +81,55 @@ class Meta(eqx.Module):
     task: Moments
     observation_space: Space = eqx.field(static=True)
 
-    def inputs(self, timestep: TimeStep) -> Float[Array, "*batch features"]:
-        """What the memory reads at each step, for any batch axes."""
+    @property
+    def counts_pairs(self) -> bool:
+        """Whether the memory reads pairs of state and action."""
+        spaces = (self.observation_space, self.network.policy.space)
+        return all(isinstance(space, Discrete) for space in spaces) and not isinstance(self.network.memory, Memoryless)
+
+    def inputs(self, timestep: TimeStep, previous: Float[Array, "*batch size"]) -> Float[Array, "*batch features"]:
+        """What the memory reads at each step, for any batch axes; `previous` is the last step's encoded observation."""
         observation = self.observation_space.encode(timestep.observation)
         if isinstance(self.network.memory, Memoryless):
             return observation  # the previous action and reward would be a memory of one step
         action = self.network.policy.space.encode(timestep.action)
         reward = jnp.clip(timestep.reward / self.reward.std, -REWARD_BOUND, REWARD_BOUND)[..., None]
         first = timestep.first.astype(jnp.float32)[..., None]
-        return jnp.concatenate([observation, action, action * reward, reward, first], -1)
+        parts = [observation, action, action * reward, reward, first]
+        if self.counts_pairs:
+            pair = (previous[..., :, None] * action[..., None, :]).reshape(*action.shape[:-1], -1)
+            parts += [pair, pair * reward]
+        return jnp.concatenate(parts, -1)
+
+    def distribution(self, hidden: Float[Array, "*batch size"], timestep: TimeStep) -> Distribution:
+        """The policy after memory has put out `hidden`."""
+        if self.network.readout is not None:
+            hidden = self.network.readout(hidden, self.observation_space.encode(timestep.observation))
+        return self.network.policy(hidden)
+
+
+class Remembered(eqx.Module):
+    """The memory of one stream.
+
+    Attributes:
+        cell: The recurrent network's state.
+        previous: The last observation, encoded; zeros at the start of a trial.
+    """
+
+    cell: tuple[Array, ...]
+    previous: Float[Array, " size"]
+
+
+def previous_observations(
+    observations: Float[Array, "time task size"], valid: Bool[Array, "time task"]
+) -> Float[Array, "time task size"]:
+    """The observation of the last step before each that happened; zeros where there was none."""
+
+    def step(last: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        observation, valid = now
+        return jnp.where(valid[:, None], observation, last), last
+
+    return jax.lax.scan(step, jnp.zeros_like(observations[0]), (observations, valid))[1]
 
 
 def task_features(task: PyTree[Array]) -> Float[Array, " features"]:
@@ -105,11 +150,19 @@ class RL2(RL2Settings, Algorithm):
         if self.memory == "none":
             memory: Memory = Memoryless(env.observation_space.encoded_size, self.memory_size, memory_key)
         else:
-            input_size = env.observation_space.encoded_size + 2 * env.action_space.encoded_size + 2
+            sizes = env.observation_space.encoded_size, env.action_space.encoded_size
+            input_size = sizes[0] + 2 * sizes[1] + 2
+            if isinstance(env.observation_space, Discrete) and isinstance(env.action_space, Discrete):
+                input_size += 2 * sizes[0] * sizes[1]
             memory = Recurrent(self.memory, input_size, self.memory_size, problem.trial_steps, memory_key)
+        readout = None
+        if self.policy_size:
+            readout_key = jax.random.fold_in(policy_key, 1)
+            readout = Readout(memory.size, env.observation_space.encoded_size, self.policy_size, readout_key)
         network = Network(
             memory,
-            PolicyHead(memory.size, env.action_space, self.initial_std, policy_key),
+            readout,
+            PolicyHead(self.policy_size or memory.size, env.action_space, self.initial_std, policy_key),
             Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key),
         )
         moments = no_moments(features.shape[1:]).observe(features)
@@ -127,24 +180,35 @@ class RL2(RL2Settings, Algorithm):
         steps = self.num_updates * self.num_epochs * self.num_minibatches
         return optim.adam(self.learning_rate, steps, max_gradient_norm=self.max_gradient_norm, b2=self.adam_b2)
 
+    def update_steps(self, problem: Problem) -> int:
+        """One trial in each task."""
+        return self.num_tasks * problem.trial_steps
+
     def begin(self, meta: Meta, key: Key[Array, ""]) -> AgentState:
         """Enter a trial with an empty memory."""
-        return AgentState(adapted=None, memory=meta.network.memory.initial())
+        nothing = jnp.zeros(meta.observation_space.encoded_size)
+        return AgentState(adapted=None, memory=Remembered(meta.network.memory.initial(), nothing))
 
     def act(
         self, meta: Meta, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[PyTree[Array], PyTree[Array], Any]:
         """Take in the last step's outcome, then sample an action (or take the mode, if not `explore`)."""
-        memory, hidden = meta.network.memory.step(agent.memory, meta.inputs(timestep))
-        policy = meta.network.policy(hidden)
+        cell, hidden = meta.network.memory.step(agent.memory.cell, meta.inputs(timestep, agent.memory.previous))
+        policy = meta.distribution(hidden, timestep)
+        memory = Remembered(cell, meta.observation_space.encode(timestep.observation))
         action = policy.sample(key) if explore else policy.mode()
         aux = {"hidden": hidden, "log_prob": policy.log_prob(action)}
         return meta.network.policy.space.from_policy(action), memory, aux
 
     def replay(self, meta: Meta, trajectory: Transition) -> tuple[Float[Array, "time task size"], Distribution]:
         """Memory's outputs and action distributions for whole trials, leaves `[time, task, ...]`, as in acting."""
-        hidden = meta.network.memory.unroll(meta.inputs(trajectory.timestep), trajectory.valid)
-        return hidden, meta.network.policy(hidden)
+        observations = meta.observation_space.encode(trajectory.timestep.observation)
+        previous = jnp.zeros_like(observations)
+        if meta.counts_pairs:
+            valid = jnp.ones(observations.shape[:2], bool) if trajectory.valid is None else trajectory.valid
+            previous = previous_observations(observations, valid)
+        hidden = meta.network.memory.unroll(meta.inputs(trajectory.timestep, previous), trajectory.valid)
+        return hidden, meta.distribution(hidden, trajectory.timestep)
 
     def values(
         self, meta: Meta, hidden: Float[Array, "time task size"], tasks: PyTree[Array]

@@ -119,7 +119,7 @@ def meta_train(recipe: Recipe, run: TrainOptions, directory: Path, preset: str =
     # `out` is a path of the machine that trained and says nothing about the run.
     save_config(directory, recipe, {**dataclasses.asdict(run), "out": None, "preset": preset, "used_devices": devices})
     state = init(algorithm, problem, seed=run.seed, num_seeds=run.seeds)
-    steps = algorithm.num_tasks * problem.trial_steps * run.seeds
+    steps = algorithm.update_steps(problem) * run.seeds
     note(
         f"{recipe.algorithm} on {recipe.problem}: {algorithm.num_updates} updates × {steps:,} environment steps, "
         f"{num_parameters(state.meta) // run.seeds:,} parameters, {devices} device{'s'[: devices > 1]}; compiling …"

@@ -62,6 +62,31 @@ class PolicyHead(eqx.Module):
         return Normal(out, jnp.broadcast_to(self.log_std, out.shape))
 
 
+class Readout(eqx.Module):
+    """relu(W h + U o): looks up, in a memory of many things, what matters for the present observation.
+
+    A linear policy reads the same from h whatever is observed, unless the memory itself has selected it.
+
+    Attributes:
+        from_memory: W.
+        from_observation: U.
+    """
+
+    from_memory: Linear
+    from_observation: Linear
+
+    def __init__(self, memory_size: int, observation_size: int, size: int, key: Key[Array, ""]):
+        memory_key, observation_key = jax.random.split(key)
+        self.from_memory = Linear(memory_size, size, 2.0**0.5, memory_key)
+        self.from_observation = Linear(observation_size, size, 2.0**0.5, observation_key)
+
+    def __call__(
+        self, memory: Float[Array, "*batch memory_size"], observation: Float[Array, "*batch observation_size"]
+    ) -> Float[Array, "*batch size"]:
+        """What the policy reads."""
+        return jax.nn.relu(self.from_memory(memory) + self.from_observation(observation))
+
+
 class Critic(eqx.Module):
     """V(h_t, task, t): how much each of the remaining steps will bring on average, in units of the reward.
 

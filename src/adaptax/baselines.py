@@ -1,0 +1,52 @@
+"""What is subtracted from returns to make gradients less noisy."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+RIDGE = 1e-4
+"""Relative to the mean square of the features."""
+
+
+def returns_to_go(
+    rewards: Float[Array, "time *batch"], discount: float | Float[Array, ""]
+) -> Float[Array, "time *batch"]:
+    """Σ_{i≥t} γ^{i−t} r_i. Steps that did not happen have reward 0 and come last."""
+
+    def backward(after: Array, reward: Array) -> tuple[Array, Array]:
+        after = reward + discount * after
+        return after, after
+
+    return jax.lax.scan(backward, jnp.zeros_like(rewards[0]), rewards, reverse=True)[1]
+
+
+def time_features(observations: Float[Array, "time *batch size"]) -> Float[Array, "time *batch features"]:
+    """o, o², t, t², t³ and 1, with t the part of the episode that is over (Duan et al. 2016b, arXiv 1604.06778)."""
+    times = jnp.arange(observations.shape[0]) / observations.shape[0]
+    powers = jnp.stack([jnp.ones_like(times), times, times**2, times**3], -1).astype(observations.dtype)
+    powers = powers.reshape(len(times), *(1,) * (observations.ndim - 2), 4)
+    powers = jnp.broadcast_to(powers, (*observations.shape[:-1], 4))
+    bounded = jnp.clip(observations, -10.0, 10.0)
+    return jnp.concatenate([bounded, bounded**2, powers], -1)
+
+
+def linear_baseline(
+    features: Float[Array, "time stream size"],
+    targets: Float[Array, "time stream"],
+    valid: Bool[Array, "time stream"],
+) -> Float[Array, "time stream"]:
+    """Predictions of `targets` that are linear in `features`, by ridge regression on the *other* streams.
+
+    Duan et al. 2016b (arXiv 1604.06778, section 3) fit on the data that they predict. Then a return is compared with
+    a prediction that it took part in, which biases the gradient towards 0 (trap E6). Leaving out the stream's own
+    episode costs a small linear system per stream, and leaves the gradient unbiased. A single stream gets 0.
+    """
+    rows = jnp.where(valid[..., None], features, 0.0)
+    squares = jnp.einsum("tsi,tsj->sij", rows, rows)
+    products = jnp.einsum("tsi,ts->si", rows, targets)
+    others = lambda x: jnp.sum(x, 0, keepdims=True) - x  # noqa: E731
+    squares, products = others(squares), others(products)
+    scale = jnp.trace(squares, axis1=-2, axis2=-1) / features.shape[-1]
+    ridge = (RIDGE * scale + 1e-6)[:, None, None] * jnp.eye(features.shape[-1], dtype=features.dtype)[None]
+    weights = jax.vmap(lambda a, b: jax.scipy.linalg.solve(a, b, assume_a="pos"))(squares + ridge, products)
+    return jnp.where(valid, jnp.einsum("tsi,si->ts", features, weights), 0.0)

@@ -1,0 +1,110 @@
+"""Inner optimisers: how a learner's parameters φ follow from a gradient, in a way that can be differentiated.
+
+An inner optimiser is a frozen dataclass of hyper-parameters with three pure functions. What the outer loop learns about
+it (a learning rate per weight, say) is a pytree of its own, kept beside the initial parameters; what it remembers from
+one step to the next lives with the parameters that it changes.
+
+    learned = optimizer.init(parameters)                     # once, outer
+    state = optimizer.start(learned, parameters)             # at the start of each task
+    parameters, state = optimizer.step(learned, state, parameters, gradient, loss)
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+Parameters = TypeVar("Parameters")
+
+
+class InnerOptimizer(Protocol):
+    """What changes parameters within a task."""
+
+    def init(self, parameters: PyTree[Array]) -> PyTree[Array]:
+        """What the outer loop learns about this optimiser, at the start of meta-training; may be None."""
+
+    def start(self, learned: PyTree[Array], parameters: PyTree[Array]) -> PyTree[Array]:
+        """The optimiser's memory as it enters a task; may be None."""
+
+    def step(
+        self,
+        learned: PyTree[Array],
+        state: PyTree[Array],
+        parameters: Parameters,
+        gradient: Parameters,
+        loss: Float[Array, ""],
+    ) -> tuple[Parameters, PyTree[Array]]:
+        """New parameters and memory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SGD:
+    """φ' = φ − α ∇L(φ) (Finn et al. 2017, arXiv 1703.03400, equation 1).
+
+    Attributes:
+        learning_rate: α.
+    """
+
+    learning_rate: float | Float[Array, ""]
+
+    def init(self, parameters: PyTree[Array]) -> None:
+        """Nothing is learned."""
+
+    def start(self, learned: None, parameters: PyTree[Array]) -> None:
+        """Nothing is remembered."""
+
+    def step(
+        self, learned: None, state: None, parameters: Parameters, gradient: Parameters, loss: Float[Array, ""]
+    ) -> tuple[Parameters, None]:
+        """One step down the gradient."""
+        return jax.tree.map(lambda p, g: p - self.learning_rate * g, parameters, gradient), None
+
+
+@dataclasses.dataclass(frozen=True)
+class MetaSGD:
+    """φ' = φ − α ∘ ∇L(φ), where α has the shape of φ and is learned (Li et al. 2017, arXiv 1707.09835, equation 2).
+
+    Rates may become negative, as in the paper: a direction in which a gradient misleads is better walked backwards.
+
+    Attributes:
+        learning_rate: Every entry of α at the start of meta-training.
+    """
+
+    learning_rate: float | Float[Array, ""]
+
+    def init(self, parameters: Parameters) -> Parameters:
+        """α."""
+        return jax.tree.map(lambda p: jnp.full_like(p, self.learning_rate), parameters)
+
+    def start(self, learned: PyTree[Array], parameters: PyTree[Array]) -> None:
+        """Nothing is remembered."""
+
+    def step(
+        self, learned: Parameters, state: None, parameters: Parameters, gradient: Parameters, loss: Float[Array, ""]
+    ) -> tuple[Parameters, None]:
+        """One step down the gradient, each weight at its own rate."""
+        return jax.tree.map(lambda p, rate, g: p - rate * g, parameters, learned, gradient), None
+
+
+def descend(
+    optimizer: InnerOptimizer,
+    learned: PyTree[Array],
+    state: PyTree[Array],
+    parameters: Parameters,
+    loss: Callable[[Parameters], Float[Array, ""]],
+    *,
+    first_order: bool = False,
+) -> tuple[Parameters, PyTree[Any], Float[Array, ""]]:
+    """One inner step on `loss`; return the new parameters, the optimiser's memory, and the loss before the step.
+
+    Nothing is changed in place. Differentiating through it gives second derivatives of `loss`, unless `first_order`:
+    then the gradient counts as a constant (FOMAML: Finn et al. 2017, section 5.2).
+    """
+    value, gradient = jax.value_and_grad(loss)(parameters)
+    if first_order:
+        value, gradient = jax.lax.stop_gradient((value, gradient))
+    parameters, state = optimizer.step(learned, state, parameters, gradient, value)
+    return parameters, state, value

@@ -1,0 +1,84 @@
+"""Policies without memory: what gradients adapt."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, PyTree
+
+from adaptax.distributions import Distribution
+from adaptax.networks.heads import Linear, PolicyHead
+from adaptax.spaces import Space
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": jnp.tanh, "relu": jax.nn.relu}
+
+
+class MLP(eqx.Module):
+    """Dense layers with an activation after each.
+
+    Attributes:
+        layers: The layers.
+        activation: "tanh" or "relu".
+    """
+
+    layers: tuple[Linear, ...]
+    activation: str = eqx.field(static=True)
+
+    def __init__(self, input_size: int, sizes: tuple[int, ...], activation: str, key: Key[Array, ""]):
+        gain = {"tanh": 1.0, "relu": 2.0**0.5}[activation]
+        keys = jax.random.split(key, max(len(sizes), 1))
+        inputs = (input_size, *sizes[:-1])
+        self.layers = tuple(Linear(i, o, gain, k) for i, o, k in zip(inputs, sizes, keys, strict=False))
+        self.activation = activation
+
+    def __call__(self, x: Float[Array, "*batch input_size"]) -> Float[Array, "*batch output_size"]:
+        """Features of the last layer."""
+        for layer in self.layers:
+            x = ACTIVATIONS[self.activation](layer(x))
+        return x
+
+
+class Policy(eqx.Module):
+    """π(a | s, z): dense layers, then a head; z is a context vector that is appended to the observation.
+
+    Attributes:
+        body: From observation and context to features.
+        head: From features to action distributions.
+        observation_space: How observations are read.
+    """
+
+    body: MLP
+    head: PolicyHead
+    observation_space: Space = eqx.field(static=True)
+
+    def __init__(
+        self,
+        observation_space: Space,
+        action_space: Space,
+        sizes: tuple[int, ...],
+        key: Key[Array, ""],
+        *,
+        activation: str = "tanh",
+        initial_std: float = 1.0,
+        context_size: int = 0,
+    ):
+        body_key, head_key = jax.random.split(key)
+        input_size = observation_space.encoded_size + context_size
+        self.body = MLP(input_size, sizes, activation, body_key)
+        self.head = PolicyHead(sizes[-1] if sizes else input_size, action_space, initial_std, head_key)
+        self.observation_space = observation_space
+
+    def __call__(
+        self, observation: PyTree[Array], context: Float[Array, " context_size"] | None = None
+    ) -> Distribution:
+        """The distribution of the action space's `policy_action`, for any batch axes of `observation`."""
+        x = self.observation_space.encode(observation)
+        if context is not None:
+            x = jnp.concatenate([x, jnp.broadcast_to(context, (*x.shape[:-1], context.size))], -1)
+        return self.head(self.body(x))
+
+    def log_prob(self, observation: PyTree[Array], action: PyTree[Array], *context: Any) -> Float[Array, "*batch"]:
+        """Log-probability of environment actions."""
+        return self(observation, *context).log_prob(self.head.space.policy_action(action))

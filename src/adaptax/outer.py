@@ -1,0 +1,216 @@
+"""Outer optimisers: how meta-parameters follow from a batch of tasks.
+
+Each is a frozen dataclass with the gain per step that it maximises (`surrogate`), and `improve`, which does as much with
+a batch as the method allows: one gradient step, PPO's epochs, or a trust-region step. `batch` has a leading task axis.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PyTree
+
+from adaptax import optim, parallel
+from adaptax.distributions import Distribution, kl_divergence
+from adaptax.losses import clipped_surrogate, masked_mean
+from adaptax.types import Metrics
+
+Parameters = TypeVar("Parameters")
+Loss = Callable[[Any, Any], tuple[Float[Array, ""], Metrics]]
+Policies = Callable[[Any, Any], Distribution]
+
+
+def importance_weighted(log_probs: Array, old_log_probs: Array, advantages: Array) -> Array:
+    """π/π_old A per step: where the policies agree, its gradient is the policy gradient."""
+    return jnp.exp(log_probs - old_log_probs) * advantages
+
+
+@dataclasses.dataclass(frozen=True)
+class Ascent:
+    """One policy-gradient step (REINFORCE) per batch with an optax optimiser.
+
+    Attributes:
+        optimizer: Any optax optimiser; it is given the loss's gradient.
+    """
+
+    optimizer: optax.GradientTransformation
+
+    surrogate = staticmethod(importance_weighted)
+
+    def init(self, parameters: PyTree[Array]) -> PyTree[Array]:
+        """The optimiser's state."""
+        return self.optimizer.init(parameters)
+
+    def improve(
+        self, loss: Loss, policies: Policies, parameters: Parameters, opt_state: PyTree[Array], batch: PyTree[Array]
+    ) -> tuple[Parameters, PyTree[Array], Metrics]:
+        """One step."""
+        return optim.minibatch_epochs(
+            lambda p, b: loss(p, b[0]),
+            self.optimizer,
+            parameters,
+            opt_state,
+            (batch,),
+            (0,),
+            num_epochs=1,
+            num_minibatches=1,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class PPO:
+    """Several passes over a batch, with the gain clipped where the policy has moved far (arXiv 1707.06347).
+
+    Attributes:
+        optimizer: Any optax optimiser.
+        clip: ε.
+        num_epochs: Passes over the batch.
+        num_minibatches: Minibatches of whole tasks in each pass.
+    """
+
+    optimizer: optax.GradientTransformation
+    clip: float | Float[Array, ""] = 0.2
+    num_epochs: int = 5
+    num_minibatches: int = 1
+
+    def surrogate(self, log_probs: Array, old_log_probs: Array, advantages: Array) -> Array:
+        """Schulman et al. 2017, equation 7, per step."""
+        return clipped_surrogate(log_probs, old_log_probs, advantages, self.clip)
+
+    def init(self, parameters: PyTree[Array]) -> PyTree[Array]:
+        """The optimiser's state."""
+        return self.optimizer.init(parameters)
+
+    def improve(
+        self, loss: Loss, policies: Policies, parameters: Parameters, opt_state: PyTree[Array], batch: PyTree[Array]
+    ) -> tuple[Parameters, PyTree[Array], Metrics]:
+        """All epochs."""
+        return optim.minibatch_epochs(
+            lambda p, b: loss(p, b[0]),
+            self.optimizer,
+            parameters,
+            opt_state,
+            (batch,),
+            (0,),
+            num_epochs=self.num_epochs,
+            num_minibatches=self.num_minibatches,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class TRPO:
+    """The natural-gradient step of the largest size that keeps the mean KL below δ (Schulman et al. 2015).
+
+    arXiv 1502.05477, appendix C: conjugate gradients on the Fisher matrix of `policies`, a step to the boundary of the
+    quadratic model of the KL, then halving until the true KL is at most δ and the loss has fallen. If no such step is
+    found, parameters stay as they are.
+
+    The Fisher matrix is JᵀMJ with J the Jacobian of the distributions' parameters, and M their metric. So CG needs no third
+    derivative, although the policies have been adapted; and J is linearised once, not in each iteration.
+
+    Attributes:
+        max_kl: δ, nats per step.
+        cg_steps: Iterations of conjugate gradients.
+        damping: Added to the Fisher matrix's diagonal.
+        backtracks: Halvings of the step, at most.
+    """
+
+    max_kl: float | Float[Array, ""] = 0.01
+    cg_steps: int = 10
+    damping: float = 1e-5
+    backtracks: int = 10
+
+    surrogate = staticmethod(importance_weighted)
+
+    def init(self, parameters: PyTree[Array]) -> PyTree[Array]:
+        """No state."""
+        return ()
+
+    def improve(
+        self,
+        loss: Loss,
+        policies: Callable[[Any, Any], tuple[Distribution, Array]],
+        parameters: Parameters,
+        opt_state: PyTree[Array],
+        batch: PyTree[Array],
+    ) -> tuple[Parameters, PyTree[Array], Metrics]:
+        """One step.
+
+        Args:
+            loss: From parameters and the batch to a scalar and metrics.
+            policies: From parameters and the batch to distributions, and to which of their entries count.
+            parameters: Where to start.
+            opt_state: Nothing.
+            batch: The data.
+        """
+        (before, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(parameters, batch)
+        before, gradient = parallel.mean((before, gradient))
+        distributions = lambda p: policies(p, batch)[0]  # noqa: E731
+        old, tangent_map = jax.linearize(distributions, parameters)
+        cotangent_map = jax.linear_transpose(tangent_map, parameters)
+        valid = policies(parameters, batch)[1]
+        divergence = lambda new: masked_mean(kl_divergence(old, new), valid)  # noqa: E731
+
+        def fisher(vector: Parameters) -> Parameters:
+            tangents = tangent_map(vector)
+            cotangents = jax.jvp(jax.grad(divergence), (old,), (tangents,))[1]
+            (product,) = cotangent_map(cotangents)
+            return jax.tree.map(lambda f, v: f + self.damping * v, parallel.mean(product), vector)
+
+        direction = conjugate_gradient(fisher, jax.tree.map(jnp.negative, gradient), self.cg_steps)
+        curvature = _dot(direction, fisher(direction))
+        full = jnp.sqrt(2 * self.max_kl / jnp.maximum(curvature, 1e-30))
+
+        def at(scale: Array) -> Any:
+            return jax.tree.map(lambda p, d: p + scale * d, parameters, direction)
+
+        def judge(scale: Array) -> tuple[Array, Array, Array]:
+            """Whether the step is accepted, its KL, and the loss after it."""
+            candidate = at(scale)
+            kl, after = parallel.mean((divergence(distributions(candidate)), loss(candidate, batch)[0]))
+            return (kl <= self.max_kl) & (after < before), kl, after  # false if anything is NaN
+
+        def halve(search: Any) -> Any:
+            number, scale, _ = search
+            return number + 1, scale / 2, judge(scale / 2)
+
+        unfinished = lambda search: ~search[2][0] & (search[0] < self.backtracks)  # noqa: E731
+        _, scale, (accepted, kl, after) = jax.lax.while_loop(unfinished, halve, (jnp.asarray(0), full, judge(full)))
+        scale = jnp.where(accepted, scale, 0.0)
+        stepped = jax.tree.map(lambda p, d: jnp.where(accepted, p + scale * d, p), parameters, direction)
+        metrics = {
+            **metrics,
+            "gradient_norm": optax.tree.norm(gradient),
+            "kl": jnp.where(accepted, kl, 0.0),
+            "accepted": accepted.astype(before.dtype),
+            "improvement": jnp.where(accepted, before - after, 0.0),
+        }
+        return stepped, opt_state, metrics
+
+
+def _dot(a: PyTree[Array], b: PyTree[Array]) -> Float[Array, ""]:
+    return functools.reduce(jnp.add, jax.tree.leaves(jax.tree.map(lambda x, y: jnp.sum(x * y), a, b)))
+
+
+def conjugate_gradient(
+    product: Callable[[Parameters], Parameters], target: Parameters, num_steps: int, tolerance: float = 1e-10
+) -> Parameters:
+    """Solve `product(x)` = `target` approximately, for a symmetric positive definite `product`."""
+    add = lambda a, scale, b: jax.tree.map(lambda x, y: x + scale * y, a, b)  # noqa: E731
+
+    def iterate(carry: Any, _: None) -> tuple[Any, None]:
+        x, residual, direction, norm = carry
+        image = product(direction)
+        going = norm > tolerance
+        step = jnp.where(going, norm / jnp.where(going, _dot(direction, image), 1.0), 0.0)
+        x, residual = add(x, step, direction), add(residual, -step, image)
+        after = _dot(residual, residual)
+        direction = add(residual, jnp.where(going, after / jnp.where(going, norm, 1.0), 0.0), direction)
+        return (x, residual, direction, after), None
+
+    start = (jax.tree.map(jnp.zeros_like, target), target, target, _dot(target, target))
+    return jax.lax.scan(iterate, start, None, length=num_steps)[0][0]
