@@ -125,6 +125,47 @@ def odd_bandit(num_arms: int, num_pulls: int, **options: Any) -> Problem:
     return make_problem(env, lambda split: UniformBernoulliArms(num_arms, split), num_pulls)
 
 
+class Marked(Environment):
+    """An environment whose steps can be counted in a program's text: each has one Bessel function."""
+
+    env: Environment
+    horizon: int = eqx.field(static=True)
+    ends_early: bool = eqx.field(static=True)
+    action_space: Space = eqx.field(static=True)
+    observation_space: Space = eqx.field(static=True)
+
+    def reset(self, task, key):
+        return self.env.reset(task, key)
+
+    def step(self, state, action, task, key):
+        step = self.env.step(state, action, task, key)
+        reward = step.reward + 0.0 * jax.lax.bessel_i1e(step.reward)
+        return Step(step.state, step.observation, reward, step.terminated)
+
+
+def marked(problem: Problem) -> Problem:
+    """The problem, with steps that `marked_steps` can count."""
+    env = problem.env
+    spaces = env.action_space, env.observation_space
+    return dataclasses.replace(problem, env=Marked(env, env.horizon, env.ends_early, *spaces))
+
+
+def marked_steps(function: Any, *args: Any) -> int:
+    """Number of steps of marked environments that `function` takes: all lengths of loops and batches multiplied."""
+
+    def count(jaxpr: Any) -> int:
+        total = 0
+        for equation in jaxpr.eqns:
+            if equation.primitive.name == "bessel_i1e":
+                total += equation.outvars[0].aval.size
+            inside = [p for p in jax.tree.leaves(list(equation.params.values())) if hasattr(p, "eqns")]
+            times = equation.params["length"] if equation.primitive.name == "scan" else 1
+            total += times * sum(count(getattr(p, "jaxpr", p)) for p in inside)
+        return total
+
+    return count(jax.make_jaxpr(function)(*args).jaxpr)
+
+
 def random_state(algorithm: Any, problem: Problem, seed: int = 0) -> Any:
     """A train state with weights of order one everywhere, without compiling `init`.
 

@@ -34,7 +34,7 @@ def test_begin_forgets(agent):
         hidden = []
         for reward in rewards:
             agent.act(np.zeros(0))
-            hidden.append(np.asarray(agent._agent.memory[0]))
+            hidden.append(np.asarray(agent._agent.memory.cell[0]))
             agent.observe(reward, episode_over=True)
         return hidden
 

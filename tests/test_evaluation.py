@@ -1,12 +1,18 @@
+import dataclasses
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from adaptax.algorithms.random import Random
 from adaptax.algorithms.rl2 import RL2
+from adaptax.algorithms.untrained import Untrained
 from adaptax.envs import bernoulli_bandit
 from adaptax.evaluation import Evaluation, evaluate, held_out_tasks, oracle_return
 from adaptax.training import init
+from adaptax.types import AgentState, Window
+from tests.problems import clockwork
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=5)
 RANDOM = Random()
@@ -123,3 +129,43 @@ def test_E22_what_is_reported_is_the_last_state_and_no_maximum():
         "episode_returns",
         "steps",
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class Counting(Untrained):
+    """Its action is the number of windows that it has adapted to."""
+
+    def describe(self, problem):
+        return jnp.zeros(0)
+
+    def begin(self, meta, key):
+        return AgentState(jnp.asarray(0), None)
+
+    def act(self, meta, agent, timestep, key, *, explore):
+        return agent.adapted, None, None
+
+    def adapt(self, meta, agent, trajectory, key):
+        return AgentState(agent.adapted + 1, None)
+
+    def window(self, problem):
+        return Window(streams=2, steps=problem.env.horizon)
+
+
+def test_an_agent_that_adapts_to_windows_is_probed_after_each_and_the_probes_are_not_in_its_curve():
+    problem = clockwork(horizon=2, episodes=6, ends_early=False)
+    agent = Counting()
+    evaluation = evaluate(agent, problem, init(agent, problem, seed=0).meta, num_tasks=3)
+    assert evaluation.shots.shape == (1, 3, 3)
+    # An episode of two steps pays 100 × 0 + a and 100 × 1 + a.
+    np.testing.assert_array_equal(evaluation.shots[0, 0], 100 + 2 * np.arange(3))
+    np.testing.assert_array_equal(evaluation.window_returns[0, 0], 100 + 2 * np.arange(3))
+    np.testing.assert_array_equal(evaluation.returns[0, 0], 100 + 2 * np.repeat(np.arange(3), 2))
+    after = evaluation.to_json()["after_windows"]
+    assert [point["mean"] for point in after["mode"]] == [100, 102, 104]
+    assert [point["stderr"] for point in after["sample"]] == [0, 0, 0]
+
+
+def test_an_agent_that_lives_in_one_window_has_no_probes():
+    evaluation = evaluate(RANDOM, PROBLEM, init(RANDOM, PROBLEM, seed=0).meta, num_tasks=4)
+    assert evaluation.shots is None
+    assert "after_windows" not in evaluation.to_json()

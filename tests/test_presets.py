@@ -26,3 +26,16 @@ def test_every_cell_of_a_table_makes_valid_settings(name):
     for cell in table.cells.values():
         TRAINABLE[table.algorithm].settings(**cell.algorithm)
         PROBLEMS[table.problem].settings(**cell.problem)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("algorithm", TRAINABLE)
+def test_the_defaults_of_every_pair_go_together(algorithm, problem):
+    algorithm_settings, problem_settings = settings_for(algorithm, problem)
+    algorithm_settings.check_problem(problem_settings)
+
+
+def test_defaults_of_gradient_based_methods_follow_the_problem():
+    algorithm, problem = settings_for("maml", "point-robot")
+    assert (algorithm.trajectories, algorithm.inner_learning_rate, problem.num_episodes) == (20, 0.1, 80)
+    assert settings_for("rl2", "point-robot")[1].num_episodes == 3

@@ -5,7 +5,8 @@ import pytest
 
 from adaptax import problem_settings
 from adaptax.errors import ConfigError
-from adaptax.settings import Settings
+from adaptax.registry import PROBLEMS
+from adaptax.settings import RL2Settings, Settings
 
 CLASSES = [
     thing
@@ -32,3 +33,12 @@ def test_every_number_has_a_bound_and_minus_one_is_beyond_it(settings):
 def test_variants_are_checked():
     with pytest.raises(ConfigError, match="did you mean 'medium'"):
         problem_settings.CorrelatedBanditSettings(variant="medum")
+
+
+def test_every_family_says_how_many_episodes_a_trial_has():
+    found = {name: problem_settings.episodes_of(entry.settings()) for name, entry in PROBLEMS.items()}
+    assert found["bandit"] == ("num_pulls", 100)
+    assert found["two-step"] == ("num_rounds", 100)
+    assert found["point-robot"] == ("num_episodes", 3)
+    with pytest.raises(TypeError, match="has no number of episodes"):
+        problem_settings.episodes_of(RL2Settings())

@@ -10,7 +10,7 @@ import pytest
 
 from adaptax import reporting
 from adaptax.errors import OutputError
-from adaptax.reporting import plot_adaptation, plot_training
+from adaptax.reporting import plot_adaptation, plot_paths, plot_training
 from tests.shown import agent, bandits, grid
 
 
@@ -186,3 +186,25 @@ def test_training_curve_is_averaged_over_neighbouring_updates(monkeypatch):
     assert len(seeds) == 2
     assert mean.get_xdata()[:2].tolist() == [5.0, 25.0]
     assert mean.get_ydata()[:2].tolist() == [1.0, 5.0]
+
+
+def test_plot_of_paths_has_a_panel_for_each_task_and_window(tmp_path, monkeypatch):
+    paths = np.cumsum(np.random.default_rng(0).normal(size=(2, 3, 10, 4, 2)), axis=2)
+    paths[0, 0, 5:] = np.nan  # an episode that ended early
+    goals = np.array([[1.0, 2.0], [-3.0, 0.5]])
+    plot_paths(tmp_path / "a.png", paths, goals, title="paths")
+    picture = pixels(tmp_path / "a.png")
+    assert count(picture, reporting.REFERENCE) > 100
+    figures = []
+    monkeypatch.setattr(reporting, "_save", lambda figure, path: figures.append(figure))
+    plot_paths("a.png", paths, goals, title="paths")
+    axes = figures[0].axes
+    assert len(axes) == 6
+    assert [a.get_title() for a in axes[:3]] == ["before adaptation", "after 1 step", "after 2 steps"]
+    *lines, goal = axes[4].lines
+    np.testing.assert_array_equal(lines[3].get_xydata(), paths[1, 1, :, 3])
+    assert goal.get_xydata().tolist() == [[-3.0, 0.5]]
+    plot_paths("a.png", paths, None, title="paths")
+    assert len(figures[1].axes[0].lines) == 4
+    with pytest.raises(ValueError, match=r"expected \[task, window, time, stream, 2\]"):
+        plot_paths("a.png", paths[0], None, title="paths")

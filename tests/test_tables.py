@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from adaptax.tables import reproduction_table, results_table
+from adaptax.tables import reproduction_table, results_table, shots_table
 from tests.shown import agent, bandits, grid
 
 
@@ -115,3 +115,15 @@ def test_reproduction_table_by_hand():
 def test_nothing_to_show_is_refused():
     with pytest.raises(ValueError, match="at least one agent"):
         results_table({})
+
+
+def test_shots_table_by_hand():
+    sampled = np.array([[[1.0, 2.0], [3.0, 4.0]]])
+    table = shots_table(sampled, 10 * sampled, unit="pull")
+    assert table.title == "return of one pull"
+    columns = [list(column.cells) for column in table.columns]
+    assert columns == [
+        ["before adaptation", "after 1 step"],
+        ["2.00 ± 1.00", "3.00 ± 1.00"],
+        ["20.00 ± 10.00", "30.00 ± 10.00"],
+    ]

@@ -1,6 +1,6 @@
 """Surrogates of the expected return, for an inner step that will be differentiated once more.
 
-All four have the same value's first derivative, Σ_t ∇log π(a_t|s_t) A_t. They differ in their *second* derivatives, which
+All four have the same first derivative, Σ_t ∇log π(a_t|s_t) A_t. They differ in their *second* derivatives, which
 decide the meta-gradient (Rothfuss et al. 2019, ProMP, arXiv 1810.06784, section 4 and appendix B): with the sampled
 trajectory's distribution p_θ(τ), the Hessian of E_{p_θ}[R(τ)] is H₁ + H₂ + H₁₂ + H₁₂ᵀ, and
 

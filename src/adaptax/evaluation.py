@@ -11,18 +11,19 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Key, PyTree
 
 from adaptax.algorithm import Algorithm
 from adaptax.envs.base import Problem
-from adaptax.rollout import lifetime
+from adaptax.rollout import lifetime, num_windows, shots
 from adaptax.statistics import Summary, stderr, summarize
 from adaptax.types import Task
 
 CHUNK = 1024
-"""Tasks that one device evaluates at once."""
+"""Streams that one device evaluates at once, about: each task has as many as the agent uses in parallel."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +33,13 @@ class Evaluation:
     Attributes:
         returns: Undiscounted returns, `[seed, task, episode]`.
         steps: Environment steps that each of these episodes took.
+        shots: For agents that learn by `adapt` after windows of several episodes: mean return of one more episode after
+            0, 1, … windows, acting by the best action known and learning nothing, `[seed, task, window]`.
     """
 
     returns: np.ndarray
     steps: np.ndarray
+    shots: np.ndarray | None = None
 
     @property
     def scores(self) -> np.ndarray:
@@ -52,6 +56,12 @@ class Evaluation:
         """Standard error, over tasks and seeds, of the mean return of each episode, `[episode]`."""
         return np.array([stderr(self.returns[..., episode]) for episode in range(self.returns.shape[-1])])
 
+    @property
+    def window_returns(self) -> np.ndarray:
+        """Mean return of an episode of each window, as it was lived, `[seed, task, window]`."""
+        assert self.shots is not None
+        return self.returns.reshape(*self.returns.shape[:2], self.shots.shape[-1], -1).mean(-1, dtype=np.float64)
+
     @functools.cached_property
     def summary(self) -> Summary:
         """Mean, standard error, IQM and 95 % bootstrap intervals of the return of a whole trial."""
@@ -66,11 +76,17 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """The figures of one agent, as `adaptax evaluate --json` prints them."""
-        return {
+        content = {
             **self.summary.to_json(),
             "episode_returns": self.episode_returns.tolist(),
             "steps": float(self.steps.sum(-1).mean()),
         }
+        if self.shots is not None:
+            content["after_windows"] = {
+                name: [{"mean": float(x.mean()), "stderr": stderr(x)} for x in np.moveaxis(values, -1, 0)]
+                for name, values in (("sample", self.window_returns), ("mode", self.shots))
+            }
+        return content
 
 
 def held_out_tasks(problem: Problem, num_tasks: int, key: Key[Array, ""]) -> Task:
@@ -99,6 +115,11 @@ def oracle_return(problem: Problem, tasks: Task) -> float:
     return float(np.mean(np.asarray(jax.jit(jax.vmap(problem.test.oracle))(tasks), np.float64)))
 
 
+def learns_from_windows(algorithm: Algorithm, problem: Problem) -> bool:
+    """Whether the agent adapts to windows that are shorter than a trial."""
+    return num_windows(algorithm, problem) > 1
+
+
 def evaluate(
     algorithm: Algorithm,
     problem: Problem,
@@ -122,35 +143,38 @@ def evaluate(
             randomness of the environment as far as it consumes it in the same order.
         seed: Decides the tasks and all randomness.
         seeds: Whether `meta` holds several independently trained θ.
-        explore: False: act by the best action known (a stochastic policy's mode); True: act as in training.
+        explore: False: act by the best action known (a stochastic policy's mode); True: act as in training. Agents that
+            learn from windows of several episodes have to explore in any case; their best actions are scored apart
+            (`Evaluation.shots`).
         on_progress: Called with the number of tasks done so far.
     """
     task_key, life_key = jax.random.split(jax.random.key(seed))
     tasks = held_out_tasks(problem, num_tasks, task_key)
     keys = jax.random.split(life_key, num_tasks)
     devices = jax.local_devices()
-    chunk = CHUNK * len(devices)
+    chunk = max(CHUNK // algorithm.window(problem).streams, 1) * len(devices)
     if num_tasks < chunk:
         chunk = -(-num_tasks // len(devices)) * len(devices)
     sharding = NamedSharding(Mesh(devices, ("task",)), PartitionSpec("task"))
 
-    @jax.jit
-    def live(meta: PyTree[Array], tasks: Task, keys: Key[Array, " task"]) -> tuple[Array, Array]:
-        one = lambda meta, task, key: lifetime(algorithm, problem, meta, task, key, explore=explore)  # noqa: E731
-        over_tasks = jax.vmap(one, in_axes=(None, 0, 0))
-        lives = (
-            jax.vmap(over_tasks, in_axes=(0, None, None))(meta, tasks, keys) if seeds else over_tasks(meta, tasks, keys)
-        )
-        return lives.returns, lives.steps
+    adapts = learns_from_windows(algorithm, problem)
 
-    returns: list[np.ndarray] = []
-    steps: list[np.ndarray] = []
+    def one(meta: PyTree[Array], task: Task, key: Key[Array, ""]) -> tuple[Array, ...]:
+        life = lifetime(algorithm, problem, meta, task, key, explore=explore or adapts)
+        if not adapts:
+            return life.returns, life.steps
+        probes = shots(algorithm, problem, meta, task, key)
+        return life.returns, life.steps, jnp.mean(jnp.sum(probes.reward, 1), -1)
+
+    over_tasks = jax.vmap(one, in_axes=(None, 0, 0))
+    live = jax.jit(jax.vmap(over_tasks, in_axes=(0, None, None)) if seeds else over_tasks)
+    collected: tuple[list[np.ndarray], ...] = ([], [], []) if adapts else ([], [])
     for begin in range(0, num_tasks, chunk):
         # The last chunk is filled up with repetitions, so that one compiled program serves all.
         indices = np.arange(begin, begin + chunk) % num_tasks
         batch = jax.device_put((jax.tree.map(lambda x: x[indices], tasks), keys[indices]), sharding)  # noqa: B023
         use = min(chunk, num_tasks - begin)
-        for parts, part in zip((returns, steps), live(meta, *batch), strict=True):
+        for parts, part in zip(collected, live(meta, *batch), strict=True):
             parts.append(np.asarray(part)[..., :use, :].reshape(-1, use, part.shape[-1]))
         on_progress(begin + use)
-    return Evaluation(np.concatenate(returns, 1), np.concatenate(steps, 1))
+    return Evaluation(*(np.concatenate(parts, 1) for parts in collected))

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from adaptax.errors import ConfigError
+from adaptax.problem_settings import episodes_of
 from adaptax.settings import Settings, setting
 
 _WITH_ADAM = {"outer": ("ppo", "gradient")}
@@ -25,6 +26,8 @@ class InnerSettings(Settings):
         trajectories: K, episodes in each window that an inner step learns from. Paper: 20.
         inner_steps: Inner gradient steps in training; evaluation may take more.
         inner_learning_rate: α. Paper: 0.1. The inner loss is a mean over the steps of all episodes.
+        inner_decay: Factor on α after the first inner step. Paper: 1 in training and 0.5 at test, where more steps are
+            taken (appendix A.2); here the same in both.
         baseline: What is subtracted from returns: a linear function of observation and time fitted on the other
             episodes of the window, a network that is trained across tasks, or nothing.
         normalize_advantages: Give the inner loop's advantages mean 0 and deviation 1 in each window.
@@ -42,11 +45,29 @@ class InnerSettings(Settings):
     trajectories: int = setting(20, low=1)
     inner_steps: int = setting(1, low=1, high=100)
     inner_learning_rate: float = setting(0.1, low=0)
+    inner_decay: float = setting(1.0, low=0)
     baseline: Literal["linear", "value", "none"] = "linear"
     normalize_advantages: bool = True
     discount: float = setting(0.99, low=0, high=1)
     gae_lambda: float = setting(1.0, low=0, high=1)
     critic_learning_rate: float = setting(1e-3, above=0, only={"baseline": ("value",)})
+
+    def check_problem(self, problem: Settings) -> None:
+        """Check that a trial divides into windows.
+
+        Raises:
+            ConfigError: naming the problem's field, what was expected and what was found.
+        """
+        name, episodes = episodes_of(problem)
+        if episodes % self.trajectories:
+            below = self.trajectories * max(episodes // self.trajectories, 1)
+            above = below + self.trajectories
+            raise ConfigError(
+                f"{type(problem).__name__}.{name}: expected a multiple of "
+                f"trajectories={self.trajectories}, the episodes of a window that one inner step "
+                f"learns from (k steps take k + 1 windows to show); found {episodes}. "
+                f"Try --{name.replace('_', '-')} {below} or {above}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +80,7 @@ class PPOSettings(Settings):
         num_epochs: Passes over the tasks of an update.
         num_minibatches: Minibatches of whole tasks in each pass.
         clip: PPO's ε.
-        objective: What θ is judged by: the return after the last inner step (as in the papers), or the mean of the returns
+        objective: What θ is judged by: the return after the last inner step (as in the papers), or the mean of those
             after every one of them, so that each step is worth taking (Antoniou et al. 2019, arXiv 1810.09502).
         checkpoint: Recompute inner steps in the backward pass, so that memory hardly grows with their number.
     """

@@ -1,13 +1,14 @@
 """Outer optimisers: how meta-parameters follow from a batch of tasks.
 
-Each is a frozen dataclass with the gain per step that it maximises (`surrogate`), and `improve`, which does as much with
-a batch as the method allows: one gradient step, PPO's epochs, or a trust-region step. `batch` has a leading task axis.
+Each is a frozen dataclass with the gain per step that it maximises (`surrogate`), and `improve`, which does as much
+with a batch as the method allows: one gradient step, PPO's epochs, or a trust-region step. `batch` has a leading task
+axis.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,9 @@ from adaptax.types import Metrics
 
 Parameters = TypeVar("Parameters")
 Loss = Callable[[Any, Any], tuple[Float[Array, ""], Metrics]]
-Policies = Callable[[Any, Any], Distribution]
+SHORTER = 0.8
+"""A step that goes too far is shortened to this share of itself."""
+Policies = Callable[[Any, Any], tuple[Distribution, Array]]
 
 
 def importance_weighted(log_probs: Array, old_log_probs: Array, advantages: Array) -> Array:
@@ -106,23 +109,23 @@ class TRPO:
     """The natural-gradient step of the largest size that keeps the mean KL below δ (Schulman et al. 2015).
 
     arXiv 1502.05477, appendix C: conjugate gradients on the Fisher matrix of `policies`, a step to the boundary of the
-    quadratic model of the KL, then halving until the true KL is at most δ and the loss has fallen. If no such step is
-    found, parameters stay as they are.
+    quadratic model of the KL, then shorter steps until the true KL is at most δ and the loss has fallen. If there is no
+    such step, parameters stay as they are.
 
-    The Fisher matrix is JᵀMJ with J the Jacobian of the distributions' parameters, and M their metric. So CG needs no third
-    derivative, although the policies have been adapted; and J is linearised once, not in each iteration.
+    The Fisher matrix is JᵀMJ with J the Jacobian of the distributions' parameters, and M their metric. So CG needs no
+    third derivative, although the policies have been adapted; and J is linearised once, not in each iteration.
 
     Attributes:
         max_kl: δ, nats per step.
         cg_steps: Iterations of conjugate gradients.
         damping: Added to the Fisher matrix's diagonal.
-        backtracks: Halvings of the step, at most.
+        backtracks: How often the step is shortened, at most.
     """
 
     max_kl: float | Float[Array, ""] = 0.01
     cg_steps: int = 10
     damping: float = 1e-5
-    backtracks: int = 10
+    backtracks: int = 15
 
     surrogate = staticmethod(importance_weighted)
 
@@ -133,7 +136,7 @@ class TRPO:
     def improve(
         self,
         loss: Loss,
-        policies: Callable[[Any, Any], tuple[Distribution, Array]],
+        policies: Policies,
         parameters: Parameters,
         opt_state: PyTree[Array],
         batch: PyTree[Array],
@@ -174,12 +177,12 @@ class TRPO:
             kl, after = parallel.mean((divergence(distributions(candidate)), loss(candidate, batch)[0]))
             return (kl <= self.max_kl) & (after < before), kl, after  # false if anything is NaN
 
-        def halve(search: Any) -> Any:
+        def shorten(search: Any) -> Any:
             number, scale, _ = search
-            return number + 1, scale / 2, judge(scale / 2)
+            return number + 1, SHORTER * scale, judge(SHORTER * scale)
 
         unfinished = lambda search: ~search[2][0] & (search[0] < self.backtracks)  # noqa: E731
-        _, scale, (accepted, kl, after) = jax.lax.while_loop(unfinished, halve, (jnp.asarray(0), full, judge(full)))
+        _, scale, (accepted, kl, after) = jax.lax.while_loop(unfinished, shorten, (jnp.asarray(0), full, judge(full)))
         scale = jnp.where(accepted, scale, 0.0)
         stepped = jax.tree.map(lambda p, d: jnp.where(accepted, p + scale * d, p), parameters, direction)
         metrics = {
@@ -214,3 +217,6 @@ def conjugate_gradient(
 
     start = (jax.tree.map(jnp.zeros_like, target), target, target, _dot(target, target))
     return jax.lax.scan(iterate, start, None, length=num_steps)[0][0]
+
+
+Outer: TypeAlias = Ascent | PPO | TRPO

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adaptax.errors import ConfigError
+from adaptax.gradient_settings import InnerSettings
 from adaptax.registry import PROBLEMS, TRAINABLE, lookup
 from adaptax.settings import Settings, suggestion
 
@@ -54,6 +55,29 @@ _MDPS: Mapping[int, Mapping[str, Any]] = {  # by episodes
     100: {**_STATES, "num_updates": 350, "num_tasks": 256},
 }
 
+_FIVE_WINDOWS = {"inner_steps": 4, "inner_learning_rate": 1.0, "objective": "every-step", "num_tasks": 40}
+"""100 episodes of 1 step: five windows of 20. Short episodes have small gradients."""
+_PLANE = {"hidden_size": 32, "initial_std": 0.5, "gae_lambda": 0.95, "inner_decay": 0.5, "num_updates": 400}
+
+GRADIENT_BASED: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
+    "bandit": (_FIVE_WINDOWS, {}),
+    "gaussian-bandit": (_FIVE_WINDOWS, {}),
+    "correlated-bandit": (_FIVE_WINDOWS, {}),
+    "two-step": (_FIVE_WINDOWS, {}),
+    "tabular-mdp": ({"num_tasks": 40, "inner_learning_rate": 1.0}, {"num_episodes": 80}),
+    "grid-navigation": ({"num_tasks": 40, "inner_learning_rate": 1.0}, {"num_episodes": 80}),
+    "point-robot": (_PLANE, {"num_episodes": 80}),
+    "point-robot-sparse": (_PLANE, {"num_episodes": 80}),
+}
+"""By problem: changes to the defaults of all gradient-based methods that have the field, and to those of the problem. A
+trial is as long as the windows of adaptation that an evaluation shows: 80 episodes are 0 to 3 steps on 20 each."""
+
+_OWN: Mapping[str, Mapping[str, Any]] = {
+    "es-maml": {"num_tasks": 40},
+    "reptile": {"inner_steps": 3},
+}
+"""By method: what it needs besides."""
+
 PRESETS: Mapping[tuple[str, str], Mapping[str, Preset]] = {
     ("rl2", "bandit"): {
         f"{pulls}x{arms}": Preset(
@@ -73,7 +97,17 @@ PRESETS: Mapping[tuple[str, str], Mapping[str, Preset]] = {
 
 def presets_for(algorithm: str, problem: str) -> dict[str, Preset]:
     """The presets of a pair, the default first."""
-    return {DEFAULT: Preset("the settings' own defaults"), **PRESETS.get((algorithm, problem), {})}
+    return {DEFAULT: _default(algorithm, problem), **PRESETS.get((algorithm, problem), {})}
+
+
+def _default(algorithm: str, problem: str) -> Preset:
+    settings = TRAINABLE[algorithm].settings if algorithm in TRAINABLE else None
+    if settings is None or not issubclass(settings, InnerSettings) or problem not in GRADIENT_BASED:
+        return Preset("the settings' own defaults")
+    names = {field.name for field in dataclasses.fields(settings)}
+    changes, of_problem = GRADIENT_BASED[problem]
+    of_algorithm = {name: value for name, value in {**changes, **_OWN.get(algorithm, {})}.items() if name in names}
+    return Preset("windows of 20 episodes", of_algorithm, of_problem)
 
 
 def settings_for(algorithm: str, problem: str, preset: str = DEFAULT) -> tuple[Settings, Settings]:

@@ -120,3 +120,11 @@ class PointRobotSparseSettings(Settings):
     num_episodes: int = setting(3, low=1, high=10_000)
     horizon: int = setting(100, low=1, high=10_000)
     goal_radius: float = setting(0.2, above=0)
+
+
+def episodes_of(settings: Settings) -> tuple[str, int]:
+    """Name and value of the field that says how many episodes a trial has."""
+    for name in ("num_pulls", "num_rounds", "num_episodes"):
+        if hasattr(settings, name):
+            return name, getattr(settings, name)
+    raise TypeError(f"{type(settings).__name__} has no number of episodes")

@@ -255,21 +255,63 @@ def _label_ends(axes: Axes, finals: Mapping[str, float], drawn: Mapping[str, Map
         )  # fmt: skip
 
 
+def plot_paths(path: str | Path, paths: np.ndarray, goals: np.ndarray | None, *, title: str) -> None:
+    """Draw paths in a plane before and after each window of adaptation: a row per task.
+
+    Args:
+        path: PNG file to write; missing folders are made.
+        paths: Positions, `[task, window, time, stream, 2]`, the start not among them; NaN after an episode's end.
+        goals: Where the goals are, `[task, 2]`, if there are any.
+        title: Above the picture.
+
+    Raises:
+        OutputError: The file cannot be written.
+        ValueError: `paths` has another shape.
+    """
+    if paths.ndim != 5 or paths.shape[-1] != 2:
+        raise ValueError(f"paths: expected [task, window, time, stream, 2], found shape {paths.shape}")
+    num_tasks, windows = paths.shape[:2]
+    figure = Figure(figsize=(2.1 * windows + 0.3, 2.1 * num_tasks + 0.6), layout=ConstrainedLayoutEngine())
+    figure.suptitle(title, x=0.012, ha="left", fontsize=FONT_SIZE + 2, fontweight="bold")
+    grid = figure.subplots(num_tasks, windows, sharex=True, sharey=True, squeeze=False)
+    marks = paths.reshape(-1, 2) if goals is None else np.concatenate([paths.reshape(-1, 2), goals])
+    low, high = np.nanquantile(marks, 0.005, axis=0), np.nanquantile(marks, 0.995, axis=0)
+    middle, half = (low + high) / 2, 0.55 * float(np.max(high - low)) + 1e-6
+    for task, row in enumerate(grid):
+        for window, axes in enumerate(row):
+            for stream in range(paths.shape[3]):
+                axes.plot(*paths[task, window, :, stream].T, color=TRAINED, linewidth=0.9, alpha=0.6)
+            if goals is not None:
+                axes.plot(*goals[task], marker="*", color=REFERENCE, markersize=11, linestyle="none", zorder=5)
+            axes.set(xlim=middle[0] + np.array([-half, half]), ylim=middle[1] + np.array([-half, half]), aspect="equal")
+            axes.tick_params(labelsize=FONT_SIZE - 3)
+            if task == 0:
+                axes.set_title(after_steps(window), fontsize=FONT_SIZE - 1)
+    _save(figure, path)
+
+
+def after_steps(window: int) -> str:
+    """What a window is called."""
+    return "before adaptation" if window == 0 else f"after {window} step{'s' if window > 1 else ''}"
+
+
 def plot_training(
     path: str | Path,
     metrics: Sequence[Mapping[str, Any]],
     *,
     title: str = "Training",
     references: Mapping[str, float] | None = None,
+    what: str = "a training trial",
 ) -> None:
-    """Draw the return of the training trials over environment steps.
+    """Draw the return in training over environment steps.
 
     Args:
         path: PNG file to write; missing folders are made.
         metrics: One row per update (or chunk of them), with `env_steps` (since the start, in one seed) and
-            `return` (of a trial: a number, or one for each seed).
+            `return` (a number, or one for each seed).
         title: Above the picture.
         references: Total returns to compare with, by name, drawn as horizontal lines.
+        what: What the return is of.
 
     Raises:
         OutputError: The file cannot be written.
@@ -292,7 +334,7 @@ def plot_training(
         _draw_level(axes, value, name, {"color": colour, "linestyle": "--"})
     seeds = f", mean of {returns.shape[1]} seeds" if returns.shape[1] > 1 else ""
     axes.set_xlabel("environment steps", fontsize=FONT_SIZE)
-    axes.set_ylabel(f"return of a training trial{seeds}", fontsize=FONT_SIZE)
+    axes.set_ylabel(f"return of {what}{seeds}", fontsize=FONT_SIZE)
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     _frame(axes)
     _save(figure, path)

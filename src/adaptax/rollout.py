@@ -6,8 +6,8 @@ with the next slot. So all streams of all tasks reset at the same, statically kn
 evaluated only when there is one (it is a real branch, not a select), which physics engines need, and the
 episodes of a trial can be told apart by reshaping.
 
-The four doors: `start` a life in a task, `rollout` a window of it, `collect` whole trials for many tasks (to
-learn from), `lifetime` one whole trial (to evaluate).
+The doors: `start` a life in a task, `rollout` a window of it, `live` a whole trial, `collect` trials for many tasks (to
+learn from), `lifetime` what became of one (to evaluate), `shots` what an agent would do after each window.
 """
 
 from typing import Any
@@ -179,6 +179,22 @@ def _reset_when_due(problem: Problem, task: Task, life: Life, clock: Any, reset_
     return jax.lax.cond((clock + 1) % problem.env.horizon == 0, reset, lambda life: life, life)
 
 
+def num_windows(algorithm: Algorithm, problem: Problem) -> int:
+    """Windows of experience in a trial.
+
+    Raises:
+        ValueError: if the trial does not divide into windows.
+    """
+    window = algorithm.window(problem)
+    windows, left_over = divmod(problem.trial_steps, window.streams * window.steps)
+    if left_over or (window.streams > 1 and window.steps % problem.env.horizon):
+        raise ValueError(
+            f"{type(algorithm).__name__}.window: a trial of {problem.episodes} episodes × {problem.env.horizon} steps "
+            f"does not divide into windows of {window.streams} streams × {window.steps} steps"
+        )
+    return windows
+
+
 def live(
     algorithm: Algorithm,
     problem: Problem,
@@ -189,18 +205,73 @@ def live(
     explore: bool = True,
 ) -> Transition:
     """Live one whole trial, adapting after every window; return it with leaves `[time, stream, ...]`."""
-    window = algorithm.window(problem)
-    windows, left_over = divmod(problem.trial_steps, window.streams * window.steps)
-    if left_over or (window.streams > 1 and window.steps % problem.env.horizon):
-        raise ValueError(
-            f"{type(algorithm).__name__}.window: a trial of {problem.episodes} episodes × {problem.env.horizon} steps "
-            f"does not divide into windows of {window.streams} streams × {window.steps} steps"
-        )
+    trajectory, _ = _live(algorithm, problem, meta, task, key, explore=explore, probe=None)
+    return jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
+
+
+def shots(
+    algorithm: Algorithm,
+    problem: Problem,
+    meta: PyTree[Array],
+    task: Task,
+    key: Key[Array, ""],
+    *,
+    explore: bool = False,
+) -> Transition:
+    """What the agent would do after 0, 1, … windows of experience: one more episode, from which it learns nothing.
+
+    The experience that it adapts to is gathered exploring; with fresh memory, each probe shows what *adaptation* has
+    brought. So this is for agents that learn by `adapt`.
+
+    Args:
+        algorithm: The agent.
+        problem: Where.
+        meta: θ.
+        task: The task.
+        key: Randomness; the trial is the one that `live` lives with the same key.
+        explore: Whether the probes explore.
+
+    Returns:
+        A trajectory with leaves `[window, time, stream, ...]`, with as many streams as a window has.
+    """
+    probes = _live(algorithm, problem, meta, task, key, explore=True, probe=explore)[1]
+    assert probes is not None
+    return probes
+
+
+def _live(
+    algorithm: Algorithm,
+    problem: Problem,
+    meta: PyTree[Array],
+    task: Task,
+    key: Key[Array, ""],
+    *,
+    explore: bool,
+    probe: bool | None,
+) -> tuple[Transition, Transition | None]:
+    """Live a trial, probing before each window if asked to; leaves `[window, time, stream, ...]`."""
+    windows, window = num_windows(algorithm, problem), algorithm.window(problem)
     start_key, live_key = jax.random.split(key)
     life = start(algorithm, problem, meta, task, start_key, window.streams)
 
-    def one_window(life: Life, index: Int[Array, ""]) -> tuple[Life, Transition]:
+    def one_window(life: Life, index: Int[Array, ""]) -> tuple[Life, Any]:
         rollout_key, adapt_key = jax.random.split(jax.random.fold_in(live_key, index))
+        probed = None
+        if probe is not None:
+            probe_key = jax.random.fold_in(rollout_key, 1)
+            fresh = start(algorithm, problem, meta, task, probe_key, window.streams)
+            fresh = Life(life.adapted, fresh.memory, fresh.env_state, fresh.timestep, fresh.active)
+            _, probed = rollout(
+                algorithm,
+                problem,
+                meta,
+                task,
+                fresh,
+                jax.random.fold_in(rollout_key, 2),
+                clock=0,
+                steps=problem.env.horizon,
+                explore=probe,
+            )
         life, trajectory = rollout(
             algorithm,
             problem,
@@ -216,12 +287,12 @@ def live(
         if windows > 1:  # nothing comes after the last window, so nothing is learned from it
             learn = lambda agent: algorithm.adapt(meta, agent, trajectory, adapt_key)  # noqa: E731
             agent = jax.lax.cond(index < windows - 1, learn, lambda agent: agent, agent)
-        return Life(agent.adapted, agent.memory, life.env_state, life.timestep, life.active), trajectory
+        life = Life(agent.adapted, agent.memory, life.env_state, life.timestep, life.active)
+        return life, (trajectory, probed)
 
     if windows == 1:
-        return one_window(life, jnp.asarray(0))[1]
-    _, trajectory = jax.lax.scan(one_window, life, jnp.arange(windows))
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), trajectory)
+        return jax.tree.map(lambda x: x[None], one_window(life, jnp.asarray(0))[1])
+    return jax.lax.scan(one_window, life, jnp.arange(windows))[1]
 
 
 def collect(

@@ -89,6 +89,9 @@ class Settings:
                 raise ConfigError(f"{where}: expected {_expectation(field)}; found {value!r}")
             self._check_effect(field, value, where)
 
+    def check_problem(self, problem: "Settings") -> None:
+        """Check that an algorithm's settings suit those of a problem. They do by default."""
+
     def _check_effect(self, field: dataclasses.Field[Any], value: Any, where: str) -> None:
         """Refuse a changed value that would change nothing."""
         if hasattr(value, "aval") or value == field.default:
@@ -109,8 +112,8 @@ class RL2Settings(Settings):
     Attributes:
         memory: Kind of memory; "none" sees the present observation alone, and so cannot adapt.
         memory_size: Units of the memory. Paper: GRU with 256 (Duan et al., appendix A); LSTM with 48 (Wang et al.).
-        policy_size: Units of a layer that reads memory and observation together, for the policy; 0 for none. Worth having
-            where there are states to tell apart.
+        policy_size: Units of a layer that reads memory and observation together, for the policy; 0 for none. Worth
+            having where there are states to tell apart.
         critic_size: Units of each of the critic's two hidden layers.
         informed_critic: Tell the critic the task in training. The policy never sees it.
         num_tasks: Tasks, that is trials, in each update.

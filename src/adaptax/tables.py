@@ -7,7 +7,8 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from adaptax.reporting import BAYES_OPTIMAL, Results, known
+from adaptax.reporting import BAYES_OPTIMAL, Results, after_steps, known
+from adaptax.statistics import stderr
 
 
 def ends(episode_returns: np.ndarray) -> tuple[float, float]:
@@ -76,6 +77,21 @@ def results_table(
     if optimum is not None:
         row = number(totals[BAYES_OPTIMAL]), "", ""
         table.add_row(BAYES_OPTIMAL, *row, *derived(BAYES_OPTIMAL, np.asarray(optimum)), style="dim")
+    return table
+
+
+def shots_table(sampled: np.ndarray, mode: np.ndarray, *, unit: str = "episode") -> Table:
+    """Return of one episode after 0, 1, … windows of adaptation.
+
+    Args:
+        sampled: As the agent acted while it learned, `[seed, task, window]`.
+        mode: By the best action known, on further episodes, `[seed, task, window]`.
+        unit: What an episode is called.
+    """
+    table = _table(f"return of one {unit}", "", "sampled ± s.e.", "best action known ± s.e.")
+    for window in range(sampled.shape[-1]):
+        figures = (with_error(float(x[..., window].mean()), stderr(x[..., window])) for x in (sampled, mode))
+        table.add_row(after_steps(window), *figures)
     return table
 
 

@@ -15,24 +15,35 @@ from adaptax.algorithms.untrained import Untrained
 from adaptax.rollout import lifetime, live, rollout, start
 from adaptax.spaces import Discrete
 from adaptax.types import AgentState
-from tests.problems import quick_jit, same
+from tests.problems import clockwork, marked, marked_steps, quick_jit, same
 
 bandit = functools.partial(envs.bernoulli_bandit, num_arms=3, num_pulls=5)
 mdp = functools.partial(envs.tabular_mdp, num_states=3, num_actions=2, horizon=4, num_episodes=2)
+robot = functools.partial(envs.point_robot, num_episodes=4, horizon=4)
+ending = functools.partial(clockwork, horizon=3, episodes=4, num_actions=3)  # its episodes end early
 
 PROBLEMS = {
+    "ANIL": ending,
     "BEB": mdp,
     "BayesOptimalBandit": functools.partial(envs.bernoulli_bandit, num_arms=2, num_pulls=5),
     "BayesOptimalGrid": functools.partial(envs.grid_navigation, num_episodes=2),
+    "CAVIA": functools.partial(envs.bernoulli_bandit, num_arms=3, num_pulls=4),
+    "EMAML": functools.partial(mdp, num_episodes=4),
+    "ESMAML": robot,
     "EpsilonGreedy": bandit,
+    "FOMAML": functools.partial(mdp, num_episodes=4),
     "Gittins": bandit,
     "Greedy": bandit,
+    "MAML": robot,
+    "MetaSGD": functools.partial(mdp, num_episodes=4),
     "MostLikelySampling": bandit,
     "OptimisticPSRL": mdp,
     "OptimisticThompsonSampling": bandit,
     "PSRL": mdp,
-    "RL2": functools.partial(envs.point_robot, num_episodes=2, horizon=4),
-    "Random": functools.partial(envs.point_robot, num_episodes=2, horizon=4),
+    "ProMP": ending,
+    "RL2": robot,
+    "Random": robot,
+    "Reptile": functools.partial(envs.bernoulli_bandit, num_arms=3, num_pulls=4),
     "TabularEpsilonGreedy": mdp,
     "TabularGreedy": mdp,
     "ThompsonSampling": bandit,
@@ -41,10 +52,23 @@ PROBLEMS = {
 }
 """A problem that the algorithm is for."""
 
-SETTINGS = {"RL2": {"memory_size": 4, "critic_size": 4, "num_tasks": 4, "num_minibatches": 1}}
-"""Where the default would take long."""
+GRADIENT_BASED = {"hidden_size": 4, "num_layers": 1, "num_tasks": 4, "trajectories": 2}
 
-ACTS_DIFFERENTLY = {"RL2"}
+SETTINGS = {
+    "ANIL": {**GRADIENT_BASED, "outer": "gradient"},
+    "CAVIA": {**GRADIENT_BASED, "outer": "ppo", "num_epochs": 2, "num_minibatches": 2, "context_size": 2},
+    "EMAML": {**GRADIENT_BASED, "outer": "gradient", "objective": "every-step", "inner_steps": 2},
+    "ESMAML": {**GRADIENT_BASED, "baseline": "none"},
+    "FOMAML": {**GRADIENT_BASED, "outer": "gradient", "baseline": "none"},
+    "MAML": {**GRADIENT_BASED, "checkpoint": True},
+    "MetaSGD": {**GRADIENT_BASED, "outer": "gradient", "estimator": "dice"},
+    "ProMP": {**GRADIENT_BASED, "baseline": "value"},
+    "RL2": {"memory_size": 4, "critic_size": 4, "num_tasks": 4, "num_minibatches": 1},
+    "Reptile": {**GRADIENT_BASED, "baseline": "value", "inner_steps": 2},
+}
+"""Where the default would take long. Between them, gradient-based methods cover the choices that they share."""
+
+ACTS_DIFFERENTLY = {"ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MAML", "MetaSGD", "ProMP", "RL2", "Reptile"}
 """Algorithms for which `explore=False` is the mode of a stochastic policy, and so uses no randomness."""
 
 
@@ -101,7 +125,7 @@ def test_algorithm_is_its_configuration(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_lives_are_pure_and_actions_lie_in_the_space(name):
-    _, problem, state = _case(name)
+    algorithm, problem, state = _case(name)
     tasks, keys = _tasks_and_keys(problem, 1)
     before = _copy((state, tasks, keys))
     trajectory = _lives(name)(state.meta, tasks, keys)
@@ -115,7 +139,8 @@ def test_lives_are_pure_and_actions_lie_in_the_space(name):
     else:
         assert action.shape[-len(space.shape) :] == space.shape
         assert jnp.isfinite(action).all()
-    assert trajectory.reward.shape == (NUM_TASKS, problem.trial_steps, 1)
+    streams = algorithm.window(problem).streams
+    assert trajectory.reward.shape == (NUM_TASKS, problem.trial_steps // streams, streams)
     assert jnp.isfinite(trajectory.reward).all()
     assert all(jnp.isfinite(x).all() for x in jax.tree.leaves(trajectory.aux))
 
@@ -140,9 +165,11 @@ def test_memory_keeps_its_structure(name, explore):
     algorithm, problem, state = _case(name)
     task = jax.tree.map(lambda x: x[0], _tasks_and_keys(problem, 1)[0])
 
+    streams = algorithm.window(problem).streams
+
     def live_on(key):
-        life = start(algorithm, problem, state.meta, task, key)
-        after, trajectory = rollout(algorithm, problem, state.meta, task, life, key, clock=0, steps=1, explore=explore)
+        life = start(algorithm, problem, state.meta, task, key, streams)
+        after, trajectory = rollout(algorithm, problem, state.meta, task, life, key, clock=0, steps=2, explore=explore)
         agent = algorithm.adapt(state.meta, AgentState(after.adapted, after.memory), trajectory, key)
         return (life.adapted, life.memory), (agent.adapted, agent.memory)
 
@@ -190,12 +217,21 @@ def test_update_is_pure_and_counted(name):
     assert all(x.shape == () and jnp.isfinite(x) for x in metrics.values())
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_update_steps_are_those_that_an_update_takes(name):
+    algorithm, problem, state = _case(name)
+    update = lambda state: algorithm.update(marked(problem), state)  # noqa: E731
+    assert algorithm.update_steps(problem) == marked_steps(update, state)
+    assert (algorithm.update_steps(problem) > 0) == (name in TRAINED)
+
+
 @pytest.mark.parametrize("name", sorted(ACTS_DIFFERENTLY & set(NAMES)))
 def test_without_exploring_the_key_does_not_matter(name):
     algorithm, problem, state = _case(name)
     task = jax.tree.map(lambda x: x[0], _tasks_and_keys(problem, 1)[0])
     life = start(algorithm, problem, state.meta, task, jax.random.key(0))
-    agent, timestep = jax.tree.map(lambda x: x[0], (AgentState(life.adapted, life.memory), life.timestep))
+    memory, timestep = jax.tree.map(lambda x: x[0], (life.memory, life.timestep))
+    agent = AgentState(life.adapted, memory)
 
     def act(key, explore):
         return algorithm.act(state.meta, agent, timestep, key, explore=explore)[:2]

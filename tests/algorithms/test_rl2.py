@@ -16,6 +16,8 @@ from tests.problems import TINY, clockwork, quick_jit, random_state
 
 CELLS = ("lstm", "gru")
 NUM_TASKS = 4
+NOTHING = jnp.zeros(0)
+"""The observation of a bandit, now and before."""
 
 
 def _first_tasks(problem, num_tasks=NUM_TASKS, seed=1):
@@ -34,9 +36,9 @@ def test_E12_inputs_of_a_bandit():
     meta = _meta(bernoulli_bandit(2, 3))
     start_of_trial = TimeStep(jnp.zeros(0), jnp.asarray(-1), jnp.zeros(()), jnp.asarray(True))
     # action (2), action × reward (2), reward, first
-    np.testing.assert_array_equal(meta.inputs(start_of_trial), [0, 0, 0, 0, 0, 1])
+    np.testing.assert_array_equal(meta.inputs(start_of_trial, NOTHING), [0, 0, 0, 0, 0, 1])
     after_a_pull = TimeStep(jnp.zeros(0), jnp.asarray(1), jnp.asarray(1.0), jnp.asarray(True))
-    np.testing.assert_array_equal(meta.inputs(after_a_pull), [0, 1, 0, 0.5, 0.5, 1])
+    np.testing.assert_array_equal(meta.inputs(after_a_pull, NOTHING), [0, 1, 0, 0.5, 0.5, 1])
 
 
 def test_E12_inputs_over_the_end_of_an_episode():
@@ -44,7 +46,7 @@ def test_E12_inputs_over_the_end_of_an_episode():
     algorithm, meta = RL2(**TINY), _meta(problem, reward_std=50.0)
     task = jax.tree.map(lambda x: x[0], _first_tasks(problem))
     trajectory = quick_jit(lambda key: live(algorithm, problem, meta, task, key))(jax.random.key(0))
-    features = np.asarray(meta.inputs(trajectory.timestep)[:, 0])
+    features = np.asarray(meta.inputs(trajectory.timestep, trajectory.timestep.observation)[:, 0])
     action, reward = np.asarray(trajectory.action[:, 0]), np.asarray(trajectory.reward[:, 0]) / 50
     one_hot = np.eye(2)[action]
     np.testing.assert_array_equal(features[0], [0, 0, 0, 0, 0, 0, 1])
@@ -56,13 +58,13 @@ def test_E12_inputs_over_the_end_of_an_episode():
 def test_rewards_far_from_the_usual_are_clipped():
     meta = _meta(bernoulli_bandit(2, 3))
     timestep = TimeStep(jnp.zeros(0), jnp.asarray(0), jnp.asarray(1e6), jnp.asarray(False))
-    assert meta.inputs(timestep)[-2] == REWARD_BOUND
+    assert meta.inputs(timestep, NOTHING)[-2] == REWARD_BOUND
 
 
 def test_without_memory_only_the_observation_enters():
     problem = clockwork(horizon=2, episodes=2, num_actions=2)
     timestep = TimeStep(jnp.asarray([3.0]), jnp.asarray(0), jnp.asarray(1.0), jnp.asarray(True))
-    np.testing.assert_array_equal(_meta(problem, memory="none").inputs(timestep), [3.0])
+    np.testing.assert_array_equal(_meta(problem, memory="none").inputs(timestep, jnp.asarray([2.0])), [3.0])
 
 
 # ---------------------------------------------------------------- acting and learning see the same
@@ -192,7 +194,7 @@ def test_mode_is_taken_when_not_exploring():
     timestep = TimeStep(jnp.zeros(0), jnp.asarray(-1), jnp.zeros(()), jnp.asarray(True))
     act = lambda key, explore: algorithm.act(meta, agent, timestep, key, explore=explore)  # noqa: E731
     best = {int(act(jax.random.key(i), False)[0]) for i in range(8)}
-    _, hidden = meta.network.memory.step(agent.memory, meta.inputs(timestep))
+    _, hidden = meta.network.memory.step(agent.memory.cell, meta.inputs(timestep, agent.memory.previous))
     logits = meta.network.policy(hidden).logits
     assert best == {int(jnp.argmax(logits))}
     drawn = jax.vmap(lambda key: act(key, True)[0])(jax.random.split(jax.random.key(0), 500))

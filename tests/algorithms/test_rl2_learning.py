@@ -74,7 +74,7 @@ class Forgetful(RL2):
     """RL² with the bug that E8 is about: its memory is reset at the start of every episode."""
 
     def act(self, meta, agent, timestep, key, *, explore):
-        fresh = meta.network.memory.initial()
+        fresh = self.begin(meta, key).memory
         memory = jax.tree.map(lambda new, old: jnp.where(timestep.first, new, old), fresh, agent.memory)
         return super().act(meta, AgentState(agent.adapted, memory), timestep, key, explore=explore)
 
@@ -104,7 +104,7 @@ def test_E8_memory_of_the_previous_trial_is_of_no_use():
     fresh, kept, memory = quick_jit(jax.vmap(two_trials))(tasks, other_tasks, keys)
     for reward in (fresh, kept):
         assert abs(float(reward.mean()) - 0.5) <= 4 * 0.5 / np.sqrt(HELD_OUT)
-    assert all((x == 0).all() for x in memory)
+    assert all((x == 0).all() for x in jax.tree.leaves(memory))
 
 
 # ---------------------------------------------------------------- bandits

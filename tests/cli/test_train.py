@@ -107,3 +107,28 @@ def test_ctrl_c_saves_and_says_so(tmp_path):
     assert "saved" in stderr
     assert "Traceback" not in stderr
     assert (tmp_path / "out/state.safetensors").exists()
+
+
+def test_maml_trains_evaluates_and_draws_paths(tmp_path):
+    small = "--num-updates 2 --num-tasks 4 --trajectories 2 --hidden-size 4 --horizon 5 --num-episodes 6".split()
+    done = run("train", "maml", "point-robot", *small, "--eval-tasks", "20", "--out", "run", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    after = content["agents"]["maml"]["after_windows"]
+    assert [len(after[name]) for name in ("sample", "mode")] == [3, 3]
+    assert len(content["agents"]["maml"]["episode_returns"]) == 6
+    assert content["protocol"]["policy"] == "sample"
+    assert (tmp_path / "run/paths.png").stat().st_size > 10_000
+    rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["env_steps"] == 2 * 4 * 2 * 2 * 5  # updates × tasks × windows × episodes × steps
+    again = run("evaluate", "run", "--tasks", "20", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "after 2 steps" in again.stdout
+    assert "paths.png" in again.stdout
+
+
+def test_a_trial_that_does_not_divide_into_windows_is_a_configuration_error(tmp_path):
+    done = run("train", "maml", "point-robot", "--num-episodes", "50", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "PointRobotSettings.num_episodes: expected a multiple of trajectories=20" in done.stderr
+    assert "--num-episodes 40 or 60" in done.stderr

@@ -11,6 +11,7 @@ Differences from the paper:
 
 import dataclasses
 
+import equinox as eqx
 from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.distributions import Distribution
@@ -19,7 +20,6 @@ from adaptax.gradient_based import Batch, MetaGradient, Replay, Theta
 from adaptax.gradient_settings import ANILSettings
 from adaptax.inner import SGD
 from adaptax.networks import PolicyHead
-from adaptax.types import replace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ANIL(ANILSettings, MetaGradient):
 
     def policy(self, theta: Theta, parameters: PolicyHead, observation: PyTree[Array]) -> Distribution:
         """The body of θ under the head φ."""
-        return replace(theta.policy, head=parameters)(observation)
+        return eqx.tree_at(lambda policy: policy.head, theta.policy, parameters)(observation)
 
     def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
         """The adapted policy's return."""

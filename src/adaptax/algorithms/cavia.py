@@ -38,7 +38,7 @@ class CAVIA(CAVIASettings, MetaGradient):
 
     def initial(self, theta: Theta) -> Float[Array, " context_size"]:
         """φ_0 = 0; a learned one would be one of the first layer's biases."""
-        return jnp.zeros(self.context_size, theta.policy.body.layers[0].weight.dtype)
+        return jnp.zeros(self.context_size, theta.policy.head.layer.weight.dtype)
 
     def policy(
         self, theta: Theta, parameters: Float[Array, " context_size"], observation: PyTree[Array]

@@ -9,9 +9,9 @@ The objective of a learner with *finite* data D ~ π_θ is J(θ) = E_{D ~ π_θ}
 
 the derivative of the update with its data held fixed, and the score of the data that made the update good.
 
-The inner surrogate is the plain policy gradient, whose derivative is that with data held fixed. An estimator that puts the
-sampling into the second derivative (LVC, DiCE) would count it twice. With one step and much data both lead to the same
-gradient; with little data only this one is exact.
+The inner surrogate is the plain policy gradient, whose derivative is that with data held fixed. An estimator that puts
+the sampling into the second derivative (LVC, DiCE) would count it twice. With one step and much data both lead to the
+same gradient; with little data only this one is exact.
 
 Differences from the paper:
     - The score is that of all windows before adaptation ended, each under the policy that collected it.
@@ -35,6 +35,7 @@ class EMAML(EMAMLSettings, WholePolicy, MetaGradient):
     """E-MAML; see the module and `EMAMLSettings`."""
 
     estimator: ClassVar[str] = "policy-gradient"
+    pays_explorers: ClassVar[bool] = True
 
     @property
     def inner(self) -> SGD:

@@ -1,4 +1,4 @@
-"""ES-MAML: evolution strategies on the return after adaptation. No second derivatives, no back-propagation through learning.
+"""ES-MAML: evolution strategies on the return after adaptation, without back-propagation through learning.
 
 Song, Gao, Yang, Choromanski, Pacchiano & Tang 2020, "ES-MAML: simple Hessian-free meta learning" (arXiv 1910.01215),
 section 3.1, with antithetic perturbations:
@@ -9,8 +9,8 @@ F includes the sampling of D, so the gradient is that of the objective of E-MAML
 
 Differences from the paper:
     - The adaptation operator U is the policy-gradient step of MAML here instead of an inner evolution strategy.
-    - Both signs of a perturbation live in the same task with the same random numbers, and differences of returns are divided
-      by their deviation over the population, which takes the reward's scale out.
+    - Both signs of a perturbation live in the same task with the same random numbers, and differences of returns are
+      divided by their deviation over the population, which takes the reward's scale out.
     - Adam instead of plain ascent.
 """
 

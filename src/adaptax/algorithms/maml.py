@@ -7,12 +7,13 @@ Find an initialisation from which K policy-gradient steps suffice:
 
     θ* = argmax_θ E_task [ J(φ_K) ],   φ_0 = θ,   φ_{k+1} = φ_k + α ∇Ĵ(φ_k; D_k),   D_k ~ π_{φ_k}.
 
-Every inner step uses fresh episodes of the policy as it then is, and J(φ_K) is estimated on episodes of the adapted policy.
+Every inner step uses fresh episodes of the policy as it then is, and J(φ_K) is estimated on episodes of the adapted
+policy.
 
 Differences from the paper:
-    - The inner surrogate can be chosen. The paper's (`policy-gradient`) gives a biased meta-gradient; the default, LVC, is
-      that of ProMP (Rothfuss et al. 2019), and `dice` is exact in expectation.
-    - Returns are compared with a linear baseline fitted on the window's *other* episodes, so it takes no bias from them.
+    - The inner surrogate can be chosen. The paper's (`policy-gradient`) gives a biased meta-gradient; the default, LVC,
+      is that of ProMP (Rothfuss et al. 2019), and `dice` is exact in expectation.
+    - Returns are compared with a linear baseline fitted on the window's *other* episodes, which adds no bias.
     - Inner advantages are normalised within each window, so that α means the same whatever the rewards' scale.
     - 64 tanh units per layer instead of 100 ReLU units.
 """

@@ -5,8 +5,9 @@ equation 14:
 
     J^ProMP(θ) = J^CLIP(φ_K(θ)) − η Σ_{k<K} KL(π_old,k ‖ π_{φ_k(θ)}) / K,   inner steps on J^LR = E [π_θ/π_old A].
 
-The inner surrogate J^LR has the low-variance curvature (LVC) and corrects for θ having moved since the data were collected,
-so several outer epochs can use the same episodes; PPO's clipping keeps the adapted policy near, the KL the others.
+The inner surrogate J^LR has the low-variance curvature (LVC) and corrects for θ having moved since the data were
+collected, so several outer epochs can use the same episodes; PPO's clipping keeps the adapted policy near, the KL the
+others.
 
 Differences from the paper:
     - η is constant.

@@ -4,7 +4,8 @@ Nichol, Achiam & Schulman 2018, "On first-order meta-learning algorithms" (arXiv
 
     θ ← θ + ε mean_task (φ_K − θ),   φ_0 = θ,   φ_{k+1} = φ_k + α ∇Ĵ(φ_k; D_k)
 
-No meta-gradient: the direction φ_K − θ contains, for K > 1 steps on different data, the inner product of their gradients.
+No meta-gradient: the direction φ_K − θ contains, for K > 1 steps on different data, the inner product of their
+gradients.
 
 Differences from the paper:
     - Policy gradients on fresh episodes take the place of supervised minibatches; ε falls to 0 linearly.

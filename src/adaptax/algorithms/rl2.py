@@ -14,10 +14,10 @@ Differences from the paper:
     - PPO (Schulman et al. 2017) with generalised advantages over whole trials instead of TRPO; back-propagation
       through whole trials; γ = 1, λ = 0.9, learning rate and entropy bonus falling to 0.
     - LSTM by default; gate biases set for the trial's length (Tallec & Ollivier 2018).
-    - The input has the product of reward and one-hot action too, so that counting per action is linear. Where observations
-      are discrete too, so is counting per state and action: the input has the pair that the reward was for. A layer that
-      reads memory and observation together (`policy_size`) can then look the present state up. Without both, RL² on random
-      MDPs learns which action is best on the whole, and stays there.
+    - The input has the product of reward and one-hot action too, so that counting per action is linear. Where
+      observations are discrete, so is counting per state and action: the input has the pair that the reward was for.
+      A layer that reads memory and observation together (`policy_size`) can then look the present state up. Without
+      both, RL² on random MDPs learns which action is best on the whole, and stays there.
     - Rewards enter in units of their running deviation, and the critic predicts the *average* reward of the remaining
       steps in those units, so trials of 10 and of 500 steps, and rewards of 1 and of 1000, train alike.
     - The critic is told the task in training (`informed_critic`); policy and deployment never are.

@@ -11,12 +11,26 @@ import numpy as np
 
 from adaptax.cli.options import note
 from adaptax.cli.progress import Bar, table_console
-from adaptax.evaluation import Evaluation, evaluate, held_out_tasks, oracle_return, tasks_are_held_out
+from adaptax.evaluation import (
+    Evaluation,
+    evaluate,
+    held_out_tasks,
+    learns_from_windows,
+    oracle_return,
+    tasks_are_held_out,
+)
 from adaptax.registry import PROBLEMS, build_agent
-from adaptax.reporting import plot_adaptation
+from adaptax.reporting import plot_adaptation, plot_paths
+from adaptax.rollout import shots
 from adaptax.runs import Recipe, write_json
-from adaptax.tables import results_table
+from adaptax.tables import results_table, shots_table
 from adaptax.training import init
+
+PATHS = "paths.png"
+NUM_PATHS = 4
+"""Tasks in the picture of paths."""
+NUM_STREAMS = 5
+"""Paths drawn in each of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +42,14 @@ class Assessment:
         oracle: Mean return of one episode for a policy that knows the tasks; NaN if unknown.
         optimum: Expected return of each episode of a Bayes-optimal agent, where it is known.
         protocol: How it was measured.
+        paths: Positions in a plane before and after each window of adaptation, and the goals, where there are such.
     """
 
     results: dict[str, Evaluation]
     oracle: float
     optimum: tuple[float, ...] | None
     protocol: dict[str, Any]
+    paths: tuple[np.ndarray, np.ndarray | None] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As `adaptax evaluate --json` prints it; unknown figures are null."""
@@ -81,6 +97,7 @@ def assess(
                 on_progress=lambda done, number=number, name=name: bar.update(number * num_tasks + done, name),
             )
     tasks = held_out_tasks(problem, num_tasks, jax.random.split(jax.random.key(seed))[0])
+    adapts = learns_from_windows(algorithm, problem)
     protocol = {
         "split": "test",
         "tasks": num_tasks,
@@ -88,13 +105,35 @@ def assess(
         "training_seeds": num_seeds,
         "episodes": problem.episodes,
         "horizon": problem.env.horizon,
-        "policy": "sample" if explore else "mode",
+        "policy": "sample" if explore or adapts else "mode",
         "memory": "fresh for each task, kept across its episodes",
         "held_out": tasks_are_held_out(problem),
     }
-    assessment = Assessment(results, oracle_return(problem, tasks), problem.optimum, protocol)
+    if adapts:
+        protocol["windows"] = (
+            "after_windows: 'sample' as lived, 'mode' on further episodes that nothing was learned from"
+        )
+    paths = paths_of(algorithm, problem, jax.tree.map(lambda x: x[0], meta) if num_seeds > 1 else meta, seed)
+    assessment = Assessment(results, oracle_return(problem, tasks), problem.optimum, protocol, paths)
     _warn(assessment)
     return assessment
+
+
+def paths_of(algorithm: Any, problem: Any, meta: Any, seed: int) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """Sampled paths of a few held-out tasks; None unless the agent adapts to windows, in a plane."""
+    import jax
+
+    space = problem.env.observation_space
+    if not learns_from_windows(algorithm, problem) or getattr(space, "shape", None) != (2,):
+        return None
+    task_key, life_key = jax.random.split(jax.random.key(seed))
+    tasks = held_out_tasks(problem, NUM_PATHS, task_key)
+    keys = jax.random.split(life_key, NUM_PATHS)
+    probe = jax.jit(jax.vmap(lambda task, key: shots(algorithm, problem, meta, task, key, explore=True)))
+    lives = probe(tasks, keys)
+    positions = np.where(np.asarray(lives.valid)[..., None], np.asarray(lives.next_observation), np.nan)
+    marks = [problem.env.landmark(jax.tree.map(lambda x, i=i: x[i], tasks)) for i in range(NUM_PATHS)]
+    return positions[..., :NUM_STREAMS, :], None if marks[0] is None else np.stack([np.asarray(m) for m in marks])
 
 
 def _warn(assessment: Assessment) -> None:
@@ -127,6 +166,8 @@ def present(assessment: Assessment, directory: Path, title: str, *, as_json: boo
         optimum=optimum,
         unit=unit,
     )
+    if assessment.paths is not None:
+        plot_paths(directory / PATHS, *assessment.paths, title=title)
     if as_json:
         print(json.dumps(content))
         return
@@ -140,4 +181,9 @@ def present(assessment: Assessment, directory: Path, title: str, *, as_json: boo
         unit=unit,
     )
     table_console().print(table)
+    trained = next(iter(assessment.results.values()))
+    if trained.shots is not None:
+        table_console().print(shots_table(trained.window_returns, trained.shots, unit=unit))
+    if assessment.paths is not None:
+        print(f"paths   {directory / PATHS}")
     print(f"picture {picture}\nrun     {directory}")

@@ -43,6 +43,7 @@ def command(arguments: Sequence[str]) -> int:
         description=f"{TRAINABLE[algorithm].summary}\n{PROBLEMS[problem].summary}\n\nPresets (--preset NAME): "
         + "; ".join(f"{name}: {p.summary}" for name, p in presets_for(algorithm, problem).items()),
     )
+    options["algorithm"].check_problem(options["problem"])
     recipe = Recipe(algorithm, problem, options["algorithm"], options["problem"])
     run: TrainOptions = options["run"]
     directory = create_directory(run.out, f"{algorithm}-{problem}")
@@ -110,6 +111,7 @@ def meta_train(recipe: Recipe, run: TrainOptions, directory: Path, preset: str =
     from adaptax.cli.progress import Bar, Stop
     from adaptax.cli.session import devices_for
     from adaptax.reporting import plot_training
+    from adaptax.rollout import num_windows
     from adaptax.runlog import RunLog
     from adaptax.runs import save_config, save_state
     from adaptax.training import init, num_parameters, train
@@ -146,6 +148,7 @@ def meta_train(recipe: Recipe, run: TrainOptions, directory: Path, preset: str =
         )
     trained.stopped = trained.done < algorithm.num_updates
     save_state(directory, trained.state)
-    plot_training(directory / "training.png", log.rows, title=recipe.title())
+    what = "a training trial" if num_windows(algorithm, problem) == 1 else "an adapted episode in training"
+    plot_training(directory / "training.png", log.rows, title=recipe.title(), what=what)
     print(f"trained {trained.done} updates in {trained.seconds:.1f} s", file=sys.stderr)
     return trained

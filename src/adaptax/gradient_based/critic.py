@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from adaptax import optim, parallel
 from adaptax.moments import Moments, no_moments
 from adaptax.networks import MLP, Linear
-from adaptax.types import Metrics, replace
+from adaptax.types import Metrics
 
 SIZES = (64, 64)
 NUM_STEPS = 20
@@ -52,6 +52,10 @@ class ReturnCritic(eqx.Module):
         return self.returns.mean + self.returns.std * self.normalized(observations, steps)
 
 
+def _with_parts(critic: ReturnCritic, parts: tuple[MLP, Linear]) -> ReturnCritic:
+    return eqx.tree_at(lambda critic: (critic.body, critic.head), critic, parts)
+
+
 def critic_optimizer(learning_rate: float) -> optax.GradientTransformation:
     """Adam at a constant rate."""
     return optax.adam(learning_rate)
@@ -65,9 +69,10 @@ def fit(
     returns: Float[Array, "task window time stream"],
     valid: Array,
 ) -> tuple[ReturnCritic, PyTree[Array], Metrics]:
-    """Regress on returns; the newest data are learned from only after they were used, so they are compared with the old fit."""
+    """Regress on the newest returns, after they were used: they were compared with an older fit."""
     weight = valid.astype(returns.dtype)
-    critic = replace(critic, returns=critic.returns.observe(returns.ravel(), weight.ravel()))
+    moments = critic.returns.observe(returns.ravel(), weight.ravel())
+    critic = eqx.tree_at(lambda critic: critic.returns, critic, moments)
     targets = (returns - critic.returns.mean) / critic.returns.std
     count = jnp.maximum(parallel.mean(jnp.sum(weight)), 1.0)
     per_window = jax.vmap(lambda c, o, k: c.normalized(o, k), (None, 0, 0))
@@ -76,7 +81,7 @@ def fit(
 
     def loss(parts: tuple[MLP, Linear], batch: tuple[Array, Array, Array]) -> tuple[Array, Metrics]:
         observations, targets, weight = batch
-        predicted = per_task(replace(critic, body=parts[0], head=parts[1]), observations, steps)
+        predicted = per_task(_with_parts(critic, parts), observations, steps)
         error = jnp.sum(weight * (predicted - targets) ** 2) / count
         return error, {"critic_loss": error}
 
@@ -90,4 +95,4 @@ def fit(
         num_epochs=NUM_STEPS,
         num_minibatches=1,
     )
-    return replace(critic, body=parts[0], head=parts[1]), opt_state, {"critic_loss": metrics["critic_loss"]}
+    return _with_parts(critic, parts), opt_state, {"critic_loss": metrics["critic_loss"]}

@@ -168,10 +168,12 @@ class GradientBased(InnerSettings, Algorithm):
         if self.normalize_advantages:
             advantages = normalized(advantages, trajectory.valid)
         old_log_probs = jnp.where(trajectory.valid, trajectory.aux["log_prob"], 0.0)
+        rate = jnp.where(fast.steps == 0, 1.0, self.inner_decay)
 
         def loss(parameters: PyTree[Array]) -> Float[Array, ""]:
             log_probs, _ = self.log_probs(meta.theta, parameters, trajectory)
-            return -jnp.mean(ESTIMATORS[self.estimator](log_probs, old_log_probs, advantages, self.gae_lambda))
+            gain = ESTIMATORS[self.estimator](log_probs, old_log_probs, advantages, self.gae_lambda)
+            return -rate * jnp.mean(gain)
 
         parameters, optimizer, _ = descend(
             self.inner, meta.theta.learned, fast.optimizer, fast.parameters, loss, first_order=self.first_order

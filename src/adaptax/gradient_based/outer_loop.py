@@ -20,7 +20,7 @@ from adaptax.envs.base import Problem
 from adaptax.gradient_based import critic
 from adaptax.gradient_based.inner_loop import GradientBased, Meta, Replay, Theta
 from adaptax.moments import no_moments
-from adaptax.outer import PPO, TRPO, Ascent
+from adaptax.outer import PPO, TRPO, Ascent, Outer
 from adaptax.rollout import collect
 from adaptax.types import Metrics, TrainState, Transition, replace
 
@@ -52,7 +52,7 @@ def live(algorithm: GradientBased, problem: Problem, state: TrainState) -> Trans
     windows = algorithm.inner_steps + 1
     trial = replace(problem, episodes=windows * algorithm.trajectories)
     lives = collect(algorithm, trial, state.meta, tasks, keys[:, 1])
-    per_window = lambda x: jnp.moveaxis(x.reshape(windows, -1, *x.shape[1:]), 2, 0)  # noqa: E731
+    per_window = lambda x: jnp.moveaxis(x.reshape(windows, len(x) // windows, *x.shape[1:]), 2, 0)  # noqa: E731
     return jax.tree.map(per_window, lives)
 
 
@@ -70,7 +70,7 @@ def report(lives: Transition) -> Metrics:
 def fit_critic(
     algorithm: GradientBased, meta: Meta, opt_state: PyTree[Array], lives: Transition
 ) -> tuple[Meta, PyTree[Array], Metrics]:
-    """Fit the learned baseline, if there is one, to the newest returns: after they were used, so that none meets itself."""
+    """Fit the learned baseline, if there is one, to the newest returns, after they were compared with an older fit."""
     if meta.critic is None:
         return meta, opt_state, {}
     observations = meta.theta.policy.observation_space.encode(lives.timestep.observation)
@@ -88,13 +88,15 @@ class MetaGradient(GradientBased):
     def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
         """What one task contributes to the objective; `batch` has this task's leaves."""
 
+    pays_explorers: ClassVar[bool] = False
+    """Whether the gain has a part for the policies before adaptation; a trust region then holds them too."""
     objective: ClassVar[str]
     """Whether "last" or "every-step" is judged."""
     outer: ClassVar[str]
     """Outer optimiser: "trpo", "ppo" or "gradient"; a field where it can be chosen."""
 
     @property
-    def optimizer(self) -> Ascent | PPO | TRPO:
+    def optimizer(self) -> Outer:
         """The outer optimiser, as the settings say."""
         settings: Any = self
         if self.outer == "trpo":
@@ -132,7 +134,7 @@ class MetaGradient(GradientBased):
             ), batch.lives.valid[:, self._first_judged :]
 
         opt_state, critic_state = state.opt_state
-        theta, opt_state, metrics = self.optimizer.improve(loss, adapted_policies, meta.theta, opt_state, batch)
+        theta, opt_state, metrics = self.optimizer.improve(loss, constrained, meta.theta, opt_state, batch)
         meta = replace(meta, theta=theta)
         meta, critic_state, more = fit_critic(self, meta, critic_state, lives)
         metrics = {**report(lives), **parallel.mean({**metrics, **more})}

@@ -1,0 +1,451 @@
+"""Model-agnostic meta-learning for anything with a differentiable loss: `maml_train` and `adapt`.
+
+    min_θ Σ_i L_i(φ_i^N)   with   φ_i^0 = θ,   φ_i^{k+1} = φ_i^k − α ∇L_i(φ_i^k)
+
+(Finn et al. 2017, arXiv 1703.03400, algorithms 1 and 2), differentiated *through* the inner steps, whichever inner
+optimiser takes them (`adaptax.inner`). A task is any object with `loss(model)`.
+
+Differences from the paper: the loss is averaged over the tasks of an outer step, not summed; the outer optimiser is any
+of optax.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Key, PyTree
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from adaptax.errors import AdaptaxError
+from adaptax.inner import SGD, InnerOptimizer, descend
+
+LEARNING_RATE = 0.01
+"""α where none is given: the sinusoids' (Finn et al. 2017, section 5.1)."""
+
+SECONDS = 0.25
+"""How long the device works, about, between two movements of the progress bar."""
+
+
+class LossTask(Protocol):
+    """What `maml_train` and `adapt` need of a task.
+
+    A task may define `support_loss(model)` and `query_loss(model)` instead of `loss`, or beside it: inner steps descend
+    `support_loss`, the outer loop descends `query_loss` at what they end with, and `loss` stands in for the one that is
+    missing. `inner_lr` and `first_order`, where a task has them and they are not None, override the arguments of that
+    name for this task.
+    """
+
+    def loss(self, model: Any) -> Float[Array, ""]:
+        """How bad `model` is at this task: a scalar that JAX can differentiate."""
+
+
+class History(NamedTuple):
+    """The mean query loss over the tasks of each outer step, `[outer_steps]`.
+
+    Attributes:
+        before: Of the model as it was then, unadapted.
+        after: Of the adapted models, after `inner_steps` steps.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class MetaTrained:
+    """What `maml_train` returns.
+
+    Attributes:
+        model: θ, the meta-trained model.
+        learned: What the inner optimiser learned beside it (Meta-SGD's rates, say); None if it learns nothing.
+        inner_optimizer: The inner optimiser that `model` was trained for.
+        history: What each outer step was like.
+    """
+
+    model: Any
+    learned: PyTree[Array]
+    inner_optimizer: InnerOptimizer
+    history: History
+
+    def adapt(self, task: Any, steps: int) -> Any:
+        """`adapt(model, task, steps)` with the inner optimiser as it was trained."""
+        return adapt(self.model, task, steps, inner_optimizer=self.inner_optimizer, learned=self.learned)
+
+
+def adapt(
+    model: Any,
+    task: LossTask | Any,
+    steps: int,
+    lr: float | Float[Array, ""] | None = None,
+    *,
+    inner_optimizer: InnerOptimizer | None = None,
+    learned: PyTree[Array] = None,
+    first_order: bool = False,
+    checkpoint: bool = False,
+) -> Any:
+    """Adapt a model to a task: `steps` inner steps on the task's `support_loss`, or else its `loss`.
+
+    It is a pure function, which leaves `model` as it is and may be differentiated, mapped and compiled; wrap it in
+    `jax.jit` (or `equinox.filter_jit`) to adapt to many tasks.
+
+    Args:
+        model: Any pytree; its floating-point arrays are adapted.
+        task: What to adapt to (see `LossTask`).
+        steps: Inner steps N; 0 returns the model.
+        lr: Inner learning rate α of plain gradient descent, 0.01 if not given.
+        inner_optimizer: Takes the inner steps, instead of plain gradient descent.
+        learned: What that optimiser learned in meta-training, `MetaTrained.learned`.
+        first_order: If the result is differentiated, take inner gradients for constants.
+        checkpoint: If it is, compute inner steps once more in the backward pass, instead of keeping what they computed.
+
+    Raises:
+        TypeError: `task` has no loss or `model` nothing to adapt.
+        ValueError: A loss is no scalar, or arguments contradict each other.
+    """
+    _check_count("steps", steps)
+    parameters, static = _split(model)
+    method = _Method(_inner_optimizer(lr, inner_optimizer, "lr"), steps, first_order, checkpoint)
+    if learned is None and jax.tree.leaves(method.optimizer.init(parameters)):
+        raise ValueError(
+            f"adapt: {type(inner_optimizer).__name__} adapts with what it learned in meta-training; pass "
+            "learned=trained.learned, or call trained.adapt(task, steps) on the result of maml_train"
+        )
+    adapted, _ = method.adapted(parameters, learned, static, task, "task", lambda _: None)
+    return eqx.combine(adapted, static)
+
+
+def maml_train(
+    model: Any,
+    optimizer: optax.GradientTransformation,
+    tasks: Sequence[Any] | Callable[[Key[Array, ""]], Any],
+    inner_steps: int,
+    outer_steps: int,
+    *,
+    inner_lr: float | None = None,
+    inner_optimizer: InnerOptimizer | None = None,
+    first_order: bool = False,
+    tasks_per_step: int | None = None,
+    outer_loss: Literal["last", "mean"] = "last",
+    checkpoint: bool = False,
+    key: Key[Array, ""] | None = None,
+    progress: bool = True,
+) -> MetaTrained:
+    """Train a model so that a few gradient steps on a new task suffice (MAML; Finn et al. 2017, algorithm 1).
+
+    The whole of it is one compiled program. Tasks that are pytrees of one structure (Equinox modules with arrays of the
+    same shapes; what is not an array must be equal) are stacked and run side by side; others, such as objects of plain
+    Python classes, are unrolled in the same program, with the same result and a longer compilation. No argument is
+    changed.
+
+    Args:
+        model: Any pytree, such as an Equinox module; its floating-point arrays are trained, all else is kept.
+        optimizer: The outer optimiser. Where the inner optimiser learns something, it gets a dictionary of two parts,
+            "model" and "learned", so that `optax.partition` can treat them apart; otherwise "learned" is None.
+        tasks: Either a sequence of tasks (see `LossTask`) or a sampler: a function from a key to a task, which is asked
+            for `tasks_per_step` fresh tasks at each outer step.
+        inner_steps: N; with 0 the model is trained on all tasks at once, without adaptation.
+        outer_steps: How often the outer optimiser steps.
+        inner_lr: α of plain gradient descent, 0.01 if not given.
+        inner_optimizer: Takes the inner steps, instead of plain gradient descent; such as `adaptax.inner.MetaSGD(0.01)`.
+        first_order: Take inner gradients for constants (FOMAML, section 5.2).
+        tasks_per_step: How many tasks make an outer step: of a sampler, 25 if not given; of a sequence, all if not
+            given, otherwise a random choice without replacement, for which all its tasks must be stackable.
+        outer_loss: Whether the outer loop descends the query loss after the "last" inner step (MAML) or the "mean" of
+            those after each inner step, 1 to N, which keeps the model good at any number of steps up to N.
+        checkpoint: Compute inner steps once more in the backward pass instead of keeping what they computed: memory
+            then grows by the parameters alone with each inner step.
+        key: What sampled and chosen tasks follow from, `jax.random.key(0)` if not given.
+        progress: Show a progress bar on standard error, if that is a terminal.
+
+    Returns:
+        The trained model, with what the inner optimiser learned and the history of the losses.
+
+    Raises:
+        TypeError: A task has no loss, or an argument is of the wrong kind.
+        ValueError: A loss is no scalar, an argument is out of range, or arguments contradict each other.
+        AdaptaxError: The model is no longer finite; the message says since which outer step.
+
+    Examples:
+        >>> import equinox as eqx, jax, optax
+        >>> from adaptax.few_shot import adapt, maml_train
+        >>> class Line(eqx.Module):
+        ...     slope: jax.Array
+        ...     def loss(self, model):
+        ...         x = jax.numpy.linspace(-1.0, 1.0, 5)
+        ...         return ((model["w"] * x + model["b"] - self.slope * x - 3.0) ** 2).mean()
+        >>> lines = [Line(jax.numpy.asarray(slope)) for slope in (-1.0, 1.0)]
+        >>> model = {"w": jax.numpy.zeros(()), "b": jax.numpy.zeros(())}
+        >>> trained = maml_train(model, optax.adam(0.1), lines, 1, 200, inner_lr=0.3)
+        >>> new = Line(jax.numpy.asarray(0.5))
+        >>> [round(float(new.loss(m)), 2) for m in (trained.model, adapt(trained.model, new, 1, 0.3))]
+        [0.13, 0.06]
+    """
+    _check_count("inner_steps", inner_steps)
+    _check_count("outer_steps", outer_steps)
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise TypeError(f"maml_train: optimizer must be one of optax, such as optax.adam(1e-3); found {optimizer!r}")
+    if outer_loss not in ("last", "mean"):
+        raise ValueError(f'maml_train: outer_loss must be "last" or "mean", found {outer_loss!r}')
+    inner = _inner_optimizer(inner_lr, inner_optimizer, "inner_lr")
+    method = _Method(inner, inner_steps, first_order, checkpoint, outer_loss)
+    sources = _sources(tasks, tasks_per_step)
+    parameters, static = _split(model)
+    parameters = jax.tree.map(lambda x: jnp.array(x, copy=True), parameters)  # the program may overwrite its own only
+    meta = {"model": parameters, "learned": inner.init(parameters)}
+    with jax.numpy_dtype_promotion("standard"):
+        opt_state = optimizer.init(meta)
+    run = _program(method, static, sources, optimizer, jax.random.key(0) if key is None else key)
+    meta, history = _train((meta, opt_state), run, outer_steps, progress)
+    return MetaTrained(eqx.combine(meta["model"], static), meta["learned"], inner, history)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Method:
+    """How one task is learned, and what the outer loop wants of it."""
+
+    optimizer: InnerOptimizer
+    steps: int
+    first_order: bool = False
+    checkpoint: bool = False
+    outer_loss: str = "last"
+
+    def adapted(
+        self, parameters: Any, learned: Any, static: Any, task: Any, name: str, score: Callable[[Any], Any]
+    ) -> tuple[Any, Any]:
+        """φ^N, and the `score` of each of φ^1 … φ^N."""
+        optimizer, first_order = self._of_task(task, name)
+        loss = _loss_of(task, "support_loss", static, name)
+
+        def step(carry: Any, _: None) -> tuple[Any, Any]:
+            carry = descend(optimizer, learned, carry[1], carry[0], loss, first_order=first_order)[:2]
+            return carry, score(carry[0])
+
+        carry, scores = (parameters, optimizer.start(learned, parameters)), []
+        if self.checkpoint:  # a scan, since XLA may well do what is recomputed in unrolled steps all at once
+            carry, stacked = jax.lax.scan(jax.checkpoint(step, prevent_cse=False), carry, None, length=self.steps)
+            return carry[0], stacked
+        for _ in range(self.steps):
+            carry, each = step(carry, None)
+            scores.append(each)
+        return carry[0], jax.tree.map(lambda *xs: jnp.stack(xs), *scores) if scores else None
+
+    def objective(self, meta: Any, static: Any, task: Any, name: str) -> tuple[Array, History]:
+        """What the outer loop descends, and the query loss before and after the inner steps."""
+        loss, after_each = _loss_of(task, "query_loss", static, name), self.outer_loss == "mean" and self.steps > 0
+        score = loss if after_each else lambda _: None
+        parameters, scores = self.adapted(meta["model"], meta["learned"], static, task, name, score)
+        after = scores[-1] if after_each else loss(parameters)
+        return jnp.mean(scores) if after_each else after, History(loss(meta["model"]), after)
+
+    def _of_task(self, task: Any, name: str) -> tuple[InnerOptimizer, bool]:
+        """The inner optimiser and order for `task`, which may have its own."""
+        first_order, lr = getattr(task, "first_order", None), getattr(task, "inner_lr", None)
+        if not isinstance(first_order, bool | None):
+            raise TypeError(
+                f"{name}.first_order must be True, False or None, the same on each call; found {first_order!r}"
+            )
+        if lr is not None and not isinstance(self.optimizer, SGD):
+            raise ValueError(
+                f"{name} has an inner_lr, which {type(self.optimizer).__name__} does not use; set it to None"
+            )
+        return self.optimizer if lr is None else SGD(
+            _rate(lr)
+        ), self.first_order if first_order is None else first_order
+
+
+class _Source(NamedTuple):
+    """Where the tasks of an outer step come from, those that run side by side.
+
+    Attributes:
+        size: How many there are.
+        data: The arrays that they are made of; arguments of the program, lest they become constants in it.
+        draw: From data and a key to this step's choice, with a leading axis of `size`.
+        build: From data and one element of that choice to a task.
+        name: What to call them in a message.
+    """
+
+    size: int
+    data: PyTree[Array]
+    draw: Callable[[Any, Array], Any]
+    build: Callable[[Any, Any], Any]
+    name: str
+
+
+def _sources(tasks: Any, tasks_per_step: int | None) -> list[_Source]:
+    if tasks_per_step is not None:
+        _check_count("tasks_per_step", tasks_per_step, at_least=1)
+    if callable(tasks) and not _has_loss(tasks):
+        data, rest = eqx.partition(tasks, eqx.is_array)
+        size = 25 if tasks_per_step is None else tasks_per_step
+        draw = lambda data, key: jax.random.split(key, size)  # noqa: E731
+        return [_Source(size, data, draw, lambda data, key: eqx.combine(data, rest)(key), "a task of the sampler")]
+    if _has_loss(tasks) or not isinstance(tasks, Iterable):
+        raise TypeError(
+            "maml_train: tasks must be a sequence of tasks or a function from a key to a task; found "
+            f"{type(tasks).__name__}" + (", which is itself a task: put it into a list" if _has_loss(tasks) else "")
+        )
+    groups = _grouped(list(tasks))
+    if not groups:
+        raise ValueError("maml_train: tasks is empty; there is nothing to learn from")
+    if tasks_per_step is None:
+        return [_stacked(arrays, rest, None, name) for arrays, rest, name in groups]
+    if len(groups) > 1 or len(groups[0][0]) < tasks_per_step:
+        raise ValueError(
+            f"maml_train: tasks_per_step={tasks_per_step} needs at least as many tasks, all of one structure (Equinox "
+            f"modules with arrays of the same shapes); found {', '.join(f'{len(g[0])} like {g[2]}' for g in groups)}"
+        )
+    return [_stacked(*groups[0][:2], tasks_per_step, groups[0][2])]
+
+
+def _grouped(tasks: list[Any]) -> list[tuple[list[Any], Any, str]]:
+    """Tasks that can be stacked, together: their arrays, what they share, and the name of the first."""
+    groups: list[tuple[list[Any], Any, str]] = []
+    places: dict[Any, list[int]] = {}
+    for number, task in enumerate(tasks):
+        arrays, rest = eqx.partition(task, lambda x: isinstance(x, jax.Array | np.ndarray | np.generic))
+        leaves, structure = jax.tree.flatten(arrays)
+        like = (structure, *((x.shape, x.dtype) for x in leaves))
+        for place in places.setdefault(str(like), []):
+            same_structure = jax.tree.structure(groups[place][0][0]) == structure
+            if leaves and same_structure and eqx.tree_equal(groups[place][1], rest) is True:
+                groups[place][0].append(arrays)
+                break
+        else:
+            places[str(like)].append(len(groups))
+            groups.append(([arrays], rest, f"tasks[{number}] ({type(task).__name__})"))
+    return groups
+
+
+def _stacked(arrays: list[Any], rest: Any, choose: int | None, name: str) -> _Source:
+    # The number of a task is an element too: it gives tasks without arrays the leading axis that others have.
+    size = len(arrays)
+    data = (jnp.arange(size), jax.tree.map(lambda *xs: jnp.stack(xs), *arrays))
+
+    def draw(data: Any, key: Array) -> Any:
+        if choose is None:
+            return data
+        chosen = jax.random.choice(key, size, (choose,), replace=False)
+        return jax.tree.map(lambda x: x[chosen], data)
+
+    return _Source(choose or size, data, draw, lambda data, element: eqx.combine(element[1], rest), name)
+
+
+def _program(
+    method: _Method, static: Any, sources: list[_Source], optimizer: optax.GradientTransformation, key: Array
+) -> Callable[[Any, Any, Any, Any], Any]:
+    """The compiled outer loop: from state and history after `start` steps to those after `stop` steps."""
+    total = sum(source.size for source in sources)
+
+    def objective(meta: Any, data: list[Any], key: Array) -> tuple[Array, History]:
+        sums = []
+        for source, arrays in zip(sources, data, strict=True):
+            of_task = lambda e, s=source, a=arrays: method.objective(meta, static, s.build(a, e), s.name)  # noqa: E731
+            values = jax.vmap(of_task, axis_size=source.size)(source.draw(arrays, key))
+            sums.append(jax.tree.map(lambda x: jnp.sum(x, 0), values))
+        return jax.tree.map(lambda *xs: sum(xs[1:], xs[0]) / total, *sums)
+
+    def outer_step(number: Array, carry: Any, data: list[Any], key: Array) -> Any:
+        (meta, opt_state), history = carry
+        step_key = jax.random.fold_in(key, number)
+        (_, losses), gradient = jax.value_and_grad(objective, has_aux=True)(meta, data, step_key)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
+            updates, opt_state = optimizer.update(gradient, opt_state, meta)
+            meta = optax.apply_updates(meta, updates)
+        return (meta, opt_state), jax.tree.map(lambda all_, x: all_.at[number].set(x), history, losses)
+
+    def run(carry: Any, start: Array, stop: Array, data: list[Any], key: Array) -> Any:
+        return jax.lax.fori_loop(start, stop, lambda n, c: outer_step(n, c, data, key), carry)
+
+    program, data = jax.jit(run, donate_argnums=0), [source.data for source in sources]
+    return lambda carry, start, stop: program(carry, np.int32(start), np.int32(stop), data, key)
+
+
+def _train(state: Any, run: Callable[..., Any], outer_steps: int, progress: bool) -> tuple[Any, History]:
+    """Run the program in pieces that are long enough to be quick and short enough to watch."""
+    history = History(jnp.zeros((outer_steps,)), jnp.zeros((outer_steps,)))
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[text]}"))
+    bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not (progress and console.is_terminal))
+    with bar:
+        shown, done, piece = bar.add_task("maml", total=outer_steps, text=""), 0, 1
+        while done < outer_steps:
+            begin, start, done = time.monotonic(), done, min(done + piece, outer_steps)
+            state, history = jax.block_until_ready(run((state, history), start, done))
+            if start > 0 and time.monotonic() - begin < SECONDS:  # the first piece was compiled
+                piece *= 2
+            before, after = (np.asarray(x[done - 1]) for x in history)
+            bar.update(shown, completed=done, text=f"loss {before:.4g} -> {after:.4g}")
+            _check_finite(state[0], History(*(np.asarray(x[:done]) for x in history)))
+    return state[0], History(*(np.asarray(x) for x in history))
+
+
+def _check_finite(meta: Any, history: History) -> None:
+    if all(bool(jnp.all(jnp.isfinite(x))) for x in jax.tree.leaves(meta)):
+        return
+    bad = np.flatnonzero(~np.isfinite(history.before) | ~np.isfinite(history.after))
+    step = int(bad[0]) if bad.size else len(history.after) - 1
+    raise AdaptaxError(
+        f"maml_train: the model is no longer finite. At outer step {step} (counted from 0) the query loss was "
+        f"{history.before[step]:.4g} before and {history.after[step]:.4g} after adaptation. Expected finite losses and "
+        "gradients. Lower the inner or the outer learning rate, clip gradients (optax.clip_by_global_norm), or skip "
+        "such steps (optax.apply_if_finite)"
+    )
+
+
+def _split(model: Any) -> tuple[Any, Any]:
+    """What of a model is trained, and the rest."""
+    trained = lambda x: isinstance(x, jax.Array | np.ndarray) and jnp.issubdtype(x.dtype, jnp.inexact)  # noqa: E731
+    parameters, static = eqx.partition(model, trained)
+    if not jax.tree.leaves(parameters):
+        raise TypeError(f"model has nothing to train: expected floating-point arrays, found {type(model).__name__}")
+    return parameters, static
+
+
+def _inner_optimizer(lr: Any, inner_optimizer: InnerOptimizer | None, name: str) -> InnerOptimizer:
+    if inner_optimizer is None:
+        return SGD(_rate(LEARNING_RATE if lr is None else lr))
+    if lr is not None:
+        raise ValueError(f"{name} and inner_optimizer cannot both be given; give {name} to the inner optimiser")
+    return inner_optimizer
+
+
+def _rate(lr: Any) -> Any:
+    """A number of NumPy as one of Python, which takes on the precision of what it is multiplied with."""
+    return float(lr) if isinstance(lr, int | float | np.number) else lr
+
+
+def _has_loss(task: Any) -> bool:
+    return any(callable(getattr(task, name, None)) for name in ("loss", "support_loss", "query_loss"))
+
+
+def _loss_of(task: Any, kind: str, static: Any, name: str) -> Callable[[Any], Float[Array, ""]]:
+    """The task's `kind` of loss, or else its `loss`, as a function of the model's parameters."""
+    chosen = next((each for each in (kind, "loss") if callable(getattr(task, each, None))), None)
+    if chosen is None:
+        raise TypeError(
+            f"{name} must have loss(model), or support_loss(model) and query_loss(model); {kind} is missing"
+        )
+
+    def loss(parameters: Any) -> Float[Array, ""]:
+        value = getattr(task, chosen)(eqx.combine(parameters, static))
+        number = isinstance(value, jax.Array | np.ndarray | np.generic | float)
+        if not number or jnp.shape(value) != () or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+            found = f"{value.dtype}{list(value.shape)}" if isinstance(value, jax.Array) else repr(value)
+            raise ValueError(f"{name}.{chosen}(model) must be a floating-point scalar; found {found}. Take the mean?")
+        return jnp.asarray(value, jnp.result_type(float))
+
+    return loss
+
+
+def _check_count(name: str, value: Any, at_least: int = 0) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be a whole number; found {value!r}")
+    if value < at_least:
+        raise ValueError(f"{name} must be at least {at_least}; found {value}")

@@ -1,0 +1,1 @@
+"""Self-tests: what the package claims of itself, measured where it was installed (`adaptax selftest NAME`)."""

@@ -1,0 +1,568 @@
+import dataclasses
+import itertools
+
+import equinox as eqx
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from adaptax.errors import AdaptaxError
+from adaptax.few_shot import adapt, maml_train
+from adaptax.inner import SGD, MetaSGD
+from adaptax.sinusoids import Sinusoids
+
+
+class Bowl(eqx.Module):
+    """½ a (θ − c)²: after K steps φ − c = (1 − α a)^K (θ − c)."""
+
+    curvature: jax.Array
+    centre: jax.Array
+
+    def loss(self, model):
+        return 0.5 * self.curvature * (model["theta"] - self.centre) ** 2
+
+
+class PlainBowl:
+    """The same as an object of plain Python, which cannot be stacked."""
+
+    def __init__(self, curvature, centre):
+        self.curvature, self.centre = curvature, centre
+
+    loss = Bowl.loss
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoLosses:
+    """Adapts to 0 and is scored at 1."""
+
+    def support_loss(self, model):
+        return 0.5 * model["theta"] ** 2
+
+    def query_loss(self, model):
+        return 0.5 * (model["theta"] - 1.0) ** 2
+
+
+class Regression(eqx.Module):
+    """Support and query points of one function."""
+
+    inputs: jax.Array
+    targets: jax.Array
+
+    def error(self, model, which):
+        return jnp.mean((jax.vmap(model)(self.inputs[which]) - self.targets[which]) ** 2)
+
+    def support_loss(self, model):
+        return self.error(model, 0)
+
+    def query_loss(self, model):
+        return self.error(model, 1)
+
+
+class Network(eqx.Module):
+    """One input, three hidden units with tanh, one output."""
+
+    first: jax.Array
+    bias: jax.Array
+    last: jax.Array
+    activation: object = jnp.tanh
+
+    def __call__(self, x):
+        return jnp.sum(self.last * self.activation(self.first * x + self.bias))
+
+
+class Mixed(eqx.Module):
+    """A model with leaves of every kind."""
+
+    weight: jax.Array
+    count: jax.Array
+    activation: object
+    name: str
+
+    def __call__(self, x):
+        return self.activation(self.weight * x)
+
+
+CURVATURES, CENTRES = (0.5, 1.0, 2.0), (1.0, -2.0, 3.0)
+LR = 0.2
+
+
+def bowls(kind=Bowl, order=(0, 1, 2)):
+    values = [(jnp.asarray(CURVATURES[i]), jnp.asarray(CENTRES[i])) for i in order]
+    return [kind(*value) for value in values]
+
+
+def theta(value=0.7):
+    return {"theta": jnp.asarray(value)}
+
+
+def network():
+    return Network(jnp.asarray([1.0, -0.5, 0.3]), jnp.asarray([0.0, 0.4, -1.0]), jnp.asarray([0.5, -1.0, 0.8]))
+
+
+def regressions(num=3):
+    inputs = jax.random.uniform(jax.random.key(1), (num, 2, 5), minval=-2.0, maxval=2.0)
+    slopes = jnp.linspace(0.5, 2.0, num)[:, None, None]
+    return [Regression(x, y) for x, y in zip(inputs, jnp.sin(slopes * inputs), strict=True)]
+
+
+def train(model, tasks, inner_steps, outer_steps=1, optimizer=None, **options):
+    return maml_train(model, optimizer or optax.sgd(1.0), tasks, inner_steps, outer_steps, progress=False, **options)
+
+
+def outer_gradient(model, tasks, inner_steps, **options):
+    """Of the compiled program itself: one outer step of plain descent at rate 1."""
+    new = train(model, tasks, inner_steps, **options).model
+    return jax.tree.map(lambda p, q: np.asarray(p - q), *(eqx.filter(m, eqx.is_inexact_array) for m in (model, new)))
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)])
+
+
+def assert_same(one, two, rtol=0.0, atol=0.0):
+    np.testing.assert_allclose(flat(eqx.filter(one, eqx.is_array)), flat(eqx.filter(two, eqx.is_array)), rtol, atol)
+
+
+# The gradient
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 5])
+def test_E4_meta_gradient_of_quadratics_is_the_closed_form(steps, first_order):
+    with jax.enable_x64(True):
+        power = steps if first_order else 2 * steps
+        expected = np.mean([a * (1 - LR * a) ** power * (0.7 - c) for a, c in zip(CURVATURES, CENTRES, strict=True)])
+        found = outer_gradient(theta(), bowls(), steps, inner_lr=LR, first_order=first_order)["theta"]
+        assert found == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5])
+def test_E2_meta_gradient_equals_central_differences_and_is_not_first_order(steps):
+    with jax.enable_x64(True):
+        model, tasks = network(), regressions()
+        parameters, static = eqx.partition(model, eqx.is_inexact_array)
+        vector, unravel = jax.flatten_util.ravel_pytree(parameters)
+        stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *tasks)
+
+        def objective(vector):
+            model = eqx.combine(unravel(vector), static)
+            return jnp.mean(jax.vmap(lambda task: task.query_loss(adapt(model, task, steps, 0.5)))(stacked))
+
+        offsets = 1e-5 * jnp.eye(vector.size)
+        sides = jax.jit(jax.vmap(objective))(jnp.concatenate([vector[None] + offsets, vector[None] - offsets]))
+        differences = (sides[: vector.size] - sides[vector.size :]) / 2e-5
+        scale = np.linalg.norm(differences)
+        exact = flat(outer_gradient(model, tasks, steps, inner_lr=0.5))
+        assert np.linalg.norm(exact - differences) <= 1e-7 * scale
+        first = flat(outer_gradient(model, tasks, steps, inner_lr=0.5, first_order=True))
+        assert np.linalg.norm(first - differences) >= 0.05 * scale
+
+
+def test_mean_outer_loss_is_the_mean_over_one_to_n_steps():
+    with jax.enable_x64(True):
+        each = [outer_gradient(theta(), bowls(), k, inner_lr=LR)["theta"] for k in (1, 2, 3)]
+        found = outer_gradient(theta(), bowls(), 3, inner_lr=LR, outer_loss="mean")["theta"]
+        assert found == pytest.approx(np.mean(each), rel=1e-12)
+        assert abs(found - each[-1]) > 0.05 * abs(found)
+
+
+def test_meta_sgd_learns_its_rates_by_their_exact_derivative():
+    # With φ = θ − α a (θ − c): ∂/∂α ½ a (φ − c)² = −a² (1 − α a) (θ − c)².
+    with jax.enable_x64(True):
+        expected = np.mean([a**2 * (1 - LR * a) * (0.7 - c) ** 2 for a, c in zip(CURVATURES, CENTRES, strict=True)])
+        trained = train(theta(), bowls(), 1, inner_optimizer=MetaSGD(LR))
+        assert float(trained.learned["theta"]) - LR == pytest.approx(expected, rel=1e-12)
+        sgd = train(theta(), bowls(), 1, inner_lr=LR)
+        assert sgd.learned is None
+        assert_same(trained.model, sgd.model, rtol=1e-12)
+
+
+def test_inner_learning_rate_0_gives_the_plain_gradient():
+    with jax.enable_x64(True):
+        model, tasks = network(), regressions()
+        plain = eqx.filter_grad(lambda m: sum(task.query_loss(m) for task in tasks) / len(tasks))(model)
+        for steps, lr in ((3, 0.0), (0, 0.5)):
+            assert_same(outer_gradient(model, tasks, steps, inner_lr=lr), plain, atol=1e-12)
+
+
+def test_permuting_tasks_changes_nothing():
+    with jax.enable_x64(True):
+        for kind in (Bowl, PlainBowl):
+            orders = ((0, 1, 2), (2, 0, 1))
+            assert_same(*(train(theta(), bowls(kind, o), 2, 3, inner_optimizer=MetaSGD(LR)).model for o in orders), atol=1e-12)
+
+
+@pytest.mark.parametrize("outer_loss", ["last", "mean"])
+def test_checkpointing_changes_memory_and_not_the_gradient(outer_loss):
+    with jax.enable_x64(True):
+        options = {"inner_lr": 0.5, "outer_loss": outer_loss}
+        without, with_ = (outer_gradient(network(), regressions(), 3, checkpoint=c, **options) for c in (False, True))
+        assert_same(without, with_, atol=1e-13)
+
+
+# Tasks
+
+
+def test_stacked_unrolled_and_mixed_tasks_give_the_same():
+    with jax.enable_x64(True):
+        stacked, plain = bowls(), bowls(PlainBowl)
+        mixtures = [stacked, plain, [stacked[0], plain[1], stacked[2]], (plain[0], stacked[1], plain[2])]
+        runs = [train(theta(), tasks, 2, 5, optax.adam(0.1), inner_lr=LR) for tasks in mixtures]
+        for run in runs[1:]:
+            assert_same(run.model, runs[0].model, rtol=1e-12)
+            assert_same(run.history, runs[0].history, rtol=1e-12)
+
+
+def test_tasks_of_other_shapes_types_or_static_parts_are_not_stacked():
+    with jax.enable_x64(True):
+        short, long = regressions(2)
+        long = Regression(jnp.tile(long.inputs, (1, 2)), jnp.tile(long.targets, (1, 2)))
+        single = Regression(*(x.astype(jnp.float32).astype(jnp.float64) for x in (short.inputs, short.targets)))
+        tasks = [short, long, single]
+        together = outer_gradient(network(), tasks, 1, inner_lr=0.5)
+        each = [outer_gradient(network(), [task], 1, inner_lr=0.5) for task in tasks]
+        assert_same(together, jax.tree.map(lambda *xs: sum(xs) / 3, *each), atol=1e-13)
+
+        class Shifted(Bowl):
+            shift: float
+
+            def loss(self, model):
+                return super().loss({"theta": model["theta"] + self.shift})
+
+        values = [Shifted(jnp.asarray(1.0), jnp.asarray(0.0), shift) for shift in (0.0, 1.0)]
+        found = outer_gradient(theta(0.0), values, 1, inner_lr=LR)["theta"]
+        assert found == pytest.approx(0.5 * (1 - LR) ** 2, rel=1e-12)
+
+
+def test_many_tasks_of_one_structure_are_traced_once():
+    traced = []
+
+    class Counted(Bowl):
+        def loss(self, model):
+            traced.append(1)
+            return super().loss(model)
+
+    counts = []
+    for num in (1, 50):
+        traced.clear()
+        train(theta(), bowls(Counted) * num, 1)
+        counts.append(len(traced))
+    assert counts[0] == counts[1]
+
+
+def test_support_and_query_losses_are_told_apart():
+    # φ = θ − α θ; ∂/∂θ ½ (φ − 1)² = (1 − α) ((1 − α) θ − 1).
+    model = theta(2.0)
+    assert float(adapt(model, TwoLosses(), 1, LR)["theta"]) == pytest.approx(2.0 * (1 - LR))
+    gradient = outer_gradient(model, [TwoLosses()], 1, inner_lr=LR)["theta"]
+    assert gradient == pytest.approx((1 - LR) * ((1 - LR) * 2.0 - 1.0), rel=1e-6)
+
+
+def test_a_task_s_own_learning_rate_and_order_override_the_arguments():
+    class Own(Bowl):
+        inner_lr: float | None = None
+        first_order: bool | None = None
+
+    bowl = lambda **own: Own(jnp.asarray(2.0), jnp.asarray(0.0), **own)  # noqa: E731
+    gradient = lambda **own: outer_gradient(theta(1.0), [bowl(**own)], 1, inner_lr=0.1)["theta"]  # noqa: E731
+    assert gradient() == pytest.approx(2.0 * 0.8**2, rel=1e-6)
+    assert gradient(inner_lr=0.2) == pytest.approx(2.0 * 0.6**2, rel=1e-6)
+    assert gradient(first_order=True) == pytest.approx(2.0 * 0.8, rel=1e-6)
+    assert gradient(inner_lr=jnp.asarray(0.2), first_order=True) == pytest.approx(2.0 * 0.6, rel=1e-6)
+    assert float(adapt(theta(1.0), bowl(inner_lr=0.2), 1, 0.1)["theta"]) == pytest.approx(0.6)
+    orders = [bowl(first_order=True), bowl(first_order=False)]
+    both = outer_gradient(theta(1.0), orders, 1, inner_lr=0.1)["theta"]
+    assert both == pytest.approx((2.0 * 0.8 + 2.0 * 0.8**2) / 2, rel=1e-6)
+    with pytest.raises(ValueError, match=r"tasks\[1\] \(Own\) has an inner_lr, which MetaSGD does not use"):
+        train(theta(), [bowl(), bowl(inner_lr=0.2)], 1, inner_optimizer=MetaSGD(0.1))
+
+
+def test_a_sampler_gives_fresh_tasks_at_every_step():
+    def sampler(key):
+        return Bowl(jnp.asarray(1.0), jax.random.normal(key))
+
+    trained = train(theta(0.0), sampler, 0, 200, optax.sgd(0.0), tasks_per_step=2)
+    # ½ c², averaged over two c ~ N(0, 1): mean ½, variance ¼.
+    assert len(np.unique(trained.history.before)) == 200
+    assert abs(trained.history.before.mean() - 0.5) < 4 * np.sqrt(0.25 / 200)
+    again, other = (train(theta(), sampler, 1, 3, key=jax.random.key(k)).history.after for k in (0, 1))
+    np.testing.assert_array_equal(again, train(theta(), sampler, 1, 3).history.after)
+    assert not np.array_equal(again, other)
+
+
+def test_a_sampler_may_carry_arrays():
+    class FromBank(eqx.Module):
+        centres: jax.Array
+
+        def __call__(self, key):
+            return Bowl(jnp.asarray(1.0), jax.random.choice(key, self.centres))
+
+    before = train(
+        theta(0.0), FromBank(jnp.asarray([2.0, 4.0])), 0, 50, optax.sgd(0.0), tasks_per_step=1
+    ).history.before
+    assert set(before) == {2.0, 8.0}
+
+
+def test_tasks_per_step_chooses_among_a_sequence_without_replacement():
+    tasks = [Bowl(jnp.asarray(1.0), jnp.sqrt(jnp.asarray(2.0**k))) for k in range(4)]
+    before = train(theta(0.0), tasks, 0, 60, optax.sgd(0.0), tasks_per_step=2).history.before
+    pairs = {(2.0**i + 2.0**j) / 4 for i, j in itertools.combinations(range(4), 2)}
+    np.testing.assert_allclose(sorted(set(np.round(before, 3))), sorted(pairs), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"tasks_per_step=2 needs .* all of one structure.*found 1 like .*PlainBowl"):
+        train(theta(), bowls(PlainBowl), 1, tasks_per_step=2)
+    with pytest.raises(ValueError, match="tasks_per_step=4 needs at least as many tasks.*found 3 like"):
+        train(theta(), bowls(), 1, tasks_per_step=4)
+
+
+# Adaptation
+
+
+def test_E1d_adapted_parameters_are_theta_minus_lr_times_gradient():
+    model, task = network(), regressions()[0]
+    gradient = eqx.filter_grad(task.support_loss)(model)
+    for lr in (0.01, 0.3):
+        expected = eqx.apply_updates(model, jax.tree.map(lambda g, lr=lr: -lr * g, gradient))
+        assert_same(adapt(model, task, 1, lr), expected, rtol=1e-6, atol=1e-7)
+    assert_same(adapt(model, task, 1), adapt(model, task, 1, 0.01))
+    assert_same(adapt(model, task, 2, 0.3), adapt(adapt(model, task, 1, 0.3), task, 1, 0.3), rtol=1e-6)
+    assert_same(adapt(model, task, 0, 0.3), model)
+
+
+def test_E3_tasks_in_either_order_and_arguments_untouched():
+    model, tasks = network(), regressions(2)
+    before = jax.tree.map(np.array, eqx.filter((model, tasks), eqx.is_array))
+    one_way = [adapt(model, task, 3, 0.3) for task in tasks]
+    other_way = [adapt(model, task, 3, 0.3) for task in reversed(tasks)]
+    for one, other in zip(one_way, reversed(other_way), strict=True):
+        assert_same(one, other)
+    optimizer = optax.adam(0.1)
+    first, second = (train(model, tasks, 1, 7, optimizer).model for _ in range(2))
+    assert_same(first, second)
+    assert_same(before, (model, tasks))
+    assert np.abs(flat(eqx.filter(first, eqx.is_array)) - flat(eqx.filter(model, eqx.is_array))).max() > 0.1
+
+
+def test_swapping_all_other_tasks_leaves_adapted_parameters_bitwise_equal():
+    model = network()
+    adapted = eqx.filter_jit(lambda tasks: jax.vmap(lambda t: eqx.filter(adapt(model, t, 2, 0.5), eqx.is_array))(tasks))
+    stack = lambda tasks: jax.tree.map(lambda *xs: jnp.stack(xs), *tasks)  # noqa: E731
+    mine, *others = regressions(5)
+    one, two = adapted(stack([mine, *others[:2]])), adapted(stack([mine, *others[2:]]))
+    for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+        np.testing.assert_array_equal(x[0], y[0])
+        assert not np.array_equal(x[1], y[1])
+
+
+def test_adapt_can_be_compiled_and_differentiated():
+    bowl = Bowl(jnp.asarray(2.0), jnp.asarray(0.0))
+    after = jax.jit(lambda lr, task: task.loss(adapt(theta(1.0), task, 2, lr)))
+    assert float(after(0.1, bowl)) == pytest.approx(0.8**4, rel=1e-6)
+    assert float(jax.grad(after)(0.1, bowl)) == pytest.approx(-8 * 0.8**3, rel=1e-6)
+    assert float(jax.grad(lambda lr: adapt(theta(1.0), bowl, 2, lr, first_order=True)["theta"])(0.1)) == pytest.approx(
+        -2.0 - 1.6, rel=1e-6
+    )
+
+
+def test_the_result_adapts_with_what_its_inner_optimiser_learned():
+    trained = train(theta(), bowls(), 1, 3, optax.sgd(0.05), inner_optimizer=MetaSGD(LR))
+    task = bowls()[1]
+    rate = trained.learned["theta"]
+    assert float(rate) != pytest.approx(LR, rel=1e-2)
+    expected = trained.model["theta"] - rate * (trained.model["theta"] - task.centre)
+    assert float(trained.adapt(task, 1)["theta"]) == pytest.approx(float(expected), rel=1e-6)
+    with pytest.raises(ValueError, match=r"MetaSGD adapts with what it learned.*trained\.adapt"):
+        adapt(trained.model, task, 1, inner_optimizer=trained.inner_optimizer)
+    sgd = train(theta(), bowls(), 1, 3, inner_lr=0.125)
+    assert sgd.inner_optimizer == SGD(0.125)
+    assert float(sgd.adapt(task, 1)["theta"]) == float(adapt(sgd.model, task, 1, 0.125)["theta"])
+
+
+def test_memory_stays_nearly_flat_with_checkpointing():
+    task = Regression(*(jnp.ones((2, 4096)) for _ in range(2)))
+    model = eqx.nn.MLP("scalar", "scalar", 8, 2, jnp.tanh, key=jax.random.key(0))
+    parameters, static = eqx.partition(model, eqx.is_inexact_array)
+
+    def memory(steps, checkpoint):
+        def objective(parameters, task):
+            model = adapt(eqx.combine(parameters, static), task, steps, 0.1, checkpoint=checkpoint)
+            return task.query_loss(model)
+
+        program = jax.jit(jax.grad(objective)).lower(parameters, task).compile()
+        return program.memory_analysis().temp_size_in_bytes
+
+    assert memory(8, False) > 2.5 * memory(2, False)
+    assert memory(8, True) < 1.1 * memory(2, True)
+
+
+# Training
+
+
+def test_sinusoids_are_learned():
+    model = eqx.nn.MLP(1, 1, 20, 2, key=jax.random.key(0))
+    history = train(model, Sinusoids(), 1, 400, optax.adam(2e-3), inner_optimizer=MetaSGD(0.01)).history
+    before, after = history.before[-100:], history.after[-100:]
+    difference = before - after
+    assert difference.mean() - 4 * difference.std() / 10 > 0.5
+    assert after.mean() < 0.5 * history.after[:50].mean()
+
+
+def test_history_has_the_loss_before_and_after_of_every_step():
+    history = train(theta(), bowls(), 2, 4, optax.sgd(0.3), inner_lr=LR).history
+    value, expected = 0.7, []
+    for _ in range(4):
+        scores = [
+            (0.5 * a * (value - c) ** 2, 0.5 * a * (1 - LR * a) ** 4 * (value - c) ** 2)
+            for a, c in zip(CURVATURES, CENTRES, strict=True)
+        ]
+        expected.append(np.mean(scores, 0))
+        value -= 0.3 * np.mean([a * (1 - LR * a) ** 4 * (value - c) for a, c in zip(CURVATURES, CENTRES, strict=True)])
+    assert isinstance(history.before, np.ndarray)
+    np.testing.assert_allclose(np.stack([history.before, history.after], 1), expected, rtol=1e-5)
+
+
+def test_no_outer_step_returns_the_model():
+    trained = train(theta(), bowls(), 1, 0)
+    assert float(trained.model["theta"]) == float(theta()["theta"])
+    assert trained.history.before.shape == (0,)
+
+
+def test_leaves_that_are_no_floating_point_arrays_are_kept():
+    class Fit(eqx.Module):
+        target: jax.Array
+
+        def loss(self, model):
+            return (model(jnp.asarray(1.0)) - self.target) ** 2
+
+    model = Mixed(jnp.asarray(0.5), jnp.asarray(3), jnp.tanh, "mixed")
+    trained = train(model, [Fit(jnp.asarray(0.9))], 1, 5)
+    assert float(trained.model.weight) != 0.5
+    for new in (trained.model, trained.adapt(Fit(jnp.asarray(0.2)), 1)):
+        assert (int(new.count), new.activation, new.name) == (3, jnp.tanh, "mixed")
+
+
+def test_numpy_arrays_are_trained_too():
+    model = {"theta": np.float32([0.7])}
+
+    class Vector(Bowl):
+        def loss(self, model):
+            return super().loss({"theta": model["theta"][0]})
+
+    tasks = [Vector(np.float32(1.0), np.float32(0.0))]
+    assert train(model, tasks, 1, inner_lr=np.float64(0.5)).model["theta"] == pytest.approx([0.7 - 0.25 * 0.7])
+    assert adapt(model, tasks[0], 1, np.float32(0.5))["theta"] == pytest.approx([0.35])
+    assert model["theta"] == np.float32([0.7])
+
+
+def test_a_key_decides_what_is_sampled_and_progress_changes_nothing(capsys):
+    runs = [
+        maml_train(theta(), optax.adam(0.1), Sinusoid0(), 1, 5, key=jax.random.key(3), progress=shown)
+        for shown in (True, False)
+    ]
+    assert_same(runs[0].model, runs[1].model)
+    assert_same(runs[0].history, runs[1].history)
+    said = capsys.readouterr()
+    assert said.out + said.err == ""
+
+
+class Sinusoid0:
+    """A sampler of bowls."""
+
+    def __call__(self, key):
+        return Bowl(jnp.asarray(1.0), jax.random.normal(key))
+
+
+def test_the_progress_bar_goes_to_a_terminal_s_standard_error(capsys, monkeypatch):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    maml_train(theta(), optax.adam(0.1), bowls(), 1, 5)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "maml" in said.err
+    assert "loss" in said.err
+
+
+# Mistakes
+
+
+class Nothing(eqx.Module):
+    def losses(self, model):
+        return 0.0
+
+
+class Vectors(eqx.Module):
+    def loss(self, model):
+        return jnp.ones(3) * model["theta"]
+
+
+class Tuples(eqx.Module):
+    def loss(self, model):
+        return model["theta"], {}
+
+
+class QueryOnly(eqx.Module):
+    def query_loss(self, model):
+        return model["theta"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "match"),
+    [
+        ({"tasks": []}, ValueError, "tasks is empty"),
+        ({"tasks": 3}, TypeError, "tasks must be a sequence of tasks or a function from a key.*found int"),
+        ({"tasks": TwoLosses()}, TypeError, "found TwoLosses, which is itself a task: put it into a list"),
+        ({"tasks": [*bowls(), Nothing()]}, TypeError, r"tasks\[3\] \(Nothing\) must have loss\(model\)"),
+        ({"tasks": lambda key: {}}, TypeError, r"a task of the sampler must have loss\(model\)"),
+        ({"tasks": [QueryOnly()]}, TypeError, "support_loss is missing"),
+        (
+            {"tasks": [Vectors()]},
+            ValueError,
+            r"tasks\[0\] \(Vectors\).loss\(model\) must be .* scalar; found float32\[3\]",
+        ),
+        ({"tasks": [Tuples()]}, ValueError, r"must be a floating-point scalar; found \("),
+        ({"model": {"n": 3}}, TypeError, "nothing to train: expected floating-point arrays, found dict"),
+        ({"optimizer": 0.1}, TypeError, r"optimizer must be one of optax, such as optax.adam\(1e-3\); found 0.1"),
+        ({"inner_steps": -1}, ValueError, "inner_steps must be at least 0; found -1"),
+        ({"inner_steps": 1.0}, TypeError, "inner_steps must be a whole number; found 1.0"),
+        ({"outer_steps": True}, TypeError, "outer_steps must be a whole number; found True"),
+        ({"tasks_per_step": 0}, ValueError, "tasks_per_step must be at least 1; found 0"),
+        ({"outer_loss": "first"}, ValueError, 'outer_loss must be "last" or "mean", found \'first\''),
+        (
+            {"inner_lr": 0.1, "inner_optimizer": SGD(0.2)},
+            ValueError,
+            "inner_lr and inner_optimizer cannot both be given",
+        ),
+    ],
+)
+def test_mistakes_are_told(changes, error, match):
+    arguments = {"model": theta(), "optimizer": optax.sgd(0.1), "tasks": bowls(), "inner_steps": 1, "outer_steps": 1}
+    with pytest.raises(error, match=match):
+        maml_train(**{**arguments, **changes}, progress=False)
+
+
+def test_the_order_of_a_task_must_be_known_when_compiling():
+    class Own(Bowl):
+        first_order: jax.Array
+
+    with pytest.raises(TypeError, match="first_order must be True, False or None"):
+        train(theta(), [Own(jnp.asarray(1.0), jnp.asarray(1.0), jnp.asarray(True))], 1)
+
+
+def test_divergence_names_the_outer_step():
+    # At rate 4 on ½ θ² each plain step multiplies θ by −3: 1e15 · 3^8 squared is 4.3e37, but 1e15 · 3^9 squared is
+    # 3.9e38, which float32 (up to 3.4e38) does not hold.
+    with pytest.raises(AdaptaxError, match=r"At outer step 9 \(counted from 0\) the query loss was inf"):
+        train(theta(1e15), [Bowl(jnp.asarray(1.0), jnp.asarray(0.0))], 0, 200, optax.sgd(4.0))
+
+
+def test_steps_that_the_optimiser_skips_are_no_failure():
+    def sampler(key):  # one task in two has no finite loss
+        return Bowl(jnp.where(jax.random.bernoulli(key), jnp.nan, 1.0), jnp.asarray(0.0))
+
+    skipping = optax.apply_if_finite(optax.sgd(0.1), 100)
+    trained = train(theta(1.0), sampler, 1, 40, skipping, tasks_per_step=1)
+    finite = np.isfinite(trained.history.after)
+    assert 0 < finite.sum() < 40
+    assert np.isfinite(float(trained.model["theta"]))
