@@ -5,7 +5,7 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
-from adaptax.distributions import Categorical, Normal, TanhNormal
+from adaptax.distributions import Categorical, Normal, TanhNormal, kl_divergence
 
 RNG = np.random.default_rng(0)
 
@@ -109,3 +109,46 @@ def test_ratio_is_one_at_the_old_policy():
     for policy in (Normal(mean, log_std), TanhNormal(mean, log_std)):
         bounded = jnp.tanh(action)
         np.testing.assert_array_equal(jnp.exp(policy.log_prob(bounded) - policy.log_prob(bounded)), 1)
+
+
+@pytest.mark.parametrize("size", [1, 2, 6])
+def test_E5_kl_of_normals_is_that_of_multivariate_normals(size):
+    p, q = (Normal(*_parameters(size)) for _ in range(2))
+    expected = []
+    for i in range(4):
+        means = [np.asarray(x.mean[i], np.float64) for x in (p, q)]
+        covariances = [np.diag(np.exp(2 * np.asarray(x.log_std[i], np.float64))) for x in (p, q)]
+        inverse, gap = np.linalg.inv(covariances[1]), means[1] - means[0]
+        logs = [np.linalg.slogdet(c)[1] for c in covariances]
+        expected.append((np.trace(inverse @ covariances[0]) + gap @ inverse @ gap - size + logs[1] - logs[0]) / 2)
+    np.testing.assert_allclose(kl_divergence(p, q), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 6])
+def test_kl_of_categoricals_against_scipy(size):
+    logits = RNG.normal(size=(2, 3, 4, size)) * 2
+    p, q = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    found = kl_divergence(*(Categorical(jnp.asarray(x, jnp.float32)) for x in logits))
+    np.testing.assert_allclose(found, scipy.stats.entropy(p, q, axis=-1), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 2, 6])
+@pytest.mark.parametrize("kind", [Categorical, Normal])
+def test_kl_is_the_mean_log_ratio_of_samples(kind, size):
+    def draw():
+        return kind(_parameters(size, ())[0]) if kind is Categorical else kind(*_parameters(size, ()))
+
+    p, q = draw(), draw()
+    samples = jax.vmap(p.sample)(jax.random.split(jax.random.key(0), 20_000))
+    ratios = np.asarray(jax.vmap(lambda x: p.log_prob(x) - q.log_prob(x))(samples))
+    assert abs(ratios.mean() - kl_divergence(p, q)) <= 4 * ratios.std() / np.sqrt(20_000) + 1e-5
+
+
+@pytest.mark.parametrize("kind", [Categorical, Normal])
+def test_kl_is_zero_and_flat_where_policies_agree(kind):
+    mean, log_std = _parameters(3)
+    leaves = (mean,) if kind is Categorical else (mean, log_std)
+    value, gradient = jax.value_and_grad(lambda x: kl_divergence(kind(*leaves), kind(*x)).sum())(leaves)
+    np.testing.assert_allclose(value, 0, atol=1e-5)
+    for x in gradient:
+        np.testing.assert_allclose(x, 0, atol=1e-5)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms.random import Random
-from adaptax.envs import gaussian_bandit
+from adaptax.envs import bernoulli_bandit, gaussian_bandit
 from adaptax.rollout import collect, lifetime, live, rollout, start
 from tests.problems import Clockwork, Counter, Length, clockwork, quick_jit, same
 
@@ -138,6 +138,36 @@ def test_live_adapts_after_every_window_and_shows_it_exactly_its_own():
     np.testing.assert_array_equal(last[::2, :, 0], [[-1, -1], [0, 1], [2, 3]])
     np.testing.assert_array_equal(trajectory.action[:, 0], range(6))  # memory and clock go on
     np.testing.assert_array_equal(trajectory.timestep.first[:, 0], [True, False] * 3)
+
+
+@pytest.mark.parametrize("episodes", [1, 2, 4])
+def test_nothing_is_learned_after_the_last_window_and_something_after_every_other(episodes):
+    adapted = []
+
+    class Teller(Counter):
+        def adapt(self, meta, agent, trajectory, key):
+            luck = jax.random.bits(key)  # differs between tasks, so that each of them calls
+            jax.debug.callback(lambda *x: adapted.append(tuple(map(int, x))), luck, agent.adapted[0], agent.memory[0])
+            return super().adapt(meta, agent, trajectory, key)
+
+    problem = clockwork(horizon=2, episodes=episodes, ends_early=False)
+    algorithm = Teller(window_steps=2)
+    jax.block_until_ready(live(algorithm, problem, NO_META, Length(jnp.asarray(9)), jax.random.key(0)))
+    jax.effects_barrier()
+    assert [x[1:] for x in adapted] == [(window, 2 * window + 2) for window in range(episodes - 1)]
+    # It is a branch and not a select for many tasks, too.
+    adapted.clear()
+    keys = jax.random.split(jax.random.key(0), 3)
+    jax.block_until_ready(collect(algorithm, problem, NO_META, Length(jnp.full(3, 9)), keys))
+    jax.effects_barrier()
+    assert len(adapted) == 3 * (episodes - 1)
+
+
+def test_no_observation_at_all():
+    problem = bernoulli_bandit(num_arms=2, num_pulls=4)
+    task = problem.train.sample(jax.random.key(0))
+    trajectory = live(Random(), problem, Random().describe(problem), task, jax.random.key(0))
+    assert trajectory.timestep.observation.shape == (4, 1, 0)
 
 
 def test_windows_may_be_shorter_than_episodes():

@@ -2,7 +2,7 @@ import dataclasses
 import math
 import subprocess
 import sys
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -67,6 +67,66 @@ def test_bad_values_name_field_expected_and_found(changes, message):
 def test_replace_checks_again():
     with pytest.raises(ConfigError, match=r"Sample\.count"):
         dataclasses.replace(Sample(), count=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choosy(Settings):
+    outer: Literal["trpo", "ppo", "gradient"] = "trpo"
+    rate: float = setting(0.1, above=0, only={"outer": ("ppo", "gradient")})
+    clip: float = setting(0.2, above=0, only={"outer": ("ppo",)})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"outer": "gradient", "rate": 0.5},
+        {"outer": "ppo", "rate": 0.5, "clip": 0.1},
+        {"rate": 0.1},  # its default: nobody is misled
+    ],
+)
+def test_values_that_have_an_effect_are_kept(changes):
+    assert dataclasses.asdict(Choosy(**changes)) == {**dataclasses.asdict(Choosy()), **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"rate": 0.5},
+            "Choosy.rate: has an effect only if outer is 'ppo' or 'gradient'; found outer='trpo' and rate=0.5. "
+            "Leave it out, or change outer",
+        ),
+        (
+            {"outer": "gradient", "clip": 0.1},
+            "Choosy.clip: has an effect only if outer is 'ppo'; found outer='gradient' and clip=0.1. "
+            "Leave it out, or change outer",
+        ),
+    ],
+)
+def test_values_without_effect_are_refused(changes, message):
+    with pytest.raises(ConfigError) as error:
+        Choosy(**changes)
+    assert str(error.value) == message
+
+
+def test_a_bad_value_is_called_bad_even_if_it_has_no_effect():
+    with pytest.raises(ConfigError, match=r"Choosy\.rate: expected a number > 0; found -1"):
+        Choosy(rate=-1)
+
+
+def test_effects_are_checked_again_after_a_change():
+    with pytest.raises(ConfigError, match=r"Choosy\.clip: has an effect only if"):
+        dataclasses.replace(Choosy(outer="ppo", clip=0.1), outer="trpo")
+
+
+def test_effects_of_fields_that_a_subclass_fixed():
+    @dataclasses.dataclass(frozen=True)
+    class Clipped(Settings):
+        clip: float = setting(0.2, above=0, only={"outer": ("ppo",)})
+        outer: ClassVar[str] = "ppo"
+
+    assert Clipped(clip=0.1).clip == 0.1
 
 
 def test_suggestion():

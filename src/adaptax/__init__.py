@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from adaptax.envs.base import make_problem as make_problem
     from adaptax.evaluation import Evaluation as Evaluation
     from adaptax.evaluation import evaluate as evaluate
+    from adaptax.few_shot import adapt as adapt
+    from adaptax.few_shot import maml_train as maml_train
     from adaptax.rollout import collect as collect
     from adaptax.rollout import lifetime as lifetime
     from adaptax.rollout import start as start
@@ -33,6 +35,7 @@ _WHERE = {
     "adaptax.algorithm": ("Algorithm",),
     "adaptax.envs.base": ("Environment", "Problem", "Step", "TaskDistribution", "make_problem"),
     "adaptax.evaluation": ("Evaluation", "evaluate"),
+    "adaptax.few_shot": ("adapt", "maml_train"),
     "adaptax.rollout": ("collect", "lifetime", "start"),
     "adaptax.training": ("init", "train"),
     "adaptax.types": ("AgentState", "TimeStep", "TrainState", "Transition", "Window"),

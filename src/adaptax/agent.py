@@ -12,20 +12,34 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax.algorithm import Algorithm
+from adaptax.rollout import num_windows
 from adaptax.runs import load_state, read_recipe
 from adaptax.training import init
-from adaptax.types import TimeStep
+from adaptax.types import TimeStep, Transition, Window, replace
 
 
 class Agent:
     """One agent in one task. It adapts as it acts; `begin` makes it forget the task.
 
+    An agent with a memory adapts at every step. One that learns from windows of several episodes (MAML and its family)
+    collects as many as a window has, then takes an inner step.
+
     Attributes:
         algorithm: How it acts.
         meta: θ.
+        adaptations: How many windows it has learned from in this task.
     """
 
-    def __init__(self, algorithm: Algorithm, meta: Any, space: Any, seed: int = 0):
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        meta: Any,
+        space: Any,
+        seed: int = 0,
+        *,
+        window: Window | None = None,
+        horizon: int | None = None,
+    ):
         """Enter a first task.
 
         Args:
@@ -33,10 +47,13 @@ class Agent:
             meta: θ.
             space: The action space.
             seed: Decides the agent's own randomness.
+            window: What it learns from at once, one episode per stream; None: it does not learn by `adapt`.
+            horizon: Most steps of an episode; needed with `window`.
         """
         self.algorithm, self.meta = algorithm, meta
-        self._space = space
+        self._space, self._window, self._horizon = space, window, horizon
         self._act = jax.jit(algorithm.act, static_argnames="explore")
+        self._adapt = jax.jit(algorithm.adapt)
         self._key = jax.random.key(seed)
         self._tasks = 0
         self.begin()
@@ -60,37 +77,95 @@ class Agent:
         meta = load_state(Path(directory), like).meta
         if seeds > 1:
             meta = jax.tree.map(lambda x: x[training_seed], meta)
-        return cls(algorithm, meta, problem.env.action_space, seed)
+        window = algorithm.window(problem) if num_windows(algorithm, problem) > 1 else None
+        return cls(algorithm, meta, problem.env.action_space, seed, window=window, horizon=problem.env.horizon)
 
     def begin(self) -> None:
-        """Enter a new task: fresh memory, no previous action or reward."""
+        """Enter a new task: fresh memory, no previous action or reward, nothing learned."""
         self._tasks += 1
-        self._steps = 0
+        self._steps = self.adaptations = 0
+        self._episode: list[Transition] = []
+        self._episodes: list[Transition] = []
         self._agent = self.algorithm.begin(self.meta, jax.random.fold_in(self._key, self._tasks))
         self._action, self._reward, self._first = self._space.null(), 0.0, True
 
-    def act(self, observation: Any, *, explore: bool = False) -> np.ndarray:
-        """Return the action for `observation` (an array or nested list; `[]` where there is nothing to see)."""
+    def act(self, observation: Any, *, explore: bool | None = None) -> np.ndarray:
+        """Return the action for `observation` (an array or nested list; `[]` where there is nothing to see).
+
+        Args:
+            observation: What is seen.
+            explore: Whether to act as in training, or by the best action known. By default an agent that learns from
+                windows explores, because that is what it learns from; pass False when it has learned enough.
+        """
+        if explore is None:
+            explore = self._window is not None
         step_key = jax.random.fold_in(jax.random.fold_in(self._key, self._tasks), self._steps)
         as_array = lambda x: jnp.asarray(x, _dtype(x))  # noqa: E731
         observation = jax.tree.map(as_array, observation, is_leaf=lambda x: isinstance(x, list))
         timestep = TimeStep(observation, self._action, jnp.float32(self._reward), jnp.asarray(self._first))
-        self._action, memory, _ = self._act(self.meta, self._agent, timestep, step_key, explore=explore)
+        self._action, memory, aux = self._act(self.meta, self._agent, timestep, step_key, explore=explore)
         self._agent = eqx.tree_at(lambda a: a.memory, self._agent, memory, is_leaf=lambda x: x is None)
+        self._acted = timestep, self._action, aux
         self._steps += 1
         return np.asarray(self._action)
 
-    def observe(self, reward: float, *, episode_over: bool = False) -> None:
+    def observe(self, reward: float, *, episode_over: bool = False, terminated: bool | None = None) -> None:
         """Tell what the last action brought, and whether the episode is over (the task goes on).
 
+        Args:
+            reward: The reward.
+            episode_over: Whether this step was the episode's last.
+            terminated: Whether the environment ended it, rather than a time limit; by default, if it is shorter than
+                the horizon. Matters only to agents that learn from windows.
+
         Raises:
-            ValueError: if the reward is not a finite number.
+            ValueError: if the reward is not a finite number, or an episode is longer than the agent was trained for.
         """
         if not np.isfinite(reward):
             raise ValueError(
                 f"observe(reward): expected a finite number, got {reward!r}; the agent's memory is unchanged"
             )
         self._reward, self._first = float(reward), episode_over
+        if self._window is not None:
+            self._record(reward, episode_over, terminated)
+
+    def _record(self, reward: float, episode_over: bool, terminated: bool | None) -> None:
+        """Book a step; learn when a window is full."""
+        assert self._window is not None
+        assert self._horizon is not None
+        length = len(self._episode) + 1
+        if length > self._horizon:
+            raise ValueError(
+                f"observe(): this episode has {length} steps, but the agent was trained for at most {self._horizon} "
+                "and learns from whole episodes; say episode_over=True by then. This step was not recorded"
+            )
+        ended = episode_over and (length < self._horizon if terminated is None else terminated)
+        timestep, action, aux = self._acted
+        flags = jnp.asarray(ended), jnp.asarray(episode_over and not ended)
+        step = Transition(timestep, action, jnp.float32(reward), *flags, timestep.observation, aux, jnp.asarray(True))
+        self._episode.append(step)
+        if not episode_over:
+            return
+        self._episodes.append(_padded(self._episode, self._horizon))
+        self._episode = []
+        if len(self._episodes) == self._window.streams:
+            trajectory = jax.tree.map(lambda *x: jnp.stack(x, 1), *self._episodes)
+            key = jax.random.fold_in(jax.random.fold_in(self._key, self._tasks), 2**31 + self.adaptations)
+            self._agent = self._adapt(self.meta, self._agent, trajectory, key)
+            self._episodes = []
+            self.adaptations += 1
+
+
+def _padded(episode: list[Transition], length: int) -> Transition:
+    """One episode with leaves `[time, ...]`; after its end nothing happens."""
+    idle = replace(
+        episode[-1],
+        reward=jnp.float32(0),
+        terminated=jnp.asarray(False),
+        truncated=jnp.asarray(False),
+        valid=jnp.asarray(False),
+    )
+    return jax.tree.map(lambda *x: jnp.stack(x), *episode, *[idle] * (length - len(episode)))
 
 
 def _dtype(x: Any) -> Any:

@@ -57,7 +57,15 @@ _MDPS: Mapping[int, Mapping[str, Any]] = {  # by episodes
 
 _FIVE_WINDOWS = {"inner_steps": 4, "inner_learning_rate": 1.0, "objective": "every-step", "num_tasks": 40}
 """100 episodes of 1 step: five windows of 20. Short episodes have small gradients."""
-_PLANE = {"hidden_size": 32, "initial_std": 0.5, "gae_lambda": 0.95, "inner_decay": 0.5, "num_updates": 400}
+_PLANE = {
+    "hidden_size": 32,
+    "initial_std": 0.7,
+    "inner_steps": 3,
+    "inner_decay": 0.5,
+    "objective": "every-step",
+    "num_updates": 300,
+}
+"""A first step says where to go but not how far, so later ones must be shorter; and each has to be worth taking."""
 
 GRADIENT_BASED: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "bandit": (_FIVE_WINDOWS, {}),

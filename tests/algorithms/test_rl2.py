@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.algorithms.rl2 import REWARD_BOUND, RL2, task_features
+from adaptax.algorithms.rl2 import REWARD_BOUND, RL2, previous_observations, task_features
 from adaptax.envs import bernoulli_bandit, point_robot
+from adaptax.envs.base import Step
 from adaptax.moments import Moments
 from adaptax.rollout import collect, live, rollout, start
+from adaptax.spaces import Discrete
 from adaptax.types import TimeStep, replace
-from tests.problems import TINY, clockwork, quick_jit, random_state
+from tests.problems import TINY, Clockwork, clockwork, quick_jit, random_state
 
 CELLS = ("lstm", "gru")
 NUM_TASKS = 4
@@ -65,6 +67,59 @@ def test_without_memory_only_the_observation_enters():
     problem = clockwork(horizon=2, episodes=2, num_actions=2)
     timestep = TimeStep(jnp.asarray([3.0]), jnp.asarray(0), jnp.asarray(1.0), jnp.asarray(True))
     np.testing.assert_array_equal(_meta(problem, memory="none").inputs(timestep, jnp.asarray([2.0])), [3.0])
+
+
+class Numbered(Clockwork):
+    """Shows the step of the episode as a number of a state."""
+
+    def __init__(self, horizon, num_actions):
+        super().__init__(horizon, True, num_actions)
+        self.observation_space = Discrete(horizon + 1)
+
+    def reset(self, task, key):
+        return jnp.asarray(0), jnp.asarray(0)
+
+    def step(self, state, action, task, key):
+        step = super().step(state, action, task, key)
+        return Step(step.state, step.state, step.reward, step.terminated)
+
+
+def _numbered(horizon, episodes, num_actions):
+    problem = clockwork(horizon, episodes)
+    return replace(problem, env=Numbered(horizon, num_actions))
+
+
+def test_previous_observations_skip_what_did_not_happen():
+    observations = jnp.arange(1.0, 7.0)[:, None, None]
+    valid = jnp.asarray([True, True, False, True, False, True])[:, None]
+    np.testing.assert_array_equal(previous_observations(observations, valid)[:, 0, 0], [0, 1, 2, 2, 4, 4])
+    both = previous_observations(jnp.concatenate([observations, -observations], 1), jnp.concatenate([valid, ~valid], 1))
+    np.testing.assert_array_equal(both[:, 1, 0], [0, 0, 0, -3, -3, -5])
+
+
+def test_E12_the_pair_that_a_reward_was_for_enters_where_both_are_discrete():
+    problem = _numbered(horizon=3, episodes=2, num_actions=2)
+    algorithm, meta = RL2(**TINY), _meta(problem, reward_std=100.0)
+    assert meta.counts_pairs
+    task = jax.tree.map(lambda x: jnp.asarray(2), _first_tasks(problem))  # every episode ends after 2 of its 3 steps
+    trajectory = quick_jit(lambda key: live(algorithm, problem, meta, task, key))(jax.random.key(0))
+    np.testing.assert_array_equal(trajectory.valid[:, 0], [True, True, False, True, True, False])
+    encoded = jnp.eye(4)[trajectory.timestep.observation]
+    features = np.asarray(meta.inputs(trajectory.timestep, previous_observations(encoded, trajectory.valid)))[:, 0]
+    pairs = features[:, -16:].reshape(6, 2, 4, 2)  # the pair, and the pair times the reward
+    np.testing.assert_array_equal(pairs[0], 0)
+    action, reward = np.asarray(trajectory.action[:, 0]), np.asarray(trajectory.reward[:, 0]) / 100
+    for t, (before, state) in {1: (0, 0), 3: (1, 1), 4: (3, 0)}.items():  # the step before each, and its state
+        expected = np.zeros((4, 2))
+        expected[state, action[before]] = 1
+        np.testing.assert_array_equal(pairs[t, 0], expected)
+        np.testing.assert_allclose(pairs[t, 1], expected * reward[before], rtol=1e-6)
+
+
+def test_pairs_are_not_counted_where_something_is_continuous_or_not_remembered():
+    assert not _meta(bernoulli_bandit(2, 3)).counts_pairs
+    assert not _meta(clockwork(horizon=2, episodes=2)).counts_pairs
+    assert not _meta(_numbered(3, 2, 2), memory="none").counts_pairs
 
 
 # ---------------------------------------------------------------- acting and learning see the same
@@ -184,6 +239,32 @@ def test_E9_continuous_actions_are_replayed():
     np.testing.assert_allclose(hidden[valid], trajectory.aux["hidden"][valid], rtol=0, atol=1e-5)
     log_prob = policy.log_prob(problem.env.action_space.policy_action(trajectory.action))[valid]
     np.testing.assert_allclose(log_prob, trajectory.aux["log_prob"][valid], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("policy_size", [0, 5])
+def test_E9_pairs_and_readout_are_replayed_over_early_ends(policy_size, cell):
+    problem = _numbered(horizon=4, episodes=3, num_actions=3)
+    algorithm = RL2(**TINY, memory=cell, policy_size=policy_size)
+    meta = random_state(algorithm, problem).meta
+    meta = replace(meta, reward=replace(meta.reward, variance=jnp.asarray(1e4)))
+    assert (meta.network.readout is not None) == (policy_size > 0)
+    tasks = jax.tree.map(lambda x: jnp.asarray([1, 2, 3, 5]), _first_tasks(problem))
+
+    @quick_jit
+    def both(keys):
+        trajectory = collect(algorithm, problem, meta, tasks, keys)
+        trajectory = jax.tree.map(lambda x: x.squeeze(2), trajectory)
+        hidden, policy = algorithm.replay(meta, trajectory)
+        careless = replace(trajectory, valid=jnp.ones_like(trajectory.valid))
+        return trajectory, hidden, policy.log_prob(trajectory.action), algorithm.replay(meta, careless)[0]
+
+    trajectory, hidden, log_prob, careless = both(jax.random.split(jax.random.key(0), NUM_TASKS))
+    valid = np.asarray(trajectory.valid)
+    assert valid.sum(0).tolist() == [3, 6, 9, 12]
+    np.testing.assert_allclose(hidden[valid], trajectory.aux["hidden"][valid], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(log_prob[valid], trajectory.aux["log_prob"][valid], rtol=0, atol=1e-5)
+    assert np.abs(careless[valid] - trajectory.aux["hidden"][valid]).max() > 1e-2  # idle steps matter here
 
 
 def test_mode_is_taken_when_not_exploring():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adaptax.distributions import Categorical, Normal
-from adaptax.networks import Critic, Linear, PolicyHead
+from adaptax.networks import Critic, Linear, PolicyHead, Readout
 from adaptax.spaces import Box, Discrete
 from tests.problems import quick_jit
 
@@ -98,3 +98,29 @@ def test_critic_keeps_tasks_apart():
 
 def test_trial_of_one_step():
     assert jnp.isfinite(_critic(2)(_draw(1, 4, 5), _draw(4, 2))).all()
+
+
+@pytest.mark.parametrize("batch", [(), (4,), (3, 4)])
+def test_readout_against_numpy(batch, key):
+    readout = jax.tree.map(lambda x: x + _draw(*x.shape), Readout(5, 3, 6, key))
+    memory, observation = _draw(*batch, 5), _draw(*batch, 3)
+    layer = lambda linear, x: np.asarray(x) @ np.asarray(linear.weight) + np.asarray(linear.bias)  # noqa: E731
+    before = layer(readout.from_memory, memory) + layer(readout.from_observation, observation)
+    np.testing.assert_allclose(readout(memory, observation), np.maximum(before, 0), rtol=1e-4, atol=1e-5)
+
+
+def test_readout_selects_from_memory_by_observation():
+    # Unit i lets m_i through where observation i is seen, and nothing elsewhere: what no linear layer can do.
+    readout = Readout(3, 3, 3, jax.random.key(0))
+    weights = (jnp.eye(3), jnp.zeros(3), 10 * jnp.eye(3), jnp.full(3, -10.0))
+    readout = jax.tree.unflatten(jax.tree.structure(readout), weights)
+    memory = jnp.asarray([0.3, 0.5, 0.7])
+    found = readout(jnp.broadcast_to(memory, (3, 3)), jnp.eye(3))
+    np.testing.assert_allclose(found, np.diag(memory), atol=1e-5)
+
+
+def test_readout_of_no_observation(key):
+    readout = Readout(5, 0, 6, key)
+    memory = _draw(4, 5)
+    expected = np.maximum(np.asarray(memory) @ np.asarray(readout.from_memory.weight), 0)
+    np.testing.assert_allclose(readout(memory, jnp.zeros((4, 0))), expected, rtol=1e-4, atol=1e-5)

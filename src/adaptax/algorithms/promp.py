@@ -42,5 +42,5 @@ class ProMP(ProMPSettings, WholePolicy, MetaGradient):
         """The clipped gain of the adapted policy, less the price of moving the policies before it."""
         valid = batch.lives.valid[:-1]
         kl = kl_divergence(batch.policies, replay.policies)[:-1]
-        moved = jnp.sum(jnp.where(valid, kl, 0.0)) / jnp.maximum(jnp.sum(valid), 1)
+        moved = jnp.sum(jnp.where(valid, kl, 0.0)) / jnp.maximum(jnp.sum(valid), 1).astype(kl.dtype)
         return self.adapted_gain(replay, batch) - self.kl_cost * moved

@@ -49,7 +49,10 @@ class Reptile(ReptileSettings, WholePolicy):
         policy = jax.tree.map(lambda begin, way: begin + step * way, meta.theta.policy, parallel.mean(ways))
         meta = replace(meta, theta=replace(meta.theta, policy=policy))
         meta, critic_state, metrics = fit_critic(self, meta, state.opt_state, lives)
-        return replace(state, meta=meta, opt_state=critic_state, step=state.step + 1), {**report(lives), **metrics}
+        return replace(state, meta=meta, opt_state=critic_state, step=state.step + 1), {
+            **report(lives),
+            **parallel.mean(metrics),
+        }
 
     def _adapted(self, meta: Meta, lives: Transition) -> Fast:
         """φ_K, from all windows but the last, which shows what it is worth."""

@@ -18,6 +18,7 @@ Agents that learn how to learn: meta-reinforcement learning.
   adaptax train ALGORITHM PROBLEM [options]   meta-train, evaluate on held-out tasks, draw the adaptation curve
   adaptax evaluate DIR [options]              evaluate a run again: other tasks, other opponents
   adaptax reproduce NAME [options]            train and print a published table, side by side with the paper
+  adaptax selftest NAME [options]             measure what the package claims of itself; exit code 1 if it does not hold
   adaptax list                                algorithms, problems, presets, tables
 
 Each command has --help. Exit codes: 0 done, 2 wrong usage or configuration, 5 run unusable, 6 directory unwritable,
@@ -42,6 +43,12 @@ def _reproduce(arguments: Sequence[str]) -> int:
     return command(arguments)
 
 
+def _selftest(arguments: Sequence[str]) -> int:
+    from adaptax.cli.selftest import command
+
+    return command(arguments)
+
+
 def _list(arguments: Sequence[str]) -> int:
     from adaptax.cli.list import command
 
@@ -52,6 +59,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "train": _train,
     "evaluate": _evaluate,
     "reproduce": _reproduce,
+    "selftest": _selftest,
     "list": _list,
 }
 

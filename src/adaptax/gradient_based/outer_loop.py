@@ -128,10 +128,9 @@ class MetaGradient(GradientBased):
             gain = jnp.mean(jax.vmap(self.gain)(replays(theta, batch), batch))
             return -gain, {"gain": gain}
 
-        def adapted_policies(theta: Theta, batch: Batch) -> tuple[Distribution, Array]:
-            return jax.tree.map(
-                lambda x: x[:, self._first_judged :], replays(theta, batch).policies
-            ), batch.lives.valid[:, self._first_judged :]
+        def constrained(theta: Theta, batch: Batch) -> tuple[Distribution, Array]:
+            first = 0 if self.pays_explorers else self._first_judged
+            return jax.tree.map(lambda x: x[:, first:], (replays(theta, batch).policies, batch.lives.valid))
 
         opt_state, critic_state = state.opt_state
         theta, opt_state, metrics = self.optimizer.improve(loss, constrained, meta.theta, opt_state, batch)

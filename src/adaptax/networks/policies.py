@@ -67,7 +67,8 @@ class Policy(eqx.Module):
         body_key, head_key = jax.random.split(key)
         input_size = observation_space.encoded_size + context_size
         self.body = MLP(input_size, sizes, activation, body_key)
-        self.head = PolicyHead(sizes[-1] if sizes else input_size, action_space, initial_std, head_key)
+        feature_size = sizes[-1] if sizes else input_size
+        self.head = PolicyHead(feature_size, action_space, initial_std, head_key)
         self.observation_space = observation_space
 
     def __call__(

@@ -1,8 +1,8 @@
 """The meta-gradient against finite differences of the exact objective (traps E2, E4).
 
-Everything on the gradient's side is what training uses: `adapt`, `replay` and `gain`, on windows that hold every trajectory
-with its probability (`adaptax.selftests.enumeration`). On the other side the exact return after exact inner steps is only
-evaluated, never differentiated by θ.
+Everything on the gradient's side is what training uses: `adapt`, `replay` and `gain`, on windows that hold every
+trajectory with its probability (`adaptax.selftests.enumeration`). On the other side the exact return after exact inner
+steps is only evaluated, never differentiated by θ.
 """
 
 import functools
@@ -55,10 +55,12 @@ def over_tasks(function: Callable[..., Array], algorithm: GradientBased, theta: 
     return jnp.mean(jax.vmap(lambda task: function(algorithm, theta, task))(tasks), 0)
 
 
-def central_differences(function: Callable[[Array], Array], x: Array, directions: Array, size: float = 1e-3) -> Array:
+def central_differences(function: Callable[[Array], Array], x: Array, directions: Array, size: float = 1e-4) -> Array:
     """Derivatives `[..., direction]` of `function` at `x`, to the fourth order in `size`."""
-    at = lambda steps: jax.vmap(lambda d: function(x + steps * size * d), out_axes=-1)(directions)  # noqa: E731
-    return (8 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12 * size)
+    steps = size * jnp.asarray([-2.0, -1.0, 1.0, 2.0])
+    points = x[None, None] + steps[:, None, None] * directions[None]
+    values = jax.vmap(jax.vmap(function))(points)
+    return jnp.moveaxis(jnp.tensordot(jnp.asarray([1.0, -8.0, 8.0, -1.0]) / (12 * size), values, 1), 0, -1)
 
 
 @functools.lru_cache(maxsize=32)
@@ -102,22 +104,20 @@ def second_order(algorithm_class: type[Any]) -> MetaGradient:
     return algorithm_class(**EXACT, estimator="dice")
 
 
-def check_exactness(n: int, key: Key[Array, ""]) -> Iterator[Check]:
-    """Second-order methods, 1 to 5 inner steps."""
-    for number, algorithm_class in enumerate(SECOND_ORDER):
-        algorithm = second_order(algorithm_class)
-        theta, tasks = instances(algorithm, n)(jax.random.fold_in(key, number))
-        found = meta_gradients(algorithm)(theta, tasks, jnp.asarray(algorithm.inner_learning_rate))
-        true = true_gradients(algorithm)(theta, tasks)
-        note = f"all {true.shape[-1]} parameters, 1–{MAX_STEPS} inner steps, {n} instances of {NUM_TASKS} tasks"
-        name = f"{algorithm_class.__name__}: meta-gradient against finite differences"
-        yield at_most(name, jnp.max(relative(found, true)), 1e-7, note)
-        if algorithm_class is MetaSGD:
-            rates = ravel_pytree(jax.tree.map(lambda x: x[0], theta.learned))[0].size
-            start = ravel_pytree(jax.tree.map(lambda x: x[0], theta.policy))[0].size
-            by_rates = slice(start, start + rates)
-            error = jnp.max(relative(found[..., by_rates], true[..., by_rates]))
-            yield at_most("MetaSGD: the same by the inner learning rates alone", error, 1e-7, f"{rates} rates")
+def check_exactness(algorithm_class: type[Any], n: int, key: Key[Array, ""]) -> Iterator[Check]:
+    """A second-order method, 1 to 5 inner steps."""
+    algorithm = second_order(algorithm_class)
+    theta, tasks = instances(algorithm, n)(key)
+    found = meta_gradients(algorithm)(theta, tasks, jnp.asarray(algorithm.inner_learning_rate))
+    true = true_gradients(algorithm)(theta, tasks)
+    note = f"all {true.shape[-1]} parameters, 1–{MAX_STEPS} inner steps, {n} instances of {NUM_TASKS} tasks"
+    name = f"{algorithm_class.__name__}: meta-gradient against finite differences"
+    yield at_most(name, jnp.max(relative(found, true)), 1e-7, note)
+    if theta.learned is not None:
+        policy_size = sum(x[0].size for x in jax.tree.leaves(theta.policy))
+        by_rates = slice(policy_size, None)
+        error = jnp.max(relative(found[..., by_rates], true[..., by_rates]))
+        yield at_most("  the same by the inner learning rates alone", error, 1e-7)
 
 
 def check_first_order(n: int) -> Iterator[Check]:

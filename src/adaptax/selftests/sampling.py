@@ -1,6 +1,6 @@
 """Estimators against enumeration: where the *sampling* of data enters the meta-gradient (traps E1, E1c).
 
-Expectations are sums over every trajectory, or every sequence of trajectories, with its probability; no sample is drawn.
+Expectations are sums over every trajectory, or every sequence of trajectories, with its probability; nothing is drawn.
 """
 
 import dataclasses
@@ -34,8 +34,11 @@ from adaptax.selftests.enumeration import (
 from adaptax.selftests.exactness import EXACT, MAX_STEPS, central_differences, relative
 from adaptax.types import AgentState, replace
 
-TABULAR = {**EXACT, "num_layers": 0}
-"""A softmax policy with a logit for each state and action (and each action)."""
+TABULAR = {**EXACT, "num_layers": 0, "inner_learning_rate": 0.6}
+"""A softmax policy with a logit for each state and action (and each action).
+
+After a few steps on single episodes at a larger rate, the objective is too crooked for finite differences.
+"""
 LOADED = 0.5
 """λ at which loaded DiCE's bias is measured."""
 NUM_TASKS = 2
@@ -86,7 +89,10 @@ def estimator_errors(n: int) -> Callable[[Key[Array, ""]], dict[str, tuple[Array
         task = jax.tree.map(lambda x: x[0], tasks)
         true = exact_derivatives(theta, task)
         found = {case: expected_derivatives(*arguments, theta, task) for case, arguments in CASES.items()}
-        return {case: tuple(relative(a.ravel(), b.ravel()) for a, b in zip(f, true, strict=True)) for case, f in found.items()}
+        return {
+            case: tuple(relative(a.ravel(), b.ravel()) for a, b in zip(f, true, strict=True))
+            for case, f in found.items()
+        }
 
     return jit(lambda key: jax.vmap(one)(jax.random.split(key, n)))
 
@@ -122,7 +128,7 @@ def pick(paths: Paths, index: Array) -> Paths:
 
 
 def sampled_return(algorithm: EMAML, theta: Theta, task: TabularTask) -> Float[Array, " inner_steps"]:
-    """E over all data D of J(U(θ, D)) per step for 1, …, K inner steps, one episode each: the objective, by its definition.
+    """E_D [J(U(θ, D))] per step for 1, …, K inner steps, one episode each: the objective, by its definition.
 
     U is written out here, and shares nothing with `adapt`.
     """
@@ -131,8 +137,11 @@ def sampled_return(algorithm: EMAML, theta: Theta, task: TabularTask) -> Float[A
 
     def learned(parameters: Any) -> Any:
         """φ after each of the paths, `[path, ...]`."""
-        log_probs = lambda p: algorithm.policy(theta, p, paths.states).log_prob(paths.actions)  # noqa: E731
-        slopes = jax.jacrev(lambda p: jnp.sum(log_probs(p) * returns, 0))(parameters)
+
+        def score(p: Any, states: Array, actions: Array, returns: Array) -> Array:
+            return jnp.sum(algorithm.policy(theta, p, states).log_prob(actions) * returns)
+
+        slopes = jax.vmap(jax.grad(score), (None, 1, 1, 1))(parameters, *paths, returns)
         return jax.tree.map(lambda p, g: p[None] + rate * g, parameters, slopes)
 
     some = jax.tree.map(lambda p: p[None], theta.policy)
@@ -150,8 +159,8 @@ def sampled_return(algorithm: EMAML, theta: Theta, task: TabularTask) -> Float[A
 def expected_gain(algorithm: EMAML, theta: Theta, task: TabularTask) -> Float[Array, " inner_steps"]:
     """E-MAML's own gain for 1, …, K inner steps, summed over all data with its probability.
 
-    A history is one episode for each inner step so far. With one more episode, of the adapted policy, it is all that one
-    task contributes to a batch. The gain's *derivative* is to be that of `sampled_return`.
+    A history is one episode for each inner step so far. With one more episode, of the adapted policy, it is all that
+    one task contributes to a batch. The gain's *derivative* is to be that of `sampled_return`.
     """
     meta, paths, key = Meta(theta), certain_paths(task), jax.random.key(0)  # the inner loop uses none
     ones = jnp.ones(1)
@@ -209,7 +218,7 @@ class CountsTwice(EMAML):
 def sampling_errors(algorithm: EMAML, n: int, num_tasks: int) -> Callable[[Key[Array, ""]], Array]:
     """A program that compares derivatives of E-MAML's gain with finite differences, `[instance, inner_steps]`.
 
-    Along random directions; their derivatives together are what is compared.
+    Derivatives are along random directions, and compared together.
     """
 
     def one(key: Key[Array, ""]) -> Array:
@@ -217,7 +226,7 @@ def sampling_errors(algorithm: EMAML, n: int, num_tasks: int) -> Callable[[Key[A
         tasks = jax.vmap(certain)(tasks)
         flat, unravel = ravel_pytree(theta)
         directions = jax.random.normal(jax.random.fold_in(key, 1), (NUM_DIRECTIONS, flat.size))
-        over = lambda f: lambda x: jnp.mean(jax.vmap(lambda task: f(algorithm, unravel(x), task))(tasks), 0)  # noqa: E731
+        over = lambda f: lambda x: jnp.mean(jax.lax.map(lambda task: f(algorithm, unravel(x), task), tasks), 0)  # noqa: E731
         slope = lambda d: jax.jvp(over(expected_gain), (flat,), (d,))[1]  # noqa: E731
         found = jax.vmap(slope, out_axes=-1)(directions)
         return relative(found, central_differences(over(sampled_return), flat, directions))

@@ -1,0 +1,91 @@
+"""`adaptax selftest NAME`: measure here what the package claims of itself."""
+
+import dataclasses
+import importlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+
+from adaptax.cli.options import names, parse, wants_help
+from adaptax.errors import ConfigError
+from adaptax.settings import Settings, setting, suggestion
+
+
+@dataclasses.dataclass(frozen=True)
+class SelftestOptions(Settings):
+    """How to test.
+
+    Attributes:
+        seed: Decides the random instances.
+        n: Random instances of each kind.
+        json: Print one JSON object on standard output and nothing else there.
+    """
+
+    seed: int = setting(0, low=0, high=2**31 - 1)
+    n: int = setting(50, low=1, high=10_000)
+    json: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Selftest:
+    """One self-test.
+
+    Attributes:
+        target: "module:function"; from seed and number of instances to an iterator of checks.
+        summary: One line.
+    """
+
+    target: str
+    summary: str
+
+
+SELFTESTS: Mapping[str, Selftest] = {
+    "gradients": Selftest(
+        "adaptax.selftests.gradients:run",
+        "meta-gradients against finite differences, estimators against enumeration (1 to 2 minutes)",
+    ),
+}
+"""By name."""
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Check what was typed, then do it; 0 if all checks pass, 1 otherwise."""
+    chosen, rest = names(arguments, 1)
+    if not chosen and not wants_help(rest):
+        raise ConfigError(f"selftest: expected NAME, one of {', '.join(SELFTESTS)}; found nothing")
+    listing = "\n".join(f"{name}: {test.summary}" for name, test in SELFTESTS.items())
+    options: SelftestOptions = parse(
+        {"selftest": SelftestOptions()},
+        rest,
+        program="adaptax selftest NAME",
+        description="Measure what is claimed; exit code 1 if a figure misses its bar.\n" + listing,
+    )["selftest"]
+    name = chosen[0]
+    if name not in SELFTESTS:
+        hint = suggestion(name, SELFTESTS)
+        raise ConfigError(f"NAME: expected one of {', '.join(SELFTESTS)}; found '{name}'{hint}")
+    from adaptax.cli.session import start_jax
+
+    start_jax()
+    return report(name, options)
+
+
+def report(name: str, options: SelftestOptions) -> int:
+    """Run a self-test and print its figures as they come."""
+    began = time.perf_counter()
+    module, function = SELFTESTS[name].target.split(":")
+    checks = []
+    for check in getattr(importlib.import_module(module), function)(options.seed, options.n):
+        checks.append(check)
+        if not options.json:
+            print(check.line(), flush=True)
+    judged = [check for check in checks if check.bar]
+    failed = sum(not check.passed for check in judged)
+    seconds = time.perf_counter() - began
+    if options.json:
+        figures = [dataclasses.asdict(check) for check in checks]
+        print(json.dumps({"name": name, "passed": not failed, "seconds": seconds, "checks": figures}))
+    else:
+        verdict = f"FAIL {failed}/{len(judged)}" if failed else f"PASS {len(judged)}/{len(judged)}"
+        print(f"{verdict}  ({seconds:.0f} s)")
+    return 1 if failed else 0
