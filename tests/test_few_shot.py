@@ -13,64 +13,7 @@ from adaptax.errors import AdaptaxError
 from adaptax.few_shot import adapt, maml_train
 from adaptax.inner import SGD, MetaSGD
 from adaptax.sinusoids import Sinusoids
-
-
-class Bowl(eqx.Module):
-    """½ a (θ − c)²: after K steps φ − c = (1 − α a)^K (θ − c)."""
-
-    curvature: jax.Array
-    centre: jax.Array
-
-    def loss(self, model):
-        return 0.5 * self.curvature * (model["theta"] - self.centre) ** 2
-
-
-class PlainBowl:
-    """The same as an object of plain Python, which cannot be stacked."""
-
-    def __init__(self, curvature, centre):
-        self.curvature, self.centre = curvature, centre
-
-    loss = Bowl.loss
-
-
-@dataclasses.dataclass(frozen=True)
-class TwoLosses:
-    """Adapts to 0 and is scored at 1."""
-
-    def support_loss(self, model):
-        return 0.5 * model["theta"] ** 2
-
-    def query_loss(self, model):
-        return 0.5 * (model["theta"] - 1.0) ** 2
-
-
-class Regression(eqx.Module):
-    """Support and query points of one function."""
-
-    inputs: jax.Array
-    targets: jax.Array
-
-    def error(self, model, which):
-        return jnp.mean((jax.vmap(model)(self.inputs[which]) - self.targets[which]) ** 2)
-
-    def support_loss(self, model):
-        return self.error(model, 0)
-
-    def query_loss(self, model):
-        return self.error(model, 1)
-
-
-class Network(eqx.Module):
-    """One input, three hidden units with tanh, one output."""
-
-    first: jax.Array
-    bias: jax.Array
-    last: jax.Array
-    activation: object = jnp.tanh
-
-    def __call__(self, x):
-        return jnp.sum(self.last * self.activation(self.first * x + self.bias))
+from tests.few_shot_cases import *  # noqa
 
 
 class Mixed(eqx.Module):
@@ -83,47 +26,6 @@ class Mixed(eqx.Module):
 
     def __call__(self, x):
         return self.activation(self.weight * x)
-
-
-CURVATURES, CENTRES = (0.5, 1.0, 2.0), (1.0, -2.0, 3.0)
-LR = 0.2
-
-
-def bowls(kind=Bowl, order=(0, 1, 2)):
-    values = [(jnp.asarray(CURVATURES[i]), jnp.asarray(CENTRES[i])) for i in order]
-    return [kind(*value) for value in values]
-
-
-def theta(value=0.7):
-    return {"theta": jnp.asarray(value)}
-
-
-def network():
-    return Network(jnp.asarray([1.0, -0.5, 0.3]), jnp.asarray([0.0, 0.4, -1.0]), jnp.asarray([0.5, -1.0, 0.8]))
-
-
-def regressions(num=3):
-    inputs = jax.random.uniform(jax.random.key(1), (num, 2, 5), minval=-2.0, maxval=2.0)
-    slopes = jnp.linspace(0.5, 2.0, num)[:, None, None]
-    return [Regression(x, y) for x, y in zip(inputs, jnp.sin(slopes * inputs), strict=True)]
-
-
-def train(model, tasks, inner_steps, outer_steps=1, optimizer=None, **options):
-    return maml_train(model, optimizer or optax.sgd(1.0), tasks, inner_steps, outer_steps, progress=False, **options)
-
-
-def outer_gradient(model, tasks, inner_steps, **options):
-    """Of the compiled program itself: one outer step of plain descent at rate 1."""
-    new = train(model, tasks, inner_steps, **options).model
-    return jax.tree.map(lambda p, q: np.asarray(p - q), *(eqx.filter(m, eqx.is_inexact_array) for m in (model, new)))
-
-
-def flat(tree):
-    return np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)])
-
-
-def assert_same(one, two, rtol=0.0, atol=0.0):
-    np.testing.assert_allclose(flat(eqx.filter(one, eqx.is_array)), flat(eqx.filter(two, eqx.is_array)), rtol, atol)
 
 
 # The gradient
@@ -192,7 +94,9 @@ def test_permuting_tasks_changes_nothing():
     with jax.enable_x64(True):
         for kind in (Bowl, PlainBowl):
             orders = ((0, 1, 2), (2, 0, 1))
-            assert_same(*(train(theta(), bowls(kind, o), 2, 3, inner_optimizer=MetaSGD(LR)).model for o in orders), atol=1e-12)
+            assert_same(
+                *(train(theta(), bowls(kind, o), 2, 3, inner_optimizer=MetaSGD(LR)).model for o in orders), atol=1e-12
+            )
 
 
 @pytest.mark.parametrize("outer_loss", ["last", "mean"])
@@ -201,120 +105,6 @@ def test_checkpointing_changes_memory_and_not_the_gradient(outer_loss):
         options = {"inner_lr": 0.5, "outer_loss": outer_loss}
         without, with_ = (outer_gradient(network(), regressions(), 3, checkpoint=c, **options) for c in (False, True))
         assert_same(without, with_, atol=1e-13)
-
-
-# Tasks
-
-
-def test_stacked_unrolled_and_mixed_tasks_give_the_same():
-    with jax.enable_x64(True):
-        stacked, plain = bowls(), bowls(PlainBowl)
-        mixtures = [stacked, plain, [stacked[0], plain[1], stacked[2]], (plain[0], stacked[1], plain[2])]
-        runs = [train(theta(), tasks, 2, 5, optax.adam(0.1), inner_lr=LR) for tasks in mixtures]
-        for run in runs[1:]:
-            assert_same(run.model, runs[0].model, rtol=1e-12)
-            assert_same(run.history, runs[0].history, rtol=1e-12)
-
-
-def test_tasks_of_other_shapes_types_or_static_parts_are_not_stacked():
-    with jax.enable_x64(True):
-        short, long = regressions(2)
-        long = Regression(jnp.tile(long.inputs, (1, 2)), jnp.tile(long.targets, (1, 2)))
-        single = Regression(*(x.astype(jnp.float32).astype(jnp.float64) for x in (short.inputs, short.targets)))
-        tasks = [short, long, single]
-        together = outer_gradient(network(), tasks, 1, inner_lr=0.5)
-        each = [outer_gradient(network(), [task], 1, inner_lr=0.5) for task in tasks]
-        assert_same(together, jax.tree.map(lambda *xs: sum(xs) / 3, *each), atol=1e-13)
-
-        class Shifted(Bowl):
-            shift: float
-
-            def loss(self, model):
-                return super().loss({"theta": model["theta"] + self.shift})
-
-        values = [Shifted(jnp.asarray(1.0), jnp.asarray(0.0), shift) for shift in (0.0, 1.0)]
-        found = outer_gradient(theta(0.0), values, 1, inner_lr=LR)["theta"]
-        assert found == pytest.approx(0.5 * (1 - LR) ** 2, rel=1e-12)
-
-
-def test_many_tasks_of_one_structure_are_traced_once():
-    traced = []
-
-    class Counted(Bowl):
-        def loss(self, model):
-            traced.append(1)
-            return super().loss(model)
-
-    counts = []
-    for num in (1, 50):
-        traced.clear()
-        train(theta(), bowls(Counted) * num, 1)
-        counts.append(len(traced))
-    assert counts[0] == counts[1]
-
-
-def test_support_and_query_losses_are_told_apart():
-    # φ = θ − α θ; ∂/∂θ ½ (φ − 1)² = (1 − α) ((1 − α) θ − 1).
-    model = theta(2.0)
-    assert float(adapt(model, TwoLosses(), 1, LR)["theta"]) == pytest.approx(2.0 * (1 - LR))
-    gradient = outer_gradient(model, [TwoLosses()], 1, inner_lr=LR)["theta"]
-    assert gradient == pytest.approx((1 - LR) * ((1 - LR) * 2.0 - 1.0), rel=1e-6)
-
-
-def test_a_task_s_own_learning_rate_and_order_override_the_arguments():
-    class Own(Bowl):
-        inner_lr: float | None = None
-        first_order: bool | None = None
-
-    bowl = lambda **own: Own(jnp.asarray(2.0), jnp.asarray(0.0), **own)  # noqa: E731
-    gradient = lambda **own: outer_gradient(theta(1.0), [bowl(**own)], 1, inner_lr=0.1)["theta"]  # noqa: E731
-    assert gradient() == pytest.approx(2.0 * 0.8**2, rel=1e-6)
-    assert gradient(inner_lr=0.2) == pytest.approx(2.0 * 0.6**2, rel=1e-6)
-    assert gradient(first_order=True) == pytest.approx(2.0 * 0.8, rel=1e-6)
-    assert gradient(inner_lr=jnp.asarray(0.2), first_order=True) == pytest.approx(2.0 * 0.6, rel=1e-6)
-    assert float(adapt(theta(1.0), bowl(inner_lr=0.2), 1, 0.1)["theta"]) == pytest.approx(0.6)
-    orders = [bowl(first_order=True), bowl(first_order=False)]
-    both = outer_gradient(theta(1.0), orders, 1, inner_lr=0.1)["theta"]
-    assert both == pytest.approx((2.0 * 0.8 + 2.0 * 0.8**2) / 2, rel=1e-6)
-    with pytest.raises(ValueError, match=r"tasks\[1\] \(Own\) has an inner_lr, which MetaSGD does not use"):
-        train(theta(), [bowl(), bowl(inner_lr=0.2)], 1, inner_optimizer=MetaSGD(0.1))
-
-
-def test_a_sampler_gives_fresh_tasks_at_every_step():
-    def sampler(key):
-        return Bowl(jnp.asarray(1.0), jax.random.normal(key))
-
-    trained = train(theta(0.0), sampler, 0, 200, optax.sgd(0.0), tasks_per_step=2)
-    # ½ c², averaged over two c ~ N(0, 1): mean ½, variance ¼.
-    assert len(np.unique(trained.history.before)) == 200
-    assert abs(trained.history.before.mean() - 0.5) < 4 * np.sqrt(0.25 / 200)
-    again, other = (train(theta(), sampler, 1, 3, key=jax.random.key(k)).history.after for k in (0, 1))
-    np.testing.assert_array_equal(again, train(theta(), sampler, 1, 3).history.after)
-    assert not np.array_equal(again, other)
-
-
-def test_a_sampler_may_carry_arrays():
-    class FromBank(eqx.Module):
-        centres: jax.Array
-
-        def __call__(self, key):
-            return Bowl(jnp.asarray(1.0), jax.random.choice(key, self.centres))
-
-    before = train(
-        theta(0.0), FromBank(jnp.asarray([2.0, 4.0])), 0, 50, optax.sgd(0.0), tasks_per_step=1
-    ).history.before
-    assert set(before) == {2.0, 8.0}
-
-
-def test_tasks_per_step_chooses_among_a_sequence_without_replacement():
-    tasks = [Bowl(jnp.asarray(1.0), jnp.sqrt(jnp.asarray(2.0**k))) for k in range(4)]
-    before = train(theta(0.0), tasks, 0, 60, optax.sgd(0.0), tasks_per_step=2).history.before
-    pairs = {(2.0**i + 2.0**j) / 4 for i, j in itertools.combinations(range(4), 2)}
-    np.testing.assert_allclose(sorted(set(np.round(before, 3))), sorted(pairs), rtol=1e-5)
-    with pytest.raises(ValueError, match=r"tasks_per_step=2 needs .* all of one structure.*found 1 like .*PlainBowl"):
-        train(theta(), bowls(PlainBowl), 1, tasks_per_step=2)
-    with pytest.raises(ValueError, match="tasks_per_step=4 needs at least as many tasks.*found 3 like"):
-        train(theta(), bowls(), 1, tasks_per_step=4)
 
 
 # Adaptation

@@ -11,8 +11,8 @@ of optax.
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adaptax.errors import AdaptaxError
+from adaptax.few_shot_tasks import LossTask, Source, loss_of, sources
 from adaptax.inner import SGD, InnerOptimizer, descend
 
 LEARNING_RATE = 0.01
@@ -31,19 +32,6 @@ LEARNING_RATE = 0.01
 
 SECONDS = 0.25
 """How long the device works, about, between two movements of the progress bar."""
-
-
-class LossTask(Protocol):
-    """What `maml_train` and `adapt` need of a task.
-
-    A task may define `support_loss(model)` and `query_loss(model)` instead of `loss`, or beside it: inner steps descend
-    `support_loss`, the outer loop descends `query_loss` at what they end with, and `loss` stands in for the one that is
-    missing. `inner_lr` and `first_order`, where a task has them and they are not None, override the arguments of that
-    name for this task.
-    """
-
-    def loss(self, model: Any) -> Float[Array, ""]:
-        """How bad `model` is at this task: a scalar that JAX can differentiate."""
 
 
 class History(NamedTuple):
@@ -153,7 +141,7 @@ def maml_train(
         inner_steps: N; with 0 the model is trained on all tasks at once, without adaptation.
         outer_steps: How often the outer optimiser steps.
         inner_lr: α of plain gradient descent, 0.01 if not given.
-        inner_optimizer: Takes the inner steps, instead of plain gradient descent; such as `adaptax.inner.MetaSGD(0.01)`.
+        inner_optimizer: Takes the inner steps, instead of plain gradient descent; `adaptax.inner.MetaSGD(0.01)`, say.
         first_order: Take inner gradients for constants (FOMAML, section 5.2).
         tasks_per_step: How many tasks make an outer step: of a sampler, 25 if not given; of a sequence, all if not
             given, otherwise a random choice without replacement, for which all its tasks must be stackable.
@@ -195,13 +183,15 @@ def maml_train(
         raise ValueError(f'maml_train: outer_loss must be "last" or "mean", found {outer_loss!r}')
     inner = _inner_optimizer(inner_lr, inner_optimizer, "inner_lr")
     method = _Method(inner, inner_steps, first_order, checkpoint, outer_loss)
-    sources = _sources(tasks, tasks_per_step)
+    if tasks_per_step is not None:
+        _check_count("tasks_per_step", tasks_per_step, at_least=1)
+    drawn = sources(tasks, tasks_per_step)
     parameters, static = _split(model)
-    parameters = jax.tree.map(lambda x: jnp.array(x, copy=True), parameters)  # the program may overwrite its own only
+    parameters = jax.tree.map(jnp.asarray, parameters)
     meta = {"model": parameters, "learned": inner.init(parameters)}
     with jax.numpy_dtype_promotion("standard"):
         opt_state = optimizer.init(meta)
-    run = _program(method, static, sources, optimizer, jax.random.key(0) if key is None else key)
+    run = _program(method, static, drawn, optimizer, jax.random.key(0) if key is None else key)
     meta, history = _train((meta, opt_state), run, outer_steps, progress)
     return MetaTrained(eqx.combine(meta["model"], static), meta["learned"], inner, history)
 
@@ -221,7 +211,7 @@ class _Method:
     ) -> tuple[Any, Any]:
         """φ^N, and the `score` of each of φ^1 … φ^N."""
         optimizer, first_order = self._of_task(task, name)
-        loss = _loss_of(task, "support_loss", static, name)
+        loss = loss_of(task, "support_loss", static, name)
 
         def step(carry: Any, _: None) -> tuple[Any, Any]:
             carry = descend(optimizer, learned, carry[1], carry[0], loss, first_order=first_order)[:2]
@@ -236,13 +226,13 @@ class _Method:
             scores.append(each)
         return carry[0], jax.tree.map(lambda *xs: jnp.stack(xs), *scores) if scores else None
 
-    def objective(self, meta: Any, static: Any, task: Any, name: str) -> tuple[Array, History]:
+    def objective(self, meta: Any, static: Any, task: Any, name: str) -> tuple[Array, tuple[Array, Array]]:
         """What the outer loop descends, and the query loss before and after the inner steps."""
-        loss, after_each = _loss_of(task, "query_loss", static, name), self.outer_loss == "mean" and self.steps > 0
+        loss, after_each = loss_of(task, "query_loss", static, name), self.outer_loss == "mean" and self.steps > 0
         score = loss if after_each else lambda _: None
         parameters, scores = self.adapted(meta["model"], meta["learned"], static, task, name, score)
         after = scores[-1] if after_each else loss(parameters)
-        return jnp.mean(scores) if after_each else after, History(loss(meta["model"]), after)
+        return jnp.mean(scores) if after_each else after, (loss(meta["model"]), after)
 
     def _of_task(self, task: Any, name: str) -> tuple[InnerOptimizer, bool]:
         """The inner optimiser and order for `task`, which may have its own."""
@@ -255,97 +245,19 @@ class _Method:
             raise ValueError(
                 f"{name} has an inner_lr, which {type(self.optimizer).__name__} does not use; set it to None"
             )
-        return self.optimizer if lr is None else SGD(
-            _rate(lr)
-        ), self.first_order if first_order is None else first_order
-
-
-class _Source(NamedTuple):
-    """Where the tasks of an outer step come from, those that run side by side.
-
-    Attributes:
-        size: How many there are.
-        data: The arrays that they are made of; arguments of the program, lest they become constants in it.
-        draw: From data and a key to this step's choice, with a leading axis of `size`.
-        build: From data and one element of that choice to a task.
-        name: What to call them in a message.
-    """
-
-    size: int
-    data: PyTree[Array]
-    draw: Callable[[Any, Array], Any]
-    build: Callable[[Any, Any], Any]
-    name: str
-
-
-def _sources(tasks: Any, tasks_per_step: int | None) -> list[_Source]:
-    if tasks_per_step is not None:
-        _check_count("tasks_per_step", tasks_per_step, at_least=1)
-    if callable(tasks) and not _has_loss(tasks):
-        data, rest = eqx.partition(tasks, eqx.is_array)
-        size = 25 if tasks_per_step is None else tasks_per_step
-        draw = lambda data, key: jax.random.split(key, size)  # noqa: E731
-        return [_Source(size, data, draw, lambda data, key: eqx.combine(data, rest)(key), "a task of the sampler")]
-    if _has_loss(tasks) or not isinstance(tasks, Iterable):
-        raise TypeError(
-            "maml_train: tasks must be a sequence of tasks or a function from a key to a task; found "
-            f"{type(tasks).__name__}" + (", which is itself a task: put it into a list" if _has_loss(tasks) else "")
-        )
-    groups = _grouped(list(tasks))
-    if not groups:
-        raise ValueError("maml_train: tasks is empty; there is nothing to learn from")
-    if tasks_per_step is None:
-        return [_stacked(arrays, rest, None, name) for arrays, rest, name in groups]
-    if len(groups) > 1 or len(groups[0][0]) < tasks_per_step:
-        raise ValueError(
-            f"maml_train: tasks_per_step={tasks_per_step} needs at least as many tasks, all of one structure (Equinox "
-            f"modules with arrays of the same shapes); found {', '.join(f'{len(g[0])} like {g[2]}' for g in groups)}"
-        )
-    return [_stacked(*groups[0][:2], tasks_per_step, groups[0][2])]
-
-
-def _grouped(tasks: list[Any]) -> list[tuple[list[Any], Any, str]]:
-    """Tasks that can be stacked, together: their arrays, what they share, and the name of the first."""
-    groups: list[tuple[list[Any], Any, str]] = []
-    places: dict[Any, list[int]] = {}
-    for number, task in enumerate(tasks):
-        arrays, rest = eqx.partition(task, lambda x: isinstance(x, jax.Array | np.ndarray | np.generic))
-        leaves, structure = jax.tree.flatten(arrays)
-        like = (structure, *((x.shape, x.dtype) for x in leaves))
-        for place in places.setdefault(str(like), []):
-            same_structure = jax.tree.structure(groups[place][0][0]) == structure
-            if leaves and same_structure and eqx.tree_equal(groups[place][1], rest) is True:
-                groups[place][0].append(arrays)
-                break
-        else:
-            places[str(like)].append(len(groups))
-            groups.append(([arrays], rest, f"tasks[{number}] ({type(task).__name__})"))
-    return groups
-
-
-def _stacked(arrays: list[Any], rest: Any, choose: int | None, name: str) -> _Source:
-    # The number of a task is an element too: it gives tasks without arrays the leading axis that others have.
-    size = len(arrays)
-    data = (jnp.arange(size), jax.tree.map(lambda *xs: jnp.stack(xs), *arrays))
-
-    def draw(data: Any, key: Array) -> Any:
-        if choose is None:
-            return data
-        chosen = jax.random.choice(key, size, (choose,), replace=False)
-        return jax.tree.map(lambda x: x[chosen], data)
-
-    return _Source(choose or size, data, draw, lambda data, element: eqx.combine(element[1], rest), name)
+        optimizer = self.optimizer if lr is None else SGD(_rate(lr))
+        return optimizer, self.first_order if first_order is None else first_order
 
 
 def _program(
-    method: _Method, static: Any, sources: list[_Source], optimizer: optax.GradientTransformation, key: Array
-) -> Callable[[Any, Any, Any, Any], Any]:
+    method: _Method, static: Any, drawn: list[Source], optimizer: optax.GradientTransformation, key: Array
+) -> Callable[[Any, int, int], Any]:
     """The compiled outer loop: from state and history after `start` steps to those after `stop` steps."""
-    total = sum(source.size for source in sources)
+    total = sum(source.size for source in drawn)
 
-    def objective(meta: Any, data: list[Any], key: Array) -> tuple[Array, History]:
+    def objective(meta: Any, data: list[Any], key: Array) -> tuple[Array, tuple[Array, Array]]:
         sums = []
-        for source, arrays in zip(sources, data, strict=True):
+        for source, arrays in zip(drawn, data, strict=True):
             of_task = lambda e, s=source, a=arrays: method.objective(meta, static, s.build(a, e), s.name)  # noqa: E731
             values = jax.vmap(of_task, axis_size=source.size)(source.draw(arrays, key))
             sums.append(jax.tree.map(lambda x: jnp.sum(x, 0), values))
@@ -363,13 +275,13 @@ def _program(
     def run(carry: Any, start: Array, stop: Array, data: list[Any], key: Array) -> Any:
         return jax.lax.fori_loop(start, stop, lambda n, c: outer_step(n, c, data, key), carry)
 
-    program, data = jax.jit(run, donate_argnums=0), [source.data for source in sources]
+    program, data = jax.jit(run), [source.data for source in drawn]
     return lambda carry, start, stop: program(carry, np.int32(start), np.int32(stop), data, key)
 
 
 def _train(state: Any, run: Callable[..., Any], outer_steps: int, progress: bool) -> tuple[Any, History]:
     """Run the program in pieces that are long enough to be quick and short enough to watch."""
-    history = History(jnp.zeros((outer_steps,)), jnp.zeros((outer_steps,)))
+    history = jnp.zeros((outer_steps,)), jnp.zeros((outer_steps,))
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[text]}"))
     bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not (progress and console.is_terminal))
@@ -419,29 +331,6 @@ def _inner_optimizer(lr: Any, inner_optimizer: InnerOptimizer | None, name: str)
 def _rate(lr: Any) -> Any:
     """A number of NumPy as one of Python, which takes on the precision of what it is multiplied with."""
     return float(lr) if isinstance(lr, int | float | np.number) else lr
-
-
-def _has_loss(task: Any) -> bool:
-    return any(callable(getattr(task, name, None)) for name in ("loss", "support_loss", "query_loss"))
-
-
-def _loss_of(task: Any, kind: str, static: Any, name: str) -> Callable[[Any], Float[Array, ""]]:
-    """The task's `kind` of loss, or else its `loss`, as a function of the model's parameters."""
-    chosen = next((each for each in (kind, "loss") if callable(getattr(task, each, None))), None)
-    if chosen is None:
-        raise TypeError(
-            f"{name} must have loss(model), or support_loss(model) and query_loss(model); {kind} is missing"
-        )
-
-    def loss(parameters: Any) -> Float[Array, ""]:
-        value = getattr(task, chosen)(eqx.combine(parameters, static))
-        number = isinstance(value, jax.Array | np.ndarray | np.generic | float)
-        if not number or jnp.shape(value) != () or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
-            found = f"{value.dtype}{list(value.shape)}" if isinstance(value, jax.Array) else repr(value)
-            raise ValueError(f"{name}.{chosen}(model) must be a floating-point scalar; found {found}. Take the mean?")
-        return jnp.asarray(value, jnp.result_type(float))
-
-    return loss
 
 
 def _check_count(name: str, value: Any, at_least: int = 0) -> None:

@@ -161,7 +161,14 @@ class CAVIASettings(MAMLSettings):
 
 @dataclasses.dataclass(frozen=True)
 class EMAMLSettings(OuterSettings, InnerSettings):
-    """E-MAML: the policy that explores is paid for what the adapted one earns (Stadie et al. 2018)."""
+    """E-MAML: the policy that explores is paid for what the adapted one earns (Stadie et al. 2018).
+
+    Attributes:
+        score_weight: Weight of the explorers' score. 1 is the exact gradient; its noise grows with the number of steps
+            in the windows, so long windows need less.
+    """
+
+    score_weight: float = setting(1.0, low=0)
 
 
 @dataclasses.dataclass(frozen=True)

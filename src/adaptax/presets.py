@@ -83,6 +83,7 @@ trial is as long as the windows of adaptation that an evaluation shows: 80 episo
 _OWN: Mapping[str, Mapping[str, Any]] = {
     "es-maml": {"num_tasks": 40},
     "reptile": {"inner_steps": 3},
+    "e-maml": {"score_weight": 0.01},
 }
 """By method: what it needs besides."""
 

@@ -15,7 +15,8 @@ same gradient; with little data only this one is exact.
 
 Differences from the paper:
     - The score is that of all windows before adaptation ended, each under the policy that collected it.
-    - The score's weight is the task's adapted return less the mean of the other tasks', which does not change its mean.
+    - The score is of a task's adapted return less the mean of the other tasks', which does not change its mean. It can
+      be given less weight than the exact gradient gives it, because its noise grows with the length of the windows.
     - Those of MAML (`adaptax.algorithms.maml`), but for the estimator.
 """
 
@@ -44,9 +45,9 @@ class EMAML(EMAMLSettings, WholePolicy, MetaGradient):
 
     def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
         """The adapted policy's return, and the explorers' share in it."""
-        return self.adapted_gain(replay, batch) + self.score_gain(replay, batch)
+        return self.adapted_gain(replay, batch) + self.score_weight * self.score_gain(replay, batch)
 
     def score_gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
         """Σ over all steps before the last window: its gradient is V(U(θ, D)) ∇ log p(D)."""
-        weights = jnp.where(batch.lives.valid[:-1], batch.standing, 0.0)
+        weights = jnp.where(batch.lives.valid[:-1], batch.standing[:-1, None, None], 0.0)
         return jnp.sum(self.optimizer.surrogate(replay.log_probs[:-1], batch.log_probs[:-1], weights))

@@ -5,6 +5,7 @@ import importlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from adaptax.cli.options import names, parse, wants_help
 from adaptax.errors import ConfigError
@@ -70,12 +71,17 @@ def command(arguments: Sequence[str]) -> int:
     return report(name, options)
 
 
+def load(name: str) -> Any:
+    """Import a self-test (and JAX)."""
+    module, function = SELFTESTS[name].target.split(":")
+    return getattr(importlib.import_module(module), function)
+
+
 def report(name: str, options: SelftestOptions) -> int:
     """Run a self-test and print its figures as they come."""
     began = time.perf_counter()
-    module, function = SELFTESTS[name].target.split(":")
     checks = []
-    for check in getattr(importlib.import_module(module), function)(options.seed, options.n):
+    for check in load(name)(options.seed, options.n):
         checks.append(check)
         if not options.json:
             print(check.line(), flush=True)

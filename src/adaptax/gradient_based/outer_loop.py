@@ -33,15 +33,15 @@ class Batch(eqx.Module):
         advantages: Of each step within its episode, normalised over the judged windows of all tasks.
         log_probs: Log-probabilities of the actions under the policies that took them.
         policies: Distributions of all windows' policies, as they acted.
-        standing: Return of the task's last window per step, less the mean of the other tasks', in the units of
-            `advantages`, `[task]`.
+        standing: What the judged windows after each one contribute to the objective, less the mean of the other tasks',
+            in the units of `advantages`, `[task, window]`.
     """
 
     lives: Transition
     advantages: Float[Array, "task window time stream"]
     log_probs: Float[Array, "task window time stream"]
     policies: Distribution
-    standing: Float[Array, " task"]
+    standing: Float[Array, "task window"]
 
 
 def live(algorithm: GradientBased, problem: Problem, state: TrainState) -> Transition:
@@ -148,9 +148,11 @@ class MetaGradient(GradientBased):
         spread = no_moments().observe(judged.ravel(), valid.ravel().astype(judged.dtype))
         advantages = jnp.where(lives.valid, (advantages - spread.mean) / spread.std, 0.0)
         log_probs = jnp.where(lives.valid, lives.aux["log_prob"], 0.0)
-        outcomes = jnp.mean(lives.reward[:, -1], (1, 2))
+        outcomes = jnp.mean(lives.reward, (2, 3)).at[:, : self._first_judged].set(0.0)
+        outcomes = outcomes / (outcomes.shape[1] - self._first_judged)
+        later = jnp.cumsum(outcomes[:, ::-1], 1)[:, ::-1] - outcomes
         others = self.num_tasks / max(self.num_tasks - 1, 1)  # x_i less the mean of the others = this × (x_i − mean)
-        standing = others * (outcomes - parallel.mean(jnp.mean(outcomes))) / spread.std
+        standing = others * (later - parallel.mean(jnp.mean(later, 0, keepdims=True))) / spread.std
         return Batch(lives, advantages, log_probs, lives.aux["policy"], standing)
 
     @property

@@ -99,18 +99,20 @@ def relative(a: Array, b: Array) -> Array:
     return jnp.linalg.norm(a - b, axis=-1) / jnp.linalg.norm(b, axis=-1)
 
 
-def second_order(algorithm_class: type[Any]) -> MetaGradient:
+def second_order(algorithm_class: type[Any], max_steps: int = MAX_STEPS) -> MetaGradient:
     """The algorithm with the estimator whose expected second derivative is exact."""
-    return algorithm_class(**EXACT, estimator="dice")
+    return algorithm_class(**{**EXACT, "inner_steps": max_steps}, estimator="dice")
 
 
-def check_exactness(algorithm_class: type[Any], n: int, key: Key[Array, ""]) -> Iterator[Check]:
-    """A second-order method, 1 to 5 inner steps."""
-    algorithm = second_order(algorithm_class)
+def check_exactness(
+    algorithm_class: type[Any], n: int, key: Key[Array, ""], max_steps: int = MAX_STEPS
+) -> Iterator[Check]:
+    """A second-order method, 1, 2, … inner steps."""
+    algorithm = second_order(algorithm_class, max_steps)
     theta, tasks = instances(algorithm, n)(key)
     found = meta_gradients(algorithm)(theta, tasks, jnp.asarray(algorithm.inner_learning_rate))
     true = true_gradients(algorithm)(theta, tasks)
-    note = f"all {true.shape[-1]} parameters, 1–{MAX_STEPS} inner steps, {n} instances of {NUM_TASKS} tasks"
+    note = f"all {true.shape[-1]} parameters, 1–{max_steps} inner steps, {n} instances of {NUM_TASKS} tasks"
     name = f"{algorithm_class.__name__}: meta-gradient against finite differences"
     yield at_most(name, jnp.max(relative(found, true)), 1e-7, note)
     if theta.learned is not None:

@@ -201,7 +201,7 @@ def _mean_gain(algorithm: EMAML, log_probs: Array, returns: Array, everything: A
     def one(log_probs: Array, returns: Array) -> Array:
         advantages = jnp.broadcast_to(returns[:, None], (windows, HORIZON, 1))
         constant = jax.lax.stop_gradient(log_probs)
-        batch = Batch(lives, advantages, constant, lives.aux["policy"], returns[0] / HORIZON)
+        batch = Batch(lives, advantages, constant, lives.aux["policy"], jnp.full(windows, returns[0] / HORIZON))
         return jnp.exp(jnp.sum(constant)) * algorithm.gain(Replay(lives.aux["policy"], log_probs), batch)
 
     return jnp.sum(jax.vmap(jax.vmap(one, (0, 1)), (0, None))(log_probs, returns))
