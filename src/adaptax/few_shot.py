@@ -120,7 +120,7 @@ def maml_train(
     inner_optimizer: InnerOptimizer | None = None,
     first_order: bool = False,
     tasks_per_step: int | None = None,
-    outer_loss: Literal["last", "mean"] = "last",
+    outer_loss: Literal["last", "mean"] | Sequence[float] = "last",
     checkpoint: bool = False,
     key: Key[Array, ""] | None = None,
     progress: bool = True,
@@ -145,8 +145,9 @@ def maml_train(
         first_order: Take inner gradients for constants (FOMAML, section 5.2).
         tasks_per_step: How many tasks make an outer step: of a sampler, 25 if not given; of a sequence, all if not
             given, otherwise a random choice without replacement, for which all its tasks must be stackable.
-        outer_loss: Whether the outer loop descends the query loss after the "last" inner step (MAML) or the "mean" of
-            those after each inner step, 1 to N, which keeps the model good at any number of steps up to N.
+        outer_loss: What the outer loop descends: the query loss after the "last" inner step (MAML), the "mean" of those
+            after each inner step, 1 to N, which makes a model that is good after any number of steps, or their sum with
+            N weights that are given (multi-step loss; Antoniou et al. 2019, arXiv 1810.09502, section 4).
         checkpoint: Compute inner steps once more in the backward pass instead of keeping what they computed: memory
             then grows by the parameters alone with each inner step.
         key: What sampled and chosen tasks follow from, `jax.random.key(0)` if not given.
@@ -179,10 +180,8 @@ def maml_train(
     _check_count("outer_steps", outer_steps)
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise TypeError(f"maml_train: optimizer must be one of optax, such as optax.adam(1e-3); found {optimizer!r}")
-    if outer_loss not in ("last", "mean"):
-        raise ValueError(f'maml_train: outer_loss must be "last" or "mean", found {outer_loss!r}')
     inner = _inner_optimizer(inner_lr, inner_optimizer, "inner_lr")
-    method = _Method(inner, inner_steps, first_order, checkpoint, outer_loss)
+    method = _Method(inner, inner_steps, first_order, checkpoint, _weights(outer_loss, inner_steps))
     if tasks_per_step is not None:
         _check_count("tasks_per_step", tasks_per_step, at_least=1)
     drawn = sources(tasks, tasks_per_step)
@@ -204,7 +203,7 @@ class _Method:
     steps: int
     first_order: bool = False
     checkpoint: bool = False
-    outer_loss: str = "last"
+    weights: tuple[float, ...] | None = None  # of the query loss after each step; None: after the last
 
     def adapted(
         self, parameters: Any, learned: Any, static: Any, task: Any, name: str, score: Callable[[Any], Any]
@@ -228,11 +227,12 @@ class _Method:
 
     def objective(self, meta: Any, static: Any, task: Any, name: str) -> tuple[Array, tuple[Array, Array]]:
         """What the outer loop descends, and the query loss before and after the inner steps."""
-        loss, after_each = loss_of(task, "query_loss", static, name), self.outer_loss == "mean" and self.steps > 0
-        score = loss if after_each else lambda _: None
+        loss = loss_of(task, "query_loss", static, name)
+        score = loss if self.weights else lambda _: None
         parameters, scores = self.adapted(meta["model"], meta["learned"], static, task, name, score)
-        after = scores[-1] if after_each else loss(parameters)
-        return jnp.mean(scores) if after_each else after, (loss(meta["model"]), after)
+        after = scores[-1] if self.weights else loss(parameters)
+        objective = jnp.sum(jnp.asarray(self.weights, scores.dtype) * scores) if self.weights else after
+        return objective, (loss(meta["model"]), after)
 
     def _of_task(self, task: Any, name: str) -> tuple[InnerOptimizer, bool]:
         """The inner optimiser and order for `task`, which may have its own."""
@@ -326,6 +326,17 @@ def _inner_optimizer(lr: Any, inner_optimizer: InnerOptimizer | None, name: str)
     if lr is not None:
         raise ValueError(f"{name} and inner_optimizer cannot both be given; give {name} to the inner optimiser")
     return inner_optimizer
+
+
+def _weights(outer_loss: Any, steps: int) -> tuple[float, ...] | None:
+    """Of the query loss after each inner step; None for the last one alone."""
+    if isinstance(outer_loss, str) and outer_loss in ("last", "mean"):
+        return (1 / steps,) * steps if outer_loss == "mean" and steps else None
+    if isinstance(outer_loss, str) or len(outer_loss) != steps or not steps:
+        raise ValueError(
+            f'outer_loss must be "last", "mean" or {steps} weights, one per inner step; found {outer_loss!r}'
+        )
+    return tuple(float(weight) for weight in outer_loss)
 
 
 def _rate(lr: Any) -> Any:

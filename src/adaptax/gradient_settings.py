@@ -1,7 +1,7 @@
 """Hyper-parameters of the gradient-based meta-learners, checked before JAX is imported."""
 
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 from adaptax.errors import ConfigError
 from adaptax.problem_settings import episodes_of
@@ -179,6 +179,8 @@ class ProMPSettings(PPOSettings, InnerSettings):
         kl_cost: η, weight of the KL from the policies that collected the data before adaptation. Paper: 0.0005.
     """
 
+    outer: ClassVar[str] = "ppo"
+    """Not to be chosen, but other fields ask for it."""
     kl_cost: float = setting(5e-4, low=0)
 
 

@@ -105,5 +105,5 @@ class Window:
 
 
 def replace(module: Any, **changes: Any) -> Any:
-    """Return `module` (any dataclass or Equinox module) with the named fields changed."""
+    """Return `module` (a dataclass, or an Equinox module without an `__init__` of its own) with fields changed."""
     return dataclasses.replace(module, **changes)

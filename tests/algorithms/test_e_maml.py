@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -36,3 +38,23 @@ def test_E1_score_term_by_hand(case):
     difference = by_hand.bias(found) - by_hand.bias(fixed_data)
     np.testing.assert_allclose(difference, expected, rtol=1e-4, atol=1e-5)
     assert np.abs(expected).max() > 0.1
+
+
+def test_a_window_is_worth_what_all_judged_windows_after_it_earn():
+    algorithm = dataclasses.replace(ALGORITHM, inner_steps=2, objective="every-step")
+    batch = by_hand.gather(algorithm, by_hand.begin(algorithm))
+    rewards = by_hand.pulls(batch.lives).rewards
+    _, first, second = rewards.mean(-1).T
+    worth = np.stack([(first + second) / 2, second / 2, 0 * second], -1)
+    expected = [(worth[i] - np.delete(worth, i, 0).mean(0)) / rewards[:, 1:].std() for i in range(4)]
+    np.testing.assert_allclose(batch.standing, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_score_weight_is_the_share_of_the_score(case):
+    meta, batch = case
+    gradients = []
+    for weight in (0.0, 0.5, 1.0):
+        algorithm = dataclasses.replace(ALGORITHM, score_weight=weight)
+        gradients.append(np.asarray(by_hand.bias(by_hand.gain(algorithm, meta, batch)[1])))
+    np.testing.assert_allclose(gradients[1], (gradients[0] + gradients[2]) / 2, rtol=1e-4, atol=1e-6)
+    assert np.abs(gradients[2] - gradients[0]).max() > 0.1

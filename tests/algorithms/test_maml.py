@@ -15,9 +15,16 @@ from tests.problems import quick_jit
 GRADIENT = {**BARE, "outer": "gradient"}
 
 
-def test_inner_step_by_hand_and_second_window_is_of_the_adapted_policy():
+@pytest.fixture(scope="module")
+def case():
+    """θ and what was experienced with it, which is the same for all estimators: their first derivatives are."""
     algorithm = MAML(**GRADIENT)
-    lives = by_hand.gather(algorithm, by_hand.begin(algorithm)).lives
+    state = by_hand.begin(algorithm)
+    return state.meta, by_hand.gather(algorithm, state)
+
+
+def test_inner_step_by_hand_and_second_window_is_of_the_adapted_policy(case):
+    lives = case[1].lives
     seen = by_hand.pulls(lives)
     logits = np.asarray(lives.aux["policy"].logits)
     for task in range(4):
@@ -28,32 +35,27 @@ def test_inner_step_by_hand_and_second_window_is_of_the_adapted_policy():
 
 
 @pytest.mark.parametrize(("estimator", "sampling"), [("lvc", True), ("dice", True), ("policy-gradient", False)])
-def test_E1_meta_gradient_by_hand(estimator, sampling):
-    algorithm = MAML(**GRADIENT, estimator=estimator)
-    state = by_hand.begin(algorithm)
-    batch = by_hand.gather(algorithm, state)
+def test_E1_meta_gradient_by_hand(estimator, sampling, case):
+    meta, batch = case
     seen = by_hand.pulls(batch.lives)
     expected = np.zeros(3)
     for task, gradient in enumerate(by_hand.first_order_gradients(batch)):
         matrix = by_hand.curvature(START, seen.actions[task, 0], seen.rewards[task, 0], sampling=sampling)
         expected += (np.eye(3) + RATE * matrix) @ gradient / 4
-    _, found = by_hand.gain(algorithm, state.meta, batch)
+    _, found = by_hand.gain(MAML(**GRADIENT, estimator=estimator), meta, batch)
     np.testing.assert_allclose(by_hand.bias(found), expected, rtol=1e-4, atol=1e-6)
     first_order = by_hand.first_order_gradients(batch).mean(0)
     assert np.linalg.norm(expected - first_order) > 0.05 * np.linalg.norm(expected)
 
 
-def test_E2_first_order_is_the_gradient_at_the_adapted_parameters():
-    algorithm = FOMAML(**GRADIENT)
-    state = by_hand.begin(algorithm)
-    batch = by_hand.gather(algorithm, state)
-    _, found = by_hand.gain(algorithm, state.meta, batch)
+def test_E2_first_order_is_the_gradient_at_the_adapted_parameters(case):
+    meta, batch = case
+    _, found = by_hand.gain(FOMAML(**GRADIENT), meta, batch)
     np.testing.assert_allclose(by_hand.bias(found), by_hand.first_order_gradients(batch).mean(0), rtol=1e-4, atol=1e-6)
 
 
-def test_advantages_are_normalised_over_the_adapted_windows_of_all_tasks():
-    algorithm = MAML(**GRADIENT)
-    batch = by_hand.gather(algorithm, by_hand.begin(algorithm))
+def test_advantages_are_normalised_over_the_adapted_windows_of_all_tasks(case):
+    batch = case[1]
     rewards = by_hand.pulls(batch.lives).rewards
     expected = (rewards - rewards[:, 1].mean()) / rewards[:, 1].std()
     np.testing.assert_allclose(batch.advantages[:, :, 0], expected, rtol=1e-5, atol=1e-6)

@@ -123,7 +123,7 @@ STATIC = {
 }  # fmt: skip
 TRACED = {"entropy_cost": 0.3, "value_cost": 0.1, "max_gradient_norm": 0.01, "adam_b2": 0.5}
 """Settings that may be arrays, so that one program serves all their values."""
-SHAPES = {"memory": "gru", "memory_size": 5, "critic_size": 5, "informed_critic": False}
+SHAPES = {"memory": "gru", "memory_size": 5, "policy_size": 5, "critic_size": 5, "informed_critic": False}
 
 
 def test_E1d_every_setting_is_in_the_tests_of_settings():

@@ -53,7 +53,7 @@ def test_names(capsys):
         selftest.command(["gradient"])
     with pytest.raises(ConfigError, match="expected NAME, one of gradients"):
         selftest.command([])
-    with pytest.raises(ConfigError, match="SelftestOptions.n: expected an integer"):
+    with pytest.raises(ConfigError, match=r"SelftestOptions\.n: expected an integer"):
         selftest.command(["gradients", "--n", "0"])
     with pytest.raises(SystemExit) as stop:
         selftest.command(["--help"])

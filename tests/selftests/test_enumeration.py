@@ -44,7 +44,7 @@ def test_certain_transitions_leave_one_path_for_each_sequence_of_actions(case):
     theta, task = case
     task = en.certain(task)
     paths = en.certain_paths(task)
-    assert paths.count == 8
+    assert paths.number == 8
     for path in range(8):
         state = 0
         for time in range(3):

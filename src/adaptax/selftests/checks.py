@@ -1,6 +1,7 @@
 """What a self-test reports: figures, each with its bar."""
 
 import dataclasses
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,16 +29,16 @@ class Check:
         return f"{verdict}  {self.name:<62} {self.figure:>10.3g}  {bar:<12}  {self.note}".rstrip()
 
 
-def at_most(name: str, figure: float, bar: float, note: str = "") -> Check:
+def at_most(name: str, figure: Any, bar: float, note: str = "") -> Check:
     """A figure that must not exceed `bar`; NaN does."""
     return Check(name, float(figure), f"≤ {bar:g}", bool(figure <= bar), note)
 
 
-def at_least(name: str, figure: float, bar: float, note: str = "") -> Check:
+def at_least(name: str, figure: Any, bar: float, note: str = "") -> Check:
     """A figure that must reach `bar`; NaN does not."""
     return Check(name, float(figure), f"≥ {bar:g}", bool(figure >= bar), note)
 
 
-def measured(name: str, figure: float, note: str = "") -> Check:
+def measured(name: str, figure: Any, note: str = "") -> Check:
     """A figure without a bar."""
     return Check(name, float(figure), "", True, note)

@@ -33,7 +33,7 @@ class Paths(NamedTuple):
     actions: Int[Array, "time path"]
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many there are."""
         return self.actions.shape[1]
 
@@ -95,9 +95,9 @@ def chances(
     algorithm: GradientBased, theta: Theta, parameters: PyTree[Array], task: TabularTask, paths: Paths
 ) -> Float[Array, " path"]:
     """p(τ) under π_φ."""
-    log_probs = algorithm.policy(theta, parameters, paths.states).log_prob(paths.actions)
+    log_probs = algorithm.policy(theta, parameters, jnp.arange(STATES)).log_probs()  # type: ignore[union-attr]
     moves = task.transitions[paths.states[:-1], paths.actions[:-1], paths.states[1:]]
-    return jnp.exp(jnp.sum(log_probs, 0)) * jnp.prod(moves, 0)
+    return jnp.exp(jnp.sum(log_probs[paths.states, paths.actions], 0)) * jnp.prod(moves, 0)
 
 
 def window(
@@ -128,7 +128,7 @@ def expected_window(
     algorithm: GradientBased, theta: Theta, parameters: PyTree[Array], task: TabularTask, paths: Paths
 ) -> Transition:
     """The window whose mean over streams is the expectation over trajectories of π_φ."""
-    weights = paths.count * chances(algorithm, theta, parameters, task, paths)
+    weights = paths.number * chances(algorithm, theta, parameters, task, paths)
     return window(algorithm, theta, parameters, task, paths, weights)
 
 
@@ -147,7 +147,7 @@ def exact_return(
     algorithm: GradientBased, theta: Theta, parameters: PyTree[Array], task: TabularTask
 ) -> Float[Array, ""]:
     """J(φ), the expected return of π_φ, by backward induction: no trajectory is enumerated here."""
-    chosen = jnp.exp(algorithm.policy(theta, parameters, jnp.arange(STATES)).log_probs())
+    chosen = jnp.exp(algorithm.policy(theta, parameters, jnp.arange(STATES)).log_probs())  # type: ignore[union-attr]
     value = jnp.zeros(STATES, chosen.dtype)
     for _ in range(HORIZON):
         value = jnp.sum(chosen * (task.rewards + task.transitions @ value), -1)

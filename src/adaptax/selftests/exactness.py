@@ -23,7 +23,7 @@ from adaptax.types import replace
 
 MAX_STEPS = 5
 NUM_TASKS = 3
-EXACT = {
+EXACT: dict[str, Any] = {
     "hidden_size": 3, "num_layers": 1, "baseline": "none", "normalize_advantages": False, "discount": 1.0,
     "inner_learning_rate": 1.5, "inner_steps": MAX_STEPS,
 }  # fmt: skip
@@ -37,15 +37,13 @@ def gains(algorithm: MetaGradient, theta: Theta, task: TabularTask) -> Float[Arr
     lives = expected_life(algorithm, meta, task, all_paths())
     windows = jnp.arange(algorithm.inner_steps + 1)
     advantages = jax.vmap(algorithm.advantages, (None, 0, 0))(meta, lives, windows)
-    batch = Batch(lives, advantages, lives.aux["log_prob"], lives.aux["policy"], jnp.zeros(()))
+    batch = Batch(lives, advantages, lives.aux["log_prob"], lives.aux["policy"], jnp.zeros(len(windows)))
     replay = algorithm.replay(meta, lives, key)
 
     def after(steps: int) -> Float[Array, ""]:
         """A shorter inner loop is the beginning of a longer one."""
         begin = lambda tree: jax.tree.map(lambda x: x[: steps + 1], tree)  # noqa: E731
-        lives, advantages, log_probs, policies = begin((batch.lives, batch.advantages, batch.log_probs, batch.policies))
-        shorter = Batch(lives, advantages, log_probs, policies, batch.standing)
-        return replace(algorithm, inner_steps=steps).gain(begin(replay), shorter)
+        return replace(algorithm, inner_steps=steps).gain(begin(replay), begin(batch))
 
     return jnp.stack([after(steps) for steps in range(1, algorithm.inner_steps + 1)])
 

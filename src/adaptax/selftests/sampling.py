@@ -34,7 +34,7 @@ from adaptax.selftests.enumeration import (
 from adaptax.selftests.exactness import EXACT, MAX_STEPS, central_differences, relative
 from adaptax.types import AgentState, replace
 
-TABULAR = {**EXACT, "num_layers": 0, "inner_learning_rate": 0.6}
+TABULAR: dict[str, Any] = {**EXACT, "num_layers": 0, "inner_learning_rate": 0.6}
 """A softmax policy with a logit for each state and action (and each action).
 
 After a few steps on single episodes at a larger rate, the objective is too crooked for finite differences.
@@ -100,7 +100,7 @@ def estimator_errors(n: int) -> Callable[[Key[Array, ""]], dict[str, tuple[Array
 def check_estimators(n: int, key: Key[Array, ""]) -> Iterator[Check]:
     """First and second derivatives of the inner surrogates."""
     errors = estimator_errors(n)(key)
-    note = f"largest of {n} instances, {all_paths().count} trajectories each"
+    note = f"largest of {n} instances, {all_paths().number} trajectories each"
     exact = [case for case, (name, gae_lambda) in CASES.items() if gae_lambda == 1.0]
     first = max(float(jnp.max(errors[case][0])) for case in exact)
     yield at_most("all estimators: expected gradient", first, 1e-10, note)
@@ -166,7 +166,7 @@ def expected_gain(algorithm: EMAML, theta: Theta, task: TabularTask) -> Float[Ar
     ones = jnp.ones(1)
     single = lambda p, index: window(algorithm, theta, p, task, pick(paths, index), ones)  # noqa: E731
     returns = returns_to_go(task.rewards[paths.states, paths.actions], 1.0)
-    everything = window(algorithm, theta, theta.policy, task, paths, jnp.ones(paths.count))
+    everything = window(algorithm, theta, theta.policy, task, paths, jnp.ones(paths.number))
     agents = jax.tree.map(lambda x: x[None], algorithm.begin(meta, key))
     before = jnp.zeros((1, 0, HORIZON, 1))  # log-probabilities, [history, window, time, stream]
     values = []
@@ -179,7 +179,7 @@ def expected_gain(algorithm: EMAML, theta: Theta, task: TabularTask) -> Float[Ar
             values.append(_mean_gain(replace(algorithm, inner_steps=steps), log_probs, returns, everything))
         if steps < algorithm.inner_steps:
             before = jax.lax.collapse(log_probs, 0, 2)
-            agents = jax.vmap(lambda agent: _learned(algorithm, meta, agent, single, paths.count))(agents)
+            agents = jax.vmap(lambda agent: _learned(algorithm, meta, agent, single, paths.number))(agents)
             agents = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), agents)
     return jnp.stack(values)
 
@@ -201,7 +201,8 @@ def _mean_gain(algorithm: EMAML, log_probs: Array, returns: Array, everything: A
     def one(log_probs: Array, returns: Array) -> Array:
         advantages = jnp.broadcast_to(returns[:, None], (windows, HORIZON, 1))
         constant = jax.lax.stop_gradient(log_probs)
-        batch = Batch(lives, advantages, constant, lives.aux["policy"], jnp.full(windows, returns[0] / HORIZON))
+        standing = jnp.full(windows, returns[0] / HORIZON).at[-1].set(0.0)  # nothing comes after the last
+        batch = Batch(lives, advantages, constant, lives.aux["policy"], standing)
         return jnp.exp(jnp.sum(constant)) * algorithm.gain(Replay(lives.aux["policy"], log_probs), batch)
 
     return jnp.sum(jax.vmap(jax.vmap(one, (0, 1)), (0, None))(log_probs, returns))

@@ -1,0 +1,70 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adaptax.baselines import RIDGE, linear_baseline, returns_to_go, time_features
+
+
+def test_returns_to_go_by_hand():
+    rewards = jnp.asarray([[1.0, 0.0], [2.0, 4.0], [4.0, 0.0]])
+    np.testing.assert_array_equal(returns_to_go(rewards, 0.5), [[3.0, 2.0], [4.0, 4.0], [4.0, 0.0]])
+
+
+def test_features_by_hand():
+    observations = jnp.asarray([[[2.0]], [[-30.0]]])  # two steps of one stream; bounded at 10
+    expected = [[[2, 4, 1, 0, 0, 0]], [[-10, 100, 1, 0.5, 0.25, 0.125]]]
+    np.testing.assert_array_equal(time_features(observations), np.asarray(expected, np.float32))
+
+
+def _data(streams, seed=0):
+    keys = jax.random.split(jax.random.key(seed), 3)
+    features = jax.random.normal(keys[0], (6, streams, 3))
+    targets = jax.random.normal(keys[1], (6, streams))
+    lengths = jax.random.randint(keys[2], (streams,), 3, 7)
+    valid = jnp.arange(6)[:, None] < lengths[None]
+    return features, jnp.where(valid, targets, 0.0), valid
+
+
+def test_it_is_ridge_regression_on_the_other_streams():
+    features, targets, valid = _data(4)
+    found = np.asarray(linear_baseline(features, targets, valid))
+    for stream in range(4):
+        others = [s for s in range(4) if s != stream]
+        mask = np.asarray(valid[:, others]).ravel()
+        rows = np.asarray(features[:, others], np.float64).reshape(-1, 3)[mask]
+        squares = rows.T @ rows
+        ridge = RIDGE * np.trace(squares) / 3 + 1e-6
+        weights = np.linalg.solve(squares + ridge * np.eye(3), rows.T @ np.asarray(targets[:, others]).ravel()[mask])
+        expected = np.where(valid[:, stream], np.asarray(features[:, stream]) @ weights, 0)
+        np.testing.assert_allclose(found[:, stream], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_E6_a_prediction_does_not_know_its_own_episodes_return():
+    features, targets, valid = _data(4)
+    slopes = jax.jacrev(lambda targets: linear_baseline(features, targets, valid))(targets)
+    own = np.einsum("tsus->tsu", slopes)
+    np.testing.assert_allclose(own, 0, atol=1e-6)
+    assert np.abs(slopes).max() > 1e-2
+
+
+def test_what_did_not_happen_is_not_learned_from():
+    features, targets, valid = _data(3)
+    junk = jnp.where(valid[..., None], features, 1e3)
+    np.testing.assert_array_equal(linear_baseline(junk, targets, valid), linear_baseline(features, targets, valid))
+
+
+def test_a_linear_return_is_predicted_and_a_single_stream_gets_0():
+    features, _, valid = _data(5)
+    targets = jnp.where(valid, features @ jnp.asarray([1.0, -2.0, 0.5]), 0.0)
+    np.testing.assert_allclose(linear_baseline(features, targets, valid), targets, atol=0.01)
+    alone = [x[:, :1] for x in (features, targets, valid)]
+    np.testing.assert_array_equal(linear_baseline(*alone), np.zeros((6, 1)))
+
+
+@pytest.mark.parametrize("scale", [0.1, 1e3])
+def test_the_scale_of_features_does_not_matter(scale):
+    # The ridge is relative to the features' mean square.
+    features, targets, valid = _data(4)
+    scaled = linear_baseline(scale * features, targets, valid)
+    np.testing.assert_allclose(scaled, linear_baseline(features, targets, valid), rtol=0.05, atol=0.01)
