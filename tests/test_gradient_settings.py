@@ -11,7 +11,7 @@ from jax.interpreters import partial_eval
 from adaptax import algorithms
 from adaptax.envs import point_robot
 from adaptax.errors import ConfigError
-from adaptax.gradient_settings import MAMLSettings, ProMPSettings
+from adaptax.gradient_settings import ESMAMLSettings, MAMLSettings, ProMPSettings
 from adaptax.problem_settings import PointRobotSettings
 
 PROBLEM = point_robot(num_episodes=6, horizon=2)
@@ -110,6 +110,11 @@ def test_bounds_and_divisors():
     assert set(typing.get_args(MAMLSettings.__annotations__["estimator"])) == {
         "lvc", "policy-gradient", "dice", "loaded-dice",
     }  # fmt: skip
+
+
+def test_evolution_trains_no_critic():
+    with pytest.raises(ConfigError, match=r"ESMAMLSettings.baseline: expected 'linear' or 'none'"):
+        ESMAMLSettings(baseline="value")
 
 
 def test_a_trial_must_divide_into_windows():

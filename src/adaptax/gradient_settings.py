@@ -206,3 +206,11 @@ class ESMAMLSettings(InnerSettings):
 
     sigma: float = setting(0.1, above=0)
     learning_rate: float = setting(1e-2, above=0, high=1)
+
+    def __post_init__(self):
+        """Check every field, and that the baseline is one that is there without training."""
+        super().__post_init__()
+        if self.baseline == "value":
+            raise ConfigError(
+                "ESMAMLSettings.baseline: expected 'linear' or 'none', as evolution trains no critic; found 'value'"
+            )
