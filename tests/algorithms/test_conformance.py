@@ -60,7 +60,7 @@ SETTINGS = {
     "EMAML": {**GRADIENT_BASED, "outer": "gradient", "objective": "every-step", "inner_steps": 2},
     "ESMAML": {**GRADIENT_BASED, "baseline": "none"},
     "FOMAML": {**GRADIENT_BASED, "outer": "gradient", "checkpoint": True},
-    "MAML": {**GRADIENT_BASED, "baseline": "none"},
+    "MAML": {**GRADIENT_BASED, "baseline": "none", "cg_steps": 2},
     "MetaSGD": {**GRADIENT_BASED, "outer": "gradient", "estimator": "dice"},
     "ProMP": {**GRADIENT_BASED, "baseline": "value"},
     "RL2": {"memory_size": 4, "critic_size": 4, "num_tasks": 4, "num_minibatches": 1},
@@ -78,6 +78,15 @@ def _is_algorithm(thing):
 
 NAMES = [name for name in algorithms.__all__ if _is_algorithm(getattr(algorithms, name))]
 TRAINED = [name for name in NAMES if not issubclass(getattr(algorithms, name), Untrained)]
+ALIKE = {"ANIL", "CAVIA", "EMAML", "FOMAML", "MetaSGD", "ProMP"}
+"""They share MAML's loops, so their cases are among the slow tests."""
+
+
+def cases(names):
+    """Names as parameters of tests."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in names]
+
+
 NUM_TASKS = 8
 
 
@@ -114,7 +123,7 @@ def test_every_algorithm_has_an_entry():
     assert set(NAMES) <= set(PROBLEMS)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases(NAMES))
 def test_algorithm_is_its_configuration(name):
     algorithm = _case(name)[0]
     assert type(algorithm).__dataclass_params__.frozen
@@ -123,7 +132,7 @@ def test_algorithm_is_its_configuration(name):
     assert type(algorithm).__doc__
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases(NAMES))
 def test_lives_are_pure_and_actions_lie_in_the_space(name):
     algorithm, problem, state = _case(name)
     tasks, keys = _tasks_and_keys(problem, 1)
@@ -145,7 +154,7 @@ def test_lives_are_pure_and_actions_lie_in_the_space(name):
     assert all(jnp.isfinite(x).all() for x in jax.tree.leaves(trajectory.aux))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases(NAMES))
 def test_no_task_reaches_another(name):
     _, problem, state = _case(name)
     tasks, keys = _tasks_and_keys(problem, 1)
@@ -160,7 +169,7 @@ def test_no_task_reaches_another(name):
 
 
 @pytest.mark.parametrize("explore", [True, False])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases(NAMES))
 def test_memory_keeps_its_structure(name, explore):
     algorithm, problem, state = _case(name)
     task = jax.tree.map(lambda x: x[0], _tasks_and_keys(problem, 1)[0])
@@ -180,7 +189,7 @@ def test_memory_keeps_its_structure(name, explore):
     assert described[0] == described[1]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases(NAMES))
 def test_lifetime_has_every_episode(name):
     algorithm, problem, state = _case(name)
     tasks, keys = _tasks_and_keys(problem, 1)
@@ -199,7 +208,7 @@ def test_untrained_update_is_the_identity(name):
     assert not jax.tree.leaves(state.opt_state)
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", cases(TRAINED))
 def test_update_is_pure_and_counted(name):
     algorithm, problem, state = _case(name)
     update = quick_jit(lambda state: algorithm.update(problem, state))
@@ -217,7 +226,7 @@ def test_update_is_pure_and_counted(name):
     assert all(x.shape == () and jnp.isfinite(x) for x in metrics.values())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases(NAMES))
 def test_update_steps_are_those_that_an_update_takes(name):
     algorithm, problem, state = _case(name)
     update = lambda state: algorithm.update(marked(problem), state)  # noqa: E731
@@ -225,7 +234,7 @@ def test_update_steps_are_those_that_an_update_takes(name):
     assert (algorithm.update_steps(problem) > 0) == (name in TRAINED)
 
 
-@pytest.mark.parametrize("name", sorted(ACTS_DIFFERENTLY & set(NAMES)))
+@pytest.mark.parametrize("name", cases(sorted(ACTS_DIFFERENTLY & set(NAMES))))
 def test_without_exploring_the_key_does_not_matter(name):
     algorithm, problem, state = _case(name)
     task = jax.tree.map(lambda x: x[0], _tasks_and_keys(problem, 1)[0])

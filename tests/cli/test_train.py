@@ -112,7 +112,7 @@ def test_ctrl_c_saves_and_says_so(tmp_path):
 def test_maml_trains_evaluates_and_draws_paths(tmp_path):
     sizes = {"updates": 2, "tasks": 4, "episodes": 6}
     small = [word for name, size in sizes.items() for word in (f"--num-{name}", str(size))]
-    small += ["--trajectories", "2", "--hidden-size", "4", "--horizon", "5"]
+    small += ["--inner-steps", "1", "--trajectories", "2", "--hidden-size", "4", "--horizon", "5"]
     done = run("train", "maml", "point-robot", *small, "--eval-tasks", "20", "--out", "run", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)

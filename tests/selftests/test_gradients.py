@@ -1,9 +1,12 @@
 """The parts of `adaptax selftest gradients` that are not tested on their own, and their order."""
 
 import jax
+import pytest
 
 from adaptax.selftests import gradients
 from adaptax.selftests.checks import measured
+
+pytestmark = pytest.mark.slow
 
 
 def passed(checks):

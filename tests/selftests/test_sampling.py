@@ -7,6 +7,8 @@ import pytest
 from adaptax.algorithms import EMAML
 from adaptax.selftests import enumeration, sampling
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def wide():
