@@ -26,8 +26,8 @@ class InnerSettings(Settings):
         trajectories: K, episodes in each window that an inner step learns from. Paper: 20.
         inner_steps: Inner gradient steps in training; evaluation may take more.
         inner_learning_rate: α. Paper: 0.1. The inner loss is a mean over the steps of all episodes.
-        inner_decay: Factor on α after the first inner step. Paper: 1 in training and 0.5 at test, where more steps are
-            taken (appendix A.2); here the same in both.
+        inner_decay: Factor on α from each inner step to the next: a first step says where to go, later ones how far.
+            Paper: 1 in training; at test, 0.5 once, after the first step (appendix A.2). Here the same in both.
         baseline: What is subtracted from returns: a linear function of observation and time fitted on the other
             episodes of the window, a network that is trained across tasks, or nothing.
         normalize_advantages: Give the inner loop's advantages mean 0 and deviation 1 in each window.

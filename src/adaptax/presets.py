@@ -63,7 +63,7 @@ _PLANE = {
     "inner_steps": 3,
     "inner_decay": 0.5,
     "objective": "every-step",
-    "num_updates": 150,
+    "num_updates": 100,
 }
 """A first step says where to go but not how far, so later ones must be shorter; and each has to be worth taking."""
 

@@ -168,7 +168,7 @@ class GradientBased(InnerSettings, Algorithm):
         if self.normalize_advantages:
             advantages = normalized(advantages, trajectory.valid)
         old_log_probs = jnp.where(trajectory.valid, trajectory.aux["log_prob"], 0.0)
-        rate = jnp.where(fast.steps == 0, 1.0, self.inner_decay)
+        rate = self.inner_decay**fast.steps
 
         def loss(parameters: PyTree[Array]) -> Float[Array, ""]:
             log_probs, _ = self.log_probs(meta.theta, parameters, trajectory)
