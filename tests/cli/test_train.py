@@ -5,6 +5,7 @@ import sys
 import time
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file
 
 from tests.cli.conftest import SMALL_BANDIT, TINY, run
@@ -109,6 +110,7 @@ def test_ctrl_c_saves_and_says_so(tmp_path):
     assert (tmp_path / "out/state.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_maml_trains_evaluates_and_draws_paths(tmp_path):
     sizes = {"updates": 2, "tasks": 4, "episodes": 6}
     small = [word for name, size in sizes.items() for word in (f"--num-{name}", str(size))]

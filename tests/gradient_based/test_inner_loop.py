@@ -23,6 +23,8 @@ PLAIN = MAML(
     normalize_advantages=False, discount=1.0,
 )  # fmt: skip
 
+pytestmark = pytest.mark.slow
+
 
 @functools.cache
 def lived(algorithm, problem=MDP):

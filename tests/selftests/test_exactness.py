@@ -8,6 +8,8 @@ import pytest
 from adaptax.algorithms import MAML
 from adaptax.selftests import exactness as ex
 
+pytestmark = pytest.mark.slow
+
 N = 2
 
 
