@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import pytest
 
 from adaptax.errors import ConfigError
+from adaptax.problem_settings import BanditSettings, PointRobotSettings
 from adaptax.settings import RL2Settings, Settings, setting, suggestion
 
 
@@ -174,3 +175,10 @@ def test_every_number_of_rl2_is_described():
 def test_settings_are_checked_before_jax_is_imported():
     program = "import sys, adaptax.settings; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_memory_of_pairs_asks_for_discrete_actions():
+    RL2Settings(memory="symmetric").check_problem(BanditSettings())
+    RL2Settings(memory="gru").check_problem(PointRobotSettings())
+    with pytest.raises(ConfigError, match=r"RL2Settings.memory.*found PointRobotSettings.*--memory lstm"):
+        RL2Settings(memory="symmetric").check_problem(PointRobotSettings())

@@ -21,6 +21,9 @@ class InnerSettings(Settings):
         num_layers: Number of hidden layers. Paper: 2.
         activation: Of the hidden layers. Paper: ReLU.
         initial_std: Standard deviation of continuous actions at the start, in units of half their range.
+        exploration_std: Least standard deviation of continuous actions before the first inner step, in the same units.
+            Who explores is not paid for it by the meta-gradient (but in E-MAML), so left alone the deviation shrinks to
+            what suits the adapted policy, which has one in common with the initial one.
         num_tasks: Tasks in each update (the meta-batch). Paper: 20.
         num_updates: Updates (meta-iterations) in the whole run.
         trajectories: K, episodes in each window that an inner step learns from. Paper: 20.
@@ -40,6 +43,7 @@ class InnerSettings(Settings):
     num_layers: int = setting(2, low=0, high=16)
     activation: Literal["tanh", "relu"] = "tanh"
     initial_std: float = setting(1.0, above=0)
+    exploration_std: float = setting(0.0, low=0)
     num_tasks: int = setting(20, low=1)
     num_updates: int = setting(200, low=1)
     trajectories: int = setting(20, low=1)

@@ -27,32 +27,32 @@ class Preset:
     problem: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-_SHORT = {"memory": "gru", "num_updates": 1500}
-_MEDIUM = {"memory": "gru", "num_updates": 1150}
-_LONG = {"memory": "gru", "num_updates": 600, "num_tasks": 256}
-_WIDE = {"memory_size": 128}
-"""More arms to count need more units to count them with."""
+_SYMMETRIC = {"memory": "symmetric", "memory_size": 16}
+_SHORT = {**_SYMMETRIC, "num_updates": 1000}
+_MEDIUM = {**_SYMMETRIC, "num_updates": 200}
+_LONG = {**_SYMMETRIC, "num_updates": 250, "num_tasks": 256, "gae_lambda": 0.98}
+"""Exploring many arms pays late: a large λ, so that what it brought is not left to the critic to tell."""
+_DENSE = {"memory": "gru", "num_updates": 1150}
 
 _BANDITS: Mapping[tuple[int, int], Mapping[str, Any]] = {  # by pulls and arms
     (10, 5): _SHORT,
     (10, 10): _SHORT,
-    (10, 50): {**_SHORT, **_WIDE},
+    (10, 50): _SHORT,
     (100, 5): _MEDIUM,
     (100, 10): _MEDIUM,
-    (100, 50): {**_MEDIUM, **_WIDE},
+    (100, 50): _MEDIUM,
     (500, 5): _LONG,
     (500, 10): _LONG,
-    (500, 50): {**_LONG, **_WIDE},
+    (500, 50): _LONG,
 }
-_STATES = {"memory": "gru", "memory_size": 128, "policy_size": 128, "gae_lambda": 0.3, "entropy_cost": 0.1}
-"""Rewards are noisy and soon: a small λ. States must be told apart: a layer that looks them up."""
+_STATES = {"memory": "symmetric", "memory_size": 32, "policy_size": 32}
 
 _MDPS: Mapping[int, Mapping[str, Any]] = {  # by episodes
-    10: {**_STATES, "num_updates": 1000},
-    25: {**_STATES, "num_updates": 500},
-    50: {**_STATES, "num_updates": 500, "num_tasks": 256},
-    75: {**_STATES, "num_updates": 400, "num_tasks": 256},
-    100: {**_STATES, "num_updates": 350, "num_tasks": 256},
+    10: {**_STATES, "num_updates": 250},
+    25: {**_STATES, "num_updates": 150},
+    50: {**_STATES, "num_updates": 150, "num_tasks": 256},
+    75: {**_STATES, "num_updates": 120, "num_tasks": 256},
+    100: {**_STATES, "num_updates": 120, "num_tasks": 256},
 }
 
 _FIVE_WINDOWS = {"inner_steps": 4, "inner_learning_rate": 1.0, "objective": "every-step", "num_tasks": 40}

@@ -1,7 +1,7 @@
 """Parameters of the problem families; each class has the fields of the factory function that it is for."""
 
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 from adaptax.settings import Settings, setting
 
@@ -103,6 +103,8 @@ class PointRobotSettings(Settings):
         horizon: Steps in an episode.
     """
 
+    continuous_actions: ClassVar[bool] = True
+
     num_episodes: int = setting(3, low=1, high=10_000)
     horizon: int = setting(100, low=1, high=10_000)
 
@@ -116,6 +118,8 @@ class PointRobotSparseSettings(Settings):
         horizon: Steps in an episode.
         goal_radius: Distance from the goal within which there is a reward.
     """
+
+    continuous_actions: ClassVar[bool] = True
 
     num_episodes: int = setting(3, low=1, high=10_000)
     horizon: int = setting(100, low=1, high=10_000)

@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from adaptax.errors import ConfigError
 
@@ -68,6 +68,9 @@ class Settings:
     Fields that are floats may be JAX arrays, unchecked, so that `jax.vmap` over `dataclasses.replace` sweeps them.
     """
 
+    continuous_actions: ClassVar[bool] = False
+    """For settings of a problem: whether its actions are continuous."""
+
     def __post_init__(self):
         """Check every field.
 
@@ -110,8 +113,10 @@ class RL2Settings(Settings):
     """RL²: a recurrent network that learns within a trial by remembering it (Duan et al. 2016; Wang et al. 2016).
 
     Attributes:
-        memory: Kind of memory; "none" sees the present observation alone, and so cannot adapt.
-        memory_size: Units of the memory. Paper: GRU with 256 (Duan et al., appendix A); LSTM with 48 (Wang et al.).
+        memory: Kind of memory; "symmetric" has one for each action (and state), all with the same weights (Kirsch et
+            al. 2022); "none" sees the present observation alone, and so cannot adapt.
+        memory_size: Units of the memory; of each, if there are many. Paper: GRU with 256 (Duan et al., appendix A);
+            LSTM with 48 (Wang et al.).
         policy_size: Units of a layer that reads memory and observation together, for the policy; 0 for none. Worth
             having where there are states to tell apart.
         critic_size: Units of each of the critic's two hidden layers.
@@ -131,7 +136,7 @@ class RL2Settings(Settings):
         initial_std: Standard deviation of continuous actions at the start, in units of half their range.
     """
 
-    memory: Literal["lstm", "gru", "none"] = "lstm"
+    memory: Literal["lstm", "gru", "symmetric", "none"] = "lstm"
     memory_size: int = setting(64, low=1, high=4096)
     policy_size: int = setting(0, low=0, high=4096)
     critic_size: int = setting(64, low=1, high=4096)
@@ -157,4 +162,16 @@ class RL2Settings(Settings):
             raise ConfigError(
                 f"RL2Settings.num_tasks: expected a multiple of num_minibatches={self.num_minibatches}; "
                 f"found {self.num_tasks}"
+            )
+
+    def check_problem(self, problem: Settings) -> None:
+        """Check that the memory can serve the problem's actions.
+
+        Raises:
+            ConfigError: naming the field, what was expected and what was found.
+        """
+        if self.memory == "symmetric" and problem.continuous_actions:
+            raise ConfigError(
+                "RL2Settings.memory: 'symmetric' has a memory for each action, so it expects discrete ones; "
+                f"found {type(problem).__name__}, whose actions are continuous. Try --memory lstm or gru"
             )

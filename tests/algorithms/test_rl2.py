@@ -16,7 +16,7 @@ from adaptax.spaces import Discrete
 from adaptax.types import TimeStep, replace
 from tests.problems import TINY, Clockwork, clockwork, quick_jit, random_state
 
-CELLS = ("lstm", "gru")
+CELLS = ("lstm", "gru", "symmetric")
 NUM_TASKS = 4
 NOTHING = jnp.zeros(0)
 """The observation of a bandit, now and before."""
@@ -127,7 +127,7 @@ def test_pairs_are_not_counted_where_something_is_continuous_or_not_remembered()
 
 @functools.cache
 def _replay(horizon, ends_early):
-    """Replay of up to 49 steps for both cells in one program; what comes after a trial cannot matter to it."""
+    """Replay of up to 49 steps for all memories in one program; what comes after a trial cannot matter to it."""
 
     def replay(metas, trajectories):
         out = []
@@ -141,7 +141,7 @@ def _replay(horizon, ends_early):
 
 @functools.cache
 def _pieces(horizon, steps, *, ends_early, explore):
-    """A program that lives on for `steps` steps in a few tasks, for both cells; and a fresh life for each."""
+    """A program that lives on for `steps` steps in a few tasks, for all memories; and a fresh life for each."""
     problem = clockwork(horizon, episodes=7, ends_early=ends_early, num_actions=3)
     algorithms = [RL2(cell, **TINY) for cell in CELLS]
     metas = [random_state(algorithm, problem).meta for algorithm in algorithms]
@@ -200,7 +200,7 @@ def test_E9_replay_is_what_acting_was_for_every_horizon_and_number_of_episodes(h
     for episode in range(7):
         lives, trajectories = live_on(lives, jnp.asarray(episode * horizon), jax.random.key(3))
         parts.append(trajectories)
-        joined = [_join([part[cell] for part in parts]) for cell in range(2)]
+        joined = [_join([part[cell] for part in parts]) for cell in range(len(CELLS))]
         _assert_replayed(metas, joined, (episode + 1) * horizon, horizon, ends_early)
 
 
@@ -219,7 +219,7 @@ def test_E9_replay_is_what_acting_was_for_every_rollout_and_trial_length(steps):
             lives, trajectories = live_on(lives, jnp.asarray(done), jax.random.key(3))
             parts.append(trajectories)
             done += length
-        joined = [_join([part[cell] for part in parts]) for cell in range(2)]
+        joined = [_join([part[cell] for part in parts]) for cell in range(len(CELLS))]
         for pieces, together in zip(joined, at_once, strict=True):
             for a, b in zip(jax.tree.leaves(pieces), jax.tree.leaves(together), strict=True):
                 np.testing.assert_allclose(a[:trial], b, rtol=0, atol=1e-5)
@@ -248,7 +248,7 @@ def test_E9_pairs_and_readout_are_replayed_over_early_ends(policy_size, cell):
     algorithm = RL2(**TINY, memory=cell, policy_size=policy_size)
     meta = random_state(algorithm, problem).meta
     meta = replace(meta, reward=replace(meta.reward, variance=jnp.asarray(1e4)))
-    assert (meta.network.readout is not None) == (policy_size > 0)
+    assert (meta.network.readout is not None) == (policy_size > 0 and cell != "symmetric")
     tasks = jax.tree.map(lambda x: jnp.asarray([1, 2, 3, 5]), _first_tasks(problem))
 
     @quick_jit
@@ -265,6 +265,11 @@ def test_E9_pairs_and_readout_are_replayed_over_early_ends(policy_size, cell):
     np.testing.assert_allclose(hidden[valid], trajectory.aux["hidden"][valid], rtol=0, atol=1e-5)
     np.testing.assert_allclose(log_prob[valid], trajectory.aux["log_prob"][valid], rtol=0, atol=1e-5)
     assert np.abs(careless[valid] - trajectory.aux["hidden"][valid]).max() > 1e-2  # idle steps matter here
+
+
+def test_a_memory_of_pairs_asks_for_discrete_actions():
+    with pytest.raises(ValueError, match=r"memory='symmetric'.*discrete actions"):
+        RL2(**TINY, memory="symmetric").init(point_robot(1, 2), jax.random.key(0))
 
 
 def test_mode_is_taken_when_not_exploring():

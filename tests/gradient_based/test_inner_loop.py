@@ -96,10 +96,10 @@ def test_E4_each_step_has_data_of_the_policy_as_it_then_is():
     path = adapt(PLAIN)(meta, task(lives, 0))
     for step in range(3):
         now = jax.tree.map(lambda x, k=step: x[k], path)
-        log_probs, _ = PLAIN.log_probs(meta.theta, now, task(lives, 0, step))
+        log_probs, _ = PLAIN.log_probs(meta.theta, now, task(lives, 0, step), step)
         np.testing.assert_allclose(log_probs, task(lives, 0, step).aux["log_prob"], atol=1e-5)
         if step:
-            at_first, _ = PLAIN.log_probs(meta.theta, meta.theta.policy, task(lives, 0, step))
+            at_first, _ = PLAIN.log_probs(meta.theta, meta.theta.policy, task(lives, 0, step), step)
             assert np.abs(at_first - log_probs).max() > 1e-2
     assert not np.array_equal(lives.action[0, 0], lives.action[0, 1])
 
@@ -159,7 +159,7 @@ def test_advantages_by_hand_with_an_early_end():
     )
     found = algorithm.advantages(meta, window, jnp.asarray(0))
     np.testing.assert_allclose(found, [[3.0, 5.0], [4.0, 2.0], [4.0, 0.0]], rtol=1e-6)
-    log_probs, _ = algorithm.log_probs(meta.theta, meta.theta.policy, window)
+    log_probs, _ = algorithm.log_probs(meta.theta, meta.theta.policy, window, 0)
     assert log_probs[2, 1] == 0
     assert (log_probs[:2] < 0).all()
 

@@ -18,6 +18,8 @@ Differences from the paper:
       observations are discrete, so is counting per state and action: the input has the pair that the reward was for.
       A layer that reads memory and observation together (`policy_size`) can then look the present state up. Without
       both, RL² on random MDPs learns which action is best on the whole, and stays there.
+    - Or, with `memory="symmetric"`, a small GRU for each pair of state and action, all with the same weights: the
+      learning rule is the same for every pair. See `adaptax.networks.symmetric`.
     - Rewards enter in units of their running deviation, and the critic predicts the *average* reward of the remaining
       steps in those units, so trials of 10 and of 500 steps, and rewards of 1 and of 1000, train alike.
     - The critic is told the task in training (`informed_critic`); policy and deployment never are.
@@ -40,7 +42,7 @@ from adaptax.distributions import Distribution
 from adaptax.envs.base import Problem
 from adaptax.losses import clipped_surrogate, generalized_advantages, masked_mean
 from adaptax.moments import Moments, no_moments
-from adaptax.networks import Critic, Memory, Memoryless, PolicyHead, Readout, Recurrent
+from adaptax.networks import Critic, Memoryless, PolicyHead, Readout, Recurrent, ScoreHead, Symmetric
 from adaptax.rollout import collect
 from adaptax.settings import RL2Settings
 from adaptax.spaces import Discrete, Space
@@ -60,9 +62,9 @@ class Network(eqx.Module):
         critic: From memory and task to values.
     """
 
-    memory: Memory
+    memory: Recurrent | Symmetric | Memoryless
     readout: Readout | None
-    policy: PolicyHead
+    policy: PolicyHead | ScoreHead
     critic: Critic
 
 
@@ -95,6 +97,8 @@ class Meta(eqx.Module):
         action = self.network.policy.space.encode(timestep.action)
         reward = jnp.clip(timestep.reward / self.reward.std, -REWARD_BOUND, REWARD_BOUND)[..., None]
         first = timestep.first.astype(jnp.float32)[..., None]
+        if isinstance(self.network.memory, Symmetric):
+            return jnp.concatenate([observation, previous, action, reward, first], -1)
         parts = [observation, action, action * reward, reward, first]
         if self.counts_pairs:
             pair = (previous[..., :, None] * action[..., None, :]).reshape(*action.shape[:-1], -1)
@@ -147,28 +151,39 @@ class RL2(RL2Settings, Algorithm):
         tasks = jax.vmap(problem.train.sample)(jax.random.split(look_key, 1024))
         features = jax.vmap(task_features)(tasks)
         env = problem.env
-        if self.memory == "none":
-            memory: Memory = Memoryless(env.observation_space.encoded_size, self.memory_size, memory_key)
-        else:
-            sizes = env.observation_space.encoded_size, env.action_space.encoded_size
-            input_size = sizes[0] + 2 * sizes[1] + 2
-            if isinstance(env.observation_space, Discrete) and isinstance(env.action_space, Discrete):
-                input_size += 2 * sizes[0] * sizes[1]
-            memory = Recurrent(self.memory, input_size, self.memory_size, problem.trial_steps, memory_key)
+        memory = self._memory(problem, memory_key)
         readout = None
-        if self.policy_size:
-            readout_key = jax.random.fold_in(policy_key, 1)
-            readout = Readout(memory.size, env.observation_space.encoded_size, self.policy_size, readout_key)
-        network = Network(
-            memory,
-            readout,
-            PolicyHead(self.policy_size or memory.size, env.action_space, self.initial_std, policy_key),
-            Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key),
-        )
+        policy: PolicyHead | ScoreHead
+        if isinstance(memory, Symmetric):
+            policy = ScoreHead(env.action_space)
+        else:
+            policy = PolicyHead(self.policy_size or memory.size, env.action_space, self.initial_std, policy_key)
+            if self.policy_size:
+                readout_key = jax.random.fold_in(policy_key, 1)
+                readout = Readout(memory.size, env.observation_space.encoded_size, self.policy_size, readout_key)
+        critic = Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key)
+        network = Network(memory, readout, policy, critic)
         moments = no_moments(features.shape[1:]).observe(features)
         meta = Meta(network, no_moments(), moments, env.observation_space)
         meta = replace(meta, reward=self._first_rewards(problem, meta, tasks, look_key))
         return TrainState(meta, self._optimizer().init(network), jnp.asarray(0), key)
+
+    def _memory(self, problem: Problem, key: Key[Array, ""]) -> Recurrent | Symmetric | Memoryless:
+        """The memory, as the settings say."""
+        spaces = problem.env.observation_space, problem.env.action_space
+        sizes = spaces[0].encoded_size, spaces[1].encoded_size
+        if self.memory == "none":
+            return Memoryless(sizes[0], self.memory_size, key)
+        if self.memory == "symmetric":
+            if not isinstance(spaces[1], Discrete):
+                raise ValueError(f"RL2(memory='symmetric') expects discrete actions; found {spaces[1]}")
+            units = self.memory_size, self.policy_size or self.memory_size
+            has_states = isinstance(spaces[0], Discrete)
+            return Symmetric(*sizes, *units, problem.trial_steps, key, has_states=has_states)
+        input_size = sizes[0] + 2 * sizes[1] + 2
+        if all(isinstance(space, Discrete) for space in spaces):
+            input_size += 2 * sizes[0] * sizes[1]
+        return Recurrent(self.memory, input_size, self.memory_size, problem.trial_steps, key)
 
     def _first_rewards(self, problem: Problem, meta: Meta, tasks: PyTree[Array], key: Key[Array, ""]) -> Moments:
         """Moments of the rewards that the untrained (so nearly uniform) policy gets."""

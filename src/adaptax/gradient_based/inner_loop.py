@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.algorithm import Algorithm
 from adaptax.baselines import linear_baseline, returns_to_go, time_features
-from adaptax.distributions import Distribution
+from adaptax.distributions import Distribution, Normal
 from adaptax.envs.base import Problem
 from adaptax.estimators import ESTIMATORS
 from adaptax.gradient_based.critic import ReturnCritic, critic_optimizer
@@ -157,6 +157,7 @@ class GradientBased(InnerSettings, Algorithm):
     ) -> tuple[PyTree[Array], None, Any]:
         """Sample an action from π_φ (or take its mode, if not `explore`)."""
         policy = self.policy(meta.theta, agent.adapted.parameters, timestep.observation)
+        policy = self.exploring(policy, agent.adapted.steps)
         action = policy.sample(key) if explore else policy.mode()
         aux = {"log_prob": policy.log_prob(action), "policy": policy}
         return meta.theta.policy.head.space.from_policy(action), None, aux
@@ -171,7 +172,7 @@ class GradientBased(InnerSettings, Algorithm):
         rate = self.inner_decay**fast.steps
 
         def loss(parameters: PyTree[Array]) -> Float[Array, ""]:
-            log_probs, _ = self.log_probs(meta.theta, parameters, trajectory)
+            log_probs, _ = self.log_probs(meta.theta, parameters, trajectory, fast.steps)
             gain = ESTIMATORS[self.estimator](log_probs, old_log_probs, advantages, self.gae_lambda)
             return -rate * jnp.mean(gain)
 
@@ -180,11 +181,18 @@ class GradientBased(InnerSettings, Algorithm):
         )
         return AgentState(Fast(parameters, optimizer, fast.steps + 1), agent.memory)
 
+    def exploring(self, policy: Distribution, steps: Array | int) -> Distribution:
+        """π_φ as it acts while it learns: before the first inner step its deviation is `exploration_std` at least."""
+        if not isinstance(policy, Normal):
+            return policy
+        floor = jnp.where(jnp.asarray(steps) == 0, jnp.log(jnp.asarray(self.exploration_std)), -jnp.inf)
+        return Normal(policy.mean, jnp.maximum(policy.log_std, floor.astype(policy.log_std.dtype)))
+
     def log_probs(
-        self, theta: Theta, parameters: PyTree[Array], trajectory: Transition
+        self, theta: Theta, parameters: PyTree[Array], trajectory: Transition, steps: Array | int
     ) -> tuple[Float[Array, "time stream"], Distribution]:
-        """Log-probabilities of the actions taken (0 where nothing happened), and the distributions."""
-        policy = self.policy(theta, parameters, trajectory.timestep.observation)
+        """Log-probabilities of the actions taken (0 where nothing happened), and the distributions, after `steps`."""
+        policy = self.exploring(self.policy(theta, parameters, trajectory.timestep.observation), steps)
         actions = theta.policy.head.space.policy_action(trajectory.action)
         return jnp.where(trajectory.valid, policy.log_prob(actions), 0.0), policy
 
@@ -215,12 +223,12 @@ class GradientBased(InnerSettings, Algorithm):
         part = lambda window: jax.tree.map(lambda x: x[window], lives)  # noqa: E731
 
         def step(agent: AgentState, window: Transition) -> tuple[AgentState, Any]:
-            log_probs, policy = self.log_probs(meta.theta, agent.adapted.parameters, window)
+            log_probs, policy = self.log_probs(meta.theta, agent.adapted.parameters, window, agent.adapted.steps)
             return self.adapt(meta, agent, window, key), (log_probs, policy)
 
         step = jax.checkpoint(step) if self.checkpoint else step
         agent, before = jax.lax.scan(step, self.begin(meta, key), part(slice(0, -1)))
-        last = self.log_probs(meta.theta, agent.adapted.parameters, part(-1))
+        last = self.log_probs(meta.theta, agent.adapted.parameters, part(-1), agent.adapted.steps)
         log_probs, policies = jax.tree.map(lambda b, a: jnp.concatenate([b, a[None]]), before, last)
         return Replay(policies, log_probs)
 

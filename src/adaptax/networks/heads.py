@@ -62,6 +62,20 @@ class PolicyHead(eqx.Module):
         return Normal(out, jnp.broadcast_to(self.log_std, out.shape))
 
 
+class ScoreHead(eqx.Module):
+    """From features whose first entries are the actions' logits to a categorical distribution: nothing to learn.
+
+    Attributes:
+        space: The action space, discrete.
+    """
+
+    space: Space = eqx.field(static=True)
+
+    def __call__(self, features: Float[Array, "*batch feature_size"]) -> Distribution:
+        """The distribution of the space's `policy_action`."""
+        return Categorical(features[..., : self.space.encoded_size])
+
+
 class Readout(eqx.Module):
     """relu(W h + U o): looks up, in a memory of many things, what matters for the present observation.
 

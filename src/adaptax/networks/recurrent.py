@@ -193,6 +193,3 @@ class Memoryless(eqx.Module):
     ) -> Float[Array, "time batch size"]:
         """Outputs for whole trials."""
         return jnp.tanh(xs @ self.weight + self.bias[None, None])
-
-
-Memory: TypeAlias = Recurrent | Memoryless

@@ -146,7 +146,7 @@ def check_baseline(key: Key[Array, ""]) -> Iterator[Check]:
                 both = jnp.stack([a, b])
                 chosen = Paths(paths.states[:, both], paths.actions[:, both])
                 experience = window(algorithm, theta, theta.policy, task, chosen, jnp.ones(2))
-                log_probs, _ = algorithm.log_probs(theta, policy, experience)
+                log_probs, _ = algorithm.log_probs(theta, policy, experience, 0)
                 gain = jnp.sum(log_probs * jax.lax.stop_gradient(advantages_of(experience))) / 2
                 return chance[a] * chance[b] * gain
 

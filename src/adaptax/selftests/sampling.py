@@ -171,7 +171,8 @@ def expected_gain(algorithm: EMAML, theta: Theta, task: TabularTask) -> Float[Ar
     before = jnp.zeros((1, 0, HORIZON, 1))  # log-probabilities, [history, window, time, stream]
     values = []
     for steps in range(algorithm.inner_steps + 1):
-        now = jax.vmap(lambda a: algorithm.log_probs(theta, a.adapted.parameters, everything)[0])(agents)
+        score = lambda fast: algorithm.log_probs(theta, fast.parameters, everything, fast.steps)[0]  # noqa: E731
+        now = jax.vmap(score)(agents.adapted)
         now = jnp.moveaxis(now, 2, 1)[:, :, None, :, None]  # [history, path, window, time, stream]
         earlier = jnp.broadcast_to(before[:, None], (*now.shape[:2], *before.shape[1:]))
         log_probs = jnp.concatenate([earlier, now], 2)

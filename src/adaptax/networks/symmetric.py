@@ -1,0 +1,141 @@
+"""A memory for each pair of state and action, all with the same weights: a learning rule that does not care for names.
+
+Kirsch, Flennerhag, van Hasselt, Friesen, Oh & Chen 2022, "Introducing symmetries to black box meta reinforcement
+learning" (arXiv 2109.10781).
+
+Tasks of many families look the same after states or actions have been given other names: arm 3 of a bandit is arm 7 of
+another. A dense recurrent network learns this from examples, once for each arm. Here it is built in. A pair's memory
+changes when the pair is tried, by what came of it; a context shared by all pairs keeps what concerns the whole trial
+(time, and what is common to the pairs); and an action's score comes from its pair's memory and the context,
+
+    h_{s,a} ← f(h_{s,a}, r, h_{s',·}, c),    c ← g(c, h_{s,a}, r),    score_a = w · tanh(U h_{s',a} + V c).
+
+With h_{s,a} a number and h_{s',·} entering by its maximum, the first of these is Q-learning: what is learned here is a
+rule of that form. The weights do not depend on the number of states and actions.
+
+Differences from the paper: memories and weights belong to pairs of state and action and are read and written by lookup,
+as in a table, instead of one recurrent network per connection of an input to an output.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+from adaptax.networks.heads import Linear
+from adaptax.networks.recurrent import Recurrent, State
+
+
+class Symmetric(eqx.Module):
+    """GRU memories of pairs, a GRU context, and the score of every action in the present state.
+
+    Its input is the concatenation of: observation, previous observation (both one-hot where there are states),
+    previous action (one-hot), reward, and whether an episode begins. Its output is that of scores and context.
+
+    Attributes:
+        pair: f.
+        context: g.
+        from_pair: U.
+        from_context: V.
+        score: w.
+        num_states: States that are told apart; 1 if observations are not discrete, and then they enter f and g.
+        num_actions: Actions.
+        observation_size: Length of an encoded observation.
+    """
+
+    pair: Recurrent
+    context: Recurrent
+    from_pair: Linear
+    from_context: Linear
+    score: Linear
+    num_states: int = eqx.field(static=True)
+    num_actions: int = eqx.field(static=True)
+    observation_size: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        observation_size: int,
+        num_actions: int,
+        size: int,
+        head_size: int,
+        span: int,
+        key: Key[Array, ""],
+        *,
+        has_states: bool,
+    ):
+        """Build the network.
+
+        Args:
+            observation_size: Length of an encoded observation.
+            num_actions: Actions.
+            size: Units of each pair's memory, and of the context.
+            head_size: Units between memories and scores.
+            span: Steps that memories should span.
+            key: Decides the weights.
+            has_states: Whether an observation is one of several states.
+        """
+        keys = jax.random.split(key, 5)
+        self.num_states = observation_size if has_states else 1
+        self.num_actions, self.observation_size = num_actions, observation_size
+        seen = 0 if self.has_states else observation_size
+        following = 2 * size if self.has_states else 0
+        self.pair = Recurrent("gru", 2 + seen + size + following, size, span, keys[0])
+        self.context = Recurrent("gru", 3 + seen + size, size, span, keys[1])
+        self.from_pair = Linear(size, head_size, 1.0, keys[2])
+        self.from_context = Linear(size, head_size, 1.0, keys[3])
+        self.score = Linear(head_size, 1, 0.1, keys[4])
+
+    @property
+    def size(self) -> int:
+        """Length of an output."""
+        return self.num_actions + self.context.size
+
+    @property
+    def has_states(self) -> bool:
+        """Whether states are told apart."""
+        return self.num_states > 1
+
+    def initial(self) -> State:
+        """Empty memories: of all pairs, `[state, action, size]`, and of the context."""
+        return jnp.zeros((self.num_states, self.num_actions, self.pair.size)), jnp.zeros(self.context.size)
+
+    def step(self, state: State, x: Float[Array, " input_size"]) -> tuple[State, Float[Array, " size"]]:
+        """Take in one input (no batch); return the new state and the output."""
+        table, context = state
+        cuts = (self.observation_size, 2 * self.observation_size, 2 * self.observation_size + self.num_actions)
+        observation, previous, action, signals = jnp.split(x, cuts)
+        now, before = (observation, previous) if self.has_states else (jnp.ones(1), jnp.ones(1))
+        seen = observation[:0] if self.has_states else observation
+        tried = before[:, None] * action[None, :]
+        old = jnp.sum(tried[..., None] * table, (0, 1))
+        inputs = [signals, seen, context]
+        if self.has_states:
+            following = (1.0 - signals[1]) * _lookup(table, now)
+            inputs += [jnp.mean(following, 0), jnp.max(following, 0)]
+        (new,), _ = self.pair.step((old,), jnp.concatenate(inputs))
+        table = table + tried[..., None] * (new - old)[None, None]
+        played = jnp.sum(action, keepdims=True)
+        (context,), _ = self.context.step((context,), jnp.concatenate([signals, played, seen, played * new]))
+        features = jnp.tanh(self.from_pair(_lookup(table, now)) + self.from_context(context)[None])
+        return (table, context), jnp.concatenate([self.score(features)[:, 0], context])
+
+    def unroll(
+        self, xs: Float[Array, "time batch input_size"], valid: Bool[Array, "time batch"] | None = None
+    ) -> Float[Array, "time batch size"]:
+        """Outputs for whole trials, from fresh states. Steps that are not `valid` leave the state alone."""
+        happened = jnp.ones(xs.shape[:2], bool) if valid is None else valid
+
+        def step(state: State, now: tuple[Array, Array]) -> tuple[State, Array]:
+            x, happened = now
+            new, output = self.step(state, x)
+            return jax.tree.map(lambda n, s: jnp.where(happened, n, s), new, state), output
+
+        initial = jax.tree.map(lambda s: jnp.zeros((xs.shape[1], *s.shape)), self.initial())
+        return jax.lax.scan(jax.vmap(step), initial, (xs, happened))[1]
+
+
+def _lookup(table: Float[Array, "state action size"], state: Float[Array, " state"]) -> Float[Array, "action size"]:
+    """The memories of all actions in a state, given as a one-hot vector."""
+    if len(table) == 1:
+        return table[0]
+    return jnp.einsum("s,sad->ad", state, table)
