@@ -103,6 +103,8 @@ def test_what_has_no_effect_is_refused():
         MAMLSettings(clip=0.3)
     with pytest.raises(ConfigError, match="has an effect only if baseline is 'value'"):
         MAMLSettings(critic_learning_rate=0.1)
+    with pytest.raises(ConfigError, match="exploration_decay: has an effect only if exploration_std is positive"):
+        MAMLSettings(exploration_decay=0.5)
 
 
 def test_bounds_and_divisors():

@@ -9,6 +9,10 @@ PARAMETERS = {"w": jnp.asarray([1.0, -2.0]), "b": jnp.asarray(0.5)}
 GRADIENT = {"w": jnp.asarray([4.0, 0.5]), "b": jnp.asarray(-1.0)}
 
 
+START = jnp.asarray(0)
+"""What a gradient-descent optimiser remembers as it enters a task: that it has made no step."""
+
+
 def loss(parameters):
     """½ (4 w₀² + ½ w₁²) − b; its gradient is (4 w₀, ½ w₁) and −1."""
     return 0.5 * jnp.sum(jnp.asarray([4.0, 0.5]) * parameters["w"] ** 2) - parameters["b"]
@@ -17,15 +21,15 @@ def loss(parameters):
 def test_sgd_is_theta_minus_lr_times_gradient():
     optimizer = SGD(0.25)
     assert optimizer.init(PARAMETERS) is None
-    assert optimizer.start(None, PARAMETERS) is None
-    new, state = optimizer.step(None, None, PARAMETERS, GRADIENT, jnp.asarray(0.0))
-    assert state is None
+    start = optimizer.start(None, PARAMETERS)
+    new, state = optimizer.step(None, start, PARAMETERS, GRADIENT, jnp.asarray(0.0))
+    assert (int(start), int(state)) == (0, 1)
     np.testing.assert_array_equal(new["w"], [0.0, -2.125])
     np.testing.assert_array_equal(new["b"], 0.75)
 
 
 def test_sgd_learning_rate_may_be_traced():
-    step = lambda lr: SGD(lr).step(None, None, PARAMETERS, GRADIENT, jnp.asarray(0.0))[0]["w"][0]  # noqa: E731
+    step = lambda lr: SGD(lr).step(None, START, PARAMETERS, GRADIENT, jnp.asarray(0.0))[0]["w"][0]  # noqa: E731
     assert float(jax.jit(jax.grad(step))(0.25)) == -4.0
 
 
@@ -38,21 +42,32 @@ def test_meta_sgd_starts_with_one_rate_for_every_weight():
 
 def test_meta_sgd_steps_each_weight_at_its_own_rate():
     learned = {"w": jnp.asarray([0.5, -2.0]), "b": jnp.asarray(0.0)}
-    new, state = MetaSGD(0.125).step(learned, None, PARAMETERS, GRADIENT, jnp.asarray(0.0))
-    assert state is None
+    new, state = MetaSGD(0.125).step(learned, START, PARAMETERS, GRADIENT, jnp.asarray(0.0))
+    assert int(state) == 1
     np.testing.assert_array_equal(new["w"], [-1.0, -1.0])
     np.testing.assert_array_equal(new["b"], 0.5)
 
 
+@pytest.mark.parametrize("optimizer", [SGD(0.25, decay=0.5), MetaSGD(0.25, decay=0.5)])
+def test_steps_shrink_by_the_decay(optimizer):
+    learned = optimizer.init(PARAMETERS)
+    state, steps = optimizer.start(learned, PARAMETERS), []
+    for _ in range(3):
+        new, state = optimizer.step(learned, state, PARAMETERS, GRADIENT, jnp.asarray(0.0))
+        steps.append(PARAMETERS["w"] - new["w"])
+    np.testing.assert_array_equal(steps[1], 0.5 * steps[0])
+    np.testing.assert_array_equal(steps[2], 0.25 * steps[0])
+
+
 def test_meta_sgd_derivative_by_a_rate_is_minus_the_gradient():
-    by_rate = jax.grad(lambda learned: MetaSGD(0.1).step(learned, None, PARAMETERS, GRADIENT, 0.0)[0]["w"].sum())
+    by_rate = jax.grad(lambda learned: MetaSGD(0.1).step(learned, START, PARAMETERS, GRADIENT, 0.0)[0]["w"].sum())
     np.testing.assert_array_equal(by_rate(PARAMETERS)["w"], [-4.0, -0.5])
 
 
 def test_descend_returns_the_loss_before_and_changes_nothing_in_place():
     before = jax.tree.map(np.array, PARAMETERS)
-    new, state, value = descend(SGD(0.5), None, None, PARAMETERS, loss)
-    assert state is None
+    new, state, value = descend(SGD(0.5), None, START, PARAMETERS, loss)
+    assert int(state) == 1
     assert float(value) == 0.5 * (4.0 + 0.5 * 4.0) - 0.5
     np.testing.assert_array_equal(new["w"], [-1.0, -1.5])
     np.testing.assert_array_equal(new["b"], 1.0)
@@ -61,7 +76,7 @@ def test_descend_returns_the_loss_before_and_changes_nothing_in_place():
 
 @pytest.mark.parametrize(("first_order", "expected"), [(False, [-1.0, 0.75]), (True, [1.0, 1.0])])
 def test_E2_descend_differentiates_to_one_minus_lr_times_hessian(first_order, expected):
-    new = lambda w: descend(SGD(0.5), None, None, {**PARAMETERS, "w": w}, loss, first_order=first_order)[0]["w"]  # noqa: E731
+    new = lambda w: descend(SGD(0.5), None, START, {**PARAMETERS, "w": w}, loss, first_order=first_order)[0]["w"]  # noqa: E731
     np.testing.assert_array_equal(jnp.diag(jax.jacobian(new)(PARAMETERS["w"])), expected)
 
 

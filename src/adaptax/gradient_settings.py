@@ -22,8 +22,9 @@ class InnerSettings(Settings):
         activation: Of the hidden layers. Paper: ReLU.
         initial_std: Standard deviation of continuous actions at the start, in units of half their range.
         exploration_std: Least standard deviation of continuous actions before the first inner step, in the same units.
-            Who explores is not paid for it by the meta-gradient (but in E-MAML), so left alone the deviation shrinks to
-            what suits the adapted policy, which has one in common with the initial one.
+            The initial policy shares its deviation with the adapted ones, and the meta-gradient (but E-MAML's) does not
+            pay it for exploring: left alone, it shrinks to what suits them. Paper: 0.
+        exploration_decay: Factor on it from each inner step to the next.
         num_tasks: Tasks in each update (the meta-batch). Paper: 20.
         num_updates: Updates (meta-iterations) in the whole run.
         trajectories: K, episodes in each window that an inner step learns from. Paper: 20.
@@ -44,6 +45,7 @@ class InnerSettings(Settings):
     activation: Literal["tanh", "relu"] = "tanh"
     initial_std: float = setting(1.0, above=0)
     exploration_std: float = setting(0.0, low=0)
+    exploration_decay: float = setting(0.0, low=0, high=1)
     num_tasks: int = setting(20, low=1)
     num_updates: int = setting(200, low=1)
     trajectories: int = setting(20, low=1)
@@ -55,6 +57,17 @@ class InnerSettings(Settings):
     discount: float = setting(0.99, low=0, high=1)
     gae_lambda: float = setting(1.0, low=0, high=1)
     critic_learning_rate: float = setting(1e-3, above=0, only={"baseline": ("value",)})
+
+    def __post_init__(self):
+        """Check every field, and that there is something to decay."""
+        super().__post_init__()
+        if any(hasattr(value, "aval") for value in (self.exploration_std, self.exploration_decay)):
+            return  # maybe traced
+        if self.exploration_decay and not self.exploration_std:
+            raise ConfigError(
+                f"{type(self).__name__}.exploration_decay: has an effect only if exploration_std is positive; found "
+                f"exploration_std=0 and exploration_decay={self.exploration_decay!r}"
+            )
 
     def check_problem(self, problem: Settings) -> None:
         """Check that a trial divides into windows.

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 Parameters = TypeVar("Parameters")
 
@@ -46,21 +46,30 @@ class SGD:
 
     Attributes:
         learning_rate: α.
+        decay: Factor on α from each step to the next.
     """
 
     learning_rate: float | Float[Array, ""]
+    decay: float | Float[Array, ""] = 1.0
 
     def init(self, parameters: PyTree[Array]) -> None:
         """Nothing is learned."""
 
-    def start(self, learned: None, parameters: PyTree[Array]) -> None:
-        """Nothing is remembered."""
+    def start(self, learned: None, parameters: PyTree[Array]) -> Int[Array, ""]:
+        """The number of steps so far."""
+        return jnp.asarray(0)
 
     def step(
-        self, learned: None, state: None, parameters: Parameters, gradient: Parameters, loss: Float[Array, ""]
-    ) -> tuple[Parameters, None]:
+        self,
+        learned: None,
+        state: Int[Array, ""],
+        parameters: Parameters,
+        gradient: Parameters,
+        loss: Float[Array, ""],
+    ) -> tuple[Parameters, Int[Array, ""]]:
         """One step down the gradient."""
-        return jax.tree.map(lambda p, g: p - self.learning_rate * g, parameters, gradient), None
+        rate = jnp.asarray(self.learning_rate * self.decay**state)
+        return jax.tree.map(lambda p, g: p - rate.astype(p.dtype) * g, parameters, gradient), state + 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,22 +80,32 @@ class MetaSGD:
 
     Attributes:
         learning_rate: Every entry of α at the start of meta-training.
+        decay: Factor on α from each step to the next.
     """
 
     learning_rate: float | Float[Array, ""]
+    decay: float | Float[Array, ""] = 1.0
 
     def init(self, parameters: Parameters) -> Parameters:
         """α."""
         return jax.tree.map(lambda p: jnp.full_like(p, self.learning_rate), parameters)
 
-    def start(self, learned: PyTree[Array], parameters: PyTree[Array]) -> None:
-        """Nothing is remembered."""
+    def start(self, learned: PyTree[Array], parameters: PyTree[Array]) -> Int[Array, ""]:
+        """The number of steps so far."""
+        return jnp.asarray(0)
 
     def step(
-        self, learned: Parameters, state: None, parameters: Parameters, gradient: Parameters, loss: Float[Array, ""]
-    ) -> tuple[Parameters, None]:
+        self,
+        learned: Parameters,
+        state: Int[Array, ""],
+        parameters: Parameters,
+        gradient: Parameters,
+        loss: Float[Array, ""],
+    ) -> tuple[Parameters, Int[Array, ""]]:
         """One step down the gradient, each weight at its own rate."""
-        return jax.tree.map(lambda p, rate, g: p - rate * g, parameters, learned, gradient), None
+        factor = jnp.asarray(self.decay**state)
+        step = lambda p, rate, g: p - factor.astype(p.dtype) * rate * g  # noqa: E731
+        return jax.tree.map(step, parameters, learned, gradient), state + 1
 
 
 def descend(

@@ -29,8 +29,8 @@ class Preset:
 
 _SYMMETRIC = {"memory": "symmetric", "memory_size": 16}
 _SHORT = {**_SYMMETRIC, "num_updates": 1000}
-_MEDIUM = {**_SYMMETRIC, "num_updates": 200}
-_LONG = {**_SYMMETRIC, "num_updates": 250, "num_tasks": 256, "gae_lambda": 0.98}
+_MEDIUM = {**_SYMMETRIC, "num_updates": 150}
+_LONG = {**_SYMMETRIC, "num_updates": 200, "num_tasks": 256, "gae_lambda": 0.98}
 """Exploring many arms pays late: a large λ, so that what it brought is not left to the critic to tell."""
 _DENSE = {"memory": "gru", "num_updates": 1150}
 
@@ -45,14 +45,14 @@ _BANDITS: Mapping[tuple[int, int], Mapping[str, Any]] = {  # by pulls and arms
     (500, 10): _LONG,
     (500, 50): _LONG,
 }
-_STATES = {"memory": "symmetric", "memory_size": 32, "policy_size": 32}
+_STATES = {"memory": "symmetric", "memory_size": 24, "policy_size": 32}
 
 _MDPS: Mapping[int, Mapping[str, Any]] = {  # by episodes
-    10: {**_STATES, "num_updates": 250},
-    25: {**_STATES, "num_updates": 150},
-    50: {**_STATES, "num_updates": 150, "num_tasks": 256},
-    75: {**_STATES, "num_updates": 120, "num_tasks": 256},
-    100: {**_STATES, "num_updates": 120, "num_tasks": 256},
+    10: {**_STATES, "num_updates": 100},
+    25: {**_STATES, "num_updates": 60},
+    50: {**_STATES, "num_updates": 60, "num_tasks": 256},
+    75: {**_STATES, "num_updates": 50, "num_tasks": 256},
+    100: {**_STATES, "num_updates": 50, "num_tasks": 256},
 }
 
 _FIVE_WINDOWS = {"inner_steps": 4, "inner_learning_rate": 1.0, "objective": "every-step", "num_tasks": 40}
@@ -60,12 +60,16 @@ _FIVE_WINDOWS = {"inner_steps": 4, "inner_learning_rate": 1.0, "objective": "eve
 _PLANE = {
     "hidden_size": 32,
     "initial_std": 0.7,
+    "exploration_std": 1.5,
+    "exploration_decay": 0.35,
     "inner_steps": 3,
-    "inner_decay": 0.5,
+    "inner_decay": 0.2,
+    "gae_lambda": 0.95,
     "objective": "every-step",
-    "num_updates": 100,
+    "num_updates": 60,
 }
-"""A first step says where to go but not how far, so later ones must be shorter; and each has to be worth taking."""
+"""Who stays near the start finds out where the goal lies, but not how far: explorers need noise. And a gradient is as
+large as the deviation is small, so as that shrinks, inner steps must."""
 
 GRADIENT_BASED: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "bandit": (_FIVE_WINDOWS, {}),

@@ -3,12 +3,14 @@
 import dataclasses
 import functools
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from adaptax.algorithms import MAML, MetaSGD
+from adaptax.distributions import Categorical, Normal
 from adaptax.envs import point_robot, tabular_mdp
 from adaptax.gradient_based import Meta, Theta, live
 from adaptax.gradient_based.inner_loop import normalized
@@ -184,3 +186,34 @@ def test_the_optimizers_memory_starts_anew_in_each_task():
     assert one.adapted.steps == 0
     assert isinstance(meta.theta, Theta)
     assert jax.tree.structure(meta.theta.learned) == jax.tree.structure(meta.theta.policy)
+
+
+EXPLORING = MAML(
+    num_layers=0, num_tasks=2, trajectories=3, inner_steps=2, initial_std=0.5, exploration_std=2.0,
+    exploration_decay=0.2,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("steps", "std"), [(0, 2.0), (1, 0.5), (2, 0.5)])
+def test_explorers_are_as_wide_as_asked_for(steps, std):
+    policy = EXPLORING.exploring(Normal(jnp.ones((3, 2)), jnp.full((3, 2), jnp.log(0.5))), jnp.asarray(steps))
+    np.testing.assert_allclose(jnp.exp(policy.log_std), std, rtol=1e-6)
+    np.testing.assert_array_equal(policy.mean, 1.0)
+    discrete = Categorical(jnp.zeros(3))
+    assert EXPLORING.exploring(discrete, jnp.asarray(steps)) is discrete
+
+
+def test_E5_what_explorers_did_is_replayed_as_they_did_it():
+    problem = point_robot(num_episodes=6, horizon=4)
+    meta, lives = lived(EXPLORING, problem)
+    narrow = jnp.full(2, jnp.log(0.1))
+    meta = eqx.tree_at(lambda meta: meta.theta.policy.head.log_std, meta, narrow)
+    lives = quick_jit(lambda key: live(EXPLORING, problem, TrainState(meta, None, jnp.asarray(0), key)))(KEY)
+    replay = EXPLORING.replay(meta, task(lives, 0), KEY)
+    np.testing.assert_allclose(np.exp(replay.policies.log_std[0]), 2.0, rtol=1e-6)
+    np.testing.assert_allclose(np.exp(replay.policies.log_std[1]), 0.4, rtol=1e-6)
+    np.testing.assert_allclose(replay.log_probs, task(lives, 0).aux["log_prob"], rtol=1e-5, atol=1e-5)
+    # A deviation that is not the policy's own says nothing about it.
+    path = adapt(EXPLORING)(meta, task(lives, 0, slice(0, 1)))
+    np.testing.assert_array_equal(path.head.log_std[1], path.head.log_std[0])
+    assert np.abs(path.head.layer.bias[1] - path.head.layer.bias[0]).max() > 0

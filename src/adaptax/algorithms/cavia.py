@@ -30,7 +30,7 @@ class CAVIA(CAVIASettings, MetaGradient):
     @property
     def inner(self) -> SGD:
         """φ' = φ − α ∇L(φ)."""
-        return SGD(self.inner_learning_rate)
+        return SGD(self.inner_learning_rate, self.inner_decay)
 
     def build(self, problem: Problem, key: Key[Array, ""]) -> Theta:
         """θ: the policy, which reads a context."""

@@ -41,7 +41,7 @@ class EMAML(EMAMLSettings, WholePolicy, MetaGradient):
     @property
     def inner(self) -> SGD:
         """φ' = φ − α ∇L(φ)."""
-        return SGD(self.inner_learning_rate)
+        return SGD(self.inner_learning_rate, self.inner_decay)
 
     def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
         """The adapted policy's return, and the explorers' share in it."""

@@ -36,7 +36,7 @@ class ESMAML(ESMAMLSettings, WholePolicy):
     @property
     def inner(self) -> SGD:
         """φ' = φ − α ∇L(φ)."""
-        return SGD(self.inner_learning_rate)
+        return SGD(self.inner_learning_rate, self.inner_decay)
 
     @property
     def optimizer(self) -> optax.GradientTransformation:

@@ -34,7 +34,7 @@ class _MAML(WholePolicy, MetaGradient):
     @property
     def inner(self) -> SGD:
         """φ' = φ − α ∇L(φ)."""
-        return SGD(self.inner_learning_rate)
+        return SGD(self.inner_learning_rate, self.inner_decay)
 
     def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
         """The adapted policy's return."""

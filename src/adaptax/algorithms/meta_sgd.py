@@ -27,7 +27,7 @@ class MetaSGD(MetaSGDSettings, WholePolicy, MetaGradient):
     @property
     def inner(self) -> LearnedRates:
         """φ' = φ − α ∘ ∇L(φ)."""
-        return LearnedRates(self.inner_learning_rate)
+        return LearnedRates(self.inner_learning_rate, self.inner_decay)
 
     def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
         """The adapted policy's return."""

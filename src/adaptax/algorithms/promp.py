@@ -36,7 +36,7 @@ class ProMP(ProMPSettings, WholePolicy, MetaGradient):
     @property
     def inner(self) -> SGD:
         """φ' = φ − α ∇L(φ)."""
-        return SGD(self.inner_learning_rate)
+        return SGD(self.inner_learning_rate, self.inner_decay)
 
     def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
         """The clipped gain of the adapted policy, less the price of moving the policies before it."""

@@ -32,7 +32,7 @@ class Reptile(ReptileSettings, WholePolicy):
     @property
     def inner(self) -> SGD:
         """φ' = φ − α ∇L(φ)."""
-        return SGD(self.inner_learning_rate)
+        return SGD(self.inner_learning_rate, self.inner_decay)
 
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
         """θ: the policy."""

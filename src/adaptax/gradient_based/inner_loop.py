@@ -169,12 +169,11 @@ class GradientBased(InnerSettings, Algorithm):
         if self.normalize_advantages:
             advantages = normalized(advantages, trajectory.valid)
         old_log_probs = jnp.where(trajectory.valid, trajectory.aux["log_prob"], 0.0)
-        rate = self.inner_decay**fast.steps
 
         def loss(parameters: PyTree[Array]) -> Float[Array, ""]:
             log_probs, _ = self.log_probs(meta.theta, parameters, trajectory, fast.steps)
             gain = ESTIMATORS[self.estimator](log_probs, old_log_probs, advantages, self.gae_lambda)
-            return -rate * jnp.mean(gain)
+            return -jnp.mean(gain)
 
         parameters, optimizer, _ = descend(
             self.inner, meta.theta.learned, fast.optimizer, fast.parameters, loss, first_order=self.first_order
@@ -182,10 +181,10 @@ class GradientBased(InnerSettings, Algorithm):
         return AgentState(Fast(parameters, optimizer, fast.steps + 1), agent.memory)
 
     def exploring(self, policy: Distribution, steps: Array | int) -> Distribution:
-        """π_φ as it acts while it learns: before the first inner step its deviation is `exploration_std` at least."""
+        """π_φ as it acts while it learns: normal distributions are as wide as exploration asks for after `steps`."""
         if not isinstance(policy, Normal):
             return policy
-        floor = jnp.where(jnp.asarray(steps) == 0, jnp.log(jnp.asarray(self.exploration_std)), -jnp.inf)
+        floor = jnp.log(self.exploration_std * self.exploration_decay ** jnp.asarray(steps))
         return Normal(policy.mean, jnp.maximum(policy.log_std, floor.astype(policy.log_std.dtype)))
 
     def log_probs(
