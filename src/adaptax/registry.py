@@ -95,7 +95,9 @@ PROBLEMS: Mapping[str, Entry] = {
 }
 
 TRAINABLE: Mapping[str, Entry] = {
-    "rl2": Entry("adaptax.algorithms:RL2", "RL²: an LSTM, GRU or no memory, PPO over whole trials", RL2Settings),
+    "rl2": Entry(
+        "adaptax.algorithms:RL2", "RL²: an LSTM, GRU, symmetric or no memory, PPO over whole trials", RL2Settings
+    ),
     "maml": Entry(
         "adaptax.algorithms:MAML", "MAML, gradients through learning (Finn et al. 2017)", gradients.MAMLSettings
     ),

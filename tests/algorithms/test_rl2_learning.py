@@ -110,13 +110,17 @@ def test_E8_memory_of_the_previous_trial_is_of_no_use():
 # ---------------------------------------------------------------- bandits
 
 
-def test_memory_learns_to_learn_about_arms():
+@pytest.mark.parametrize("memory", ["lstm", pytest.param("symmetric", marks=pytest.mark.slow)])
+def test_memory_learns_to_learn_about_arms(memory):
     # The control of the negative controls: with the same settings there is something to learn.
-    returns = _returns(*_trained("bandit", "lstm")).sum(1)
+    returns = _returns(*_trained("bandit", memory)).sum(1)
     assert returns.mean() > PULLS / 2 + 8 * returns.std() / np.sqrt(HELD_OUT)
 
 
-@pytest.mark.parametrize(("problem_name", "memory"), [("bandit", "none"), ("shuffled", "lstm")])
+@pytest.mark.parametrize(
+    ("problem_name", "memory"),
+    [("bandit", "none"), ("shuffled", "lstm"), pytest.param("shuffled", "symmetric", marks=pytest.mark.slow)],
+)
 def test_no_memory_or_rewards_that_tell_nothing_leave_chance(problem_name, memory):
     returns = _returns(*_trained(problem_name, memory))
     _assert_mean(returns.sum(1), PULLS / 2)
