@@ -35,12 +35,12 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", choices=("meta-sgd", "maml"), default="meta-sgd", help="default %(default)s")
     parser.add_argument("--shots", type=int, default=10, help="K, points that are shown; default %(default)s")
-    parser.add_argument("--outer-steps", type=int, help="default 15000 for meta-sgd, 60000 for maml")
+    parser.add_argument("--outer-steps", type=int, help="default 40000 for meta-sgd, 60000 for maml")
     parser.add_argument("--tasks", type=int, default=25, help="sinusoids in an outer step; default %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default %(default)s")
     parser.add_argument("--out", default="sinusoid.png", help="where to draw; default %(default)s")
     options = parser.parse_args()
-    options.outer_steps = options.outer_steps or {"meta-sgd": 15_000, "maml": 60_000}[options.method]
+    options.outer_steps = options.outer_steps or {"meta-sgd": 40_000, "maml": 60_000}[options.method]
     return options
 
 

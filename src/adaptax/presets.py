@@ -49,13 +49,19 @@ _STATES = {"memory": "symmetric", "memory_size": 24, "policy_size": 32}
 
 _MDPS: Mapping[int, Mapping[str, Any]] = {  # by episodes
     10: {**_STATES, "num_updates": 100},
-    25: {**_STATES, "num_updates": 60},
-    50: {**_STATES, "num_updates": 60, "num_tasks": 256},
-    75: {**_STATES, "num_updates": 50, "num_tasks": 256},
-    100: {**_STATES, "num_updates": 50, "num_tasks": 256},
+    25: {**_STATES, "num_updates": 80, "gae_lambda": 0.95},
+    50: {**_STATES, "num_updates": 80, "gae_lambda": 0.97, "num_tasks": 256},
+    75: {**_STATES, "num_updates": 80, "gae_lambda": 0.97, "num_tasks": 256},
+    100: {**_STATES, "num_updates": 80, "gae_lambda": 0.97, "num_tasks": 256},
 }
 
-_FIVE_WINDOWS = {"inner_steps": 4, "inner_learning_rate": 1.0, "objective": "every-step", "num_tasks": 40}
+_FIVE_WINDOWS = {
+    "inner_steps": 4,
+    "inner_learning_rate": 1.0,
+    "objective": "every-step",
+    "num_tasks": 40,
+    "num_updates": 80,
+}
 """100 episodes of 1 step: five windows of 20. Short episodes have small gradients."""
 _PLANE = {
     "hidden_size": 32,

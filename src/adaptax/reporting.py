@@ -275,7 +275,7 @@ def plot_paths(path: str | Path, paths: np.ndarray, goals: np.ndarray | None, *,
     figure.suptitle(title, x=0.012, ha="left", fontsize=FONT_SIZE + 2, fontweight="bold")
     grid = figure.subplots(num_tasks, windows, sharex=True, sharey=True, squeeze=False)
     marks = paths.reshape(-1, 2) if goals is None else np.concatenate([paths.reshape(-1, 2), goals])
-    low, high = np.nanquantile(marks, 0.005, axis=0), np.nanquantile(marks, 0.995, axis=0)
+    low, high = np.nanmin(marks, axis=0), np.nanmax(marks, axis=0)
     middle, half = (low + high) / 2, 0.55 * float(np.max(high - low)) + 1e-6
     for task, row in enumerate(grid):
         for window, axes in enumerate(row):
