@@ -16,7 +16,7 @@ from adaptax.problem_settings import PointRobotSettings
 
 PROBLEM = point_robot(num_episodes=6, horizon=2)
 TINY = {"hidden_size": 2, "num_layers": 1, "num_tasks": 2, "trajectories": 2, "inner_steps": 2}
-NAMES = ["MAML", "FOMAML", "MetaSGD", "ANIL", "CAVIA", "EMAML", "ProMP", "Reptile", "ESMAML"]
+NAMES = ["MAML", "FOMAML", "MetaSGD", "MetaLSTM", "ANIL", "CAVIA", "EMAML", "ProMP", "Reptile", "ESMAML"]
 NOT_TRACED = {"initial_std", "learning_rate"}
 """Floats that must be numbers; tested with the rest."""
 

@@ -161,6 +161,21 @@ class MetaSGDSettings(MAMLSettings):
 
 
 @dataclasses.dataclass(frozen=True)
+class MetaLSTMSettings(OuterSettings, InnerSettings):
+    """The LSTM meta-learner: a learned rule updates the policy, gates instead of a rate (Ravi & Larochelle 2017).
+
+    Attributes:
+        rule_size: Units of the LSTM that reads each weight's gradient. Paper: 20.
+        first_order: Take gradients for constants in the outer derivative. Paper: yes.
+        estimator: Surrogate of the inner step, if gradients are not taken for constants.
+    """
+
+    rule_size: int = setting(20, low=1, high=4096)
+    first_order: bool = True
+    estimator: Estimator = setting("lvc", only={"first_order": (False,)})  # noqa: RUF009 (a field)
+
+
+@dataclasses.dataclass(frozen=True)
 class ANILSettings(MAMLSettings):
     """ANIL: only the policy's last layer is adapted (Raghu et al. 2020)."""
 

@@ -106,6 +106,11 @@ TRAINABLE: Mapping[str, Entry] = {
     "meta-sgd": Entry(
         "adaptax.algorithms:MetaSGD", "MAML with a learned rate per weight (Li et al. 2017)", gradients.MetaSGDSettings
     ),
+    "meta-lstm": Entry(
+        "adaptax.algorithms:MetaLSTM",
+        "a learned update rule (Ravi & Larochelle 2017)",
+        gradients.MetaLSTMSettings,
+    ),
     "cavia": Entry(
         "adaptax.algorithms:CAVIA", "adapts a context vector (Zintgraf et al. 2019)", gradients.CAVIASettings
     ),

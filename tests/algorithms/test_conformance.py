@@ -35,6 +35,7 @@ PROBLEMS = {
     "Gittins": bandit,
     "Greedy": bandit,
     "MAML": robot,
+    "MetaLSTM": functools.partial(mdp, num_episodes=4),
     "MetaSGD": functools.partial(mdp, num_episodes=4),
     "MostLikelySampling": bandit,
     "OptimisticPSRL": mdp,
@@ -61,6 +62,7 @@ SETTINGS = {
     "ESMAML": {**GRADIENT_BASED, "baseline": "none"},
     "FOMAML": {**GRADIENT_BASED, "outer": "gradient", "checkpoint": True},
     "MAML": {**GRADIENT_BASED, "baseline": "none", "cg_steps": 2},
+    "MetaLSTM": {**GRADIENT_BASED, "outer": "gradient", "rule_size": 3, "inner_steps": 2},
     "MetaSGD": {**GRADIENT_BASED, "outer": "gradient", "estimator": "dice"},
     "ProMP": {**GRADIENT_BASED, "baseline": "value"},
     "RL2": {"memory_size": 4, "critic_size": 4, "num_tasks": 4, "num_minibatches": 1},
@@ -68,7 +70,9 @@ SETTINGS = {
 }
 """Where the default would take long. Between them, gradient-based methods cover the choices that they share."""
 
-ACTS_DIFFERENTLY = {"ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MAML", "MetaSGD", "ProMP", "RL2", "Reptile"}
+ACTS_DIFFERENTLY = {
+    "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MAML", "MetaLSTM", "MetaSGD", "ProMP", "RL2", "Reptile",
+}  # fmt: skip
 """Algorithms for which `explore=False` is the mode of a stochastic policy, and so uses no randomness."""
 
 
@@ -78,7 +82,7 @@ def _is_algorithm(thing):
 
 NAMES = [name for name in algorithms.__all__ if _is_algorithm(getattr(algorithms, name))]
 TRAINED = [name for name in NAMES if not issubclass(getattr(algorithms, name), Untrained)]
-ALIKE = {"ANIL", "CAVIA", "EMAML", "FOMAML", "MetaSGD", "ProMP"}
+ALIKE = {"ANIL", "CAVIA", "EMAML", "FOMAML", "MetaLSTM", "MetaSGD", "ProMP"}
 """They share MAML's loops, so their cases are among the slow tests."""
 
 

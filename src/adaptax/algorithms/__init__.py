@@ -15,6 +15,7 @@ from adaptax.algorithms.es_maml import ESMAML as ESMAML
 from adaptax.algorithms.gittins import Gittins as Gittins
 from adaptax.algorithms.maml import FOMAML as FOMAML
 from adaptax.algorithms.maml import MAML as MAML
+from adaptax.algorithms.meta_lstm import MetaLSTM as MetaLSTM
 from adaptax.algorithms.meta_sgd import MetaSGD as MetaSGD
 from adaptax.algorithms.promp import ProMP as ProMP
 from adaptax.algorithms.random import Random as Random
@@ -44,6 +45,7 @@ __all__ = [
     "EpsilonGreedy",
     "Gittins",
     "Greedy",
+    "MetaLSTM",
     "MetaSGD",
     "MostLikelySampling",
     "OptimisticPSRL",
