@@ -93,6 +93,7 @@ trial is as long as the windows of adaptation that an evaluation shows: 80 episo
 _OWN: Mapping[str, Mapping[str, Any]] = {
     "es-maml": {"num_tasks": 40},
     "reptile": {"inner_steps": 3},
+    "meta-lstm": {"outer": "ppo", "learning_rate": 0.003},  # first-order gradients are no descent for a line search
     "e-maml": {"score_weight": 0.01},
 }
 """By method: what it needs besides."""
