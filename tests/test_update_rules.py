@@ -1,13 +1,17 @@
 """The LSTM meta-learner as an inner optimiser: by hand, where it starts, and its derivative against differences."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from adaptax.few_shot import maml_train
 from adaptax.inner import SGD, descend
 from adaptax.selftests.enumeration import noise_like
+from adaptax.sinusoids import Sinusoids
 from adaptax.update_rules import FORGET_BIAS, RANGE, LSTMOptimizer, preprocess
 
 PARAMETERS = {"w": jnp.asarray([1.0, -2.0]), "b": jnp.asarray(0.5)}
@@ -79,6 +83,7 @@ def test_one_step_by_hand():
     assert int(after.steps) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_E2_E4_the_unrolled_derivative_is_that_of_finite_differences(steps):
     with jax.enable_x64(True):
@@ -108,6 +113,7 @@ def test_coordinates_share_the_rule_and_have_memories_of_their_own():
     assert first["w"][0] != found["w"][0]  # the loss is read too
 
 
+@pytest.mark.slow
 def test_the_rule_learns_to_be_faster_than_the_rate_that_it_starts_with():
     learned = OPTIMIZER.init(PARAMETERS)
     after = lambda learned: loss(learn(learned, PARAMETERS, first_order=True))  # noqa: E731
@@ -117,3 +123,18 @@ def test_the_rule_learns_to_be_faster_than_the_rate_that_it_starts_with():
         value, gradient = slope(learned)
         learned = jax.tree.map(lambda x, g: x - 0.3 * g, learned, gradient)
     assert float(value) < plain - 0.1 * (plain - 2.0)  # 2 is the least that there is
+
+
+@pytest.mark.slow
+def test_it_serves_maml_train():
+    model = eqx.nn.MLP(1, 1, 20, 1, key=jax.random.key(0))
+    optimizer = LSTMOptimizer(0.01, size=4)
+    trained = maml_train(
+        model, optax.adam(5e-3), Sinusoids(), 2, 300, inner_optimizer=optimizer, first_order=True, progress=False
+    )
+    before, after = trained.history.before[-100:], trained.history.after[-100:]
+    difference = before - after
+    assert difference.mean() - 4 * difference.std() / 10 > 0.3
+    assert np.abs(trained.learned.input.weight).max() > 0.01  # the rule is no longer what it started as
+    task = Sinusoids()(jax.random.key(9))
+    assert np.isfinite(task.query_loss(trained.adapt(task, 5)))

@@ -9,6 +9,8 @@ from adaptax.update_rules import FORGET_BIAS
 from tests.algorithms import bandit_by_hand as by_hand
 from tests.algorithms.bandit_by_hand import BARE, RATE, START
 
+pytestmark = pytest.mark.slow
+
 ALGORITHM = MetaLSTM(**BARE, outer="gradient", rule_size=3)
 
 

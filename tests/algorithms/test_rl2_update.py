@@ -299,6 +299,7 @@ def test_E20_E21_tasks_of_all_updates_and_devices_are_distinct_and_not_held_out(
     assert marks == {0, 1}  # validation and test tasks are marked 2 and 3
 
 
+@pytest.mark.slow
 def test_E20_devices_whose_episodes_differ_in_length_agree_with_one():
     problem, update = _update("early ends", ONE_STEP)
     state = _with_rewards(random_state(ONE_STEP, problem), 50.0, 1e3)

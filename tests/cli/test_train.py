@@ -53,6 +53,7 @@ def test_same_seed_in_a_fresh_process_gives_bitwise_the_same_parameters(finished
         assert first[name].tobytes() == second[name].tobytes(), name
 
 
+@pytest.mark.slow
 def test_seeds_train_side_by_side_and_differ(tmp_path):
     done = run(
         "train",

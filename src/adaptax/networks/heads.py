@@ -52,7 +52,7 @@ class PolicyHead(eqx.Module):
         self.layer = Linear(feature_size, space.encoded_size, 0.01, key)
         self.log_std = None
         if not isinstance(space, Discrete):
-            self.log_std = jnp.full((space.encoded_size,), math.log(initial_std))
+            self.log_std = jnp.full((space.encoded_size,), math.log(initial_std), self.layer.bias.dtype)
 
     def __call__(self, features: Float[Array, "*batch feature_size"]) -> Distribution:
         """The distribution of the space's `policy_action`."""
