@@ -96,7 +96,12 @@ def draw(trained: MetaTrained, shots: int, key: jax.Array, path: str) -> None:
         axis.plot(x, task.targets(x), color="black", label="sinusoid")
         axis.plot(task.support_inputs, task.targets(task.support_inputs), "o", color="black", label="shown")
         for steps, style in ((0, "C7:"), (1, "C0--"), (10, "C3-")):
-            axis.plot(x, jax.vmap(trained.adapt(task, steps))(x[:, None])[:, 0], style, label=f"{steps} inner steps")
+            axis.plot(
+                x,
+                jax.vmap(trained.adapt(task, steps))(x[:, None])[:, 0],
+                style,
+                label=f"{steps} inner step{'s' * (steps != 1)}",
+            )
         axis.set_xlabel("x")
     axes[0].set_ylabel("y")
     axes[0].legend(fontsize="small")

@@ -130,7 +130,7 @@ def test_it_serves_maml_train():
     model = eqx.nn.MLP(1, 1, 20, 1, key=jax.random.key(0))
     optimizer = LSTMOptimizer(0.01, size=4)
     trained = maml_train(
-        model, optax.adam(5e-3), Sinusoids(), 2, 300, inner_optimizer=optimizer, first_order=True, progress=False
+        model, optax.adam(5e-3), Sinusoids(), 2, 600, inner_optimizer=optimizer, first_order=True, progress=False
     )
     before, after = trained.history.before[-100:], trained.history.after[-100:]
     difference = before - after

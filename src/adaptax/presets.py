@@ -32,7 +32,6 @@ _SHORT = {**_SYMMETRIC, "num_updates": 1000}
 _MEDIUM = {**_SYMMETRIC, "num_updates": 150}
 _LONG = {**_SYMMETRIC, "num_updates": 200, "num_tasks": 256, "gae_lambda": 0.98}
 """Exploring many arms pays late: a large λ, so that what it brought is not left to the critic to tell."""
-_DENSE = {"memory": "gru", "num_updates": 1150}
 
 _BANDITS: Mapping[tuple[int, int], Mapping[str, Any]] = {  # by pulls and arms
     (10, 5): _SHORT,
