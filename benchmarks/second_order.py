@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 
-from adaptax.presets import settings_for
+from adaptax.presets import GRADIENT_BASED, settings_for
 from adaptax.runs import Recipe
 from adaptax.training import init
 
@@ -39,7 +39,7 @@ def timed_program(method: str, problem_name: str, outer: str) -> Any:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problem", default="point-robot")
+    parser.add_argument("--problem", default="point-robot", choices=tuple(GRADIENT_BASED))
     parser.add_argument("--outer", default="trpo", choices=("trpo", "ppo", "gradient"))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true")

@@ -12,7 +12,7 @@ from adaptax import algorithms
 from adaptax.envs import point_robot
 from adaptax.errors import ConfigError
 from adaptax.gradient_settings import ESMAMLSettings, MAMLSettings, ProMPSettings
-from adaptax.problem_settings import PointRobotSettings
+from adaptax.problem_settings import BanditSettings, PointRobotSettings
 
 PROBLEM = point_robot(num_episodes=6, horizon=2)
 TINY = {"hidden_size": 2, "num_layers": 1, "num_tasks": 2, "trajectories": 2, "inner_steps": 2}
@@ -105,6 +105,12 @@ def test_what_has_no_effect_is_refused():
         MAMLSettings(critic_learning_rate=0.1)
     with pytest.raises(ConfigError, match="exploration_decay: has an effect only if exploration_std is positive"):
         MAMLSettings(exploration_decay=0.5)
+
+
+def test_what_widens_normal_distributions_is_refused_where_there_are_none():
+    MAMLSettings(exploration_std=1.0).check_problem(PointRobotSettings(num_episodes=40))
+    with pytest.raises(ConfigError, match=r"exploration_std: has an effect on continuous .* BanditSettings"):
+        MAMLSettings(exploration_std=1.0).check_problem(BanditSettings())
 
 
 def test_bounds_and_divisors():

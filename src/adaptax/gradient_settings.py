@@ -66,15 +66,20 @@ class InnerSettings(Settings):
         if self.exploration_decay and not self.exploration_std:
             raise ConfigError(
                 f"{type(self).__name__}.exploration_decay: has an effect only if exploration_std is positive; found "
-                f"exploration_std=0 and exploration_decay={self.exploration_decay!r}"
+                f"exploration_std=0 and exploration_decay={self.exploration_decay!r}. Set both to 0, or neither"
             )
 
     def check_problem(self, problem: Settings) -> None:
-        """Check that a trial divides into windows.
+        """Check that a trial divides into windows, and that what widens normal distributions finds some.
 
         Raises:
-            ConfigError: naming the problem's field, what was expected and what was found.
+            ConfigError: naming the field, what was expected and what was found.
         """
+        if not problem.continuous_actions and not hasattr(self.exploration_std, "aval") and self.exploration_std:
+            raise ConfigError(
+                f"{type(self).__name__}.exploration_std: has an effect on continuous actions only; found "
+                f"{self.exploration_std!r} for {type(problem).__name__}, whose actions are discrete. Leave it out"
+            )
         name, episodes = episodes_of(problem)
         if episodes % self.trajectories:
             below = self.trajectories * max(episodes // self.trajectories, 1)
