@@ -35,10 +35,23 @@ def test_variants_are_checked():
         problem_settings.CorrelatedBanditSettings(variant="medum")
 
 
+def test_variation_ends_where_carts_can_no_longer_be_balanced():
+    assert problem_settings.CartPoleSettings(variation=1.0).variation == 1
+    with pytest.raises(ConfigError, match=r"variation: expected a number between 0 and 1; found 1\.5"):
+        problem_settings.CartPoleSettings(variation=1.5)
+
+
 def test_every_family_says_how_many_episodes_a_trial_has():
     found = {name: problem_settings.episodes_of(entry.settings()) for name, entry in PROBLEMS.items()}
     assert found["bandit"] == ("num_pulls", 100)
-    assert found["two-step"] == ("num_rounds", 100)
+    assert found["two-step"] == (None, 1)
     assert found["point-robot"] == ("num_episodes", 3)
-    with pytest.raises(TypeError, match="has no number of episodes"):
-        problem_settings.episodes_of(RL2Settings())
+    assert found["cart-pole"] == ("num_episodes", 3)
+    assert found["chain"] == ("num_episodes", 4)
+
+
+def test_every_family_says_how_long_an_episode_is():
+    found = {name: problem_settings.horizon_of(entry.settings()) for name, entry in PROBLEMS.items()}
+    assert (found["bandit"], found["two-step"], found["cart-pole"], found["chain"]) == (1, 200, 500, 32)
+    with pytest.raises(TypeError, match="RL2Settings has no horizon"):
+        problem_settings.horizon_of(RL2Settings())

@@ -5,7 +5,9 @@ import pytest
 
 from adaptax import algorithms, envs
 from adaptax.errors import ConfigError
+from adaptax.problem_settings import episodes_of, horizon_of
 from adaptax.registry import ALGORITHMS, CLASSICAL, PROBLEMS, TRAINABLE, build, build_agent, lookup
+from adaptax.spaces import Box, Discrete
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -14,6 +16,17 @@ def test_settings_and_factory_have_the_same_parameters_and_defaults(name):
     parameters = inspect.signature(entry.load()).parameters
     assert {n: p.default for n, p in parameters.items()} == dataclasses.asdict(entry.settings())
     assert set(entry.baselines) <= set(CLASSICAL)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_settings_say_what_the_problem_is_without_building_it(name):
+    settings = PROBLEMS[name].settings()
+    problem = build(PROBLEMS[name], settings)
+    observations, actions = problem.env.observation_space, problem.env.action_space
+    assert settings.continuous_actions == isinstance(actions, Box)
+    # A bandit, which shows nothing, has one state.
+    assert settings.discrete_states == (isinstance(observations, Discrete) or observations.encoded_size == 0)
+    assert (episodes_of(settings)[1], horizon_of(settings)) == (problem.episodes, problem.env.horizon)
 
 
 @pytest.mark.parametrize("name", CLASSICAL)

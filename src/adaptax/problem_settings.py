@@ -15,6 +15,8 @@ class BanditSettings(Settings):
         num_pulls: Pulls n in a trial; each is an episode of one step.
     """
 
+    horizon: ClassVar[int] = 1
+
     num_arms: int = setting(10, low=2, high=10_000)
     num_pulls: int = setting(100, low=1, high=100_000)
 
@@ -28,6 +30,8 @@ class GaussianBanditSettings(Settings):
         num_pulls: Pulls n in a trial.
         noise: Standard deviation σ of a reward.
     """
+
+    horizon: ClassVar[int] = 1
 
     num_arms: int = setting(10, low=2, high=10_000)
     num_pulls: int = setting(100, low=1, high=100_000)
@@ -44,6 +48,8 @@ class CorrelatedBanditSettings(Settings):
         num_pulls: Pulls in a trial.
     """
 
+    horizon: ClassVar[int] = 1
+
     variant: Literal["uniform", "easy", "medium", "hard", "independent"] = "uniform"
     num_pulls: int = setting(100, low=1, high=100_000)
 
@@ -57,6 +63,11 @@ class TwoStepSettings(Settings):
     """
 
     num_rounds: int = setting(100, low=1, high=100_000)
+
+    @property
+    def horizon(self) -> int:
+        """Steps of an episode, which is the whole trial."""
+        return 2 * self.num_rounds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +115,7 @@ class PointRobotSettings(Settings):
     """
 
     continuous_actions: ClassVar[bool] = True
+    discrete_states: ClassVar[bool] = False
 
     num_episodes: int = setting(3, low=1, high=10_000)
     horizon: int = setting(100, low=1, high=10_000)
@@ -120,15 +132,57 @@ class PointRobotSparseSettings(Settings):
     """
 
     continuous_actions: ClassVar[bool] = True
+    discrete_states: ClassVar[bool] = False
 
     num_episodes: int = setting(3, low=1, high=10_000)
     horizon: int = setting(100, low=1, high=10_000)
     goal_radius: float = setting(0.2, above=0)
 
 
-def episodes_of(settings: Settings) -> tuple[str, int]:
-    """Name and value of the field that says how many episodes a trial has."""
-    for name in ("num_pulls", "num_rounds", "num_episodes"):
+@dataclasses.dataclass(frozen=True)
+class CartPoleSettings(Settings):
+    """Cart-pole balancing as in CartPole-v1 (Barto et al. 1983), and a family around it.
+
+    Attributes:
+        num_episodes: Episodes in a trial.
+        horizon: Steps in an episode.
+        variation: Pole length, pole mass, cart mass and force are their textbook values times exp(U[−v, v]). 0: the
+            textbook's task alone.
+    """
+
+    discrete_states: ClassVar[bool] = False
+
+    num_episodes: int = setting(3, low=1, high=10_000)
+    horizon: int = setting(500, low=1, high=10_000)
+    variation: float = setting(0.0, low=0, high=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ChainSettings(Settings):
+    """A chain with a treasure far from its start, where undirected exploration fails.
+
+    Attributes:
+        length: The last state; the treasure is in the second half.
+        horizon: Steps in an episode.
+        num_episodes: Episodes in a trial.
+    """
+
+    length: int = setting(16, low=2, high=1000)
+    horizon: int = setting(32, low=1, high=10_000)
+    num_episodes: int = setting(4, low=1, high=10_000)
+
+
+def episodes_of(settings: Settings) -> tuple[str | None, int]:
+    """Name and value of the field that says how many episodes a trial has; no name if it is always one."""
+    for name in ("num_pulls", "num_episodes"):
         if hasattr(settings, name):
             return name, getattr(settings, name)
-    raise TypeError(f"{type(settings).__name__} has no number of episodes")
+    return None, 1
+
+
+def horizon_of(settings: Settings) -> int:
+    """Steps of an episode."""
+    horizon = getattr(settings, "horizon", None)
+    if not isinstance(horizon, int):
+        raise TypeError(f"{type(settings).__name__} has no horizon")
+    return horizon

@@ -7,6 +7,7 @@ from typing import Any
 
 from adaptax import gradient_settings as gradients
 from adaptax import problem_settings as problems
+from adaptax import scratch_settings as scratch
 from adaptax.errors import ConfigError
 from adaptax.settings import RL2Settings, Settings, suggestion
 
@@ -20,6 +21,7 @@ class Entry:
         summary: One line.
         settings: Class of its settings; None if it has none to choose on the command line.
         baselines: Problems only: classical agents to compare with, in order, best known last.
+        view: Agents only: "module:name" of a function from a problem to the view of it that the agent has.
         parts: Agents only: arguments that are objects, as "module:name" of their classes. They are built with those of
             the problem's parameters that they have fields for (the noise of a Gaussian bandit, say).
     """
@@ -28,6 +30,7 @@ class Entry:
     summary: str
     settings: type[Settings] | None = None
     baselines: tuple[str, ...] = ()
+    view: str | None = None
     parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def load(self) -> Any:
@@ -92,6 +95,18 @@ PROBLEMS: Mapping[str, Entry] = {
         problems.PointRobotSparseSettings,
         ("random",),
     ),
+    "cart-pole": Entry(
+        "adaptax.envs:cart_pole",
+        "CartPole-v1, and a family around it (Barto et al. 1983)",
+        problems.CartPoleSettings,
+        ("random",),
+    ),
+    "chain": Entry(
+        "adaptax.envs:chain",
+        "a chain where undirected exploration fails",
+        problems.ChainSettings,
+        ("random",),
+    ),
 }
 
 TRAINABLE: Mapping[str, Entry] = {
@@ -126,7 +141,48 @@ TRAINABLE: Mapping[str, Entry] = {
         "evolution strategies on the adapted return (Song et al. 2020)",
         gradients.ESMAMLSettings,
     ),
+    "meta-policy-gradient": Entry(
+        "adaptax.algorithms:MetaPolicyGradient",
+        "a policy that explores so that another learner learns (Xu et al. 2018b)",
+        scratch.MetaPolicyGradientSettings,
+    ),
+    "multitask-ppo": Entry(
+        "adaptax.algorithms:MultiTaskPPO",
+        "PPO for all tasks at once, without memory: the best policy on average",
+        scratch.MultiTaskPPOSettings,
+    ),
+    "finetuned-ppo": Entry(
+        "adaptax.algorithms:MultiTaskPPO",
+        "the same, trained on in each new task",
+        scratch.FineTunedPPOSettings,
+    ),
+    "oracle-ppo": Entry(
+        "adaptax.algorithms:MultiTaskPPO",
+        "the same, but told the task: an upper reference",
+        scratch.MultiTaskPPOSettings,
+        view="adaptax.envs:informed",
+    ),
 }
+"""What `adaptax train` meta-trains."""
+
+FROM_SCRATCH: Mapping[str, Entry] = {
+    "q-learning": Entry(
+        "adaptax.algorithms:QLearning", "Q-learning on a table (Watkins & Dayan 1992)", scratch.QLearningSettings
+    ),
+    "sarsa": Entry("adaptax.algorithms:SARSA", "SARSA on a table (Rummery & Niranjan 1994)", scratch.SARSASettings),
+    "dqn": Entry("adaptax.algorithms:DQN", "deep Q-networks (Mnih et al. 2015)", scratch.DQNSettings),
+    "reinforce": Entry(
+        "adaptax.algorithms:Reinforce", "REINFORCE with a baseline (Williams 1992)", scratch.ReinforceSettings
+    ),
+    "a2c": Entry("adaptax.algorithms:A2C", "advantage actor-critic (Mnih et al. 2016)", scratch.A2CSettings),
+    "meta-gradient-rl": Entry(
+        "adaptax.algorithms:MetaGradientRL",
+        "A2C that learns its own discount, λ and loss weights (Xu et al. 2018a)",
+        scratch.MetaGradientSettings,
+    ),
+    "ppo": Entry("adaptax.algorithms:PPO", "PPO (Schulman et al. 2017)", scratch.PPOLearnerSettings),
+}
+"""What learns every task from nothing: there is nothing to meta-train."""
 
 CLASSICAL: Mapping[str, Entry] = {
     "random": Entry("adaptax.algorithms:Random", "uniform actions, on every problem"),
@@ -167,7 +223,10 @@ CLASSICAL: Mapping[str, Entry] = {
     "tabular-greedy": Entry("adaptax.algorithms:TabularGreedy", "tabular MDPs: plan for the mean"),
 }
 
-ALGORITHMS: Mapping[str, Entry] = {**TRAINABLE, **CLASSICAL}
+LEARNERS: Mapping[str, Entry] = {**TRAINABLE, **FROM_SCRATCH}
+"""What has settings, and so can be a run."""
+
+ALGORITHMS: Mapping[str, Entry] = {**LEARNERS, **CLASSICAL}
 
 
 def lookup(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
@@ -185,6 +244,11 @@ def lookup(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
 def build(entry: Entry, settings: Settings | None = None) -> Any:
     """Import a problem or a trainable algorithm and build it from its settings (JAX is imported here)."""
     return entry.load()(**({} if settings is None else dataclasses.asdict(settings)))
+
+
+def view(entry: Entry, problem: Any) -> Any:
+    """The problem as an agent sees it."""
+    return problem if entry.view is None else _load(entry.view)(problem)
 
 
 def build_agent(name: str, problem_settings: Settings) -> Any:

@@ -70,6 +70,8 @@ class Settings:
 
     continuous_actions: ClassVar[bool] = False
     """For settings of a problem: whether its actions are continuous."""
+    discrete_states: ClassVar[bool] = True
+    """For settings of a problem: whether its states can be counted."""
 
     def __post_init__(self):
         """Check every field.

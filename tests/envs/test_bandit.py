@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from adaptax.envs import bernoulli_bandit
 from adaptax.envs.bandit import BernoulliArms
@@ -37,6 +38,15 @@ def test_success_probabilities_are_uniform():
     counts = np.histogram(p, 10, (0, 1))[0]
     # Chi-square with 9 degrees of freedom: mean 9, variance 18.
     assert ((counts - 409.6) ** 2 / 409.6).sum() < 9 + 4 * 18**0.5
+
+
+def test_all_arms_of_shifted_tasks_are_poor():
+    family = bernoulli_bandit(4, 1).shifted
+    tasks = jax.vmap(family.sample)(jax.random.split(jax.random.key(3), 1024))
+    p = np.asarray(tasks.probabilities, float)
+    assert p.max() < 0.3 + 1e-6
+    assert stats.kstest(p.ravel() / 0.3, "uniform").pvalue > 6e-5  # four standard errors
+    np.testing.assert_array_equal(jax.vmap(family.oracle)(tasks), p.max(1))
 
 
 def test_the_oracle_pulls_the_best_arm():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adaptax.envs.bandit import BernoulliBandit, UniformBernoulliArms
-from adaptax.envs.base import SPLITS, Problem, make_problem, stamp
+from adaptax.envs.base import SPLITS, Problem, make_problem, stamp, task_features
 
 
 def bits(x):
@@ -27,6 +27,13 @@ def test_training_uses_both_of_its_marks_about_equally():
     marks = bits(jax.vmap(lambda key: stamp(jnp.ones(()), "train", key))(keys)) & 3
     assert set(marks) == {0, 1}
     assert abs(marks.mean() - 0.5) < 4 * 0.5 / 4096**0.5
+
+
+def test_features_are_all_numbers_of_a_task_as_floats():
+    task = {"a": jnp.asarray([[0.5, 0.25], [1.0, 2.0]]), "b": jnp.asarray(7, jnp.int32)}
+    features = task_features(task)
+    assert features.dtype == jnp.float32
+    assert features.tolist() == [0.5, 0.25, 1.0, 2.0, 7.0]
 
 
 def test_all_floats_of_a_task_get_one_mark_and_integers_none():
@@ -51,6 +58,18 @@ def test_a_problem_needs_episodes_and_the_splits_in_their_places():
         Problem(BernoulliBandit(2), arms["train"], arms["validation"], arms["test"], 0)
     with pytest.raises(ValueError, match=r"Problem\.test.*split='test'.*split='train'"):
         Problem(BernoulliBandit(2), arms["train"], arms["validation"], arms["train"], 1)
+
+
+def test_shifted_tasks_are_of_the_test_split_and_say_how_they_differ():
+    env, family = BernoulliBandit(2), lambda split: UniformBernoulliArms(2, split)
+    problem = make_problem(env, family, 7, shifted=family("test"), shift="not at all")
+    assert (problem.shifted, problem.shift) == (family("test"), "not at all")
+    assert (make_problem(env, family, 7).shifted, make_problem(env, family, 7).shift) == (None, "")
+    with pytest.raises(ValueError, match=r"Problem\.shifted.*split='test'.*split='train'"):
+        make_problem(env, family, 7, shifted=family("train"), shift="not at all")
+    for wrong in ({"shifted": family("test")}, {"shift": "not at all"}):
+        with pytest.raises(ValueError, match=r"Problem\.shift: expected a line that says how"):
+            make_problem(env, family, 7, **wrong)
 
 
 def test_a_problem_is_a_leafless_pytree_that_jit_accepts():

@@ -1,9 +1,12 @@
 """Bandits with p₂ = 1 − p₁."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from adaptax.envs import bernoulli_bandit, correlated_bandit
 
@@ -31,9 +34,23 @@ def test_the_uniform_variant_has_complementary_arms():
 
 def test_the_control_has_independent_arms():
     problem = correlated_bandit("independent", 5)
-    assert problem == bernoulli_bandit(2, 5)
+    independent = bernoulli_bandit(2, 5)
+    assert problem == dataclasses.replace(independent, shifted=problem.shifted, shift=problem.shift)
     p = probabilities(problem)
     assert abs(np.corrcoef(p.T)[0, 1]) < 4 / 512**0.5
+
+
+@pytest.mark.parametrize("variant", ["uniform", "easy", "medium", "hard"])
+def test_shifted_arms_are_independent(variant):
+    p = probabilities(correlated_bandit(variant, 5), "shifted")
+    assert abs(np.corrcoef(p.T)[0, 1]) < 4 / 512**0.5
+    assert stats.kstest(p.ravel(), "uniform").pvalue > 6e-5  # four standard errors
+
+
+def test_the_controls_shifted_arms_are_correlated():
+    p = probabilities(correlated_bandit("independent", 5), "shifted")
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-6)
+    assert stats.kstest(p[:, 0], "uniform").pvalue > 6e-5
 
 
 def test_the_oracle_knows_the_better_arm():

@@ -34,6 +34,13 @@ def test_means_are_standard_normal_and_the_oracle_takes_the_highest():
     assert abs(np.asarray(tasks.means).max(1).mean() - 1.16296) < 4 * (0.4475 / 1024) ** 0.5
 
 
+def test_means_of_shifted_tasks_are_three_times_as_far_apart():
+    family = gaussian_bandit(5, 1).shifted
+    tasks = jax.vmap(family.sample)(jax.random.split(jax.random.key(1), 1024))
+    assert stats.kstest(np.asarray(tasks.means).ravel(), "norm", (0, 3)).pvalue > 6e-5
+    np.testing.assert_array_equal(jax.vmap(family.oracle)(tasks), np.asarray(tasks.means).max(1))
+
+
 def test_noise_cannot_be_negative():
     with pytest.raises(ValueError, match=r"noise.*-1"):
         gaussian_bandit(noise=-1.0)

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
-from adaptax.algorithms.untrained import Untrained
 from adaptax.envs import point_robot, point_robot_sparse
 from adaptax.envs.point_robot import PointGoal
 from adaptax.rollout import lifetime
 from adaptax.types import AgentState
+from adaptax.untrained import Untrained
 
 
 class Position(Untrained):
@@ -47,9 +48,9 @@ def live(agent, problem, goals):
     return [np.asarray(x) for x in jax.jit(jax.vmap(one_task))(goals)]
 
 
-def sample(problem, num_tasks=2048):
+def sample(problem, num_tasks=2048, split="test"):
     keys = jax.random.split(jax.random.key(0), num_tasks)
-    return jax.jit(jax.vmap(problem.test.sample))(keys).position
+    return jax.jit(jax.vmap(getattr(problem, split).sample))(keys).position
 
 
 def square(num):
@@ -64,6 +65,29 @@ def test_goals_are_uniform_in_the_square():
     assert goals.max() <= 0.5
     assert np.all(np.abs(goals.mean(0)) < 4 * (1 / 12 / 2048) ** 0.5)
     assert np.all(np.abs(goals.var(0) - 1 / 12) < 4 * (1 / 180 / 2048) ** 0.5)
+
+
+def test_shifted_goals_are_uniform_on_the_ring_around_the_square():
+    goals = np.asarray(sample(point_robot(), split="shifted"), float)
+    size = np.abs(goals).max(1)
+    assert 0.5 <= size.min() < size.max() < 1 + 1e-6
+    # The square of side 2 has 16 cells of side ½. The ring is the 12 outer ones, with the same chance each.
+    cells = np.histogram2d(*goals.T, bins=(-1, -0.5, 0, 0.5, 1.000001), range=None)[0]
+    ring = cells[np.pad(np.zeros((2, 2)), 1, constant_values=1) == 1]
+    assert (len(ring), ring.sum()) == (12, 2048)
+    # Chi-square with 11 degrees of freedom: mean 11, variance 22.
+    assert ((ring - 2048 / 12) ** 2 / (2048 / 12)).sum() < 11 + 4 * 22**0.5
+    # Within the area, too: r² ~ U[.25, 1].
+    assert stats.kstest((size**2 - 0.25) / 0.75, "uniform").pvalue > 6e-5  # four standard errors
+
+
+def test_walking_straight_attains_the_oracle_of_shifted_goals():
+    problem = point_robot(num_episodes=2)
+    goals = sample(problem, 64, "shifted")
+    returns, steps, oracle = live(WalkToGoal(), problem, goals)
+    np.testing.assert_allclose(returns, np.stack([oracle, oracle], 1), atol=1e-4)
+    np.testing.assert_array_equal(oracle, jax.vmap(problem.shifted.oracle)(PointGoal(goals)))
+    assert steps.max() <= 11
 
 
 def test_staying_at_the_start_costs_38_2_and_the_oracle_a_half():
@@ -113,6 +137,18 @@ def test_sparse_goals_lie_on_the_upper_half_circle():
     # cos of a uniform angle has mean 0 and variance 1/2; sin has mean 2/π.
     assert abs(goals[:, 0].mean()) < 4 * (0.5 / 2048) ** 0.5
     assert abs(goals[:, 1].mean() - 2 / np.pi) < 4 * (0.5 / 2048) ** 0.5
+
+
+def test_shifted_sparse_goals_lie_on_the_lower_half_circle():
+    problem = point_robot_sparse(num_episodes=2)
+    goals = sample(problem, split="shifted")
+    x, y = np.asarray(goals, float).T
+    np.testing.assert_allclose(np.hypot(x, y), 1, atol=1e-6)
+    assert y.max() < 1e-6
+    assert stats.kstest(np.arccos(np.clip(x, -1, 1)) / np.pi, "uniform").pvalue > 6e-5  # four standard errors
+    returns, _, oracle = live(WalkToGoal(), problem, goals[:64])
+    np.testing.assert_allclose(returns, np.stack([oracle, oracle], 1), atol=1e-3)
+    np.testing.assert_allclose(oracle, jax.vmap(problem.shifted.oracle)(PointGoal(goals[:64])), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("distance", "reward"), [(0.0, 1.0), (0.15, 0.85), (0.21, 0.0), (1.0, 0.0)])

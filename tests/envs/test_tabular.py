@@ -49,6 +49,34 @@ def test_means_and_transitions_are_as_published():
     assert stats.kstest(np.asarray(tasks.transitions)[..., 0].ravel(), "beta", (1, 3)).pvalue > 6e-5
 
 
+def test_transitions_of_shifted_tasks_are_nearer_to_deterministic():
+    family = tabular_mdp(5, 3).shifted
+    tasks = jax.jit(jax.vmap(family.sample))(jax.random.split(jax.random.key(0), 512))
+    transitions = np.asarray(tasks.transitions, float)
+    assert np.all(np.isfinite(transitions))
+    np.testing.assert_allclose(transitions.sum(-1), 1, rtol=1e-5)
+    # Each entry of a Dirichlet(.1) of 5 is Beta(.1, .4); entries of a row depend on each other, rows do not.
+    for state in (0, 4):
+        assert stats.kstest(transitions[..., state].ravel(), "beta", (0.1, 0.4)).pvalue > 6e-5
+    # Two entries covary by −α² / (α₀² (α₀ + 1)), α₀ = .5; their product has mean α² / (α₀ (α₀ + 1)).
+    products = transitions[..., 1] * transitions[..., 2]
+    assert abs(products.mean() - 0.01 / 0.75) < 4 * products.std() / products.size**0.5
+    assert stats.kstest(np.asarray(tasks.rewards).ravel(), "norm", (1, 1)).pvalue > 6e-5
+
+
+@pytest.mark.parametrize(("split", "likeliest"), [("train", 0.29), ("shifted", 0.67)])
+def test_how_likely_the_likeliest_transition_is(split, likeliest):
+    tasks = jax.jit(jax.vmap(getattr(tabular_mdp(), split).sample))(jax.random.split(jax.random.key(0), 512))
+    largest = np.asarray(tasks.transitions).max(-1).ravel()
+    assert abs(largest.mean() - likeliest) < 0.005 + 4 * largest.std() / largest.size**0.5
+
+
+def test_the_oracle_of_shifted_tasks_is_the_best_of_all_policies():
+    family = tabular_mdp(num_states=2, num_actions=3, horizon=3).shifted
+    task = family.sample(jax.random.key(0))
+    assert float(family.oracle(task)) == pytest.approx(brute_force(task, 3), rel=1e-5)
+
+
 def test_steps_follow_the_tables():
     env = tabular_mdp(3, 2).env
     row = jnp.asarray([0.2, 0.0, 0.8])

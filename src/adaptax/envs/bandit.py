@@ -13,6 +13,9 @@ from adaptax.beliefs import bernoulli_plan
 from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.spaces import Box, Discrete
 
+POOR = 0.3
+"""Highest success probability of an arm in a shifted task."""
+
 
 class BernoulliArms(eqx.Module):
     """A Bernoulli bandit's task.
@@ -55,19 +58,21 @@ class BernoulliBandit(Environment):
 
 
 class UniformBernoulliArms(TaskDistribution):
-    """p ~ U[0, 1] for each arm, independently.
+    """p ~ U[0, `highest`] for each arm, independently.
 
     Attributes:
         num_arms: k.
+        highest: The highest success probability that there may be.
     """
 
     num_arms: int = eqx.field(static=True)
     split: str = eqx.field(static=True)
     finite: int | None = eqx.field(static=True, default=None)
+    highest: float = eqx.field(static=True, default=1.0)
 
     def draw(self, key: Key[Array, ""]) -> BernoulliArms:
         """Draw the arms' success probabilities."""
-        return BernoulliArms(jax.random.uniform(key, (self.num_arms,)))
+        return BernoulliArms(jax.random.uniform(key, (self.num_arms,), maxval=self.highest))
 
     def oracle(self, task: BernoulliArms) -> Float[Array, ""]:
         """The best arm's success probability."""
@@ -77,7 +82,8 @@ class UniformBernoulliArms(TaskDistribution):
 def bernoulli_bandit(num_arms: int = 10, num_pulls: int = 100) -> Problem:
     """Bandits of Duan et al. 2016: `num_arms` Bernoulli arms, `num_pulls` pulls.
 
-    The optimum is exact for two arms and up to 50 pulls, where computing it is quick, and for one arm.
+    The optimum is exact for two arms and up to 50 pulls, where computing it is quick, and for one arm. No probability
+    lies outside of the training range; the shifted tasks are a corner of it, in which all arms are poor.
 
     Args:
         num_arms: k, number of arms.
@@ -89,4 +95,11 @@ def bernoulli_bandit(num_arms: int = 10, num_pulls: int = 100) -> Problem:
     elif num_arms == 2 and num_pulls <= 50:
         optimum = bernoulli_plan(num_pulls).rewards
     env = BernoulliBandit(num_arms)
-    return make_problem(env, lambda split: UniformBernoulliArms(num_arms=num_arms, split=split), num_pulls, optimum)
+    return make_problem(
+        env,
+        lambda split: UniformBernoulliArms(num_arms=num_arms, split=split),
+        num_pulls,
+        optimum,
+        shifted=UniformBernoulliArms(num_arms=num_arms, split="test", highest=POOR),
+        shift=f"all arms poor: p ~ U[0, {POOR:g}], a corner of the training range",
+    )

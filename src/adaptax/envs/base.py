@@ -82,6 +82,11 @@ def stamp(task: Task, split: str, key: Key[Array, ""]) -> Task:
     return jax.tree.map(mark_leaf, task)
 
 
+def task_features(task: Task) -> Float[Array, " features"]:
+    """A task as one vector of float32; integers are cast, though they may be names rather than amounts."""
+    return jnp.concatenate([x.ravel().astype(jnp.float32) for x in jax.tree.leaves(task)])
+
+
 class TaskDistribution(eqx.Module):
     """A family of tasks, restricted to one split.
 
@@ -119,6 +124,9 @@ class Problem(eqx.Module):
         episodes: Number of episodes in a trial, that is, with one task.
         optimum: Expected return of each episode, `[episodes]`, of a *Bayes-optimal* agent that starts from
             the family's prior, where it is known; no agent can be better on average over the trial. Static, as a tuple.
+        shifted: Tasks of the same type and shapes from another distribution than all the others, to measure how far
+            what was learned carries; of the test split, and with an oracle of its own. None if there is none.
+        shift: In what way they differ, in one line; empty if there are none.
     """
 
     env: Environment
@@ -127,6 +135,8 @@ class Problem(eqx.Module):
     test: TaskDistribution
     episodes: int = eqx.field(static=True)
     optimum: tuple[float, ...] | None = eqx.field(static=True, default=None)
+    shifted: TaskDistribution | None = None
+    shift: str = eqx.field(static=True, default="")
 
     def __check_init__(self):
         if self.episodes < 1:
@@ -137,6 +147,16 @@ class Problem(eqx.Module):
                     f"Problem.{name}: expected a distribution with split={name!r}, got "
                     f"split={getattr(self, name).split!r}"
                 )
+        if self.shifted is not None and self.shifted.split != "test":
+            raise ValueError(
+                "Problem.shifted: expected a distribution with split='test', since nobody trains on it, got "
+                f"split={self.shifted.split!r}"
+            )
+        if (self.shifted is None) != (not self.shift):
+            raise ValueError(
+                "Problem.shift: expected a line that says how `shifted` differs, and nothing if it is None; got "
+                f"shift={self.shift!r} and shifted={self.shifted!r}"
+            )
 
     @property
     def trial_steps(self) -> int:
@@ -144,6 +164,14 @@ class Problem(eqx.Module):
         return self.episodes * self.env.horizon
 
 
-def make_problem(env: Environment, family: Any, episodes: int, optimum: tuple[float, ...] | None = None) -> Problem:
+def make_problem(
+    env: Environment,
+    family: Any,
+    episodes: int,
+    optimum: tuple[float, ...] | None = None,
+    shifted: TaskDistribution | None = None,
+    shift: str = "",
+) -> Problem:
     """Build a problem from `family`, a function that takes `split=` and returns a `TaskDistribution`."""
-    return Problem(env, family(split="train"), family(split="validation"), family(split="test"), episodes, optimum)
+    splits = family(split="train"), family(split="validation"), family(split="test")
+    return Problem(env, *splits, episodes, optimum, shifted, shift)

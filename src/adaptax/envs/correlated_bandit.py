@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from adaptax.beliefs import correlated_rewards
-from adaptax.envs.bandit import BernoulliArms, BernoulliBandit, bernoulli_bandit
+from adaptax.envs.bandit import BernoulliArms, BernoulliBandit, UniformBernoulliArms, bernoulli_bandit
 from adaptax.envs.base import Problem, TaskDistribution, make_problem
+from adaptax.types import replace
 
 LOWER_PROBABILITY = {"uniform": None, "easy": 0.1, "medium": 0.25, "hard": 0.4}
 """The worse arm's success probability by variant; None where it is drawn."""
@@ -55,7 +56,8 @@ class CorrelatedArms(TaskDistribution):
 def correlated_bandit(variant: str = "uniform", num_pulls: int = 100) -> Problem:
     """Two-armed bandits of Wang et al. 2016 with p₂ = 1 − p₁.
 
-    The optimum is exact: see `adaptax.beliefs.correlated_rewards`.
+    The optimum is exact: see `adaptax.beliefs.correlated_rewards`. In shifted tasks the arms are what they are not in
+    training: independent, or, for the control, correlated.
 
     Args:
         variant: "uniform", "easy", "medium", "hard", or "independent" for the control with independent arms.
@@ -65,10 +67,18 @@ def correlated_bandit(variant: str = "uniform", num_pulls: int = 100) -> Problem
         ValueError: If there is no such variant.
     """
     if variant == "independent":
-        return bernoulli_bandit(num_arms=2, num_pulls=num_pulls)
+        correlated, shift = CorrelatedArms(None, "test"), "correlated arms: p₂ = 1 − p₁ instead of independent ones"
+        return replace(bernoulli_bandit(num_arms=2, num_pulls=num_pulls), shifted=correlated, shift=shift)
     if variant not in LOWER_PROBABILITY:
         names = ", ".join([*LOWER_PROBABILITY, "independent"])
         raise ValueError(f"correlated_bandit(variant): expected one of {names}, got {variant!r}")
     low = LOWER_PROBABILITY[variant]
     optimum = correlated_rewards(low, num_pulls)
-    return make_problem(BernoulliBandit(2), lambda split: CorrelatedArms(low, split), num_pulls, optimum)
+    return make_problem(
+        BernoulliBandit(2),
+        lambda split: CorrelatedArms(low, split),
+        num_pulls,
+        optimum,
+        shifted=UniformBernoulliArms(num_arms=2, split="test"),
+        shift="independent arms: p₁, p₂ ~ U[0, 1] instead of p₂ = 1 − p₁",
+    )

@@ -11,6 +11,9 @@ from jaxtyping import Array, Float, Int, Key
 from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.spaces import Box, Discrete
 
+WIDE = 3.0
+"""Standard deviation of the arms' means in shifted tasks."""
+
 
 class GaussianArms(eqx.Module):
     """A Gaussian bandit's task.
@@ -58,19 +61,21 @@ class GaussianBandit(Environment):
 
 
 class NormalGaussianArms(TaskDistribution):
-    """μ ~ N(0, 1) for each arm, independently.
+    """μ ~ N(0, `deviation`²) for each arm, independently.
 
     Attributes:
         num_arms: k.
+        deviation: Standard deviation of the means.
     """
 
     num_arms: int = eqx.field(static=True)
     split: str = eqx.field(static=True)
     finite: int | None = eqx.field(static=True, default=None)
+    deviation: float = eqx.field(static=True, default=1.0)
 
     def draw(self, key: Key[Array, ""]) -> GaussianArms:
         """Draw the arms' means."""
-        return GaussianArms(jax.random.normal(key, (self.num_arms,)))
+        return GaussianArms(self.deviation * jax.random.normal(key, (self.num_arms,)))
 
     def oracle(self, task: GaussianArms) -> Float[Array, ""]:
         """The best arm's mean."""
@@ -86,4 +91,10 @@ def gaussian_bandit(num_arms: int = 10, num_pulls: int = 100, noise: float = 1.0
         noise: σ, standard deviation of a reward given its arm, in units of the means' standard deviation.
     """
     env = GaussianBandit(num_arms, noise)
-    return make_problem(env, lambda split: NormalGaussianArms(num_arms=num_arms, split=split), num_pulls)
+    return make_problem(
+        env,
+        lambda split: NormalGaussianArms(num_arms=num_arms, split=split),
+        num_pulls,
+        shifted=NormalGaussianArms(num_arms=num_arms, split="test", deviation=WIDE),
+        shift=f"means further apart: μ ~ N(0, {WIDE:g}²) instead of N(0, 1)",
+    )

@@ -109,23 +109,40 @@ class SquareGoals(TaskDistribution):
         return jnp.sum(reward_at(straight_distances(task, self.horizon), None))
 
 
+class RingGoals(SquareGoals):
+    """Goals uniform on the square ring around `SquareGoals`: 0.5 to 1 away in the larger coordinate."""
+
+    def draw(self, key: Key[Array, ""]) -> PointGoal:
+        """Draw the goal."""
+        distance_key, side_key, along_key, flip_key = jax.random.split(key, 4)
+        # The area within distance r grows as r², so r² is uniform.
+        distance = jnp.sqrt(jax.random.uniform(distance_key, minval=0.25, maxval=1.0))
+        across = jnp.where(jax.random.bernoulli(side_key), distance, -distance)
+        along = distance * jax.random.uniform(along_key, minval=-1.0, maxval=1.0)
+        flip = jax.random.bernoulli(flip_key)
+        return PointGoal(jnp.where(flip, jnp.stack([across, along]), jnp.stack([along, across])))
+
+
 class HalfCircleGoals(TaskDistribution):
-    """Goals on the upper unit half-circle, at an angle ~ U[0, π].
+    """Goals on the upper or lower unit half-circle, at an angle ~ U[0, π] or its negative.
 
     Attributes:
         horizon: Steps of an episode.
         goal_radius: Distance within which there is a reward.
+        upper: Which half.
     """
 
     horizon: int = eqx.field(static=True)
     goal_radius: float = eqx.field(static=True)
     split: str = eqx.field(static=True)
     finite: int | None = eqx.field(static=True, default=None)
+    upper: bool = eqx.field(static=True, default=True)
 
     def draw(self, key: Key[Array, ""]) -> PointGoal:
         """Draw the goal."""
         angle = jax.random.uniform(key, (), maxval=jnp.pi)
-        return PointGoal(jnp.stack([jnp.cos(angle), jnp.sin(angle)]))
+        height = jnp.sin(angle) if self.upper else -jnp.sin(angle)
+        return PointGoal(jnp.stack([jnp.cos(angle), height]))
 
     def oracle(self, task: PointGoal) -> Float[Array, ""]:
         """Exact: the rewards along the straight walk."""
@@ -139,7 +156,13 @@ def point_robot(num_episodes: int = 3, horizon: int = 100) -> Problem:
         num_episodes: Episodes in a trial.
         horizon: H, steps of an episode.
     """
-    return make_problem(PointRobot(horizon), lambda split: SquareGoals(horizon=horizon, split=split), num_episodes)
+    return make_problem(
+        PointRobot(horizon),
+        lambda split: SquareGoals(horizon=horizon, split=split),
+        num_episodes,
+        shifted=RingGoals(horizon=horizon, split="test"),
+        shift="goals 0.5 to 1 away in the larger coordinate, outside of the square of training",
+    )
 
 
 def point_robot_sparse(num_episodes: int = 3, horizon: int = 100, goal_radius: float = 0.2) -> Problem:
@@ -160,4 +183,6 @@ def point_robot_sparse(num_episodes: int = 3, horizon: int = 100, goal_radius: f
         env,
         lambda split: HalfCircleGoals(horizon=horizon, goal_radius=goal_radius, split=split),
         num_episodes,
+        shifted=HalfCircleGoals(horizon=horizon, goal_radius=goal_radius, split="test", upper=False),
+        shift="goals on the lower half-circle, opposite to those of training",
     )

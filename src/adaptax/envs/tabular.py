@@ -12,6 +12,9 @@ from jaxtyping import Array, Float, Int, Key
 from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.spaces import Discrete
 
+SHARP = 0.1
+"""Concentration α of shifted tasks: with 10 states the likeliest has probability 0.67 on average, 0.29 in training."""
+
 
 class TabularTask(eqx.Module):
     """An MDP.
@@ -64,12 +67,13 @@ class TabularMDP(Environment):
 
 
 class RandomMDPs(TaskDistribution):
-    """μ(s, a) ~ N(1, 1), P(· | s, a) ~ Dirichlet(1, …, 1), independently.
+    """μ(s, a) ~ N(1, 1), P(· | s, a) ~ Dirichlet(α, …, α), independently.
 
     Attributes:
         num_states: Number of states.
         num_actions: Number of actions.
         horizon: Steps of an episode.
+        concentration: α; the smaller, the nearer the transitions are to deterministic ones.
     """
 
     num_states: int = eqx.field(static=True)
@@ -77,12 +81,17 @@ class RandomMDPs(TaskDistribution):
     horizon: int = eqx.field(static=True)
     split: str = eqx.field(static=True)
     finite: int | None = eqx.field(static=True, default=None)
+    concentration: float = eqx.field(static=True, default=1.0)
 
     def draw(self, key: Key[Array, ""]) -> TabularTask:
         """Draw an MDP."""
         reward_key, transition_key = jax.random.split(key)
         pairs = (self.num_states, self.num_actions)
         rewards = 1.0 + jax.random.normal(reward_key, pairs)
+        if self.concentration != 1.0:
+            # Most gamma variables of a small shape underflow in float32; JAX draws and normalises their logarithms.
+            concentration = jnp.full(self.num_states, self.concentration)
+            return TabularTask(rewards, jax.random.dirichlet(transition_key, concentration, pairs))
         # Dirichlet(1, …, 1) is a vector of unit exponentials over its sum: no rejection sampling.
         weights = jax.random.exponential(transition_key, (*pairs, self.num_states))
         return TabularTask(rewards, weights / jnp.sum(weights, axis=-1, keepdims=True))
@@ -107,4 +116,10 @@ def tabular_mdp(num_states: int = 10, num_actions: int = 5, horizon: int = 10, n
     """
     env = TabularMDP(num_states, num_actions, horizon)
     sizes = {"num_states": num_states, "num_actions": num_actions, "horizon": horizon}
-    return make_problem(env, lambda split: RandomMDPs(**sizes, split=split), num_episodes)
+    return make_problem(
+        env,
+        lambda split: RandomMDPs(**sizes, split=split),
+        num_episodes,
+        shifted=RandomMDPs(**sizes, split="test", concentration=SHARP),
+        shift=f"nearer to deterministic: P(· | s, a) ~ Dirichlet({SHARP:g}) instead of Dirichlet(1)",
+    )
