@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax.algorithms.untrained import Untrained
+from adaptax.untrained import Untrained
 from adaptax.envs.bandit import BernoulliBandit, UniformBernoulliArms
 from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.spaces import Box, Discrete, Space

@@ -11,19 +11,21 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Key, PyTree
 
 from adaptax.algorithm import Algorithm
-from adaptax.envs.base import Problem
-from adaptax.rollout import lifetime, num_windows, shots
+from adaptax.envs.base import Problem, TaskDistribution
+from adaptax.rollout import lifetime, num_probes, num_windows
 from adaptax.statistics import Summary, stderr, summarize
 from adaptax.types import Task
 
 CHUNK = 1024
 """Streams that one device evaluates at once, about: each task has as many as the agent uses in parallel."""
+
+SHARES = "evaluated"
+"""Axis of the devices; not `parallel.AXIS`, since the learners of different tasks have nothing to average."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +35,9 @@ class Evaluation:
     Attributes:
         returns: Undiscounted returns, `[seed, task, episode]`.
         steps: Environment steps that each of these episodes took.
-        shots: For agents that learn by `adapt` after windows of several episodes: mean return of one more episode after
-            0, 1, … windows, acting by the best action known and learning nothing, `[seed, task, window]`.
+        shots: For agents that learn by `adapt` after windows: mean return of one more episode by the best action known,
+            learning nothing, before any window and at evenly spaced times (after every window, if they are few),
+            `[seed, task, probe]`.
     """
 
     returns: np.ndarray
@@ -58,7 +61,7 @@ class Evaluation:
 
     @property
     def window_returns(self) -> np.ndarray:
-        """Mean return of an episode of each window, as it was lived, `[seed, task, window]`."""
+        """Mean return of an episode, as it was lived, between each probe and the next, `[seed, task, probe]`."""
         assert self.shots is not None
         return self.returns.reshape(*self.returns.shape[:2], self.shots.shape[-1], -1).mean(-1, dtype=np.float64)
 
@@ -89,9 +92,14 @@ class Evaluation:
         return content
 
 
+def sample_tasks(family: TaskDistribution, num_tasks: int, key: Key[Array, ""]) -> Task:
+    """The first `num_tasks` tasks of a family under `key`, leaves `[task, ...]`."""
+    return jax.jit(jax.vmap(family.sample))(jax.random.split(key, num_tasks))
+
+
 def held_out_tasks(problem: Problem, num_tasks: int, key: Key[Array, ""]) -> Task:
     """The first `num_tasks` tasks of the test split under `key`, leaves `[task, ...]`."""
-    return jax.jit(jax.vmap(problem.test.sample))(jax.random.split(key, num_tasks))
+    return sample_tasks(problem.test, num_tasks, key)
 
 
 def tasks_are_held_out(problem: Problem) -> bool:
@@ -110,14 +118,32 @@ def _rows(tasks: Task) -> np.ndarray:
     return np.concatenate([np.ascontiguousarray(leaf).view(np.uint8) for leaf in leaves], 1)
 
 
-def oracle_return(problem: Problem, tasks: Task) -> float:
+def oracle_return(problem: Problem, tasks: Task, family: TaskDistribution | None = None) -> float:
     """Mean expected return of one episode for a policy that knows the task; NaN if unknown."""
-    return float(np.mean(np.asarray(jax.jit(jax.vmap(problem.test.oracle))(tasks), np.float64)))
+    family = problem.test if family is None else family
+    return float(np.mean(np.asarray(jax.jit(jax.vmap(family.oracle))(tasks), np.float64)))
 
 
 def learns_from_windows(algorithm: Algorithm, problem: Problem) -> bool:
     """Whether the agent adapts to windows that are shorter than a trial."""
     return num_windows(algorithm, problem) > 1
+
+
+def is_probed(algorithm: Algorithm, problem: Problem) -> bool:
+    """Whether what the agent knows is asked on the way: it learns from windows, and a trial divides."""
+    return learns_from_windows(algorithm, problem) and num_probes(algorithm, problem) > 1
+
+
+def _over_devices(live: Any, devices: list[Any], seeds: bool) -> Any:
+    """Give each device its share of the tasks. Explicitly: what XLA cannot split, it would gather on every device."""
+    if len(devices) == 1:
+        return jax.jit(live)
+    shares = PartitionSpec(SHARES)
+    out = PartitionSpec(None, SHARES) if seeds else shares
+    mesh = Mesh(devices, (SHARES,))
+    return jax.jit(
+        jax.shard_map(live, mesh=mesh, in_specs=(PartitionSpec(), shares, shares), out_specs=out, check_vma=False)
+    )
 
 
 def evaluate(
@@ -129,15 +155,16 @@ def evaluate(
     seed: int = 0,
     seeds: bool = False,
     explore: bool = False,
+    family: TaskDistribution | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Let `algorithm` with meta-parameters `meta` live one trial in each of `num_tasks` test tasks.
+    """Let `algorithm` with meta-parameters `meta` live one trial in each of `num_tasks` tasks, held-out by default.
 
     Evaluation changes nothing: θ and its normalisers stay as they are.
 
     Args:
         algorithm: The agent.
-        problem: Whose test tasks.
+        problem: Where.
         meta: θ; with a leading seed axis if `seeds`.
         num_tasks: How many tasks. Every agent with the same `seed` and `num_tasks` gets the same ones, and the same
             randomness of the environment as far as it consumes it in the same order.
@@ -146,33 +173,29 @@ def evaluate(
         explore: False: act by the best action known (a stochastic policy's mode); True: act as in training. Agents that
             learn from windows of several episodes have to explore in any case; their best actions are scored apart
             (`Evaluation.shots`).
+        family: Where tasks come from: `problem.test` by default; `problem.train` or `problem.shifted` to compare.
         on_progress: Called with the number of tasks done so far.
     """
     task_key, life_key = jax.random.split(jax.random.key(seed))
-    tasks = held_out_tasks(problem, num_tasks, task_key)
+    tasks = sample_tasks(problem.test if family is None else family, num_tasks, task_key)
     keys = jax.random.split(life_key, num_tasks)
     devices = jax.local_devices()
     chunk = max(CHUNK // algorithm.window(problem).streams, 1) * len(devices)
     if num_tasks < chunk:
         chunk = -(-num_tasks // len(devices)) * len(devices)
-    sharding = NamedSharding(Mesh(devices, ("task",)), PartitionSpec("task"))
-
-    adapts = learns_from_windows(algorithm, problem)
+    adapts, probes = learns_from_windows(algorithm, problem), is_probed(algorithm, problem)
 
     def one(meta: PyTree[Array], task: Task, key: Key[Array, ""]) -> tuple[Array, ...]:
-        life = lifetime(algorithm, problem, meta, task, key, explore=explore or adapts)
-        if not adapts:
-            return life.returns, life.steps
-        probes = shots(algorithm, problem, meta, task, key)
-        return life.returns, life.steps, jnp.mean(jnp.sum(probes.reward, 1), -1)
+        life = lifetime(algorithm, problem, meta, task, key, explore=explore or adapts, probes=probes)
+        return tuple(jax.tree.leaves((life.returns, life.steps, life.shots)))
 
     over_tasks = jax.vmap(one, in_axes=(None, 0, 0))
-    live = jax.jit(jax.vmap(over_tasks, in_axes=(0, None, None)) if seeds else over_tasks)
-    collected: tuple[list[np.ndarray], ...] = ([], [], []) if adapts else ([], [])
+    live = _over_devices(jax.vmap(over_tasks, in_axes=(0, None, None)) if seeds else over_tasks, devices, seeds)
+    collected: tuple[list[np.ndarray], ...] = ([], [], []) if probes else ([], [])
     for begin in range(0, num_tasks, chunk):
         # The last chunk is filled up with repetitions, so that one compiled program serves all.
         indices = np.arange(begin, begin + chunk) % num_tasks
-        batch = jax.device_put((jax.tree.map(lambda x: x[indices], tasks), keys[indices]), sharding)  # noqa: B023
+        batch = jax.tree.map(lambda x: x[indices], tasks), keys[indices]  # noqa: B023
         use = min(chunk, num_tasks - begin)
         for parts, part in zip(collected, live(meta, *batch), strict=True):
             parts.append(np.asarray(part)[..., :use, :].reshape(-1, use, part.shape[-1]))

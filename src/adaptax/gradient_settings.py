@@ -80,16 +80,29 @@ class InnerSettings(Settings):
                 f"{type(self).__name__}.exploration_std: has an effect on continuous actions only; found "
                 f"{self.exploration_std!r} for {type(problem).__name__}, whose actions are discrete. Leave it out"
             )
-        name, episodes = episodes_of(problem)
-        if episodes % self.trajectories:
-            below = self.trajectories * max(episodes // self.trajectories, 1)
-            above = below + self.trajectories
-            raise ConfigError(
-                f"{type(problem).__name__}.{name}: expected a multiple of "
-                f"trajectories={self.trajectories}, the episodes of a window that one inner step "
-                f"learns from (k steps take k + 1 windows to show); found {episodes}. "
-                f"Try --{name.replace('_', '-')} {below} or {above}"
-            )
+        check_episodes(problem, self.trajectories, "trajectories", "of a window that one inner step learns from")
+
+
+def check_episodes(problem: Settings, streams: int, field: str, what: str) -> None:
+    """Check that the episodes of a trial divide into windows of `streams` episodes each.
+
+    Raises:
+        ConfigError: naming the field, what was expected and what was found.
+    """
+    name, episodes = episodes_of(problem)
+    if episodes % streams == 0:
+        return
+    where = type(problem).__name__
+    if name is None:
+        raise ConfigError(
+            f"{where}: a trial is one episode, but {field}={streams} episodes {what} are expected. "
+            f"Try --{field} 1 if it learns within episodes, or an agent with a memory, such as rl2"
+        )
+    below = streams * max(episodes // streams, 1)
+    raise ConfigError(
+        f"{where}.{name}: expected a multiple of {field}={streams}, the episodes {what} (k steps take k + 1 windows to "
+        f"show); found {episodes}. Try --{name.replace('_', '-')} {below} or {below + streams}"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,11 +184,14 @@ class MetaLSTMSettings(OuterSettings, InnerSettings):
 
     Attributes:
         rule_size: Units of the LSTM that reads each weight's gradient. Paper: 20.
-        first_order: Take gradients for constants in the outer derivative. Paper: yes.
+        rule_speed: Factor on the gates' weights: how fast they learn beside the policy.
+        first_order: Take gradients for constants in the outer derivative. Paper: yes; all presets: no, since TRPO's
+            line search soon refuses such steps.
         estimator: Surrogate of the inner step, if gradients are not taken for constants.
     """
 
     rule_size: int = setting(20, low=1, high=4096)
+    rule_speed: float = setting(0.3, above=0)
     first_order: bool = True
     estimator: Estimator = setting("lvc", only={"first_order": (False,)})  # noqa: RUF009 (a field)
 

@@ -11,12 +11,13 @@ def generalized_advantages(
     rewards: Float[Array, "time *batch"],
     values: Float[Array, "time *batch"],
     *,
-    discount: float | Float[Array, ""],
-    gae_lambda: float | Float[Array, ""],
+    discount: float | Float[Array, "..."],
+    gae_lambda: float | Float[Array, "..."],
     ended: Bool[Array, "time *batch"],
     cut: Bool[Array, "time *batch"] | None = None,
     bootstraps: Float[Array, "time *batch"] | None = None,
     valid: Bool[Array, "time *batch"] | None = None,
+    weights: Float[Array, "time *batch"] | None = None,
 ) -> Float[Array, "time *batch"]:
     """Generalised advantage estimates (Schulman et al. 2016, arXiv 1506.02438, equation 16).
 
@@ -29,28 +30,34 @@ def generalized_advantages(
     Args:
         rewards: r_t.
         values: V(s_t).
-        discount: γ.
-        gae_lambda: λ.
+        discount: γ, one for all steps or one for each.
+        gae_lambda: λ, the same.
         ended: Whether nothing comes after step t.
         cut: Whether the sequence stops after step t though the return goes on; `ended` wins where both are.
         bootstraps: V of the state in which a cut step ended; required with `cut`.
         valid: Steps that happened. The others are skipped as if they were not in the sequence, and get 0.
+        weights: ρ_t, importance weights where another policy has acted: A_t = ρ_t (δ_t + γλ A_{t+1}). That is V-trace
+            with c̄ = ρ̄ (Espeholt et al. 2018, arXiv 1802.01561, equation 1 and section 4.2): V_t + A_t is the critic's
+            target v_t, and A_t the weight of ∇ log π(a_t). All 1 by default.
     """
     cut = jnp.zeros_like(ended) if cut is None else cut & ~ended
     bootstraps = values if bootstraps is None else bootstraps
     valid = jnp.ones_like(ended) if valid is None else valid
+    weights = jnp.ones_like(values) if weights is None else weights
+
+    discounts, lambdas = (jnp.broadcast_to(x, values.shape).astype(values.dtype) for x in (discount, gae_lambda))
 
     def backward(after: tuple[Array, Array], now: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
-        reward, value, ended, cut, bootstrap, valid = now
+        reward, value, ended, cut, bootstrap, valid, weight, discount, gae_lambda = now
         advantage, next_value = after
         next_value = jnp.where(ended, 0.0, jnp.where(cut, bootstrap, next_value))
         advantage = jnp.where(ended | cut, 0.0, advantage)
-        advantage = reward + discount * next_value - value + discount * gae_lambda * advantage
+        advantage = weight * (reward + discount * next_value - value + discount * gae_lambda * advantage)
         kept = (jnp.where(valid, advantage, after[0]), jnp.where(valid, value, after[1]))
         return kept, jnp.where(valid, advantage, 0.0)
 
     nothing = jnp.zeros_like(values[0])
-    steps = (rewards, values, ended, cut, bootstraps, valid)
+    steps = (rewards, values, ended, cut, bootstraps, valid, weights, discounts, lambdas)
     return jax.lax.scan(backward, (nothing, nothing), steps, reverse=True)[1]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from adaptax.errors import ConfigError
 from adaptax.gradient_settings import InnerSettings
-from adaptax.registry import PROBLEMS, TRAINABLE, lookup
+from adaptax.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS, build, build_agent, lookup
 from adaptax.settings import Settings, suggestion
 
 DEFAULT = "default"
@@ -80,19 +80,33 @@ GRADIENT_BASED: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "bandit": (_FIVE_WINDOWS, {}),
     "gaussian-bandit": (_FIVE_WINDOWS, {}),
     "correlated-bandit": (_FIVE_WINDOWS, {}),
-    "two-step": (_FIVE_WINDOWS, {}),
     "tabular-mdp": ({"num_tasks": 40, "inner_learning_rate": 1.0}, {"num_episodes": 80}),
     "grid-navigation": ({"num_tasks": 40, "inner_learning_rate": 1.0}, {"num_episodes": 80}),
+    "chain": ({"num_tasks": 40, "inner_learning_rate": 1.0}, {"num_episodes": 80}),
+    "cart-pole": ({"num_tasks": 40}, {"num_episodes": 80}),
     "point-robot": (_PLANE, {"num_episodes": 80}),
     "point-robot-sparse": (_PLANE, {"num_episodes": 80}),
 }
 """By problem: changes to the defaults of all gradient-based methods that have the field, and to those of the problem. A
 trial is as long as the windows of adaptation that an evaluation shows: 80 episodes are 0 to 3 steps on 20 each."""
 
+ANEW: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
+    "bandit": ({"epsilon_episodes": 50, "rate_decay": 1.0}, {}),
+    "gaussian-bandit": ({"epsilon_episodes": 50, "rate_decay": 1.0}, {}),
+    "correlated-bandit": ({"epsilon_episodes": 50, "rate_decay": 1.0}, {}),
+    "tabular-mdp": ({"discount": 0.9}, {"num_episodes": 1000}),
+    "grid-navigation": ({"discount": 0.95}, {"num_episodes": 1000}),
+    "point-robot": ({}, {"num_episodes": 1000}),
+    "point-robot-sparse": ({}, {"num_episodes": 1000}),
+    "cart-pole": ({}, {"num_episodes": 400}),
+    "chain": ({"discount": 0.95}, {"num_episodes": 1000}),
+}
+"""The same for learners that start from nothing, or nearly so: they need long trials."""
+
 _OWN: Mapping[str, Mapping[str, Any]] = {
     "es-maml": {"num_tasks": 40},
     "reptile": {"inner_steps": 3},
-    "meta-lstm": {"outer": "ppo", "learning_rate": 0.003},  # first-order gradients are no descent for a line search
+    "meta-lstm": {"first_order": False},  # TRPO's line search soon refuses steps along first-order gradients
     "e-maml": {"score_weight": 0.01},
 }
 """By method: what it needs besides."""
@@ -120,13 +134,18 @@ def presets_for(algorithm: str, problem: str) -> dict[str, Preset]:
 
 
 def _default(algorithm: str, problem: str) -> Preset:
-    settings = TRAINABLE[algorithm].settings if algorithm in TRAINABLE else None
-    if settings is None or not issubclass(settings, InnerSettings) or problem not in GRADIENT_BASED:
+    settings = LEARNERS[algorithm].settings if algorithm in LEARNERS else None
+    if settings is None:
+        return Preset("the settings' own defaults")
+    if algorithm in FROM_SCRATCH or algorithm == "finetuned-ppo":
+        summary, (changes, of_problem) = "a long trial in each task", ANEW.get(problem, ({}, {}))
+    elif issubclass(settings, InnerSettings):
+        summary, (changes, of_problem) = "windows of 20 episodes", GRADIENT_BASED.get(problem, ({}, {}))
+    else:
         return Preset("the settings' own defaults")
     names = {field.name for field in dataclasses.fields(settings)}
-    changes, of_problem = GRADIENT_BASED[problem]
     of_algorithm = {name: value for name, value in {**changes, **_OWN.get(algorithm, {})}.items() if name in names}
-    return Preset("windows of 20 episodes", of_algorithm, of_problem)
+    return Preset(summary, of_algorithm, of_problem)
 
 
 def settings_for(algorithm: str, problem: str, preset: str = DEFAULT) -> tuple[Settings, Settings]:
@@ -135,7 +154,7 @@ def settings_for(algorithm: str, problem: str, preset: str = DEFAULT) -> tuple[S
     Raises:
         ConfigError: if there is no such algorithm, problem or preset.
     """
-    algorithm_entry = lookup("ALGORITHM", TRAINABLE, algorithm)
+    algorithm_entry = lookup("ALGORITHM", LEARNERS, algorithm)
     problem_entry = lookup("PROBLEM", PROBLEMS, problem)
     known = presets_for(algorithm, problem)
     if preset not in known:
@@ -147,3 +166,17 @@ def settings_for(algorithm: str, problem: str, preset: str = DEFAULT) -> tuple[S
     assert problem_entry.settings is not None
     chosen = known[preset]
     return algorithm_entry.settings(**chosen.algorithm), problem_entry.settings(**chosen.problem)
+
+
+def agent_for(name: str, problem: str, problem_settings: Settings) -> Any:
+    """Build an agent that needs no training for a problem: a classical one, or one that learns from scratch.
+
+    Raises:
+        ConfigError: if there is none of that name, or the problem does not suit it.
+    """
+    if name not in FROM_SCRATCH:
+        lookup("agent", {**FROM_SCRATCH, **CLASSICAL}, name)
+        return build_agent(name, problem_settings)
+    settings = settings_for(name, problem)[0]
+    settings.check_problem(problem_settings)
+    return build(FROM_SCRATCH[name], settings)

@@ -10,6 +10,7 @@ The doors: `start` a life in a task, `rollout` a window of it, `live` a whole tr
 learn from), `lifetime` what became of one (to evaluate), `shots` what an agent would do after each window.
 """
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -20,6 +21,11 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from adaptax.algorithm import Algorithm
 from adaptax.envs.base import Problem
 from adaptax.types import AgentState, Task, TimeStep, Transition
+
+MOST_PROBES = 20
+"""How often an agent that learns from windows is asked, at most, what it knows."""
+MANY_WINDOWS = 64
+"""From so many windows on, the last one is learned from like the others: a branch costs more than it saves."""
 
 
 class Life(eqx.Module):
@@ -46,10 +52,13 @@ class Lifetime(eqx.Module):
     Attributes:
         returns: Undiscounted return of each episode, in the order in which they were experienced.
         steps: Environment steps that each episode took.
+        shots: Mean return of further episodes, at evenly spaced times of the trial (`num_probes`), by the best action
+            then known and without learning from them; None for agents that do not learn from windows.
     """
 
     returns: Float[Array, " episodes"]
     steps: Int[Array, " episodes"]
+    shots: Float[Array, " probes"] | None = None
 
 
 def start(
@@ -165,18 +174,22 @@ def _close_step(
 def _reset_when_due(problem: Problem, task: Task, life: Life, clock: Any, reset_keys: Any) -> Life:
     """Begin the next episode if this step filled the slot; previous action and reward carry over."""
 
-    def reset(life: Life) -> Life:
-        def one_stream(life: Life, key: Key[Array, ""]) -> Life:
+    def reset(body: tuple[Any, TimeStep, Any]) -> tuple[Any, TimeStep, Any]:
+        def one_stream(timestep: TimeStep, key: Key[Array, ""]) -> tuple[Any, TimeStep, Any]:
             env_state, observation = problem.env.reset(task, jax.random.fold_in(key, clock))
-            timestep = TimeStep(observation, life.timestep.action, life.timestep.reward, jnp.asarray(True))
-            return Life(None, life.memory, env_state, timestep, jnp.asarray(True))
+            yes = jnp.asarray(True)
+            return env_state, TimeStep(observation, timestep.action, timestep.reward, yes), yes
 
-        fresh = jax.vmap(one_stream)(Life(None, life.memory, life.env_state, life.timestep, life.active), reset_keys)
-        return Life(life.adapted, fresh.memory, fresh.env_state, fresh.timestep, fresh.active)
+        env_state, timestep, active = jax.vmap(one_stream)(body[1], reset_keys)
+        return env_state, timestep, active
 
+    # What the agent knows stays outside of the branch: passing through it would copy it (a replay buffer, say).
+    body = life.env_state, life.timestep, life.active
     if problem.env.horizon == 1:
-        return reset(life)
-    return jax.lax.cond((clock + 1) % problem.env.horizon == 0, reset, lambda life: life, life)
+        body = reset(body)
+    else:
+        body = jax.lax.cond((clock + 1) % problem.env.horizon == 0, reset, lambda body: body, body)
+    return Life(life.adapted, life.memory, *body)
 
 
 def num_windows(algorithm: Algorithm, problem: Problem) -> int:
@@ -187,12 +200,18 @@ def num_windows(algorithm: Algorithm, problem: Problem) -> int:
     """
     window = algorithm.window(problem)
     windows, left_over = divmod(problem.trial_steps, window.streams * window.steps)
-    if left_over or (window.streams > 1 and window.steps % problem.env.horizon):
+    if left_over or problem.episodes % window.streams:
         raise ValueError(
             f"{type(algorithm).__name__}.window: a trial of {problem.episodes} episodes × {problem.env.horizon} steps "
             f"does not divide into windows of {window.streams} streams × {window.steps} steps"
         )
     return windows
+
+
+def num_probes(algorithm: Algorithm, problem: Problem) -> int:
+    """How often `lifetime` asks what an agent knows: before each window, or less often but evenly if there are many."""
+    common = math.gcd(num_windows(algorithm, problem), problem.episodes)
+    return max(n for n in range(1, min(common, MOST_PROBES) + 1) if common % n == 0)
 
 
 def live(
@@ -218,10 +237,7 @@ def shots(
     *,
     explore: bool = False,
 ) -> Transition:
-    """What the agent would do after 0, 1, … windows of experience: one more episode, from which it learns nothing.
-
-    The experience that it adapts to is gathered exploring; with fresh memory, each probe shows what *adaptation* has
-    brought. So this is for agents that learn by `adapt`.
+    """What the agent would do in further episodes, before it learns anything and as it learns; it learns nothing there.
 
     Args:
         algorithm: The agent.
@@ -232,11 +248,28 @@ def shots(
         explore: Whether the probes explore.
 
     Returns:
-        A trajectory with leaves `[window, time, stream, ...]`, with as many streams as a window has.
+        A trajectory with leaves `[probe, time, stream, ...]`, with as many streams as a window has.
     """
     probes = _live(algorithm, problem, meta, task, key, explore=True, probe=explore)[1]
     assert probes is not None
     return probes
+
+
+def _probe(
+    algorithm: Algorithm,
+    problem: Problem,
+    meta: PyTree[Array],
+    task: Task,
+    adapted: PyTree[Array],
+    key: Key[Array, ""],
+    *,
+    explore: bool,
+) -> Transition:
+    """One episode in each of a window's streams with what was learned so far, and fresh memory."""
+    fresh = start(algorithm, problem, meta, task, jax.random.fold_in(key, 1), algorithm.window(problem).streams)
+    fresh = Life(adapted, fresh.memory, fresh.env_state, fresh.timestep, fresh.active)
+    steps, key = problem.env.horizon, jax.random.fold_in(key, 2)
+    return rollout(algorithm, problem, meta, task, fresh, key, clock=0, steps=steps, explore=explore)[1]
 
 
 def _live(
@@ -249,50 +282,39 @@ def _live(
     explore: bool,
     probe: bool | None,
 ) -> tuple[Transition, Transition | None]:
-    """Live a trial, probing before each window if asked to; leaves `[window, time, stream, ...]`."""
+    """Live a trial, with leaves `[window, time, stream, ...]`; and probe on the way, exploring or not, if asked to."""
     windows, window = num_windows(algorithm, problem), algorithm.window(problem)
+    groups = num_probes(algorithm, problem)
     start_key, live_key = jax.random.split(key)
     life = start(algorithm, problem, meta, task, start_key, window.streams)
 
-    def one_window(life: Life, index: Int[Array, ""]) -> tuple[Life, Any]:
+    def one_window(life: Life, index: Int[Array, ""]) -> tuple[Life, Transition]:
         rollout_key, adapt_key = jax.random.split(jax.random.fold_in(live_key, index))
-        probed = None
-        if probe is not None:
-            probe_key = jax.random.fold_in(rollout_key, 1)
-            fresh = start(algorithm, problem, meta, task, probe_key, window.streams)
-            fresh = Life(life.adapted, fresh.memory, fresh.env_state, fresh.timestep, fresh.active)
-            _, probed = rollout(
-                algorithm,
-                problem,
-                meta,
-                task,
-                fresh,
-                jax.random.fold_in(rollout_key, 2),
-                clock=0,
-                steps=problem.env.horizon,
-                explore=probe,
-            )
+        clock, steps = index * window.steps, window.steps
         life, trajectory = rollout(
-            algorithm,
-            problem,
-            meta,
-            task,
-            life,
-            rollout_key,
-            clock=index * window.steps,
-            steps=window.steps,
-            explore=explore,
+            algorithm, problem, meta, task, life, rollout_key, clock=clock, steps=steps, explore=explore
         )
         agent = AgentState(life.adapted, life.memory)
-        if windows > 1:  # nothing comes after the last window, so nothing is learned from it
-            learn = lambda agent: algorithm.adapt(meta, agent, trajectory, adapt_key)  # noqa: E731
+        learn = lambda agent: algorithm.adapt(meta, agent, trajectory, adapt_key)  # noqa: E731
+        if windows > MANY_WINDOWS:
+            agent = learn(agent)
+        elif windows > 1:  # nothing comes after the last window, so nothing is learned from it
             agent = jax.lax.cond(index < windows - 1, learn, lambda agent: agent, agent)
-        life = Life(agent.adapted, agent.memory, life.env_state, life.timestep, life.active)
-        return life, (trajectory, probed)
+        return Life(agent.adapted, agent.memory, life.env_state, life.timestep, life.active), trajectory
+
+    def one_group(life: Life, indices: Int[Array, " group"]) -> tuple[Life, Any]:
+        probed = None
+        if probe is not None:
+            probe_key = jax.random.split(jax.random.fold_in(live_key, indices[0]))[0]
+            probed = _probe(algorithm, problem, meta, task, life.adapted, probe_key, explore=probe)
+        life, lived = jax.lax.scan(one_window, life, indices)
+        return life, (lived, probed)
 
     if windows == 1:
-        return jax.tree.map(lambda x: x[None], one_window(life, jnp.asarray(0))[1])
-    return jax.lax.scan(one_window, life, jnp.arange(windows))[1]
+        lived = one_window(life, jnp.asarray(0))[1]
+        return jax.tree.map(lambda x: x[None], (lived, None))
+    lived, probed = jax.lax.scan(one_group, life, jnp.arange(windows).reshape(groups, -1))[1]
+    return jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), lived), probed
 
 
 def collect(
@@ -317,8 +339,12 @@ def lifetime(
     key: Key[Array, ""],
     *,
     explore: bool = True,
+    probes: bool = False,
 ) -> Lifetime:
-    """Live one whole trial and return what each of its episodes brought."""
-    trajectory = live(algorithm, problem, meta, task, key, explore=explore)
+    """Live one whole trial and return what each of its episodes brought; with `probes`, what was known on the way."""
+    probe = False if probes else None
+    trajectory, probed = _live(algorithm, problem, meta, task, key, explore=explore, probe=probe)
+    trajectory = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
     per_episode = lambda x: x.reshape(-1, problem.env.horizon, x.shape[-1]).sum(1).reshape(-1)  # noqa: E731
-    return Lifetime(per_episode(trajectory.reward), per_episode(trajectory.valid.astype(jnp.int32)))
+    known = None if probed is None else jnp.mean(jnp.sum(probed.reward, 1), -1)
+    return Lifetime(per_episode(trajectory.reward), per_episode(trajectory.valid.astype(jnp.int32)), known)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptax.errors import CheckpointError, ConfigError, OutputError
-from adaptax.registry import PROBLEMS, TRAINABLE, Entry, build, lookup
+from adaptax.registry import LEARNERS, PROBLEMS, Entry, build, lookup, view
 from adaptax.settings import Settings
 
 CONFIG = "config.json"
@@ -44,9 +44,13 @@ class Recipe:
     problem_settings: Settings
 
     def build(self) -> tuple[Any, Any]:
-        """Return the algorithm and the problem (JAX is imported here)."""
-        algorithm = build(lookup("algorithm", TRAINABLE, self.algorithm), self.algorithm_settings)
-        return algorithm, build(lookup("problem", PROBLEMS, self.problem), self.problem_settings)
+        """Return the algorithm, and the problem as it sees it (JAX is imported here)."""
+        entry = lookup("algorithm", LEARNERS, self.algorithm)
+        return build(entry, self.algorithm_settings), view(entry, self.build_problem())
+
+    def build_problem(self) -> Any:
+        """Return the problem itself (JAX is imported here)."""
+        return build(lookup("problem", PROBLEMS, self.problem), self.problem_settings)
 
     def title(self) -> str:
         """What it is, in a line: the agent, the problem, and the problem's parameters."""
@@ -145,7 +149,7 @@ def read_recipe(directory: Path) -> tuple[Recipe, dict[str, Any]]:
         recipe = Recipe(
             algorithm,
             problem,
-            _settings(lookup("algorithm", TRAINABLE, algorithm), content["algorithm_settings"]),
+            _settings(lookup("algorithm", LEARNERS, algorithm), content["algorithm_settings"]),
             _settings(lookup("problem", PROBLEMS, problem), content["problem_settings"]),
         )
         return recipe, dict(content["options"])

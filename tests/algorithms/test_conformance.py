@@ -11,7 +11,7 @@ import pytest
 
 from adaptax import algorithms, envs
 from adaptax.algorithm import Algorithm
-from adaptax.algorithms.untrained import Untrained
+from adaptax.untrained import Untrained
 from adaptax.rollout import lifetime, live, rollout, start
 from adaptax.spaces import Discrete
 from adaptax.types import AgentState

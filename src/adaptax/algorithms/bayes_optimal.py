@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
-from adaptax.algorithms.untrained import Untrained
 from adaptax.beliefs import bernoulli_plan, grid_plan
 from adaptax.envs.base import Problem
 from adaptax.spaces import Discrete
 from adaptax.types import AgentState, TimeStep
+from adaptax.untrained import Untrained
 
 
 class BanditPolicy(eqx.Module):

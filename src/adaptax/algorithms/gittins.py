@@ -32,9 +32,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from adaptax.algorithms.bandit_agents import ArmStatistics, count, lowest_best, no_statistics, number_of_arms
-from adaptax.algorithms.untrained import Untrained
 from adaptax.envs.base import Problem
 from adaptax.types import AgentState, TimeStep
+from adaptax.untrained import Untrained
 
 
 class IndexTable(eqx.Module):

@@ -6,10 +6,10 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Key, PyTree
 
-from adaptax.algorithms.untrained import Untrained
 from adaptax.envs.base import Problem
 from adaptax.spaces import Space
 from adaptax.types import AgentState, TimeStep
+from adaptax.untrained import Untrained
 
 
 class ActionSpace(eqx.Module):

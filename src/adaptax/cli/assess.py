@@ -19,7 +19,8 @@ from adaptax.evaluation import (
     oracle_return,
     tasks_are_held_out,
 )
-from adaptax.registry import PROBLEMS, build_agent
+from adaptax.presets import agent_for
+from adaptax.registry import PROBLEMS
 from adaptax.reporting import plot_adaptation, plot_paths
 from adaptax.rollout import shots
 from adaptax.runs import Recipe, write_json
@@ -82,13 +83,13 @@ def assess(
     with Bar("evaluate", (1 + len(names)) * num_tasks) as bar:
         for number, name in enumerate([recipe.algorithm, *names]):
             if number == 0:
-                agent, theta, seeds = algorithm, meta, num_seeds > 1
+                agent, seen, theta, seeds = algorithm, problem, meta, num_seeds > 1
             else:
-                agent = build_agent(name, recipe.problem_settings)
-                theta, seeds = init(agent, problem, seed=seed).meta, False
+                agent, seen = agent_for(name, recipe.problem, recipe.problem_settings), recipe.build_problem()
+                theta, seeds = init(agent, seen, seed=seed).meta, False
             results[name] = evaluate(
                 agent,
-                problem,
+                seen,
                 theta,
                 num_tasks=num_tasks,
                 seed=seed,

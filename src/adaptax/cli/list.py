@@ -6,7 +6,7 @@ from adaptax.cli.options import wants_help
 from adaptax.errors import ConfigError
 from adaptax.presets import PRESETS
 from adaptax.published import TABLES
-from adaptax.registry import CLASSICAL, PROBLEMS, TRAINABLE, Entry
+from adaptax.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, Entry
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -19,6 +19,7 @@ def command(arguments: Sequence[str]) -> int:
     if arguments:
         raise ConfigError(f"list: expected no arguments; found '{arguments[0]}'")
     _section("algorithms (adaptax train ALGORITHM PROBLEM)", TRAINABLE)
+    _section("learners from scratch (the same; or --against LEARNER ...)", FROM_SCRATCH)
     _section("agents to compare with (adaptax evaluate DIR --against AGENT ...)", CLASSICAL)
     _section("problems", PROBLEMS)
     _lines(

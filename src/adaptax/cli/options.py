@@ -10,7 +10,7 @@ import tyro
 
 from adaptax.errors import ConfigError
 from adaptax.presets import DEFAULT
-from adaptax.registry import CLASSICAL
+from adaptax.registry import CLASSICAL, FROM_SCRATCH
 from adaptax.settings import Settings, setting, suggestion
 
 
@@ -57,10 +57,30 @@ class EvaluateOptions(Settings):
         """Check every field, and the agents' names."""
         super().__post_init__()
         for name in self.against or ():
-            if name not in CLASSICAL:
+            if name not in {**CLASSICAL, **FROM_SCRATCH}:
+                known = [*CLASSICAL, *FROM_SCRATCH]
                 raise ConfigError(
-                    f"--against: expected some of {', '.join(CLASSICAL)}; found '{name}'{suggestion(name, CLASSICAL)}"
+                    f"--against: expected some of {', '.join(known)}; found '{name}'{suggestion(name, known)}"
                 )
+
+
+@dataclasses.dataclass(frozen=True)
+class InspectOptions(Settings):
+    """How to look into a memory.
+
+    Attributes:
+        tasks: Number of held-out tasks, and of training tasks to fit decoders on.
+        seed: Decides the tasks and all randomness.
+        training_seed: Which of the run's trainings to look into, where it has several (`seeds`), from 0.
+        policy: mode: act by the best known action; sample: act as in training.
+        json: Print one JSON object on standard output and nothing else there.
+    """
+
+    tasks: int = setting(1000, low=20, high=20_000)
+    seed: int = setting(0, low=0, high=2**31 - 1)
+    training_seed: int = setting(0, low=0, high=1023)
+    policy: Literal["mode", "sample"] = "mode"
+    json: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from adaptax.cli.options import TrainOptions, names, note, parse, take_preset, wants_help
 from adaptax.errors import ConfigError
 from adaptax.presets import presets_for, settings_for
-from adaptax.registry import PROBLEMS, TRAINABLE
+from adaptax.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
 from adaptax.runs import Recipe, create_directory
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ USAGE = """\
 usage: adaptax train ALGORITHM PROBLEM [--preset NAME] [options]
 
 Meta-train ALGORITHM on the training tasks of PROBLEM, then evaluate it on held-out tasks beside classical agents.
+A learner from scratch (q-learning, ppo, …) has nothing to meta-train, and is evaluated at once.
 Options depend on both: adaptax train ALGORITHM PROBLEM --help
 """
 
@@ -28,7 +29,7 @@ def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
     chosen, rest = names(arguments, 2)
     if len(chosen) < 2:
-        listing = f"\nALGORITHM: {', '.join(TRAINABLE)}\nPROBLEM:   {', '.join(PROBLEMS)}"
+        listing = f"\nALGORITHM: {', '.join(LEARNERS)}\nPROBLEM:   {', '.join(PROBLEMS)}"
         if wants_help(rest) or not arguments:
             print(USAGE + listing)
             return 0 if wants_help(rest) else 2
@@ -40,12 +41,17 @@ def command(arguments: Sequence[str]) -> int:
         {"algorithm": algorithm_settings, "problem": problem_settings, "run": TrainOptions()},
         rest,
         program=f"adaptax train {algorithm} {problem}",
-        description=f"{TRAINABLE[algorithm].summary}\n{PROBLEMS[problem].summary}\n\nPresets (--preset NAME): "
+        description=f"{LEARNERS[algorithm].summary}\n{PROBLEMS[problem].summary}\n\nPresets (--preset NAME): "
         + "; ".join(f"{name}: {p.summary}" for name, p in presets_for(algorithm, problem).items()),
     )
     options["algorithm"].check_problem(options["problem"])
     recipe = Recipe(algorithm, problem, options["algorithm"], options["problem"])
     run: TrainOptions = options["run"]
+    if algorithm in FROM_SCRATCH and run.seeds > 1:
+        raise ConfigError(
+            f"--seeds: {algorithm} learns every task from nothing, so there are no trainings to repeat; found "
+            f"{run.seeds}. More --eval-tasks are more independent lives"
+        )
     directory = create_directory(run.out, f"{algorithm}-{problem}")
     return execute(recipe, run, directory, preset)
 
@@ -117,10 +123,15 @@ def meta_train(recipe: Recipe, run: TrainOptions, directory: Path, preset: str =
     from adaptax.training import init, num_parameters, train
 
     algorithm, problem = recipe.build()
-    devices = devices_for(run.devices, algorithm.num_tasks // algorithm.num_minibatches)
+    trains = recipe.algorithm not in FROM_SCRATCH
+    devices = devices_for(run.devices, algorithm.num_tasks // algorithm.num_minibatches) if trains else 1
     # `out` is a path of the machine that trained and says nothing about the run.
     save_config(directory, recipe, {**dataclasses.asdict(run), "out": None, "preset": preset, "used_devices": devices})
     state = init(algorithm, problem, seed=run.seed, num_seeds=run.seeds)
+    if not trains:
+        save_state(directory, state)
+        note(f"{recipe.algorithm} on {recipe.problem}: learns every task from nothing, so there is nothing to train")
+        return Trained(algorithm, problem, state)
     steps = algorithm.update_steps(problem) * run.seeds
     note(
         f"{recipe.algorithm} on {recipe.problem}: {algorithm.num_updates} updates × {steps:,} environment steps, "

@@ -11,6 +11,25 @@ from adaptax.distributions import Categorical, Distribution, Normal
 from adaptax.spaces import Discrete, Space
 
 
+def orthogonal(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "inputs outputs"]:
+    """Random orthonormal columns (or rows, if they are fewer), uniform over all such (Saxe et al. 2014).
+
+    As `jax.nn.initializers.orthogonal()`, up to rounding, but by Gram and Schmidt's method, twice for accuracy.
+    LAPACK's decomposition may wait for ever when a program for several CPU devices calls it, and learners from scratch
+    draw their networks in such programs.
+    """
+    columns = jax.random.normal(key, (max(shape), min(shape)))
+
+    def add(index: Array, basis: Array) -> Array:
+        column = columns[:, index]
+        for _ in range(2):
+            column = column - basis @ (basis.T @ column)
+        return basis.at[:, index].set(column / jnp.linalg.norm(column))
+
+    basis = jax.lax.fori_loop(0, min(shape), add, jnp.zeros_like(columns))
+    return basis if shape[0] >= shape[1] else basis.T
+
+
 class Linear(eqx.Module):
     """x W + b on the last axis, for any leading axes.
 
@@ -25,7 +44,7 @@ class Linear(eqx.Module):
     def __init__(self, input_size: int, output_size: int, scale: float, key: Key[Array, ""]):
         """Orthogonal weights times `scale`, no bias."""
         shape = (input_size, output_size)
-        self.weight = scale * jax.nn.initializers.orthogonal()(key, shape) if input_size else jnp.zeros(shape)
+        self.weight = scale * orthogonal(key, shape) if input_size else jnp.zeros(shape)
         self.bias = jnp.zeros(output_size)
 
     def __call__(self, x: Float[Array, "*batch input_size"]) -> Float[Array, "*batch output_size"]:
