@@ -17,6 +17,8 @@ Agents that learn how to learn: meta-reinforcement learning.
 
   adaptax train ALGORITHM PROBLEM [options]   meta-train, evaluate on held-out tasks, draw the adaptation curve
   adaptax evaluate DIR [options]              evaluate a run again: other tasks, other opponents
+  adaptax compare DIR AGENT ... [options]     agents side by side: how soon, how far it carries, what exploring costs
+  adaptax inspect DIR [options]               what the memory knows of the task, after each episode
   adaptax reproduce NAME [options]            train and print a published table, side by side with the paper
   adaptax selftest NAME [options]             measure what the package claims of itself; exit code 1 if it does not hold
   adaptax list                                algorithms, problems, presets, tables
@@ -33,6 +35,18 @@ def _train(arguments: Sequence[str]) -> int:
 
 def _evaluate(arguments: Sequence[str]) -> int:
     from adaptax.cli.evaluate import command
+
+    return command(arguments)
+
+
+def _compare(arguments: Sequence[str]) -> int:
+    from adaptax.cli.compare import command
+
+    return command(arguments)
+
+
+def _inspect(arguments: Sequence[str]) -> int:
+    from adaptax.cli.inspect import command
 
     return command(arguments)
 
@@ -58,6 +72,8 @@ def _list(arguments: Sequence[str]) -> int:
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "train": _train,
     "evaluate": _evaluate,
+    "compare": _compare,
+    "inspect": _inspect,
     "reproduce": _reproduce,
     "selftest": _selftest,
     "list": _list,

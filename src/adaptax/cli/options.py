@@ -84,6 +84,35 @@ class InspectOptions(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class CompareOptions(Settings):
+    """How to compare.
+
+    Attributes:
+        problem: Name of the problem, with its default settings, where no run says it.
+        tasks: Held-out tasks, the same for all agents.
+        family_tasks: Training tasks, and shifted tasks, to see what carries over; the same for all agents.
+        seed: Decides the tasks and all randomness.
+        episodes: Trial of the learners from scratch; by default their preset's for the problem.
+        out: Directory of the report; by default the first free runs/compare-N.
+        json: Print one JSON object on standard output and nothing else there.
+    """
+
+    problem: str | None = None
+    tasks: int = setting(1000, low=2, high=100_000)
+    family_tasks: int = setting(400, low=2, high=100_000)
+    seed: int = setting(0, low=0, high=2**31 - 1)
+    episodes: int | None = None
+    out: Path | None = None
+    json: bool = False
+
+    def __post_init__(self):
+        """Check every field."""
+        super().__post_init__()
+        if self.episodes is not None and self.episodes < 1:
+            raise ConfigError(f"CompareOptions.episodes: expected an integer ≥ 1; found {self.episodes}")
+
+
+@dataclasses.dataclass(frozen=True)
 class ReproduceOptions(Settings):
     """How to reproduce a published table.
 

@@ -1,0 +1,358 @@
+import dataclasses
+import json
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adaptax import inspection
+from adaptax.algorithms import MAML, RL2, Greedy, Random, ThompsonSampling
+from adaptax.algorithms.bandit_agents import BanditAgent, count, no_statistics
+from adaptax.envs import (
+    bernoulli_bandit,
+    cart_pole,
+    correlated_bandit,
+    grid_navigation,
+    point_robot,
+    tabular_mdp,
+)
+from adaptax.envs.bandit import UniformBernoulliArms
+from adaptax.envs.base import make_problem
+from adaptax.envs.cue import cue
+from adaptax.envs.grid_navigation import UniformGoals
+from adaptax.errors import ConfigError
+from adaptax.evaluation import held_out_tasks
+from adaptax.inspection import (
+    analyse,
+    check_remembers,
+    features_of,
+    inspect_memory,
+    memory_vector,
+    names_of,
+    record,
+    recorded_episodes,
+)
+from adaptax.probes import r_squared
+from adaptax.rollout import collect
+from adaptax.training import init
+from adaptax.types import AgentState
+from adaptax.untrained import Untrained
+from tests.problems import TINY, clockwork, random_state
+
+
+def tasks_and_keys(problem, num_tasks, seed=0):
+    task_key, life_key = jax.random.split(jax.random.key(seed))
+    return held_out_tasks(problem, num_tasks, task_key), jax.random.split(life_key, num_tasks)
+
+
+def r2(targets, decoded):
+    return r_squared(targets, decoded, np.ones((len(targets), 1)), [list(range(targets.shape[1]))])[0, 0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Diary(Untrained):
+    """Its action is the number of times that it has acted; it remembers that, and the sum of all rewards."""
+
+    def describe(self, problem):
+        return jnp.zeros(0)
+
+    def begin(self, meta, key):
+        return AgentState(None, {"acts": jnp.zeros(()), "count": jnp.asarray(0), "rewards": jnp.zeros(())})
+
+    def act(self, meta, agent, timestep, key, *, explore):
+        then = agent.memory
+        memory = {
+            "acts": then["acts"] + 1,
+            "count": then["count"] + 1,
+            "rewards": then["rewards"] + jnp.where(then["count"] > 0, timestep.reward, 0.0),
+        }
+        return then["count"], memory, None
+
+
+def test_episodes_are_all_or_ever_sparser():
+    assert recorded_episodes(1) == (0, 1)
+    assert recorded_episodes(20) == tuple(range(21))
+    for total in (21, 100, 500):
+        recorded = recorded_episodes(total)
+        assert recorded[:3] == (0, 1, 2)
+        assert recorded[-1] == total
+        assert 12 < len(recorded) <= 21
+        assert (np.diff(recorded) > 0).all()
+        assert (np.diff(np.diff(recorded)) >= -1).all()  # but for rounding, steps get no shorter
+
+
+def test_a_memory_is_its_floats():
+    memory = {"a": jnp.arange(3), "b": jnp.ones((2, 2)), "c": jnp.asarray(5.0), "k": jax.random.key(0)}
+    np.testing.assert_array_equal(memory_vector(memory), [1, 1, 1, 1, 5])
+    assert memory_vector(None).shape == (0,)
+
+
+def test_memory_is_read_with_the_last_reward_taken_in_and_the_life_is_not_changed():
+    problem, agent = clockwork(horizon=3, episodes=4, ends_early=False), Diary()
+    meta = init(agent, problem, seed=0).meta
+    states = record(agent, problem, meta, *tasks_and_keys(problem, 5), episodes=(0, 1, 2, 3, 4))
+    # Episode e pays 100 × (0 + 1 + 2) and the actions 3e + (0 + 1 + 2), if nobody else acted in between.
+    paid = np.cumsum([0, *(300 + 9 * e + 3 for e in range(4))])
+    acts = 3 * np.arange(5) + 1  # reading is the one act more, and is forgotten again
+    for task in range(5):
+        np.testing.assert_array_equal(states[:, task], np.stack([acts, paid], 1))
+
+
+def test_an_episode_that_ends_early_is_read_in_the_same_way():
+    problem, agent = clockwork(horizon=3, episodes=2), Diary()
+    tasks, keys = tasks_and_keys(problem, 40)
+    states = record(agent, problem, init(agent, problem, seed=0).meta, tasks, keys, episodes=(0, 1, 2))
+    for task, length in enumerate(np.minimum(np.asarray(tasks.length), 3)):
+        actions = np.arange(2 * length).reshape(2, length)
+        paid = (100 * np.arange(length) + actions).sum(1)
+        np.testing.assert_array_equal(states[:, task, 0], 1 + length * np.arange(3))
+        np.testing.assert_array_equal(states[:, task, 1], [0, paid[0], paid.sum()])
+
+
+def test_reading_at_fewer_times_or_in_chunks_changes_nothing(monkeypatch):
+    problem, agent = bernoulli_bandit(3, 30), ThompsonSampling()
+    meta = init(agent, problem, seed=0).meta
+    arguments = agent, problem, meta, *tasks_and_keys(problem, 21)
+    everything = record(*arguments, episodes=tuple(range(31)))
+    some = (0, 1, 4, 9, 17, 30)
+    np.testing.assert_array_equal(record(*arguments, episodes=some), everything[list(some)])
+    monkeypatch.setattr(inspection, "CHUNK", 8)
+    done = []
+    np.testing.assert_array_equal(record(*arguments, episodes=some, on_progress=done.append), everything[list(some)])
+    assert done == [8, 16, 21]
+    np.testing.assert_array_equal(everything[:, :, :3].sum(-1), np.arange(31)[:, None] * np.ones(21))
+
+
+def test_in_deployment_the_mode_is_taken_and_to_sample_is_another_life():
+    problem, agent = bernoulli_bandit(3, 6), RL2(**TINY)
+    meta = random_state(agent, problem).meta
+    arguments = agent, problem, meta, *tasks_and_keys(problem, 30)
+    mode, sample = (record(*arguments, episodes=(0, 6), explore=explore) for explore in (False, True))
+    np.testing.assert_array_equal(mode[0], sample[0])
+    assert (mode[1] != sample[1]).any()
+
+
+def test_features_have_the_names_of_the_tasks_parts_and_constants_are_left_out():
+    problem = tabular_mdp(num_states=2, num_actions=2)
+    train, test = (
+        jax.vmap(family.sample)(jax.random.split(jax.random.key(0), 30)) for family in (problem.train, problem.test)
+    )
+    features = features_of(train, test)
+    assert features.names[:4] == ["rewards[0,0]", "rewards[0,1]", "rewards[1,0]", "rewards[1,1]"]
+    assert features.names[-1] == "transitions[1,1,1]"
+    np.testing.assert_allclose(features.test[:, 3], np.asarray(test.rewards)[:, 1, 1], rtol=1e-6)
+    assert list(features.parts()) == features.names
+    constant = dataclasses.replace(train, rewards=train.rewards.at[:, 0, 1].set(2.0))
+    assert "rewards[0,1]" not in features_of(constant, test).names
+
+    large = tabular_mdp(num_states=4, num_actions=2)
+    train, test = (
+        jax.vmap(family.sample)(jax.random.split(jax.random.key(0), 30)) for family in (large.train, large.test)
+    )
+    assert {name: len(columns) for name, columns in features_of(train, test).parts().items()} == {
+        "rewards": 8,
+        "transitions": 32,
+    }
+
+
+def test_tasks_of_a_finite_family_are_the_same_in_all_splits():
+    keys = jax.random.split(jax.random.key(1), 50)
+    arms = correlated_bandit("easy")
+    features = features_of(jax.vmap(arms.train.sample)(keys), jax.vmap(arms.test.sample)(keys))
+    names = names_of(features)
+    assert names.labels == ("0.1, 0.9", "0.9, 0.1")
+    np.testing.assert_array_equal(names.train, names.test)
+    # The splits' marks in the last two bits make no other tasks.
+    arms = bernoulli_bandit(2)
+    marked = features_of(*(jax.vmap(arms.test.sample)(keys), jax.vmap(arms.train.sample)(keys)))
+    plain = np.asarray(jax.vmap(arms.test.draw)(jax.vmap(lambda key: jax.random.split(key)[0])(keys)).probabilities)
+    np.testing.assert_array_equal(marked.train, marked.test)
+    np.testing.assert_allclose(marked.test, plain, rtol=5e-7)
+
+
+@dataclasses.dataclass(frozen=True)
+class RoundRobin(BanditAgent):
+    """Pulls the arms in turn, and remembers the number of pulls and of successes of each."""
+
+    def score(self, statistics, key):
+        return -statistics.pulls
+
+
+def test_decodability_of_the_successes_of_n_pulls_of_each_arm_is_that_of_the_posterior_mean():
+    # p ~ U[0, 1]: the posterior mean (s + 1) / (n + 2) is linear in s, and the posterior variance is on average
+    # E[(s + 1) (n − s + 1)] / ((n + 2)² (n + 3)) = 1 / (6 (n + 2)) out of 1 / 12: R² = n / (n + 2).
+    problem, agent = bernoulli_bandit(2, 12), RoundRobin()
+    found = inspect_memory(agent, problem, init(agent, problem, seed=0).meta, num_tasks=2000)
+    assert found.episodes == tuple(range(13))
+    for arm in range(2):
+        curve = found.parts[f"probabilities[{arm}]"]
+        pulls = (np.arange(13) + 1 - arm) // 2
+        # Fitting on n tasks costs 1/n for each number fitted, which the held-out tasks' error does not know.
+        assert (np.abs(curve.value - pulls / (pulls + 2)) < 4 * curve.stderr + 4 / 2000).all()
+    pooled = np.mean([curve.value for curve in found.parts.values()], 0)
+    np.testing.assert_allclose(found.pooled.value, pooled, atol=0.01)  # the arms' variances are nearly equal
+    assert (found.pooled.stderr[1:] < 0.02).all()
+    assert found.accuracy is None
+    assert found.labels is None
+    assert found.shown in found.parts
+    # Distances of memories order tasks the better, the more is known.
+    assert np.isnan(found.similarity.value[0])
+    assert found.similarity.value[1] + 3 * found.similarity.stderr[1] < found.similarity.value[12]
+
+
+@pytest.mark.parametrize("agent", [Greedy(random_ties=True), ThompsonSampling()])
+def test_no_linear_decoder_of_counts_knows_more_than_the_posterior_and_more_pulls_tell_more(agent, monkeypatch):
+    monkeypatch.setattr(inspection, "MOST_COMPARED", 50)  # pairs take time, and are not asked about here
+    problem, num_tasks = bernoulli_bandit(3, 40), 1500
+    meta = init(agent, problem, seed=0).meta
+    found = inspect_memory(agent, problem, meta, num_tasks=num_tasks)
+    tasks, keys = tasks_and_keys(problem, num_tasks)
+    # The same agent in the same tasks: the bound is that of its own pulls, which differ from life to life by luck only.
+    states = record(agent, problem, meta, tasks, keys, episodes=found.episodes).astype(np.float64)
+    p = np.asarray(tasks.probabilities, np.float64)
+    bounds = np.array([r2(p, (state[:, 3:] + 1) / (state[:, :3] + 2)) for state in states])
+    assert (found.pooled.value < bounds + 3 * found.pooled.stderr).all()
+    assert found.pooled.value[-1] > 0.7 * bounds[-1]
+    value, error = found.pooled.value, found.pooled.stderr
+    assert (np.diff(value) > -2 * error[1:]).all()
+    assert value[-1] > value[len(value) // 2] + 3 * error[-1] > value[1] + 6 * error[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Witnessed(Untrained):
+    """An agent that lives as `inner` does, and beside whose memory the arms' statistics are kept."""
+
+    inner: Any
+    num_arms: int
+
+    def describe(self, problem):
+        return None
+
+    def begin(self, meta, key):
+        return AgentState(None, (no_statistics(self.num_arms), self.inner.begin(meta, key).memory))
+
+    def act(self, meta, agent, timestep, key, *, explore):
+        statistics, memory = agent.memory
+        action, memory, _ = self.inner.act(meta, AgentState(None, memory), timestep, key, explore=explore)
+        return action, (count(statistics, timestep), memory), None
+
+
+def test_a_recurrent_memory_knows_no_more_than_the_posterior_of_the_same_life():
+    problem, num_tasks, k = bernoulli_bandit(3, 12), 1000, 3
+    inner = RL2(**{**TINY, "memory_size": 16})
+    meta, agent = random_state(inner, problem, seed=1).meta, Witnessed(inner, k)
+    tasks, keys = tasks_and_keys(problem, 2 * num_tasks)
+    episodes = (0, 3, 12)
+    states = record(agent, problem, meta, tasks, keys, episodes=episodes, explore=True).astype(np.float64)
+    p = np.asarray(tasks.probabilities, np.float64)
+    halves = features_of(
+        *(jax.tree.map(lambda x, part=part: x[part], tasks) for part in np.split(np.arange(2 * num_tasks), 2))
+    )
+    found = analyse(episodes, halves, None, *np.split(states[:, :, 2 * k :], 2, 1))
+    bounds = [r2(p[num_tasks:], (s[num_tasks:, k : 2 * k] + 1) / (s[num_tasks:, :k] + 2)) for s in states]
+    assert (found.pooled.value < bounds + 3 * found.pooled.stderr).all()
+    assert found.pooled.value[-1] > 0.1 * bounds[-1] > 0.02
+
+
+def test_held_out_tasks_never_enter_the_fit(monkeypatch):
+    fitted = []
+    fit = inspection.fit_decoder
+
+    def watched(states, targets, **options):
+        fitted.append(fit(states, targets, **options))
+        return fitted[-1]
+
+    monkeypatch.setattr(inspection, "fit_decoder", watched)
+    problem, agent = bernoulli_bandit(2, 5), ThompsonSampling()
+    meta = init(agent, problem, seed=0).meta
+    found = inspect_memory(agent, problem, meta, num_tasks=100)
+    poor = dataclasses.replace(problem, test=UniformBernoulliArms(2, "test", highest=0.3))
+    other = inspect_memory(agent, poor, meta, num_tasks=100)
+    first, second = fitted[:6], fitted[6:]
+    assert len(second) == 6
+    for a, b in zip(first, second, strict=True):
+        for field in dataclasses.fields(a):
+            assert np.asarray(getattr(a, field.name)).tobytes() == np.asarray(getattr(b, field.name)).tobytes()
+    assert (found.pooled.value[1:] != other.pooled.value[1:]).all()
+
+
+@dataclasses.dataclass(frozen=True)
+class Notebook(Untrained):
+    """Writes down the cue when it sees it (`honest`), or nothing."""
+
+    num_cues: int
+    honest: bool = True
+
+    def describe(self, problem):
+        return None
+
+    def begin(self, meta, key):
+        return AgentState(None, jnp.zeros(self.num_cues))
+
+    def act(self, meta, agent, timestep, key, *, explore):
+        seen = jax.nn.one_hot(timestep.observation, self.num_cues)  # zeros if there is nothing to see
+        note = jnp.where(jnp.any(seen > 0), seen, agent.memory) if self.honest else agent.memory
+        return jnp.asarray(0), note, None
+
+
+def test_tasks_of_a_finite_family_are_named():
+    problem = cue(num_cues=5, num_episodes=2)
+    found = inspect_memory(Notebook(5), problem, None, num_tasks=200)
+    assert found.labels == ("0", "1", "2", "3", "4")
+    assert found.accuracy.value[0] == found.chance
+    assert abs(found.chance - 0.2) < 4 * np.sqrt(0.2 * 0.8 / 200)
+    np.testing.assert_array_equal(found.accuracy.value[1:], 1)
+    np.testing.assert_array_equal(found.accuracy.stderr[1:], 0)
+    np.testing.assert_allclose(found.pooled.value[1:], 1, atol=1e-6)
+    assert found.shown == "task"
+
+    nothing = inspect_memory(Notebook(5, honest=False), problem, None, num_tasks=200)
+    np.testing.assert_array_equal(nothing.accuracy.value, nothing.chance)
+    assert (nothing.pooled.value <= 0).all()
+    assert np.isnan(nothing.similarity.value).all()
+    content = json.loads(json.dumps(nothing.to_json(), allow_nan=False))
+    assert content["episodes"] == [0, 1, 2]
+    assert content["accuracy"]["chance"] == nothing.chance
+    assert content["distance_correlation"]["value"] == [None] * 3
+    assert set(content["r2"]) == {"pooled", "cue"}
+
+
+def test_tasks_that_never_occur_in_training_cannot_be_named():
+    goals = {"train": (2, 4, 6), "validation": (7,), "test": (5, 8)}
+    env = grid_navigation(size=3, horizon=2).env
+    problem, agent = make_problem(env, lambda split: UniformGoals(goals[split], 3, 2, split), 1), Diary()
+    found = inspect_memory(agent, problem, init(agent, problem, seed=0).meta, num_tasks=30)
+    assert found.accuracy is None
+    assert found.chance is None
+    assert found.to_json()["accuracy"] is None
+
+
+def test_an_agent_without_memory_is_told_what_to_do_instead():
+    bandit = bernoulli_bandit(2, 4)
+    with pytest.raises(ConfigError, match=r"found Random, which has no memory .*`adaptax evaluate`"):
+        check_remembers(Random(), bandit, init(Random(), bandit, seed=0).meta)
+    robot, maml = point_robot(4, 5), MAML(trajectories=2, hidden_size=4)
+    with pytest.raises(ConfigError, match=r"rl2 with --memory .*found MAML, which learns by changing parameters"):
+        check_remembers(maml, robot, None)
+    nothing = RL2(**TINY, memory="none")
+    with pytest.raises(ConfigError, match="found RL2, which has no memory of floating-point numbers"):
+        inspect_memory(nothing, bandit, random_state(nothing, bandit).meta, num_tasks=20)
+
+
+def test_tasks_that_are_all_alike_are_refused():
+    problem, agent = cart_pole(num_episodes=1, horizon=2), Diary()
+    with pytest.raises(ConfigError, match="all tasks of this run are alike"):
+        inspect_memory(agent, problem, init(agent, problem, seed=0).meta, num_tasks=20)
+
+
+def test_rl2s_memory_is_what_acting_carries_on_with():
+    # After one episode, reading is the first step of the next one: its memory puts out what the trial's next step does.
+    problem, agent = grid_navigation(num_episodes=2, size=3, horizon=3), RL2(**TINY, memory="gru")
+    meta = random_state(agent, problem).meta
+    tasks, keys = tasks_and_keys(problem, 3)
+    states = record(agent, problem, meta, tasks, keys, episodes=(0, 2))
+    hidden = collect(agent, problem, meta, tasks, keys).aux["hidden"]
+    np.testing.assert_allclose(states[0, :, :4], hidden[0, :, 0], atol=1e-6)  # a GRU puts out its state
+    np.testing.assert_array_equal(states[0, :, 4:], np.eye(9)[:1].repeat(3, 0))  # and it knows where it is
