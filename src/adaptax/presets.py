@@ -103,6 +103,31 @@ ANEW: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
 }
 """The same for learners that start from nothing, or nearly so: they need long trials."""
 
+_NETWORK_BASE = {
+    "exploration_episodes": 1,
+    "base": "reinforce",
+    "base_size": 16,
+    "base_learning_rate": 0.03,
+    "base_discount": 0.97,
+    "num_tasks": 32,
+    "replicas": 8,
+    "num_epochs": 8,
+    "num_updates": 80,
+    "learning_rate": 0.01,
+}
+
+EXPLORING: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
+    "bandit": ({"exploration_episodes": 20}, {}),
+    "gaussian-bandit": ({"exploration_episodes": 20}, {}),
+    "correlated-bandit": ({"exploration_episodes": 20}, {}),
+    "tabular-mdp": ({"exploration_episodes": 5}, {"num_episodes": 10}),
+    "chain": ({"num_updates": 100}, {"num_episodes": 4}),
+    "point-robot": (_NETWORK_BASE, {"num_episodes": 2}),
+    "point-robot-sparse": (_NETWORK_BASE, {"num_episodes": 2}),
+    "cart-pole": (_NETWORK_BASE, {"num_episodes": 2}),
+}
+"""The same for who learns to explore for another learner."""
+
 _OWN: Mapping[str, Mapping[str, Any]] = {
     "es-maml": {"num_tasks": 40},
     "reptile": {"inner_steps": 3},
@@ -139,6 +164,8 @@ def _default(algorithm: str, problem: str) -> Preset:
         return Preset("the settings' own defaults")
     if algorithm in FROM_SCRATCH or algorithm == "finetuned-ppo":
         summary, (changes, of_problem) = "a long trial in each task", ANEW.get(problem, ({}, {}))
+    elif algorithm == "meta-policy-gradient":
+        summary, (changes, of_problem) = "one episode to explore, or a few", EXPLORING.get(problem, ({}, {}))
     elif issubclass(settings, InnerSettings):
         summary, (changes, of_problem) = "windows of 20 episodes", GRADIENT_BASED.get(problem, ({}, {}))
     else:

@@ -12,14 +12,20 @@ where h_t is the output of an ordinary LSTM that reads the gradient and the loss
 coordinates of φ; each coordinate has a state of its own.
 
 Differences from the paper:
-    - i_t is `RANGE` × `learning_rate` × the σ above, so that it can exceed 1 and starts at the learning rate.
-    - The gates do not depend on anything at first (W_I = W_F = 0): the rule starts as gradient descent with a slight
-      decay of the weights (σ(b_F) = 0.993).
+    - Both σ count in units of what they are at the start: f_t = σ(…) / σ(b_F), i_t = α σ(…) / σ(b_I), with the inner
+      learning rate α. So the rule starts as gradient descent and nothing else (W_I = W_F = 0, f = 1 and i = α; the
+      paper's f = σ(b_F) takes a little off all weights at each step), and i_t may grow to `RANGE` × α.
+    - α may fall from step to step by a factor, as it may for all inner optimisers.
+    - The paper takes gradients for constants. Where they are differentiated instead (MAML's second order), what the
+      gates *read* of them still counts as a constant, unless `read_through`: d log|g| / dg = 1/g has no bound, and
+      drowns the rest of the derivative as soon as W is no longer 0.
     - No batch normalisation in the learner, so nothing of it leaks from training to test tasks.
 """
 
 import dataclasses
-from typing import TypeVar
+import math
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -27,15 +33,22 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
+from adaptax.inner import descend
 from adaptax.networks import Recurrent
 
 Parameters = TypeVar("Parameters")
 RANGE = 10.0
 """How many times the learning rate an input gate may become."""
+INPUT_BIAS = -math.log(RANGE - 1.0)
+"""b_I at the start: σ of it is 1 / `RANGE`."""
 FORGET_BIAS = 5.0
-"""b_F at the start: the middle of the paper's U[4, 6]."""
+"""b_F at the start: the middle of the paper's U[4, 6]. A forget gate may grow to 1 / σ(5) = 1.007."""
 SMALLEST = 10.0
 """p: values below e^{−p} are not told apart by their logarithm."""
+FINENESS = 10.0
+"""Logarithms are read by tenths; the weights of what reads them are so much larger at the start."""
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Of a group's gates, where they are summed up."""
 
 
 def preprocess(x: Float[Array, "*shape"]) -> Float[Array, "*shape 2"]:
@@ -50,22 +63,33 @@ def preprocess(x: Float[Array, "*shape"]) -> Float[Array, "*shape 2"]:
 
 
 class Gate(eqx.Module):
-    """σ(W · [h, φ, gate before] + b) of every coordinate.
+    """σ(W · [h, φ, gate before] + b) of every coordinate, in units of what it is at the start.
 
     Attributes:
-        weight: W.
-        bias: b.
+        weight: W, in units of the optimiser's `speed`.
+        bias: b less what it is at the start, in the same units.
+        start: b at the start.
     """
 
     weight: Float[Array, " inputs"]
     bias: Float[Array, ""]
+    start: float = eqx.field(static=True)
 
     def __call__(
-        self, hidden: Float[Array, "number size"], parameters: Float[Array, " number"], before: Float[Array, " number"]
+        self,
+        hidden: Float[Array, "number size"],
+        parameters: Float[Array, " number"],
+        before: Float[Array, " number"],
+        speed: float | Float[Array, ""],
     ) -> Float[Array, " number"]:
-        """The gate's value, between 0 and 1."""
+        """The gate's value: positive, and 1 at the start of meta-training."""
         inputs = jnp.concatenate([hidden, parameters[:, None], before[:, None]], -1)
-        return jax.nn.sigmoid(inputs @ self.weight + self.bias)
+        return self.relative(inputs @ self.weight, speed)
+
+    def relative(self, seen: Float[Array, "*shape"], speed: float | Float[Array, ""]) -> Float[Array, "*shape"]:
+        """σ(W · [...] + b), where `seen` is W · [...], in units of what it is at the start."""
+        start = jnp.asarray(self.start, seen.dtype)
+        return jax.nn.sigmoid(start + speed * (seen + self.bias)) / jax.nn.sigmoid(start)
 
 
 class Rule(eqx.Module):
@@ -74,7 +98,7 @@ class Rule(eqx.Module):
     Attributes:
         reader: The LSTM that reads gradients and losses.
         forget: f.
-        input: i, in units of the largest that it may be.
+        input: i, in units of the learning rate.
     """
 
     reader: Recurrent
@@ -88,14 +112,16 @@ class Gates(eqx.Module):
     Attributes:
         reader: The LSTM's state, leaves `[coordinate, size]`.
         forget: f_{t−1}, `[coordinate]`.
-        input: i_{t−1}, in units of the largest that it may be, `[coordinate]`.
+        input: i_{t−1}, in units of the learning rate, `[coordinate]`.
         steps: Number of steps so far.
+        offset: What is to be added to the loss before it is read.
     """
 
     reader: tuple[Array, ...]
     forget: Float[Array, " number"]
     input: Float[Array, " number"]
     steps: Int[Array, ""]
+    offset: Float[Array, ""]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,30 +129,35 @@ class LSTMOptimizer:
     """The LSTM meta-learner as an inner optimiser: see the module.
 
     Attributes:
-        learning_rate: i at the start of meta-training.
+        learning_rate: α, what i is at the start of meta-training.
         size: Units of the LSTM that reads gradients. Paper: 20.
         decay: Factor on i from each step to the next, besides what is learned.
+        speed: Factor on the gates' W and b: how fast they learn beside φ_0, if one outer optimiser changes both.
+        read_through: Differentiate what the gates read of gradients and losses, too.
     """
 
     learning_rate: float | Float[Array, ""] = 0.01
     size: int = 20
     decay: float | Float[Array, ""] = 1.0
+    speed: float | Float[Array, ""] = 1.0
+    read_through: bool = False
 
     def init(self, parameters: PyTree[Array]) -> Rule:
-        """A rule that is gradient descent, but for a slight decay."""
+        """A rule that is gradient descent."""
         dtype = jnp.result_type(*jax.tree.leaves(parameters))
         reader = Recurrent("lstm", 4, self.size, 10, jax.random.key(0))  # the gates ignore it at first
-        start = -jnp.log(RANGE - 1.0)  # σ of it is 1 / RANGE
-        gate = lambda bias: Gate(jnp.zeros(self.size + 2), jnp.asarray(bias))  # noqa: E731
-        rule = Rule(reader, gate(FORGET_BIAS), gate(start))
+        finer = jnp.asarray([FINENESS, 1.0, FINENESS, 1.0])[:, None]
+        reader = eqx.tree_at(lambda reader: reader.input_weight, reader, finer * reader.input_weight)
+        gate = lambda bias: Gate(jnp.zeros(self.size + 2), jnp.zeros(()), bias)  # noqa: E731
+        rule = Rule(reader, gate(FORGET_BIAS), gate(INPUT_BIAS))
         return jax.tree.map(lambda x: x.astype(dtype), rule)
 
     def start(self, learned: Rule, parameters: PyTree[Array]) -> Gates:
         """Nothing was read; the gates before the first step are what they are without any input."""
         flat, _ = ravel_pytree(parameters)
         states = tuple(jnp.zeros((flat.size, self.size), flat.dtype) for _ in learned.reader.initial())
-        at_rest = lambda gate: jnp.full(flat.shape, jax.nn.sigmoid(gate.bias))  # noqa: E731
-        return Gates(states, at_rest(learned.forget), at_rest(learned.input), jnp.asarray(0))
+        at_rest = lambda gate: gate.relative(jnp.zeros_like(flat), self.speed)  # noqa: E731
+        return Gates(states, at_rest(learned.forget), at_rest(learned.input), jnp.asarray(0), jnp.zeros((), flat.dtype))
 
     def step(
         self, learned: Rule, state: Gates, parameters: Parameters, gradient: Parameters, loss: Float[Array, ""]
@@ -134,9 +165,100 @@ class LSTMOptimizer:
         """φ_t = f_t ∘ φ_{t−1} − i_t ∘ ∇L_t."""
         flat, unravel = ravel_pytree(parameters)
         slope, _ = ravel_pytree(gradient)
-        seen = jnp.concatenate([preprocess(slope), jnp.broadcast_to(preprocess(loss), (flat.size, 2))], -1)
+        level = preprocess(loss + state.offset)
+        seen = jnp.concatenate([preprocess(slope), jnp.broadcast_to(level, (flat.size, 2))], -1)
+        seen = seen if self.read_through else jax.lax.stop_gradient(seen)
         reader, hidden = jax.vmap(learned.reader.step)(state.reader, seen)
-        forget = learned.forget(hidden, flat, state.forget)
-        gate = learned.input(hidden, flat, state.input)
-        rate = jnp.asarray(RANGE * self.learning_rate * self.decay**state.steps).astype(flat.dtype)
-        return unravel(forget * flat - rate * gate * slope), Gates(reader, forget, gate, state.steps + 1)
+        forget = learned.forget(hidden, flat, state.forget, self.speed)
+        gate = learned.input(hidden, flat, state.input, self.speed)
+        rate = jnp.asarray(self.learning_rate * self.decay**state.steps).astype(flat.dtype)
+        after = Gates(reader, forget, gate, state.steps + 1, state.offset)
+        return unravel(forget * flat - rate * gate * slope), after
+
+
+class Spread(NamedTuple):
+    """What the gates of a group of weights are like after each step.
+
+    Attributes:
+        mean: `[step]`.
+        quantiles: At `QUANTILES`, `[step, quantile]`.
+    """
+
+    mean: Float[Array, " step"]
+    quantiles: Float[Array, "step quantile"]
+
+
+class GroupGates(NamedTuple):
+    """Both gates of a group of weights.
+
+    Attributes:
+        forget: f; 1 keeps a weight as it is.
+        input: i, in units of the inner learning rate of that step.
+    """
+
+    forget: Spread
+    input: Spread
+
+
+def spread_by_group(gates: Gates, parameters: PyTree[Array]) -> dict[str, GroupGates]:
+    """Sum up gates by group of weights; a group is a leaf of φ, such as one layer's matrix.
+
+    Args:
+        gates: Of an adaptation, leaves `[..., step, coordinate]`, where the leading axes are tasks, say.
+        parameters: φ, whatever its values.
+
+    Returns:
+        Means and quantiles over tasks and coordinates, by the leaf's path.
+    """
+    paths, _ = jax.tree_util.tree_flatten_with_path(parameters)
+    groups, start = {}, 0
+    for path, leaf in paths:
+        cut = slice(start, start + leaf.size)
+        start = cut.stop
+        if leaf.size:
+            name = jax.tree_util.keystr(path).removeprefix(".")
+            groups[name] = GroupGates(_spread(gates.forget[..., cut]), _spread(gates.input[..., cut]))
+    return groups
+
+
+def _spread(values: Float[Array, "*tasks step number"]) -> Spread:
+    rows = jnp.moveaxis(values, -2, 0).reshape(values.shape[-2], -1)
+    return Spread(jnp.mean(rows, 1), jnp.quantile(rows, jnp.asarray(QUANTILES, rows.dtype), axis=1).T)
+
+
+def gates_of_adaptation(
+    optimizer: LSTMOptimizer,
+    learned: Rule,
+    parameters: Parameters,
+    loss: Callable[[Parameters], Float[Array, ""]],
+    steps: int,
+) -> Gates:
+    """The gates in each of `steps` inner steps on `loss`, leaves `[step, coordinate]`. May be mapped over tasks."""
+
+    def step(carry: tuple[Parameters, Gates], _: None) -> tuple[tuple[Parameters, Gates], Gates]:
+        carry = descend(optimizer, learned, carry[1], carry[0], loss)[:2]
+        return carry, carry[1]
+
+    return jax.lax.scan(step, (parameters, optimizer.start(learned, parameters)), None, length=steps)[1]
+
+
+def gates_over_steps(
+    optimizer: LSTMOptimizer,
+    learned: Rule,
+    parameters: Parameters,
+    loss: Callable[[Parameters], Float[Array, ""]],
+    steps: int,
+) -> dict[str, GroupGates]:
+    """Adapt, and return the spread of the gates of every group of weights in each step.
+
+    Args:
+        optimizer: The inner optimiser.
+        learned: What it learned in meta-training.
+        parameters: φ_0.
+        loss: What is descended.
+        steps: How many steps.
+
+    Returns:
+        By the path of the leaf of φ.
+    """
+    return spread_by_group(gates_of_adaptation(optimizer, learned, parameters, loss, steps), parameters)
