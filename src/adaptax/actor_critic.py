@@ -123,10 +123,19 @@ def build(settings: ActorCriticSettings, spaces: Spaces, key: Key[Array, ""]) ->
     )
 
 
-def adam(settings: ActorCriticSettings, learning_rate: float | Array | None = None) -> optax.GradientTransformation:
-    """Adam at a constant rate, gradients scaled down to a norm."""
+def adam(
+    settings: ActorCriticSettings, learning_rate: float | Array | None = None, *, eps_root: float = 0.0
+) -> optax.GradientTransformation:
+    """Adam at a constant rate, gradients scaled down to a norm.
+
+    Args:
+        settings: Of the learner.
+        learning_rate: Instead of the settings' own.
+        eps_root: Added under Adam's square root, whose derivative at 0 is infinite, for who differentiates a step.
+    """
     rate: Any = settings.learning_rate if learning_rate is None else learning_rate
-    return optax.chain(optax.clip_by_global_norm(settings.max_gradient_norm), optax.adam(rate, eps=1e-5))
+    adam = optax.adam(rate, eps=1e-5, eps_root=eps_root)
+    return optax.chain(optax.clip_by_global_norm(settings.max_gradient_norm), adam)
 
 
 def window_of(settings: ActorCriticSettings, problem: Problem) -> Window:

@@ -80,18 +80,24 @@ def results_table(
     return table
 
 
-def shots_table(sampled: np.ndarray, mode: np.ndarray, *, unit: str = "episode") -> Table:
-    """Return of one episode after 0, 1, … windows of adaptation.
+def shots_table(
+    sampled: np.ndarray, mode: np.ndarray, *, unit: str = "episode", episodes_between: int | None = None
+) -> Table:
+    """Return of one episode after 0, 1, … windows of adaptation, or at evenly spaced times of a long life.
 
     Args:
-        sampled: As the agent acted while it learned, `[seed, task, window]`.
-        mode: By the best action known, on further episodes, `[seed, task, window]`.
+        sampled: As the agent acted while it learned, `[seed, task, probe]`.
+        mode: By the best action known, on further episodes, `[seed, task, probe]`.
         unit: What an episode is called.
+        episodes_between: Episodes from one probe to the next, if there is more than one window between them.
     """
     table = _table(f"return of one {unit}", "", "sampled ± s.e.", "best action known ± s.e.")
-    for window in range(sampled.shape[-1]):
-        figures = (with_error(float(x[..., window].mean()), stderr(x[..., window])) for x in (sampled, mode))
-        table.add_row(after_steps(window), *figures)
+    for probe in range(sampled.shape[-1]):
+        figures = (with_error(float(x[..., probe].mean()), stderr(x[..., probe])) for x in (sampled, mode))
+        name = after_steps(probe)
+        if episodes_between is not None and probe:
+            name = f"after {probe * episodes_between:,} {unit}s"
+        table.add_row(name, *figures)
     return table
 
 

@@ -8,10 +8,11 @@ from adaptax.cli.assess import Assessment, assess, present
 from adaptax.envs import bernoulli_bandit, grid_navigation
 from adaptax.evaluation import Evaluation
 from adaptax.presets import settings_for
+from adaptax.problem_settings import BanditSettings
 from adaptax.runs import Recipe
 from adaptax.training import init
 
-RECIPE = Recipe("rl2", "bandit", *settings_for("rl2", "bandit"))
+RECIPE = Recipe("rl2", "bandit", settings_for("rl2", "bandit")[0], BanditSettings(num_arms=2, num_pulls=5))
 
 
 def random_as_the_trained_agent(problem, against):

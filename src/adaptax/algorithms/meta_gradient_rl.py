@@ -35,6 +35,8 @@ from adaptax.untrained import Untrained
 
 NETWORK = (16,)
 """Hidden layers of the network that makes γ and λ depend on the state."""
+EPS_ROOT = 1e-12
+"""Weights whose gradient was always 0 have no say in the meta-gradient; without this it is NaN."""
 LARGEST = 0.9995
 """γ and λ start at this at most: the logit of 1 is infinite."""
 
@@ -112,7 +114,7 @@ class MetaGradientRL(MetaGradientSettings, Untrained):
         """Draw networks; η as the settings say."""
         network_key, eta_key = jax.random.split(key)
         network = actor_critic.build(self, meta.spaces, network_key)
-        learner = Learner(network, actor_critic.adam(self).init(network), no_moments())
+        learner = Learner(network, self._inner_adam().init(network), no_moments())
         eta = self._eta(meta, eta_key)
         started = jnp.asarray(False)
         window = self._no_window(meta)
@@ -138,6 +140,9 @@ class MetaGradientRL(MetaGradientSettings, Untrained):
         aux = {"log_prob": jnp.zeros(shape)}
         return Transition(timestep, action, jnp.zeros(shape), no, no, many(seen), aux, no)
 
+    def _inner_adam(self) -> optax.GradientTransformation:
+        return actor_critic.adam(self, eps_root=EPS_ROOT)
+
     def _adam(self) -> optax.GradientTransformation:
         return optax.adam(self.meta_learning_rate)
 
@@ -156,7 +161,7 @@ class MetaGradientRL(MetaGradientSettings, Untrained):
         lesson = actor_critic.lessons(self, learner, window, discount=discount, gae_lambda=gae_lambda)
         returns = actor_critic.observe(learner, lesson)
         return actor_critic.descend(
-            actor_critic.adam(self), learner, returns, lesson, entropy_cost=entropy_cost, value_cost=value_cost
+            self._inner_adam(), learner, returns, lesson, entropy_cost=entropy_cost, value_cost=value_cost
         )
 
     def outer_objective(

@@ -39,7 +39,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from adaptax import optim, parallel
 from adaptax.algorithm import Algorithm
 from adaptax.distributions import Distribution
-from adaptax.envs.base import Problem
+from adaptax.envs.base import Problem, task_features
 from adaptax.losses import clipped_surrogate, generalized_advantages, masked_mean
 from adaptax.moments import Moments, no_moments
 from adaptax.networks import Critic, Memoryless, PolicyHead, Readout, Recurrent, ScoreHead, Symmetric
@@ -134,11 +134,6 @@ def previous_observations(
         return jnp.where(valid[:, None], observation, last), last
 
     return jax.lax.scan(step, jnp.zeros_like(observations[0]), (observations, valid))[1]
-
-
-def task_features(task: PyTree[Array]) -> Float[Array, " features"]:
-    """A task as one vector."""
-    return jnp.concatenate([x.ravel().astype(jnp.float32) for x in jax.tree.leaves(task)])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ from adaptax.evaluation import (
 from adaptax.presets import agent_for
 from adaptax.registry import PROBLEMS
 from adaptax.reporting import plot_adaptation, plot_paths
-from adaptax.rollout import shots
+from adaptax.rollout import num_probes, num_windows, shots
 from adaptax.runs import Recipe, write_json
 from adaptax.tables import results_table, shots_table
 from adaptax.training import init
@@ -111,6 +111,8 @@ def assess(
         "held_out": tasks_are_held_out(problem),
     }
     if adapts:
+        probes, windows = num_probes(algorithm, problem), num_windows(algorithm, problem)
+        protocol["episodes_between"] = problem.episodes // probes if probes < windows else None
         protocol["windows"] = (
             "after_windows: 'sample' as lived, 'mode' on further episodes that nothing was learned from"
         )
@@ -184,7 +186,9 @@ def present(assessment: Assessment, directory: Path, title: str, *, as_json: boo
     table_console().print(table)
     trained = next(iter(assessment.results.values()))
     if trained.shots is not None:
-        table_console().print(shots_table(trained.window_returns, trained.shots, unit=unit))
+        apart = assessment.protocol["episodes_between"]
+        table = shots_table(trained.window_returns, trained.shots, unit=unit, episodes_between=apart)
+        table_console().print(table)
     if assessment.paths is not None:
         print(f"paths   {directory / PATHS}")
     print(f"picture {picture}\nrun     {directory}")
