@@ -1,6 +1,6 @@
 """Learned discount, λ and loss weights against the best of a grid of fixed ones, on the same lives.
 
-    python benchmarks/meta_gradient.py [--problem tabular-mdp] [--tasks 128] [--episodes 500] [--json]
+    python benchmarks/meta_gradient.py [--problem tabular-mdp] [--tasks 64] [--episodes 400] [--json]
 
 A2C learns each task from nothing, with each pair (γ, λ) of the grid; the best is chosen on one set of tasks and
 measured on another. `MetaGradientRL` is the same learner at the same learning rate, and learns η online, from several
@@ -10,18 +10,22 @@ tasks.
 
 import argparse
 import dataclasses
+import itertools
 import json
-import sys
+from collections.abc import Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from adaptax.algorithms import A2C, MetaGradientRL
 from adaptax.envs.base import Problem
-from adaptax.evaluation import evaluate
+from adaptax.evaluation import sample_tasks
 from adaptax.presets import settings_for
 from adaptax.problem_settings import episodes_of
 from adaptax.registry import PROBLEMS, build
+from adaptax.rollout import lifetime
 from adaptax.settings import Settings
 from adaptax.statistics import bootstrap_interval, iqm, mean
 
@@ -31,10 +35,20 @@ STARTS = ((0.9, 0.9), (0.5, 0.5), (0.99, 1.0))
 LEARNER = {"learning_rate": 0.01}
 
 
-def scores(algorithm: Any, problem: Problem, tasks: int, seed: int) -> np.ndarray:
-    """Mean return of an episode over each life, `[1, task]`."""
-    found = evaluate(algorithm, problem, algorithm.describe(problem), num_tasks=tasks, seed=seed)
-    return found.returns.mean(-1, dtype=np.float64)
+def scores(algorithm: Any, pairs: Sequence[tuple[float, float]], problem: Problem, tasks: int, seed: int) -> np.ndarray:
+    """Mean return of an episode over each life, `[pair, task]`, for all pairs (γ, λ) in one program."""
+    task_key, life_key = jax.random.split(jax.random.key(seed))
+    drawn = sample_tasks(problem.test, tasks, task_key)
+    keys = jax.random.split(life_key, tasks)
+
+    def one(discount: jax.Array, gae_lambda: jax.Array, task: Any, key: jax.Array) -> jax.Array:
+        agent = dataclasses.replace(algorithm, discount=discount, gae_lambda=gae_lambda)
+        return jnp.mean(lifetime(agent, problem, agent.describe(problem), task, key).returns)
+
+    over_tasks = jax.vmap(one, (None, None, 0, 0))
+    every = jax.jit(jax.vmap(over_tasks, (0, 0, None, None)))
+    columns = (jnp.asarray(column, jnp.float32) for column in zip(*pairs, strict=True))
+    return np.asarray(every(*columns, drawn, keys), np.float64)
 
 
 def described(values: np.ndarray) -> dict[str, Any]:
@@ -55,38 +69,36 @@ def settings_of_problem(name: str, episodes: int) -> Settings:
     return dataclasses.replace(settings, **{field: episodes})
 
 
-def contest(name: str, episodes: int, tasks: int) -> dict[str, Any]:
+def contest(name: str, episodes: int, tasks: int, meta_learning_rate: float) -> dict[str, Any]:
     """Choose on one set of tasks, measure on another."""
     problem = build(PROBLEMS[name], settings_of_problem(name, episodes))
-    grid = {}
-    for discount in DISCOUNTS:
-        for gae_lambda in LAMBDAS:
-            fixed = A2C(**LEARNER, discount=discount, gae_lambda=gae_lambda)
-            grid[discount, gae_lambda] = float(scores(fixed, problem, tasks, seed=1).mean())
-            print(f"γ {discount} λ {gae_lambda}: {grid[discount, gae_lambda]:.3f}", file=sys.stderr, flush=True)
+    learner = A2C(**LEARNER)
+    pairs = list(itertools.product(DISCOUNTS, LAMBDAS))
+    grid = dict(zip(pairs, scores(learner, pairs, problem, tasks, seed=1).mean(1).tolist(), strict=True))
     best = max(grid, key=lambda pair: grid[pair])
-    fixed = scores(A2C(**LEARNER, discount=best[0], gae_lambda=best[1]), problem, tasks, seed=2)
+    fixed, *starts = scores(learner, [best, *STARTS], problem, tasks, seed=2)[:, None]
     result: dict[str, Any] = {
         "problem": name,
         "episodes": episodes,
         "tasks": tasks,
+        "meta_learning_rate": meta_learning_rate,
         "grid": {f"{pair[0]}, {pair[1]}": value for pair, value in grid.items()},
         "best": {"discount": best[0], "gae_lambda": best[1], **described(fixed)},
         "learned": [],
     }
     for per_state in (False, True):
-        for discount, gae_lambda in STARTS:
-            start = {"discount": discount, "gae_lambda": gae_lambda, "per_state": per_state}
-            learned = scores(MetaGradientRL(**LEARNER, **start), problem, tasks, seed=2)
-            same = scores(A2C(**LEARNER, discount=discount, gae_lambda=gae_lambda), problem, tasks, seed=2)
+        agent = MetaGradientRL(**LEARNER, per_state=per_state, meta_learning_rate=meta_learning_rate)
+        learned = scores(agent, STARTS, problem, tasks, seed=2)[:, None]
+        for (discount, gae_lambda), own, same in zip(STARTS, learned, starts, strict=True):
             row = {
-                **start,
-                **described(learned),
-                "less the best of the grid": described(learned - fixed),
-                "less fixed at its start": described(learned - same),
+                "discount": discount,
+                "gae_lambda": gae_lambda,
+                "per_state": per_state,
+                **described(own),
+                "less the best of the grid": described(own - fixed),
+                "less fixed at its start": described(own - same),
             }
             result["learned"].append(row)
-            print(json.dumps(row), file=sys.stderr, flush=True)
     return result
 
 
@@ -94,11 +106,12 @@ def main() -> None:
     """Print a table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problem", default="tabular-mdp", choices=list(PROBLEMS))
-    parser.add_argument("--tasks", type=int, default=128)
-    parser.add_argument("--episodes", type=int, default=500)
+    parser.add_argument("--tasks", type=int, default=64)
+    parser.add_argument("--episodes", type=int, default=400)
+    parser.add_argument("--meta-learning-rate", type=float, default=0.01)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    result = contest(options.problem, options.episodes, options.tasks)
+    result = contest(options.problem, options.episodes, options.tasks, options.meta_learning_rate)
     if options.json:
         print(json.dumps(result))
         return
