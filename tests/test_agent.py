@@ -1,14 +1,17 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
 from adaptax.agent import Agent
-from adaptax.algorithms import MAML
+from adaptax.algorithms import A2C, DQN, MAML, QLearning
 from adaptax.algorithms.rl2 import RL2
-from adaptax.envs import bernoulli_bandit, point_robot
+from adaptax.envs import bernoulli_bandit, point_robot, tabular_mdp
 from adaptax.rollout import collect, live
 from adaptax.training import init
 from adaptax.types import Window
+from tests.problems import clockwork
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=6)
 ALGORITHM = RL2(memory_size=4, critic_size=4, num_tasks=4, num_minibatches=2)
@@ -103,3 +106,122 @@ def test_by_default_it_explores_only_if_it_learns_from_windows(agent):
     learner = Agent(maml, init(maml, problem, seed=0).meta, problem.env.action_space, window=Window(2, 4), horizon=4)
     assert not np.array_equal(learner.act(np.zeros(2)), learner.act(np.zeros(2)))
     np.testing.assert_array_equal(learner.act(np.zeros(2), explore=False), learner.act(np.zeros(2), explore=False))
+
+
+@dataclasses.dataclass(frozen=True)
+class Diary(QLearning):
+    """Writes down what it knew when it acted."""
+
+    def act(self, meta, agent, timestep, key, *, explore):
+        action, memory, _ = super().act(meta, agent, timestep, key, explore=explore)
+        return action, memory, agent.adapted.quality
+
+
+def test_q_learning_in_a_loop_learns_what_it_learns_in_a_rollout():
+    problem = tabular_mdp(num_states=3, num_actions=2, horizon=3, num_episodes=4)
+    learner = Diary(knows_time=True)
+    meta, task = learner.describe(problem), problem.test.sample(jax.random.key(1))
+    lives = jax.jit(lambda: live(learner, problem, meta, task, jax.random.key(2)))()
+    window = learner.window(problem)
+    assert window == Window(1, 1)
+    agent = Agent(learner, meta, problem.env.action_space, window=window, horizon=3)
+    for t in range(problem.trial_steps):
+        step = jax.tree.map(lambda x, t=t: x[t, 0], lives)
+        agent.act(step.timestep.observation)
+        np.testing.assert_allclose(agent._agent.adapted.quality, step.aux, atol=1e-6)
+        assert agent.adaptations == t
+        # What it acted is replaced by what was done in the rollout, so that both learn from the same.
+        agent._acted = step.timestep, step.action, step.aux
+        over = bool(step.truncated)
+        agent.observe(float(step.reward), episode_over=over, observation=int(step.next_observation) if over else None)
+    assert agent.adaptations == problem.trial_steps
+    assert (agent._agent.adapted.visits.sum(), agent._agent.adapted.episodes) == (problem.trial_steps, 4)
+    assert len(np.unique(lives.aux[-1])) > 4  # it has learned
+
+
+def recorded(agent):
+    """The windows that an agent learns from, in a list that grows."""
+    windows, adapt = [], agent._adapt
+
+    def record(meta, state, window, key):
+        windows.append(jax.tree.map(np.asarray, (window.reward, window.next_observation, window.valid)))
+        windows[-1] += (np.asarray(window.terminated), np.asarray(window.truncated))
+        return adapt(meta, state, window, key)
+
+    agent._adapt = record
+    return windows
+
+
+def test_with_one_stream_it_learns_when_a_window_is_full_or_the_episode_over():
+    problem = clockwork(horizon=5, episodes=4, num_actions=3)
+    learner = DQN(hidden_size=4, train_every=2, buffer_size=8, batch_size=4, learning_starts=2)
+    window = learner.window(problem)
+    agent = Agent(learner, learner.describe(problem), problem.env.action_space, window=window, horizon=5)
+    windows = recorded(agent)
+    for reward in (10.0, 20.0):
+        agent.act([reward])
+        agent.observe(reward)
+    assert not windows  # where the second step has led, nobody has said
+    agent.act([30.0])
+    assert len(windows) == 1
+    agent.observe(30.0, episode_over=True)  # shorter than the horizon: it has terminated
+    reward, after, valid, terminated, truncated = (np.concatenate(x)[:, 0] for x in zip(*windows, strict=True))
+    np.testing.assert_array_equal(reward, [10, 20, 30, 0])
+    np.testing.assert_array_equal(valid, [True, True, True, False])
+    np.testing.assert_array_equal(after[:2, 0], [20, 30])
+    np.testing.assert_array_equal(terminated, [False, False, True, False])
+    assert not truncated.any()
+    # If it is told where the step has led, it need not wait. A time limit leaves something to be expected.
+    for reward in range(5):
+        agent.act([float(reward)])
+        agent.observe(reward, observation=[reward + 0.5], episode_over=reward == 4)
+        assert len(windows) == 2 + [0, 1, 1, 2, 3][reward]
+    reward, after, valid, terminated, truncated = (np.concatenate(x)[4:, 0] for x in zip(*windows, strict=True))
+    np.testing.assert_array_equal(reward, [0, 1, 2, 3, 4, 0])
+    np.testing.assert_array_equal(after[:5, 0], np.arange(5) + 0.5)
+    np.testing.assert_array_equal(truncated, [False] * 4 + [True, False])
+    assert not terminated.any()
+    learned = agent._agent.adapted
+    assert (learned.memory.count, learned.episodes, learned.steps) == (8, 2, agent.adaptations)
+    assert agent.adaptations == 5
+
+
+def test_with_several_streams_it_learns_from_pieces_of_as_many_episodes():
+    problem = clockwork(horizon=5, episodes=4, num_actions=3)
+    learner = A2C(hidden_size=4, streams=2, num_steps=2)
+    agent = Agent(learner, learner.describe(problem), problem.env.action_space, window=Window(2, 2), horizon=5)
+    windows = recorded(agent)
+    for length in (5, 2):
+        assert not windows
+        for step in range(length):
+            agent.act([float(step)])
+            over = step == length - 1
+            agent.observe(10 * length + step, episode_over=over, observation=[99.0] if over else None)
+    # An episode of five steps and one of two, in pieces of two steps; the rest is idle.
+    assert agent.adaptations == len(windows) == 3
+    reward, after, valid, terminated, truncated = (np.concatenate(x) for x in zip(*windows, strict=True))
+    np.testing.assert_array_equal(reward.T, [[50, 51, 52, 53, 54, 0], [20, 21, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(valid.T, [[True] * 5 + [False], [True] * 2 + [False] * 4])
+    np.testing.assert_array_equal(after[:5, 0, 0], [1, 2, 3, 4, 99])
+    np.testing.assert_array_equal(np.argwhere(truncated), [[4, 0]])
+    np.testing.assert_array_equal(np.argwhere(terminated), [[1, 1]])
+    assert agent._agent.adapted.returns.count == 7
+
+
+def test_a_learner_from_scratch_asks_what_is_seen_after_a_time_limit():
+    problem = tabular_mdp(num_states=3, num_actions=2, horizon=2, num_episodes=4)
+    learner = QLearning()
+    agent = Agent(learner, learner.describe(problem), problem.env.action_space, window=Window(1, 1), horizon=2)
+    agent.act(0)
+    agent.observe(1.0)
+    agent.act(1)
+    with pytest.raises(ValueError, match=r"after 2 steps, and QLearning estimates.*pass observation=.*not recorded"):
+        agent.observe(1.0, episode_over=True)
+    assert agent.adaptations == 1
+    agent.observe(1.0, episode_over=True, observation=2)
+    assert agent.adaptations == 2
+    agent.act(0)
+    agent.act(0)  # acting again without having been told anything learns nothing
+    assert agent.adaptations == 2
+    agent.observe(1.0, episode_over=True)
+    assert agent.adaptations == 3

@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.algorithms.ppo import PPO
 from adaptax.algorithms.random import Random
 from adaptax.algorithms.rl2 import RL2
-from adaptax.algorithms.untrained import Untrained
 from adaptax.envs import bernoulli_bandit
-from adaptax.evaluation import Evaluation, evaluate, held_out_tasks, oracle_return
+from adaptax.evaluation import Evaluation, evaluate, held_out_tasks, is_probed, learns_from_windows, oracle_return
 from adaptax.training import init
 from adaptax.types import AgentState, Window
+from adaptax.untrained import Untrained
 from tests.problems import clockwork
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=5)
@@ -169,3 +170,46 @@ def test_an_agent_that_lives_in_one_window_has_no_probes():
     evaluation = evaluate(RANDOM, PROBLEM, init(RANDOM, PROBLEM, seed=0).meta, num_tasks=4)
     assert evaluation.shots is None
     assert "after_windows" not in evaluation.to_json()
+
+
+def test_many_windows_are_probed_now_and_then_and_compared_with_what_was_lived_between():
+    problem = clockwork(horizon=2, episodes=80, ends_early=False)  # 40 windows of two streams
+    agent = Counting()
+    evaluation = evaluate(agent, problem, init(agent, problem, seed=0).meta, num_tasks=2)
+    assert evaluation.shots.shape == (1, 2, 20)
+    np.testing.assert_array_equal(evaluation.shots[0, 0], 100 + 2 * np.arange(0, 40, 2))
+    # Two windows lie between a probe and the next; the second knows one more.
+    np.testing.assert_array_equal(evaluation.window_returns[0, 1], 101 + 2 * np.arange(0, 40, 2))
+
+
+def test_a_prime_number_of_windows_is_learned_from_and_not_probed():
+    problem, agent = clockwork(horizon=2, episodes=46, ends_early=False), Counting()
+    assert learns_from_windows(agent, problem)
+    assert not is_probed(agent, problem)
+    evaluation = evaluate(agent, problem, init(agent, problem, seed=0).meta, num_tasks=2)
+    assert evaluation.shots is None
+    np.testing.assert_array_equal(evaluation.returns[0, 0], 100 + 2 * np.repeat(np.arange(23), 2))
+
+
+def test_learners_from_scratch_come_to_the_same_on_two_devices_as_on_one(monkeypatch):
+    # Each device draws the networks of its own tasks inside of its program.
+    problem = clockwork(horizon=3, episodes=8, num_actions=3)
+    agent = PPO(hidden_size=8, streams=2, num_minibatches=2, learning_rate=0.1)
+    meta = agent.describe(problem)
+    assert len(jax.local_devices()) == 2
+    two = evaluate(agent, problem, meta, num_tasks=5)
+    one_device = jax.local_devices()[:1]
+    monkeypatch.setattr("adaptax.evaluation.jax.local_devices", lambda: one_device)
+    one = evaluate(agent, problem, meta, num_tasks=5)
+    np.testing.assert_array_equal(two.returns, one.returns)
+    np.testing.assert_array_equal(two.shots, one.shots)
+    assert two.shots.shape == (1, 5, 4)
+    assert len(np.unique(two.returns)) > 5
+
+
+def test_tasks_of_another_family_can_be_evaluated():
+    # All arms of shifted bandits pay at most 0.3; those of training are marked as such.
+    shifted = evaluate(
+        RANDOM, PROBLEM, init(RANDOM, PROBLEM, seed=0).meta, num_tasks=2000, family=PROBLEM.shifted
+    ).summary
+    assert abs(shifted.mean - 5 * 0.15) < 4 * shifted.stderr

@@ -64,6 +64,59 @@ def test_idle_steps_are_as_if_they_were_not_there():
     np.testing.assert_array_equal(advantages[~np.asarray(valid)], 0)
 
 
+@pytest.mark.parametrize("gae_lambda", [0.0, 0.7, 1.0])
+def test_importance_weights_of_one_change_nothing(gae_lambda):
+    rng = np.random.default_rng(0)
+    rewards, values, bootstraps = (jnp.asarray(rng.normal(size=(7, 3)), jnp.float32) for _ in range(3))
+    ended, cut, idle = (jnp.asarray(rng.random((7, 3)) < 0.3) for _ in range(3))
+    options = {"discount": 0.9, "gae_lambda": gae_lambda, "ended": ended, "cut": cut, "bootstraps": bootstraps}
+    plain = generalized_advantages(rewards, values, valid=~idle, **options)
+    weighted = generalized_advantages(rewards, values, valid=~idle, weights=jnp.ones((7, 3)), **options)
+    assert np.asarray(plain).tobytes() == np.asarray(weighted).tobytes()
+
+
+def test_importance_weights_by_hand():
+    # γ = ½, λ = 1, ρ = 2, ½, 3:  A₂ = 3 (4 − 2) = 6;  A₁ = ½ (2 + ½ · 2 − 1 + ½ · 6) = 2.5;
+    # A₀ = 2 (1 + ½ · 1 − 3 + ½ · 2.5) = −0.5.
+    options = {"discount": 0.5, "gae_lambda": 1.0, "weights": [2.0, 0.5, 3.0]}
+    advantages = _gae([1.0, 2.0, 4.0], [3.0, 1.0, 2.0], [False, False, True], **options)
+    np.testing.assert_array_equal(advantages, [-0.5, 2.5, 6.0])
+
+
+def test_with_importance_weights_it_is_v_trace():
+    # Espeholt et al. 2018, equation 1, as it is written there, with ρ̄ = c̄ and c_i = min(c̄, π/μ):
+    #   v_s = V(x_s) + Σ_{t=s}^{s+n−1} γ^{t−s} (Π_{i=s}^{t−1} c_i) δ_t V,   δ_t V = ρ_t (r_t + γ V(x_{t+1}) − V(x_t)).
+    rng = np.random.default_rng(0)
+    rewards, ratios = rng.normal(size=8), np.asarray([0.5, 2.0, 1.2, 0.3, 4.0, 0.9, 1.7, 0.1])
+    values, after, discount = rng.normal(size=9), np.zeros(8), 0.9
+    for largest in (1.0, 1.5):
+        rho = c = np.minimum(largest, ratios)
+        delta = rho * (rewards + discount * values[1:] - values[:-1])
+        for s in range(8):
+            after[s] = sum(discount ** (t - s) * np.prod(c[s:t]) * delta[t] for t in range(s, 8))
+        as_list = lambda x: np.asarray(x, np.float32).tolist()  # noqa: E731
+        advantages = _gae(
+            as_list(rewards),
+            as_list(values[:-1]),
+            [False] * 8,
+            cut=[False] * 7 + [True],
+            bootstraps=as_list(values[1:]),
+            discount=discount,
+            gae_lambda=1.0,
+            weights=as_list(rho),
+        )
+        np.testing.assert_allclose(advantages, after, rtol=1e-4, atol=1e-5)
+        # And the weight of ∇ log π is ρ_s (r_s + γ v_{s+1} − V(x_s)), their section 4.2.
+        v = np.append(values[:-1] + after, values[-1])
+        np.testing.assert_allclose(advantages, rho * (rewards + discount * v[1:] - values[:-1]), rtol=1e-4, atol=1e-5)
+
+
+def test_discounts_and_lambdas_of_each_step_by_hand():
+    # A₁ = 4 − 2 = 2;  A₀ = 1 + γ₀ · 2 − 3 + γ₀ λ₀ A₁ = 1 + ½ − 3 + ¼ · ½ · 2 = −1.25, with γ₀ = ¼ and λ₀ = ½.
+    options = {"discount": jnp.asarray([[0.25], [0.9]]), "gae_lambda": jnp.asarray([[0.5], [0.9]])}
+    np.testing.assert_array_equal(_gae([1.0, 4.0], [3.0, 2.0], [False, True], **options), [-1.25, 2.0])
+
+
 def test_batch_axes_are_independent():
     rng = np.random.default_rng(0)
     rewards, values = (jnp.asarray(rng.normal(size=(5, 2, 3)), jnp.float32) for _ in range(2))

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax.algorithm import Algorithm
+from adaptax.gradient_based import GradientBased
 from adaptax.rollout import num_windows
 from adaptax.runs import load_state, read_recipe
 from adaptax.training import init
@@ -21,8 +22,10 @@ from adaptax.types import TimeStep, Transition, Window, replace
 class Agent:
     """One agent in one task. It adapts as it acts; `begin` makes it forget the task.
 
-    An agent with a memory adapts at every step. One that learns from windows of several episodes (MAML and its family)
-    collects as many as a window has, then takes an inner step.
+    An agent with a memory adapts at every step. One that learns from windows (MAML and its family, learners from
+    scratch) collects experience until it has one, then adapts: with one stream, as soon as the window is full or the
+    episode over; with several, when there is an episode for each, to consecutive pieces of them. Its streams follow one
+    another, so that later pieces were collected before it learned from earlier ones.
 
     Attributes:
         algorithm: How it acts.
@@ -47,13 +50,14 @@ class Agent:
             meta: θ.
             space: The action space.
             seed: Decides the agent's own randomness.
-            window: What it learns from at once, one episode per stream; None: it does not learn by `adapt`.
+            window: What it learns from at once; None: it does not learn by `adapt`.
             horizon: Most steps of an episode; needed with `window`.
         """
         self.algorithm, self.meta = algorithm, meta
         self._space, self._window, self._horizon = space, window, horizon
         self._act = jax.jit(algorithm.act, static_argnames="explore")
         self._adapt = jax.jit(algorithm.adapt)
+        self._looks_ahead = not isinstance(algorithm, GradientBased)  # whether it estimates what a time limit cuts off
         self._key = jax.random.key(seed)
         self._tasks = 0
         self.begin()
@@ -83,7 +87,8 @@ class Agent:
     def begin(self) -> None:
         """Enter a new task: fresh memory, no previous action or reward, nothing learned."""
         self._tasks += 1
-        self._steps = self.adaptations = 0
+        self._steps = self._length = self.adaptations = 0
+        self._arrived = True
         self._episode: list[Transition] = []
         self._episodes: list[Transition] = []
         self._agent = self.algorithm.begin(self.meta, jax.random.fold_in(self._key, self._tasks))
@@ -100,8 +105,9 @@ class Agent:
         if explore is None:
             explore = self._window is not None
         step_key = jax.random.fold_in(jax.random.fold_in(self._key, self._tasks), self._steps)
-        as_array = lambda x: jnp.asarray(x, _dtype(x))  # noqa: E731
-        observation = jax.tree.map(as_array, observation, is_leaf=lambda x: isinstance(x, list))
+        observation = _as_arrays(observation)
+        if not self._arrived:
+            self._arrive(observation, episode_over=False)
         timestep = TimeStep(observation, self._action, jnp.float32(self._reward), jnp.asarray(self._first))
         self._action, memory, aux = self._act(self.meta, self._agent, timestep, step_key, explore=explore)
         self._agent = eqx.tree_at(lambda a: a.memory, self._agent, memory, is_leaf=lambda x: x is None)
@@ -109,7 +115,14 @@ class Agent:
         self._steps += 1
         return np.asarray(self._action)
 
-    def observe(self, reward: float, *, episode_over: bool = False, terminated: bool | None = None) -> None:
+    def observe(
+        self,
+        reward: float,
+        *,
+        episode_over: bool = False,
+        terminated: bool | None = None,
+        observation: Any = None,
+    ) -> None:
         """Tell what the last action brought, and whether the episode is over (the task goes on).
 
         Args:
@@ -117,42 +130,74 @@ class Agent:
             episode_over: Whether this step was the episode's last.
             terminated: Whether the environment ended it, rather than a time limit; by default, if it is shorter than
                 the horizon. Matters only to agents that learn from windows.
+            observation: What is seen after the step. While an episode goes on the next `act` tells; learners from
+                scratch must hear of it here if a time limit ends the episode, since they estimate what it cuts off.
 
         Raises:
-            ValueError: if the reward is not a finite number, or an episode is longer than the agent was trained for.
+            ValueError: if the reward is not a finite number, an episode is longer than the agent was trained for, or
+                the last observation is missing.
         """
         if not np.isfinite(reward):
             raise ValueError(
                 f"observe(reward): expected a finite number, got {reward!r}; the agent's memory is unchanged"
             )
-        self._reward, self._first = float(reward), episode_over
         if self._window is not None:
-            self._record(reward, episode_over, terminated)
+            self._record(reward, episode_over, terminated, observation)
+        self._reward, self._first = float(reward), episode_over
 
-    def _record(self, reward: float, episode_over: bool, terminated: bool | None) -> None:
-        """Book a step; learn when a window is full."""
-        assert self._window is not None
+    def _record(self, reward: float, episode_over: bool, terminated: bool | None, observation: Any) -> None:
+        """Book a step; learn from it at once if it is known where it led."""
         assert self._horizon is not None
-        length = len(self._episode) + 1
+        length = self._length + 1
         if length > self._horizon:
             raise ValueError(
-                f"observe(): this episode has {length} steps, but the agent was trained for at most {self._horizon} "
-                "and learns from whole episodes; say episode_over=True by then. This step was not recorded"
+                f"observe(): this episode has {length} steps, but the agent was trained for at most {self._horizon}; "
+                "say episode_over=True by then. This step was not recorded"
             )
         ended = episode_over and (length < self._horizon if terminated is None else terminated)
+        cut = episode_over and not ended
+        if cut and observation is None and self._looks_ahead:
+            raise ValueError(
+                f"observe(): a time limit has ended this episode after {length} steps, and "
+                f"{type(self.algorithm).__name__} estimates what would have come after it; pass observation=, what is "
+                "seen after the last step, or terminated=True if nothing comes after it. This step was not recorded"
+            )
         timestep, action, aux = self._acted
-        flags = jnp.asarray(ended), jnp.asarray(episode_over and not ended)
-        step = Transition(timestep, action, jnp.float32(reward), *flags, timestep.observation, aux, jnp.asarray(True))
-        self._episode.append(step)
-        if not episode_over:
-            return
-        self._episodes.append(_padded(self._episode, self._horizon))
-        self._episode = []
-        if len(self._episodes) == self._window.streams:
-            trajectory = jax.tree.map(lambda *x: jnp.stack(x, 1), *self._episodes)
+        flags, yes = (jnp.asarray(ended), jnp.asarray(cut)), jnp.asarray(True)
+        self._episode.append(Transition(timestep, action, jnp.float32(reward), *flags, timestep.observation, aux, yes))
+        self._length, self._arrived = 0 if episode_over else length, False
+        if observation is not None:
+            self._arrive(_as_arrays(observation), episode_over=episode_over)
+        elif episode_over:
+            self._arrive(timestep.observation, episode_over=True)
+
+    def _arrive(self, observation: Any, *, episode_over: bool) -> None:
+        """Book where the last step led; learn if a window is full."""
+        assert self._window is not None
+        assert self._horizon is not None
+        self._arrived = True
+        self._episode[-1] = replace(self._episode[-1], next_observation=observation)
+        steps = self._window.steps
+        if self._window.streams == 1:
+            if episode_over or len(self._episode) == steps:
+                self._learn([_padded(self._episode, steps)])
+                self._episode = []
+        elif episode_over:
+            self._episodes.append(_padded(self._episode, -(-self._horizon // steps) * steps))
+            self._episode = []
+            if len(self._episodes) == self._window.streams:
+                self._learn(self._episodes)
+                self._episodes = []
+
+    def _learn(self, streams: list[Transition]) -> None:
+        """Adapt to consecutive windows of some streams, each with leaves `[time, ...]`."""
+        assert self._window is not None
+        steps = self._window.steps
+        trajectory = jax.tree.map(lambda *x: jnp.stack(x, 1), *streams)
+        for begin in range(0, trajectory.reward.shape[0], steps):
+            window = jax.tree.map(lambda x, begin=begin: x[begin : begin + steps], trajectory)
             key = jax.random.fold_in(jax.random.fold_in(self._key, self._tasks), 2**31 + self.adaptations)
-            self._agent = self._adapt(self.meta, self._agent, trajectory, key)
-            self._episodes = []
+            self._agent = self._adapt(self.meta, self._agent, window, key)
             self.adaptations += 1
 
 
@@ -166,6 +211,12 @@ def _padded(episode: list[Transition], length: int) -> Transition:
         valid=jnp.asarray(False),
     )
     return jax.tree.map(lambda *x: jnp.stack(x), *episode, *[idle] * (length - len(episode)))
+
+
+def _as_arrays(observation: Any) -> Any:
+    """An observation as arrays; lists are arrays too."""
+    as_array = lambda x: jnp.asarray(x, _dtype(x))  # noqa: E731
+    return jax.tree.map(as_array, observation, is_leaf=lambda x: isinstance(x, list))
 
 
 def _dtype(x: Any) -> Any:

@@ -92,13 +92,15 @@ class DQNSettings(Settings):
     double: bool = True
 
     def __post_init__(self):
-        """Check every field, and that the memory holds what is needed before learning starts."""
+        """Check every field, and that the memory holds a window and what is needed before learning starts."""
         super().__post_init__()
-        if self.buffer_size < self.learning_starts:
-            raise ConfigError(
-                f"{type(self).__name__}.buffer_size: expected at least learning_starts={self.learning_starts}, or "
-                f"learning would never start; found {self.buffer_size}"
-            )
+        for name in ("learning_starts", "train_every"):
+            least = getattr(self, name)
+            if self.buffer_size < least:
+                raise ConfigError(
+                    f"{type(self).__name__}.buffer_size: expected at least {name}={least}, or steps would be "
+                    f"overwritten before they are learned from; found {self.buffer_size}"
+                )
 
     def check_problem(self, problem: Settings) -> None:
         """Check that actions are discrete, and that a trial divides into windows.

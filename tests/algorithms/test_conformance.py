@@ -11,10 +11,10 @@ import pytest
 
 from adaptax import algorithms, envs
 from adaptax.algorithm import Algorithm
-from adaptax.untrained import Untrained
 from adaptax.rollout import lifetime, live, rollout, start
 from adaptax.spaces import Discrete
 from adaptax.types import AgentState
+from adaptax.untrained import Untrained
 from tests.problems import clockwork, marked, marked_steps, quick_jit, same
 
 bandit = functools.partial(envs.bernoulli_bandit, num_arms=3, num_pulls=5)
@@ -23,11 +23,13 @@ robot = functools.partial(envs.point_robot, num_episodes=4, horizon=4)
 ending = functools.partial(clockwork, horizon=3, episodes=4, num_actions=3)  # its episodes end early
 
 PROBLEMS = {
+    "A2C": robot,
     "ANIL": ending,
     "BEB": mdp,
     "BayesOptimalBandit": functools.partial(envs.bernoulli_bandit, num_arms=2, num_pulls=5),
     "BayesOptimalGrid": functools.partial(envs.grid_navigation, num_episodes=2),
     "CAVIA": functools.partial(envs.bernoulli_bandit, num_arms=3, num_pulls=4),
+    "DQN": ending,
     "EMAML": functools.partial(mdp, num_episodes=4),
     "ESMAML": robot,
     "EpsilonGreedy": bandit,
@@ -35,16 +37,23 @@ PROBLEMS = {
     "Gittins": bandit,
     "Greedy": bandit,
     "MAML": robot,
+    "MetaGradientRL": robot,
     "MetaLSTM": functools.partial(mdp, num_episodes=4),
+    "MetaPolicyGradient": functools.partial(mdp, num_episodes=4),
     "MetaSGD": functools.partial(mdp, num_episodes=4),
     "MostLikelySampling": bandit,
+    "MultiTaskPPO": ending,
     "OptimisticPSRL": mdp,
     "OptimisticThompsonSampling": bandit,
+    "PPO": ending,
     "PSRL": mdp,
     "ProMP": ending,
+    "QLearning": mdp,
     "RL2": robot,
     "Random": robot,
+    "Reinforce": functools.partial(mdp, num_episodes=4),
     "Reptile": functools.partial(envs.bernoulli_bandit, num_arms=3, num_pulls=4),
+    "SARSA": bandit,
     "TabularEpsilonGreedy": mdp,
     "TabularGreedy": mdp,
     "ThompsonSampling": bandit,
@@ -55,23 +64,33 @@ PROBLEMS = {
 
 GRADIENT_BASED = {"hidden_size": 4, "num_layers": 1, "num_tasks": 4, "trajectories": 2}
 
+FROM_SCRATCH = {"hidden_size": 4, "num_layers": 1, "streams": 2}
+
 SETTINGS = {
+    "A2C": {**FROM_SCRATCH, "num_steps": 2},
     "ANIL": {**GRADIENT_BASED, "outer": "gradient"},
     "CAVIA": {**GRADIENT_BASED, "outer": "ppo", "num_epochs": 2, "num_minibatches": 2, "context_size": 2},
+    "DQN": {"hidden_size": 4, "buffer_size": 8, "batch_size": 4, "learning_starts": 2, "train_every": 3},
     "EMAML": {**GRADIENT_BASED, "outer": "gradient", "objective": "every-step", "inner_steps": 2},
     "ESMAML": {**GRADIENT_BASED, "baseline": "none"},
     "FOMAML": {**GRADIENT_BASED, "outer": "gradient", "checkpoint": True},
     "MAML": {**GRADIENT_BASED, "baseline": "none", "cg_steps": 2},
+    "MetaGradientRL": {**FROM_SCRATCH, "num_steps": 2, "per_state": True},
+    "MetaPolicyGradient": {"memory_size": 4, "num_tasks": 4, "replicas": 2, "base_steps": 2},
     "MetaLSTM": {**GRADIENT_BASED, "outer": "gradient", "rule_size": 3, "inner_steps": 2},
     "MetaSGD": {**GRADIENT_BASED, "outer": "gradient", "estimator": "dice"},
+    "MultiTaskPPO": {**FROM_SCRATCH, "num_tasks": 4, "num_minibatches": 2, "num_epochs": 2, "fine_tuning_rate": 0.1},
+    "PPO": {**FROM_SCRATCH, "num_minibatches": 2, "num_epochs": 2},
     "ProMP": {**GRADIENT_BASED, "baseline": "value"},
     "RL2": {"memory_size": 4, "critic_size": 4, "num_tasks": 4, "num_minibatches": 1},
+    "Reinforce": FROM_SCRATCH,
     "Reptile": {**GRADIENT_BASED, "baseline": "value", "inner_steps": 2},
 }
 """Where the default would take long. Between them, gradient-based methods cover the choices that they share."""
 
 ACTS_DIFFERENTLY = {
-    "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MAML", "MetaLSTM", "MetaSGD", "ProMP", "RL2", "Reptile",
+    "A2C", "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MAML", "MetaLSTM", "MetaSGD", "MultiTaskPPO", "PPO", "ProMP",
+    "RL2", "Reinforce", "Reptile", "MetaGradientRL", "MetaPolicyGradient",
 }  # fmt: skip
 """Algorithms for which `explore=False` is the mode of a stochastic policy, and so uses no randomness."""
 

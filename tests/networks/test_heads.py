@@ -7,6 +7,7 @@ import pytest
 
 from adaptax.distributions import Categorical, Normal
 from adaptax.networks import Critic, Linear, PolicyHead, Readout
+from adaptax.networks.heads import orthogonal
 from adaptax.spaces import Box, Discrete
 from tests.problems import quick_jit
 
@@ -29,6 +30,23 @@ def test_linear_starts_orthogonal_and_without_bias(key):
     layer = Linear(6, 4, 0.5, key)
     np.testing.assert_allclose(layer.weight.T @ layer.weight, 0.25 * np.eye(4), atol=1e-6)
     np.testing.assert_array_equal(layer.bias, 0)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 5), (64, 4), (4, 64), (128, 128)])
+def test_orthogonal_weights_are_those_of_jax(shape, key):
+    # JAX's come from LAPACK's QR decomposition of the same normal numbers.
+    matrix = quick_jit(lambda key: orthogonal(key, shape))(key)
+    np.testing.assert_allclose(matrix, jax.nn.initializers.orthogonal()(key, shape), atol=1e-5)
+    tall = matrix if shape[0] >= shape[1] else matrix.T
+    np.testing.assert_allclose(tall.T @ tall, np.eye(min(shape)), atol=1e-6)
+
+
+def test_orthogonal_weights_of_many_learners_at_once(key):
+    keys = jax.random.split(key, 3)
+    together = quick_jit(jax.vmap(lambda key: orthogonal(key, (6, 4))))(keys)
+    for matrix, own in zip(together, keys, strict=True):
+        np.testing.assert_allclose(matrix, orthogonal(own, (6, 4)), atol=1e-6)
+    assert len(np.unique(together)) == together.size
 
 
 def test_linear_of_nothing_is_its_bias(key):

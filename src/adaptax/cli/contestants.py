@@ -215,7 +215,7 @@ def _with_episodes(name: str, settings: Settings, problem: Settings, episodes: i
         changed = with_episodes(problem, episodes)
         settings.check_problem(changed)
     except ConfigError as error:
-        raise ConfigError(f"--episodes {episodes}: does not suit {name}: {error}") from error
+        raise ConfigError(f"{name}, with a trial of {episodes} episodes (--episodes): {error}") from error
     return changed
 
 

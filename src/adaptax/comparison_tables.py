@@ -1,0 +1,139 @@
+"""A comparison on the terminal: three tables of its plain data, at most 100 columns wide."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from adaptax.comparison_plots import exploring, unit_of
+
+NEVER = "never"
+UNKNOWN = "–"
+NOT_DEFINED = "n/a"
+
+
+def number(value: float | None, decimals: int = 2) -> str:
+    """A number as text; a dash if it is not defined."""
+    if value is None:
+        return UNKNOWN
+    text = f"{value:.{decimals}f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return text.replace("-", "−") if float(text.replace(",", "")) else text.lstrip("-")
+
+
+def percent(value: float | None, form: str = "") -> str:
+    """A share as text."""
+    return UNKNOWN if value is None else f"{100 * value:{form}.0f} %".replace("-", "−")
+
+
+def spread(figure: Mapping[str, Any], text: Any = number) -> str:
+    """A figure with its interval."""
+    return f"{text(figure['value'])} ({' … '.join(text(end) for end in figure['interval'])})"
+
+
+def reached(crossing: Mapping[str, Any], key: str = "episode") -> tuple[str, str]:
+    """When a threshold was reached, and its interval; "≤" where it may have been before it was measured."""
+    value, (low, high) = crossing[key]["value"], crossing[key]["interval"]
+    ends = [NEVER if end is None else f"{end:,.0f}" for end in (low, high)]
+    interval = "" if low is None else f"{ends[0]} … {ends[1]}"
+    if value is None:
+        return f"> {crossing['within']:,}" if key == "episode" else NEVER, interval
+    sooner = crossing["since"] < crossing["episode"]["value"] - 1
+    return f"{'≤ ' if sooner else ''}{value:,.0f}", interval
+
+
+def ratio(crossing: Mapping[str, Any]) -> str:
+    """How many times as many episodes as the fastest."""
+    times = crossing["times"]
+    if times is None:
+        return UNKNOWN
+    if times["value"] is None:
+        return f"> {times['more_than']:.1f}×"
+    return f"{times['value']:.1f}×"
+
+
+def _table(title: str, first: str, *headers: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.caption_justify, table.caption_style = "left", "dim"
+    table.add_column(first, overflow="fold")
+    for header in headers:
+        table.add_column(header, justify="right", no_wrap=True)
+    return table
+
+
+def tables(content: Mapping[str, Any]) -> list[Table]:
+    """The three questions, a table each."""
+    return [efficiency_table(content), generalisation_table(content), exploration_table(content)]
+
+
+def efficiency_table(content: Mapping[str, Any]) -> Table:
+    """When each agent is there."""
+    unit, thresholds = unit_of(content), content["thresholds"]
+    headers = [f"{threshold:.0%}" for threshold in thresholds]
+    table = _table(f"1. {unit}s in a new task until an agent is so far on the way", "agent", *headers)
+    for name, agent in content["agents"].items():
+        cells = [agent["reaches"][f"{threshold:g}"] for threshold in thresholds]
+        texts = [reached(cell) for cell in cells]
+        row = [f"{text} ({between})" if between else text for text, between in texts]
+        table.add_row(escape(name), *row, style="bold" if agent["kind"] == "meta-trained" else None)
+    ends = content["reference"]
+    table.caption = (
+        f"the way: from random ({number(ends['random']['value'])} per {unit}) to {ends['label']} "
+        f"({number(ends['target']['value'])}); 95 % intervals; >: not within its trial; ≤: it was not asked sooner"
+    )
+    return table
+
+
+def generalisation_table(content: Mapping[str, Any]) -> Table:
+    """Before and after in held-out tasks, and the gaps."""
+    agents = content["agents"]
+    gaps = list(next(iter(agents.values()))["gaps"])
+    table = _table(f"2. return per {unit_of(content)}, and what carries over", "agent", "before", "after", *gaps)
+    units = set()
+    for name, agent in agents.items():
+        held_out = agent["families"]["held-out"]
+        row = [number(held_out[key]["value"]) for key in ("before", "after")]
+        for gap in agent["gaps"].values():
+            units.add(gap["unit"])
+            row.append(spread(gap, lambda x, of=gap["unit"]: percent(x, "+") if of != "return" else number(x)))
+        table.add_row(escape(name), *row, style="bold" if agent["kind"] == "meta-trained" else None)
+    table.caption = f"before, after: in held-out tasks; gaps after adaptation, in {' or '.join(sorted(units))}"
+    if content["shift"]:
+        table.caption += f"; shifted: {content['shift']}"
+    return table
+
+
+def exploration_table(content: Mapping[str, Any]) -> Table:
+    """Regret, exploring actions, pulls of the best arm, and who is better."""
+    agents, unit = content["agents"], unit_of(content)
+    common = next(iter(agents.values()))["regret"]["common"]["episode"]
+    best = ["best arm"] if content["bandit"] else []
+    headers = [f"regret in {common} {unit}s", "in its trial", "exploring", *best, "beats the first"]
+    table = _table("3. what finding out costs", "agent", *headers)
+    first = next(iter(agents))
+    for name, agent in agents.items():
+        regret, exploration = agent["regret"], agent["exploration"]
+        share = exploring(exploration)
+        row = [spread(regret["common"]), f"{number(regret['regret'][-1]['value'])} in {agent['trial']}"]
+        row.append(NOT_DEFINED if share is None else percent(share["total"]["value"]))
+        if best:
+            pulls = [f["value"] for f in exploration["pulls_by_rank"]]
+            row.append(percent(pulls[0] / sum(pulls)))
+        row.append(UNKNOWN if name == first else beats(content, name, first))
+        table.add_row(escape(name), *row, style="bold" if agent["kind"] == "meta-trained" else None)
+    table.caption = (
+        f"regret against {content['reference']['label']}; exploring: share of actions "
+        + ("that are not of the arm with the best mean so far" if content["bandit"] else "that are not its best one")
+        + f"; beats the first: probability to be better than {first} in a task after the same experience"
+    )
+    return table
+
+
+def beats(content: Mapping[str, Any], name: str, other: str) -> str:
+    """Probability that one agent is better than another in a task."""
+    for pair in content["pairs"]:
+        if {pair["first"], pair["second"]} == {name, other}:
+            value = pair["value"] if pair["first"] == name else 1 - pair["value"]
+            return number(value)
+    return UNKNOWN
