@@ -65,11 +65,11 @@ def _dress(axes: Axes, xlabel: str = "", ylabel: str = "", *, grid: Literal["x",
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _episodes(axes: Axes, longest: int) -> None:
-    """A logarithmic axis of episodes with plain numbers."""
+def _episodes(axes: Axes, longest: int, *, wide: bool = True) -> None:
+    """A logarithmic axis of episodes with plain numbers, as many as there is room for."""
     axes.set_xscale("log")
     axes.set_xlim(0.92, 1.12 * max(longest, 2))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if longest < 2000 else (1,)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if longest < (2000 if wide else 200) else (1,)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
 
@@ -211,7 +211,7 @@ def regret_figure(content: Content) -> Figure:
     longest = max(agent["trial"] for agent in agents.values())
     for name, agent in agents.items():
         _line(axes[0], agent["regret"]["episodes"], agent["regret"]["regret"], drawn[name])
-    _episodes(axes[0], longest)
+    _episodes(axes[0], longest, wide=not shown)
     if all(f["value"] > 0 for agent in agents.values() for f in agent["regret"]["regret"]):
         axes[0].set_yscale("log")
         axes[0].yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
@@ -219,7 +219,7 @@ def regret_figure(content: Content) -> Figure:
     if shown:
         for name, share in shown.items():
             _line(axes[1], share["episodes"], share["share"], drawn[name])
-        _episodes(axes[1], longest)
+        _episodes(axes[1], longest, wide=False)
         axes[1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes[1].set_ylim(bottom=0)
         _dress(axes[1], unit, "actions that explore")

@@ -70,9 +70,16 @@ def heading(content: Content) -> str:
     return "\n".join(lines)
 
 
-def fastest_sentences(content: Content, threshold: float = 0.8) -> list[str]:
-    """Who gets to a threshold first, and how much longer the others take."""
-    unit, agents = unit_of(content), content["agents"]
+def headline(content: Content) -> float:
+    """The highest threshold that a meta-trained agent reaches, 80 % if none reaches any."""
+    reached_by = [agent["reaches"] for agent in content["agents"].values() if agent["kind"] == "meta-trained"]
+    there = [t for t in content["thresholds"] if any(r[f"{t:g}"]["episode"]["value"] is not None for r in reached_by)]
+    return max(there, default=0.8)
+
+
+def fastest_sentences(content: Content) -> list[str]:
+    """Who gets to the headline's threshold first, how much longer the others take, and what is out of reach."""
+    unit, agents, threshold = unit_of(content), content["agents"], headline(content)
     cells = {name: agent["reaches"][f"{threshold:g}"] for name, agent in agents.items() if name != "random"}
     there = {name: cell for name, cell in cells.items() if cell["episode"]["value"] is not None}
     if not there:
@@ -80,13 +87,15 @@ def fastest_sentences(content: Content, threshold: float = 0.8) -> list[str]:
     first = min(there, key=lambda name: there[name]["episode"]["value"])
     said = [f"{first} gets {threshold:.0%} of the way first, by {unit} {_when(cells[first])}."]
     for name, cell in cells.items():
-        if name == first:
-            continue
-        if name in there:
+        if name in there and name != first:
             many = cell["episode"]["value"] / there[first]["episode"]["value"]
             said.append(f"{name}: by {unit} {_when(cell)}, {many:.1f} times as many.")
-        else:
+        elif name != first:
             said.append(f"{name}: not within its {cell['within']:,} {unit}s.")
+    for name in trained(content):
+        missed = [t for t in content["thresholds"] if agents[name]["reaches"][f"{t:g}"]["episode"]["value"] is None]
+        if missed and min(missed) > threshold:
+            said.append(f"{min(missed):.0%}: {name} does not get there within its {agents[name]['trial']:,} {unit}s.")
     return said
 
 

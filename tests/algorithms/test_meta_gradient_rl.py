@@ -43,7 +43,7 @@ PAIRS = [(per_state, seed) for per_state in (False, True) for seed in (1, 2)]
 
 
 def with_constants_of(algorithm, known, window, following):
-    """The outer objective, with all that counts as a constant held where it is at the present η, and no gradient cut."""
+    """The outer objective with what counts as constant held where it is at the present η, and no gradient cut."""
     observation = known.before.network.policy.observation_space.encode(window.timestep.observation)
 
     def step(eta, returns):

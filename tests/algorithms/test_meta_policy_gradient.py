@@ -132,11 +132,10 @@ def test_one_epoch_is_reinforce():
 
 
 def test_it_is_paid_for_what_it_teaches_and_not_for_what_it_earns():
-    """A state whose reward is at once but small, and one whose reward only exploiting can repeat: R is the improvement."""
+    """R compares what is known after the exploration with what was known before it."""
     algorithm, problem, state = case()
     trajectory, before, after = algorithm._explore_tasks(problem, state)
-    twice = jax.tree.map(lambda x: x, trajectory)
-    assert twice.reward.shape == (12, 8)
+    assert trajectory.reward.shape == (12, 8)
     # A base learner that knows nothing takes action 0 everywhere, and so stays at the start for 0.01 a step.
     assert np.allclose(before, 6 * 0.01, atol=1e-6)
     assert (np.asarray(after) >= 0).all()
