@@ -9,7 +9,7 @@ SARSA (Rummery & Niranjan 1994; Sutton & Barto 2018, section 6.4), with the acti
     Q(s, a) ← Q(s, a) + α (r + γ Q(s', a') − Q(s, a))
 
 Actions are ε-greedy; ε falls linearly over episodes. `adapt` learns from every step as it happens, and from any other
-window of experience too: stream after stream, step after step.
+window of experience too: stream after stream, step after step (of whole episodes, if there are several streams).
 
 Differences from the papers:
     - With `knows_time`, there is a table for every step of an episode: tasks of a fixed length have optimal policies
