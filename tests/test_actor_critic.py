@@ -84,7 +84,8 @@ def test_boundaries_by_hand():
 def test_lessons_against_a_loop(time_limits, max_ratio):
     settings = A2CSettings(**SMALL, time_limits=time_limits)
     learner, trajectory = random_learner(settings), random_trajectory()
-    lesson = actor_critic.lessons(settings, learner, trajectory, discount=0.9, gae_lambda=0.7, max_ratio=max_ratio)
+    teach = lambda x: actor_critic.lessons(settings, x, trajectory, discount=0.9, gae_lambda=0.7, max_ratio=max_ratio)  # noqa: E731
+    lesson = quick_jit(teach)(learner)
     values = np.asarray(learner.values(trajectory.timestep.observation), np.float64)
     bootstraps = np.asarray(learner.values(trajectory.next_observation), np.float64)
     weights = None
@@ -113,8 +114,10 @@ def test_E6_no_gradient_flows_through_advantages_and_targets():
         returns = actor_critic.observe(own, lesson)
         return jnp.sum(lesson.advantage + lesson.target) + returns.mean + returns.variance
 
-    assert total(learner.network) != total(jax.tree.map(lambda x: x + 0.1, learner.network))
-    assert all((x == 0).all() for x in jax.tree.leaves(jax.grad(total)(learner.network)))
+    both = quick_jit(jax.value_and_grad(total))
+    value, slope = both(learner.network)
+    assert value != both(jax.tree.map(lambda x: x + 0.1, learner.network))[0]
+    assert all((x == 0).all() for x in jax.tree.leaves(slope))
 
 
 def test_values_are_in_units_of_reward():
@@ -142,9 +145,8 @@ def test_moments_are_those_of_what_happened():
 def test_loss_by_hand():
     lesson, learner = random_lesson(), random_learner(A2CSettings(**SMALL))
     network, valid = learner.network, np.asarray(lesson.valid)
-    total, metrics = actor_critic.loss(
-        actor_critic.policy_gradient, learner.returns, 0.3, network, lesson, jnp.asarray(0.25)
-    )
+    gain, returns = actor_critic.policy_gradient, learner.returns
+    total, metrics = quick_jit(lambda x: actor_critic.loss(gain, returns, 0.3, x, lesson, jnp.asarray(0.25)))(network)
     log_probs = np.asarray(network.policy(lesson.observation).log_probs(), np.float64)
     chosen = np.take_along_axis(log_probs, np.asarray(lesson.action)[..., None], -1)[..., 0]
     gain = (chosen * np.asarray(lesson.advantage))[valid].mean()
@@ -164,7 +166,7 @@ def test_one_step_is_adam_on_the_loss_with_advantages_in_deviations():
     stepped = quick_jit(step)(learner)
     scaled = dataclasses.replace(lesson, advantage=lesson.advantage / 2.0)
     cost = lambda x: actor_critic.loss(actor_critic.policy_gradient, learner.returns, 0.1, x, scaled)[0]  # noqa: E731
-    slope = jax.grad(cost)(learner.network)
+    slope = quick_jit(jax.grad(cost))(learner.network)
     # Adam's first step: its first moment is a tenth of the gradient, and it goes by the rate along each sign.
     moments = optax.tree.get(stepped.opt_state, "mu")
     for moment, g in zip(jax.tree.leaves(moments), jax.tree.leaves(slope), strict=True):

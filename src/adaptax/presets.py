@@ -98,7 +98,7 @@ ANEW: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "grid-navigation": ({"discount": 0.95}, {"num_episodes": 1000}),
     "point-robot": ({}, {"num_episodes": 1000}),
     "point-robot-sparse": ({}, {"num_episodes": 1000}),
-    "cart-pole": ({}, {"num_episodes": 400}),
+    "cart-pole": ({"num_steps": 40}, {"num_episodes": 600, "horizon": 200}),
     "chain": ({"discount": 0.95}, {"num_episodes": 1000}),
 }
 """The same for learners that start from nothing, or nearly so: they need long trials."""

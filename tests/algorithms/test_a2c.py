@@ -27,7 +27,7 @@ REWARDS = np.asarray([3.0, -1.0])
 
 def agent_on(logits, value=0.5):
     """A learner on a two-armed bandit; its value is that of the returns' mean."""
-    state = LINEAR.begin(NOTHING, KEY)
+    state = quick_jit(lambda: LINEAR.begin(NOTHING, KEY))()
     learner: Learner = state.adapted
     bias = lambda network: network.policy.head.layer.bias  # noqa: E731
     network = eqx.tree_at(bias, learner.network, jnp.asarray(logits, jnp.float32))
@@ -72,6 +72,7 @@ def test_weights_are_cut_off():
     np.testing.assert_allclose(slope, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_on_its_own_experience_the_cut_changes_nothing():
     problem = odd_bandit(3, 200, scale=2.0)
     task = problem.test.sample(KEY)
@@ -113,7 +114,7 @@ def test_E11_a_time_limit_is_not_termination(time_limits):
             state = learner.adapt(meta, state, endless(first), KEY)
         return state, None
 
-    learned = quick_jit(lambda state: jax.lax.scan(episode, state, None, length=3000)[0])(learner.begin(meta, KEY))
+    learned = quick_jit(lambda: jax.lax.scan(episode, learner.begin(meta, KEY), None, length=3000)[0])()
     values = learned.adapted.values(jnp.arange(HORIZON, dtype=jnp.int32))
     left = np.arange(HORIZON, 0, -1)
     expected = np.full(4, 5.0) if time_limits == "bootstrap" else (1 - DISCOUNT**left) / (1 - DISCOUNT)

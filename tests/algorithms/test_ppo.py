@@ -27,8 +27,8 @@ SMALL = {"hidden_size": 4, "streams": 2, "max_gradient_norm": 1e6, "num_epochs":
 def own_trajectory(learner):
     """A window that the learner has acted in itself."""
     trajectory = random_trajectory()
-    policy = learner.network.policy(trajectory.timestep.observation)
-    return replace(trajectory, aux={"log_prob": policy.log_prob(trajectory.action)})
+    act = quick_jit(lambda policy: policy.log_prob(trajectory.timestep.observation, trajectory.action))
+    return replace(trajectory, aux={"log_prob": act(learner.network.policy)})
 
 
 def adapter(agent):
@@ -64,7 +64,7 @@ def test_the_first_epoch_goes_along_the_gradient_of_an_actor_critic():
         gain = policy.log_prob(trajectory.action) * advantage + 0.1 * policy.entropy()
         return jnp.sum(jnp.where(trajectory.valid, 0.5 * error**2 - gain, 0.0)) / float(valid.sum())
 
-    slope = jax.grad(loss)(learner.network)
+    slope = quick_jit(jax.grad(loss))(learner.network)
     stepped = adapter(ppo)(AgentState(learner, None), trajectory, KEY).adapted
     moments = optax.tree.get(stepped.opt_state, "mu")
     for moment, g in zip(jax.tree.leaves(moments), jax.tree.leaves(slope), strict=True):
@@ -121,6 +121,7 @@ class Paid(PPO):
         return super().adapt(meta, agent, replace(trajectory, reward=self.factor * trajectory.reward), key)
 
 
+@pytest.mark.slow
 def test_E13_scale_of_rewards_changes_nothing():
     # A power of two is exact in floating point, so every action is the same; a factor of 1000 is so up to rounding.
     problem = clockwork(horizon=3, episodes=40, num_actions=3)
@@ -145,12 +146,18 @@ ALL = {"hidden_size": 16, "num_layers": 1, "streams": 4, "num_tasks": 64, "num_m
 
 
 @functools.cache
-def trained(told, **settings):
+def untrained():
+    agent = MultiTaskPPO(**ALL)
+    return agent, BANDIT, quick_jit(lambda key: agent.init(BANDIT, key))(KEY).meta
+
+
+def trained(told):
     problem = informed(BANDIT) if told else BANDIT
-    agent = MultiTaskPPO(**ALL, learning_rate=0.02, **settings)
+    agent = MultiTaskPPO(**ALL, learning_rate=0.02)
     return agent, problem, train(agent, problem, agent.num_updates)[0].meta
 
 
+@pytest.mark.slow
 def test_told_the_task_it_pulls_the_best_arm_and_without_it_cannot():
     # Who is not told earns ½ per pull, whatever it does: both arms have p ~ U[0, 1]. The best arm has 2/3.
     agent, problem, meta = trained(told=True)
@@ -167,7 +174,7 @@ def test_told_the_task_it_pulls_the_best_arm_and_without_it_cannot():
 
 
 def test_without_a_rate_of_fine_tuning_nothing_changes_in_a_task():
-    agent, problem, meta = trained(told=False)
+    agent, problem, meta = untrained()
     assert num_windows(agent, problem) == 1
     state = agent.begin(meta, KEY)
     assert state.adapted.opt_state is None
@@ -177,8 +184,9 @@ def test_without_a_rate_of_fine_tuning_nothing_changes_in_a_task():
     assert len(np.unique(np.asarray(trajectory.aux["log_prob"]))) <= 2  # one policy throughout
 
 
+@pytest.mark.slow
 def test_with_it_training_goes_on_in_the_task():
-    agent, problem, meta = trained(told=False)
+    agent, problem, meta = untrained()
     agent = dataclasses.replace(agent, fine_tuning_rate=0.05, streams=2, num_minibatches=1)
     assert agent.window(problem) == Window(2, 1)
     state = agent.begin(meta, KEY)
@@ -192,6 +200,7 @@ def test_with_it_training_goes_on_in_the_task():
     assert not np.isin(after, before).all()
 
 
+@pytest.mark.slow
 def test_one_update_reports_the_return_of_an_episode_and_moves_every_moment():
     agent = MultiTaskPPO(**ALL)
     problem = clockwork(horizon=3, episodes=2, num_actions=2)
@@ -203,6 +212,7 @@ def test_one_update_reports_the_return_of_an_episode_and_moves_every_moment():
     assert 64 * 4 <= state.meta.returns.count <= 64 * 4 * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("early", [False, True])
 def test_two_devices_do_what_one_does(early):
     problem = clockwork(horizon=2, episodes=2, num_actions=3) if early else BANDIT
