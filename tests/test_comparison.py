@@ -155,6 +155,10 @@ def test_identical_agents_are_as_good_as_each_other():
     found = improvement(curve, curve, draw(1, TASKS, agent=0), draw(1, TASKS, agent=1))
     assert found["value"] == 0.5
     assert found["interval"] == pytest.approx([0.5, 0.5])
+    worse = curve_of(lived(np.linspace(-1, 0, 10), 0.2))
+    found = improvement(curve, worse, draw(1, TASKS, agent=0), draw(1, TASKS, agent=1))
+    assert found["value"] == 1.0
+    assert 1 - 1e-9 <= found["interval"][0] <= found["interval"][1] <= 1
 
 
 def test_improvement_is_at_the_end_of_the_shorter_trial():

@@ -178,6 +178,7 @@ def test_ratios_in_words():
     assert ratio(crossing(1, 1, 1)) == "–"
     assert ratio({**crossing(9, 9, 9), "times": {"value": 3.0, "more_than": None}}) == "3.0×"
     assert ratio({**crossing(None, None, None), "times": {"value": None, "more_than": 200.0}}) == "> 200.0×"
+    assert ratio({**crossing(None, None, None), "times": {"value": None, "more_than": 0.3}}) == "–"
 
 
 def test_numbers_in_words():

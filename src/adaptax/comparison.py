@@ -377,7 +377,7 @@ def improvement(x: Curve, y: Curve, x_draws: Draws, y_draws: Draws) -> dict[str,
     mine, others = (curve.returns[..., point] for curve, point in zip((x, y), points, strict=True))
     wins = np.array([[(a > b) + 0.5 * (a == b) for b in others] for a in mine])  # [seed, other seed, task]
     weight = x_draws.seeds[:, None] * y_draws.seeds[None]
-    resampled = np.sum((wins @ x_draws.tasks) * weight, (0, 1))
+    resampled = np.clip(np.sum((wins @ x_draws.tasks) * weight, (0, 1)), 0.0, 1.0)  # weights add to 1 up to rounding
     figure = Figure(float(wins.mean()), interval_of(resampled)).to_json()
     measured = [int(curve.episodes[point]) for curve, point in zip((x, y), points, strict=True)]
     return {"episode": episode, "measured": measured, **figure}

@@ -44,9 +44,11 @@ def reached(crossing: Mapping[str, Any], key: str = "episode") -> tuple[str, str
 
 
 def ratio(crossing: Mapping[str, Any]) -> str:
-    """How many times as many episodes as the fastest."""
+    """How many times as many episodes as the fastest; a dash where a shorter trial leaves that open."""
     times = crossing["times"]
     if times is None:
+        return UNKNOWN
+    if times["value"] is None and times["more_than"] < 1:
         return UNKNOWN
     if times["value"] is None:
         return f"> {times['more_than']:.1f}×"
