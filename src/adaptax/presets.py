@@ -90,6 +90,15 @@ GRADIENT_BASED: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
 """By problem: changes to the defaults of all gradient-based methods that have the field, and to those of the problem. A
 trial is as long as the windows of adaptation that an evaluation shows: 80 episodes are 0 to 3 steps on 20 each."""
 
+_CART_POLE = {
+    "num_steps": 40,
+    "discount": 0.97,
+    "train_every": 2,
+    "target_every": 20,
+    "epsilon_episodes": 50,
+    "buffer_size": 20_000,
+}
+
 ANEW: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "bandit": ({"epsilon_episodes": 50, "rate_decay": 1.0}, {}),
     "gaussian-bandit": ({"epsilon_episodes": 50, "rate_decay": 1.0}, {}),
@@ -98,7 +107,7 @@ ANEW: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "grid-navigation": ({"discount": 0.95}, {"num_episodes": 1000}),
     "point-robot": ({}, {"num_episodes": 1000}),
     "point-robot-sparse": ({}, {"num_episodes": 1000}),
-    "cart-pole": ({"num_steps": 40}, {"num_episodes": 600, "horizon": 200}),
+    "cart-pole": (_CART_POLE, {"num_episodes": 600, "horizon": 200}),
     "chain": ({"discount": 0.95}, {"num_episodes": 1000}),
 }
 """The same for learners that start from nothing, or nearly so: they need long trials."""
@@ -129,6 +138,7 @@ EXPLORING: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
 """The same for who learns to explore for another learner."""
 
 _OWN: Mapping[str, Mapping[str, Any]] = {
+    "dqn": {"learning_rate": 5e-4},
     "es-maml": {"num_tasks": 40},
     "reptile": {"inner_steps": 3},
     "meta-lstm": {"first_order": False},  # TRPO's line search soon refuses steps along first-order gradients
