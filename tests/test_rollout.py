@@ -213,7 +213,6 @@ def test_probes_are_spread_evenly_over_a_trial(episodes, window, known):
     assert (learned[:-1] <= np.asarray(known)[1:, None]).all()
 
 
-@pytest.mark.xfail(strict=True, reason="num_probes divides windows and episodes, not the slots that streams share")
 def test_probes_of_several_streams_come_between_episodes():
     # Two slots of two streams: four windows, but only two times at which episodes begin.
     problem = clockwork(horizon=4, episodes=4, ends_early=False)

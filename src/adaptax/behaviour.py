@@ -18,7 +18,7 @@ from jaxtyping import Array, Key, PyTree
 
 from adaptax.algorithm import Algorithm
 from adaptax.envs.base import Problem
-from adaptax.evaluation import learns_from_windows, sample_tasks
+from adaptax.evaluation import encounters, learns_from_windows
 from adaptax.rollout import live
 from adaptax.spaces import Box, Discrete
 from adaptax.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
@@ -151,8 +151,7 @@ def watch(
     if reason and not pulls:
         on_progress(num_tasks)
         return Behaviour(None, reason)
-    task_key, life_key = jax.random.split(jax.random.key(seed))
-    tasks, keys = sample_tasks(problem.test, num_tasks, task_key), jax.random.split(life_key, num_tasks)
+    tasks, keys = encounters(problem.test, num_tasks, seed)
     watched, explore = Watched(algorithm), learns_from_windows(algorithm, problem)
     over_tasks = jax.vmap(lambda *args: _one(watched, problem, explore, pulls, *args), in_axes=(None, 0, 0))
     run = jax.jit(jax.vmap(over_tasks, in_axes=(0, None, None)) if seeds else over_tasks)

@@ -97,6 +97,12 @@ def sample_tasks(family: TaskDistribution, num_tasks: int, key: Key[Array, ""]) 
     return jax.jit(jax.vmap(family.sample))(jax.random.split(key, num_tasks))
 
 
+def encounters(family: TaskDistribution, num_tasks: int, seed: int) -> tuple[Task, Key[Array, " task"]]:
+    """The tasks that every agent meets under `seed`, and the randomness of the life in each."""
+    task_key, life_key = jax.random.split(jax.random.key(seed))
+    return sample_tasks(family, num_tasks, task_key), jax.random.split(life_key, num_tasks)
+
+
 def held_out_tasks(problem: Problem, num_tasks: int, key: Key[Array, ""]) -> Task:
     """The first `num_tasks` tasks of the test split under `key`, leaves `[task, ...]`."""
     return sample_tasks(problem.test, num_tasks, key)
@@ -176,9 +182,7 @@ def evaluate(
         family: Where tasks come from: `problem.test` by default; `problem.train` or `problem.shifted` to compare.
         on_progress: Called with the number of tasks done so far.
     """
-    task_key, life_key = jax.random.split(jax.random.key(seed))
-    tasks = sample_tasks(problem.test if family is None else family, num_tasks, task_key)
-    keys = jax.random.split(life_key, num_tasks)
+    tasks, keys = encounters(problem.test if family is None else family, num_tasks, seed)
     devices = jax.local_devices()
     chunk = max(CHUNK // algorithm.window(problem).streams, 1) * len(devices)
     if num_tasks < chunk:

@@ -212,7 +212,11 @@ def agent_for(name: str, problem: str, problem_settings: Settings) -> Any:
         ConfigError: if there is none of that name, or the problem does not suit it.
     """
     if name not in FROM_SCRATCH:
-        lookup("agent", {**FROM_SCRATCH, **CLASSICAL}, name)
+        entry = lookup("agent", {**FROM_SCRATCH, **CLASSICAL}, name)
+        if entry.suits is not None and problem not in entry.suits:
+            raise ConfigError(
+                f"{name}: expected one of the problems it is for ({', '.join(entry.suits)}); found {problem}"
+            )
         return build_agent(name, problem_settings)
     settings = settings_for(name, problem)[0]
     settings.check_problem(problem_settings)

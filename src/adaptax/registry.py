@@ -21,6 +21,7 @@ class Entry:
         summary: One line.
         settings: Class of its settings; None if it has none to choose on the command line.
         baselines: Problems only: classical agents to compare with, in order, best known last.
+        suits: Agents only: names of the problems that it is for; None: any.
         view: Agents only: "module:name" of a function from a problem to the view of it that the agent has.
         parts: Agents only: arguments that are objects, as "module:name" of their classes. They are built with those of
             the problem's parameters that they have fields for (the noise of a Gaussian bandit, say).
@@ -30,6 +31,7 @@ class Entry:
     summary: str
     settings: type[Settings] | None = None
     baselines: tuple[str, ...] = ()
+    suits: tuple[str, ...] | None = None
     view: str | None = None
     parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -184,43 +186,68 @@ FROM_SCRATCH: Mapping[str, Entry] = {
 }
 """What learns every task from nothing: there is nothing to meta-train."""
 
+_BERNOULLI = ("bandit", "correlated-bandit")
+_GAUSSIAN = ("gaussian-bandit",)
+_COUNTABLE = ("tabular-mdp", "grid-navigation", "chain", "two-step")
+
 CLASSICAL: Mapping[str, Entry] = {
     "random": Entry("adaptax.algorithms:Random", "uniform actions, on every problem"),
-    "greedy": Entry("adaptax.algorithms:Greedy", "bandits: best posterior mean"),
-    "epsilon-greedy": Entry("adaptax.algorithms:EpsilonGreedy", "bandits: best posterior mean, or random"),
-    "ucb1": Entry("adaptax.algorithms:UCB1", "bandits: upper confidence bounds (Auer et al. 2002)"),
-    "thompson": Entry("adaptax.algorithms:ThompsonSampling", "bandits: posterior sampling (Thompson 1933)"),
+    "greedy": Entry("adaptax.algorithms:Greedy", "bandits: best posterior mean", suits=_BERNOULLI),
+    "epsilon-greedy": Entry(
+        "adaptax.algorithms:EpsilonGreedy", "bandits: best posterior mean, or random", suits=_BERNOULLI
+    ),
+    "ucb1": Entry("adaptax.algorithms:UCB1", "bandits: upper confidence bounds (Auer et al. 2002)", suits=_BERNOULLI),
+    "thompson": Entry(
+        "adaptax.algorithms:ThompsonSampling", "bandits: posterior sampling (Thompson 1933)", suits=_BERNOULLI
+    ),
     "optimistic-thompson": Entry(
         "adaptax.algorithms:OptimisticThompsonSampling",
         "bandits: samples not below the mean (May et al. 2012)",
+        suits=_BERNOULLI,
     ),
     "most-likely-sampling": Entry(
         "adaptax.algorithms:MostLikelySampling",
         "bandits: the likeliest of several posterior samples (Duan et al. 2016)",
+        suits=_BERNOULLI,
     ),
-    "gaussian-greedy": Entry("adaptax.algorithms:Greedy", "Gaussian bandits: best posterior mean", parts=_NORMAL),
+    "gaussian-greedy": Entry(
+        "adaptax.algorithms:Greedy", "Gaussian bandits: best posterior mean", parts=_NORMAL, suits=_GAUSSIAN
+    ),
     "gaussian-epsilon-greedy": Entry(
-        "adaptax.algorithms:EpsilonGreedy", "Gaussian bandits: best posterior mean, or random", parts=_NORMAL
+        "adaptax.algorithms:EpsilonGreedy",
+        "Gaussian bandits: best posterior mean, or random",
+        parts=_NORMAL,
+        suits=_GAUSSIAN,
     ),
-    "gaussian-ucb1": Entry("adaptax.algorithms:UCB1", "Gaussian bandits: upper confidence bounds", parts=_NORMAL),
+    "gaussian-ucb1": Entry(
+        "adaptax.algorithms:UCB1", "Gaussian bandits: upper confidence bounds", parts=_NORMAL, suits=_GAUSSIAN
+    ),
     "gaussian-thompson": Entry(
-        "adaptax.algorithms:ThompsonSampling", "Gaussian bandits: posterior sampling", parts=_NORMAL
+        "adaptax.algorithms:ThompsonSampling", "Gaussian bandits: posterior sampling", parts=_NORMAL, suits=_GAUSSIAN
     ),
-    "gittins": Entry("adaptax.algorithms:Gittins", "Bernoulli bandits: finite-horizon Gittins index"),
+    "gittins": Entry("adaptax.algorithms:Gittins", "Bernoulli bandits: finite-horizon Gittins index", suits=_BERNOULLI),
     "bayes-optimal-bandit": Entry(
-        "adaptax.algorithms:BayesOptimalBandit", "2-armed bandits: exact, by dynamic programming over beliefs"
+        "adaptax.algorithms:BayesOptimalBandit",
+        "2-armed bandits: exact, by dynamic programming over beliefs",
+        suits=_BERNOULLI,
     ),
     "bayes-optimal-grid": Entry(
-        "adaptax.algorithms:BayesOptimalGrid", "grid-navigation: exact, by dynamic programming over beliefs"
+        "adaptax.algorithms:BayesOptimalGrid",
+        "grid-navigation: exact, by dynamic programming over beliefs",
+        suits=("grid-navigation",),
     ),
-    "psrl": Entry("adaptax.algorithms:PSRL", "tabular MDPs: posterior sampling (Strens 2000)"),
-    "optimistic-psrl": Entry("adaptax.algorithms:OptimisticPSRL", "tabular MDPs: best of several samples"),
-    "ucrl2": Entry("adaptax.algorithms:UCRL2", "tabular MDPs: optimism (Jaksch et al. 2010)"),
-    "beb": Entry("adaptax.algorithms:BEB", "tabular MDPs: Bayesian exploration bonus (Kolter & Ng 2009)"),
+    "psrl": Entry("adaptax.algorithms:PSRL", "tabular MDPs: posterior sampling (Strens 2000)", suits=_COUNTABLE),
+    "optimistic-psrl": Entry(
+        "adaptax.algorithms:OptimisticPSRL", "tabular MDPs: best of several samples", suits=_COUNTABLE
+    ),
+    "ucrl2": Entry("adaptax.algorithms:UCRL2", "tabular MDPs: optimism (Jaksch et al. 2010)", suits=_COUNTABLE),
+    "beb": Entry(
+        "adaptax.algorithms:BEB", "tabular MDPs: Bayesian exploration bonus (Kolter & Ng 2009)", suits=_COUNTABLE
+    ),
     "tabular-epsilon-greedy": Entry(
-        "adaptax.algorithms:TabularEpsilonGreedy", "tabular MDPs: plan for the mean, or random"
+        "adaptax.algorithms:TabularEpsilonGreedy", "tabular MDPs: plan for the mean, or random", suits=_COUNTABLE
     ),
-    "tabular-greedy": Entry("adaptax.algorithms:TabularGreedy", "tabular MDPs: plan for the mean"),
+    "tabular-greedy": Entry("adaptax.algorithms:TabularGreedy", "tabular MDPs: plan for the mean", suits=_COUNTABLE),
 }
 
 LEARNERS: Mapping[str, Entry] = {**TRAINABLE, **FROM_SCRATCH}

@@ -209,8 +209,11 @@ def num_windows(algorithm: Algorithm, problem: Problem) -> int:
 
 
 def num_probes(algorithm: Algorithm, problem: Problem) -> int:
-    """How often `lifetime` asks what an agent knows: before each window, or less often but evenly if there are many."""
-    common = math.gcd(num_windows(algorithm, problem), problem.episodes)
+    """How often `lifetime` asks what an agent knows: before each window, or less often but evenly if there are many.
+
+    Never within an episode: streams begin theirs at the same time.
+    """
+    common = math.gcd(num_windows(algorithm, problem), problem.episodes // algorithm.window(problem).streams)
     return max(n for n in range(1, min(common, MOST_PROBES) + 1) if common % n == 0)
 
 
