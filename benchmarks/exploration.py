@@ -14,12 +14,11 @@ import dataclasses
 import json
 import sys
 
-import jax
 import numpy as np
 
 from adaptax.algorithms import MetaPolicyGradient, QLearning
 from adaptax.envs.base import Problem
-from adaptax.evaluation import evaluate, oracle_return, sample_tasks
+from adaptax.evaluation import encounters, evaluate, oracle_return
 from adaptax.presets import settings_for
 from adaptax.registry import PROBLEMS, build
 from adaptax.statistics import stderr
@@ -59,7 +58,7 @@ def run(name: str, seed: int, tasks: int) -> dict[str, float]:
     if algorithm.base == "q-learning":
         own.append(online(algorithm, problem, tasks, seed))
     best = max(own, key=np.mean)
-    drawn = sample_tasks(problem.test, tasks, jax.random.split(jax.random.key(seed))[0])
+    drawn, _ = encounters(problem.test, tasks, seed)
     return {
         "seed": seed,
         "episodes of exploration": algorithm.exploration_episodes,

@@ -21,7 +21,7 @@ import numpy as np
 
 from adaptax.algorithms import A2C, MetaGradientRL
 from adaptax.envs.base import Problem
-from adaptax.evaluation import sample_tasks
+from adaptax.evaluation import encounters
 from adaptax.presets import settings_for
 from adaptax.problem_settings import episodes_of
 from adaptax.registry import PROBLEMS, build
@@ -37,9 +37,7 @@ LEARNER = {"learning_rate": 0.01}
 
 def scores(algorithm: Any, pairs: Sequence[tuple[float, float]], problem: Problem, tasks: int, seed: int) -> np.ndarray:
     """Mean return of an episode over each life, `[pair, task]`, for all pairs (γ, λ) in one program."""
-    task_key, life_key = jax.random.split(jax.random.key(seed))
-    drawn = sample_tasks(problem.test, tasks, task_key)
-    keys = jax.random.split(life_key, tasks)
+    drawn, keys = encounters(problem.test, tasks, seed)
 
     def one(discount: jax.Array, gae_lambda: jax.Array, task: Any, key: jax.Array) -> jax.Array:
         agent = dataclasses.replace(algorithm, discount=discount, gae_lambda=gae_lambda)

@@ -9,7 +9,7 @@ from adaptax.algorithms.ppo import PPO
 from adaptax.algorithms.random import Random
 from adaptax.algorithms.rl2 import RL2
 from adaptax.envs import bernoulli_bandit
-from adaptax.evaluation import Evaluation, evaluate, held_out_tasks, is_probed, learns_from_windows, oracle_return
+from adaptax.evaluation import Evaluation, evaluate, is_probed, learns_from_windows, oracle_return, sample_tasks
 from adaptax.training import init
 from adaptax.types import AgentState, Window
 from adaptax.untrained import Untrained
@@ -44,7 +44,7 @@ def test_an_odd_number_of_tasks_over_several_chunks_is_complete(monkeypatch):
 
 
 def test_E21_evaluation_tasks_are_of_the_test_split_and_never_of_training():
-    tasks = held_out_tasks(PROBLEM, 500, jax.random.key(0))
+    tasks = sample_tasks(PROBLEM.test, 500, jax.random.key(0))
     marks = np.asarray(tasks.probabilities).view(np.int32) & 3
     assert set(marks.ravel()) == {3}
     training = jax.vmap(PROBLEM.train.sample)(jax.random.split(jax.random.key(0), 500))
@@ -52,13 +52,13 @@ def test_E21_evaluation_tasks_are_of_the_test_split_and_never_of_training():
 
 
 def test_E20_every_evaluation_task_is_another_one():
-    tasks = np.asarray(held_out_tasks(PROBLEM, 1000, jax.random.key(0)).probabilities)
+    tasks = np.asarray(sample_tasks(PROBLEM.test, 1000, jax.random.key(0)).probabilities)
     assert len(np.unique(tasks, axis=0)) == 1000
 
 
 def test_all_agents_meet_the_same_tasks():
     # An agent that always pulls arm 0 gets p₀ on average, and random the mean of p, of the very same tasks.
-    tasks = held_out_tasks(PROBLEM, 4000, jax.random.split(jax.random.key(3))[0])
+    tasks = sample_tasks(PROBLEM.test, 4000, jax.random.split(jax.random.key(3))[0])
     expected = float(np.asarray(tasks.probabilities).mean()) * 5
     evaluation = evaluate(RANDOM, PROBLEM, init(RANDOM, PROBLEM, seed=0).meta, num_tasks=4000, seed=3)
     noise = np.sqrt(5 * 0.25 / 4000)
@@ -95,7 +95,7 @@ def test_mode_is_deterministic_and_sampling_is_not():
 
 
 def test_oracle_return_is_the_mean_of_the_best_arms():
-    tasks = held_out_tasks(PROBLEM, 50, jax.random.key(0))
+    tasks = sample_tasks(PROBLEM.test, 50, jax.random.key(0))
     assert oracle_return(PROBLEM, tasks) == pytest.approx(np.asarray(tasks.probabilities).max(1).mean(), rel=1e-6)
 
 

@@ -23,7 +23,7 @@ from adaptax.envs.base import make_problem
 from adaptax.envs.cue import cue
 from adaptax.envs.grid_navigation import UniformGoals
 from adaptax.errors import ConfigError
-from adaptax.evaluation import held_out_tasks
+from adaptax.evaluation import sample_tasks
 from adaptax.inspection import (
     analyse,
     check_remembers,
@@ -44,7 +44,7 @@ from tests.problems import TINY, clockwork, random_state
 
 def tasks_and_keys(problem, num_tasks, seed=0):
     task_key, life_key = jax.random.split(jax.random.key(seed))
-    return held_out_tasks(problem, num_tasks, task_key), jax.random.split(life_key, num_tasks)
+    return sample_tasks(problem.test, num_tasks, task_key), jax.random.split(life_key, num_tasks)
 
 
 def r2(targets, decoded):

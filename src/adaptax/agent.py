@@ -12,11 +12,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax.algorithm import Algorithm
+from adaptax.envs.base import Problem
 from adaptax.gradient_based import GradientBased
 from adaptax.rollout import num_windows
 from adaptax.runs import load_state, read_recipe
 from adaptax.training import init
 from adaptax.types import TimeStep, Transition, Window, replace
+
+
+def load_meta(directory: Path, algorithm: Algorithm, problem: Problem, num_seeds: int = 1) -> Any:
+    """θ of a run, whose algorithm and problem these are; leaves have a leading seed axis if it has several seeds.
+
+    Raises:
+        CheckpointError: if the run is not finished, or damaged.
+    """
+    like = jax.eval_shape(lambda: init(algorithm, problem, seed=0, num_seeds=num_seeds))
+    return load_state(directory, like).meta
 
 
 class Agent:
@@ -77,8 +88,7 @@ class Agent:
         recipe, options = read_recipe(Path(directory))
         algorithm, problem = recipe.build()
         seeds = int(options["seeds"])
-        like = jax.eval_shape(lambda: init(algorithm, problem, seed=0, num_seeds=seeds))
-        meta = load_state(Path(directory), like).meta
+        meta = load_meta(Path(directory), algorithm, problem, seeds)
         if seeds > 1:
             meta = jax.tree.map(lambda x: x[training_seed], meta)
         window = algorithm.window(problem) if num_windows(algorithm, problem) > 1 else None

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 from adaptax.comparison_plots import exploring, unit_of
+from adaptax.tables import plain_table
 
 NEVER = "never"
 UNKNOWN = "–"
@@ -55,15 +55,6 @@ def ratio(crossing: Mapping[str, Any]) -> str:
     return f"{times['value']:.1f}×"
 
 
-def _table(title: str, first: str, *headers: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.caption_justify, table.caption_style = "left", "dim"
-    table.add_column(first, overflow="fold")
-    for header in headers:
-        table.add_column(header, justify="right", no_wrap=True)
-    return table
-
-
 def tables(content: Mapping[str, Any]) -> list[Table]:
     """The three questions, a table each."""
     return [efficiency_table(content), generalisation_table(content), exploration_table(content)]
@@ -73,7 +64,7 @@ def efficiency_table(content: Mapping[str, Any]) -> Table:
     """When each agent is there."""
     unit, thresholds = unit_of(content), content["thresholds"]
     headers = [f"{threshold:.0%}" for threshold in thresholds]
-    table = _table(f"1. {unit}s in a new task until an agent is so far on the way", "agent", *headers)
+    table = plain_table(f"1. {unit}s in a new task until an agent is so far on the way", "agent", *headers, fold=True)
     for name, agent in content["agents"].items():
         cells = [agent["reaches"][f"{threshold:g}"] for threshold in thresholds]
         texts = [reached(cell) for cell in cells]
@@ -91,7 +82,9 @@ def generalisation_table(content: Mapping[str, Any]) -> Table:
     """Before and after in held-out tasks, and the gaps."""
     agents = content["agents"]
     gaps = list(next(iter(agents.values()))["gaps"])
-    table = _table(f"2. return per {unit_of(content)}, and what carries over", "agent", "before", "after", *gaps)
+    table = plain_table(
+        f"2. return per {unit_of(content)}, and what carries over", "agent", "before", "after", *gaps, fold=True
+    )
     units = set()
     for name, agent in agents.items():
         held_out = agent["families"]["held-out"]
@@ -112,7 +105,7 @@ def exploration_table(content: Mapping[str, Any]) -> Table:
     common = next(iter(agents.values()))["regret"]["common"]["episode"]
     best = ["best arm"] if content["bandit"] else []
     headers = [f"regret in {common} {unit}s", "in its trial", "exploring", *best, "beats the first"]
-    table = _table("3. what finding out costs", "agent", *headers)
+    table = plain_table("3. what finding out costs", "agent", *headers, fold=True)
     first = next(iter(agents))
     for name, agent in agents.items():
         regret, exploration = agent["regret"], agent["exploration"]

@@ -38,7 +38,7 @@ from adaptax.comparison import (
     way_of,
 )
 from adaptax.envs.base import Problem, TaskDistribution
-from adaptax.evaluation import Evaluation, evaluate, learns_from_windows, sample_tasks, tasks_are_held_out
+from adaptax.evaluation import Evaluation, encounters, evaluate, learns_from_windows, tasks_are_held_out
 from adaptax.statistics import stderr
 from adaptax.training import init
 
@@ -163,7 +163,7 @@ def floor_of(evaluation: Evaluation) -> np.ndarray:
 
 def oracle_of(family: TaskDistribution, num_tasks: int, seed: int) -> np.ndarray | None:
     """Return of an episode for a policy that knows the task, `[task]`, of the tasks of `evaluate`; None if unknown."""
-    tasks = sample_tasks(family, num_tasks, jax.random.split(jax.random.key(seed))[0])
+    tasks, _ = encounters(family, num_tasks, seed)
     found = np.asarray(jax.jit(jax.vmap(family.oracle))(tasks), np.float64)
     return found if np.isfinite(found).all() else None
 
@@ -374,9 +374,8 @@ def _expected(problem: Problem, plan: Plan) -> np.ndarray | None:
     """Expected rewards of the arms of the watched tasks of a bandit; None elsewhere."""
     if not is_bandit(problem):
         return None
-    task_key = jax.random.split(jax.random.key(plan.seed))[0]
-    tasks = sample_tasks(problem.test, plan.watched(problem), task_key)
-    return expected_rewards(problem, tasks, jax.random.fold_in(task_key, 1))
+    tasks, _ = encounters(problem.test, plan.watched(problem), plan.seed)
+    return expected_rewards(problem, tasks, jax.random.fold_in(jax.random.key(plan.seed), 1))
 
 
 def _ends(reference: Reference, draws: Draws, oracle: np.ndarray | None) -> dict[str, Any]:

@@ -103,11 +103,6 @@ def encounters(family: TaskDistribution, num_tasks: int, seed: int) -> tuple[Tas
     return sample_tasks(family, num_tasks, task_key), jax.random.split(life_key, num_tasks)
 
 
-def held_out_tasks(problem: Problem, num_tasks: int, key: Key[Array, ""]) -> Task:
-    """The first `num_tasks` tasks of the test split under `key`, leaves `[task, ...]`."""
-    return sample_tasks(problem.test, num_tasks, key)
-
-
 def tasks_are_held_out(problem: Problem) -> bool:
     """Whether no test task is one of training: true by construction unless the family is a small finite set."""
     if problem.test.finite is None:

@@ -80,7 +80,8 @@ class InnerSettings(Settings):
                 f"{type(self).__name__}.exploration_std: has an effect on continuous actions only; found "
                 f"{self.exploration_std!r} for {type(problem).__name__}, whose actions are discrete. Leave it out"
             )
-        check_episodes(problem, self.trajectories, "trajectories", "of a window that one inner step learns from")
+        what = "of a window that one inner step learns from (k steps take k + 1 windows to show)"
+        check_episodes(problem, self.trajectories, "trajectories", what)
 
 
 def check_episodes(problem: Settings, streams: int, field: str, what: str) -> None:
@@ -100,8 +101,8 @@ def check_episodes(problem: Settings, streams: int, field: str, what: str) -> No
         )
     below = streams * max(episodes // streams, 1)
     raise ConfigError(
-        f"{where}.{name}: expected a multiple of {field}={streams}, the episodes {what} (k steps take k + 1 windows to "
-        f"show); found {episodes}. Try --{name.replace('_', '-')} {below} or {below + streams}"
+        f"{where}.{name}: expected a multiple of {field}={streams}, the episodes {what}; "
+        f"found {episodes}. Try --{name.replace('_', '-')} {below} or {below + streams}"
     )
 
 

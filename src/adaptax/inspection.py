@@ -25,7 +25,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from adaptax.algorithm import Algorithm
 from adaptax.envs.base import Problem, task_features
 from adaptax.errors import ConfigError
-from adaptax.evaluation import CHUNK, held_out_tasks, learns_from_windows
+from adaptax.evaluation import CHUNK, learns_from_windows, sample_tasks
 from adaptax.probes import (
     FLAT,
     Curve,
@@ -299,8 +299,8 @@ def inspect_memory(
     """
     check_remembers(algorithm, problem, meta)
     task_key, life_key = jax.random.split(jax.random.key(seed))
-    test = held_out_tasks(problem, num_tasks, task_key)
-    train = jax.jit(jax.vmap(problem.train.sample))(jax.random.split(jax.random.fold_in(task_key, 1), num_tasks))
+    test = sample_tasks(problem.test, num_tasks, task_key)
+    train = sample_tasks(problem.train, num_tasks, jax.random.fold_in(task_key, 1))
     features = features_of(train, test)
     if not features.names:
         raise ConfigError(

@@ -211,13 +211,21 @@ def agent_for(name: str, problem: str, problem_settings: Settings) -> Any:
     Raises:
         ConfigError: if there is none of that name, or the problem does not suit it.
     """
+    check_agent(name, problem, problem_settings)
+    if name not in FROM_SCRATCH:
+        return build_agent(name, problem_settings)
+    return build(FROM_SCRATCH[name], settings_for(name, problem)[0])
+
+
+def check_agent(name: str, problem: str, problem_settings: Settings) -> None:
+    """Check that there is such an agent, and that it is for this problem; JAX is not imported.
+
+    Raises:
+        ConfigError: if there is none of that name, or the problem does not suit it.
+    """
     if name not in FROM_SCRATCH:
         entry = lookup("agent", {**FROM_SCRATCH, **CLASSICAL}, name)
         if entry.suits is not None and problem not in entry.suits:
-            raise ConfigError(
-                f"{name}: expected one of the problems it is for ({', '.join(entry.suits)}); found {problem}"
-            )
-        return build_agent(name, problem_settings)
-    settings = settings_for(name, problem)[0]
-    settings.check_problem(problem_settings)
-    return build(FROM_SCRATCH[name], settings)
+            raise ConfigError(f"{name}: expected a problem that it is for ({', '.join(entry.suits)}); found {problem}")
+    else:
+        settings_for(name, problem)[0].check_problem(problem_settings)

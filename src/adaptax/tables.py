@@ -65,7 +65,7 @@ def results_table(
         regret = oracle * num_episodes - totals[name] if known(oracle) else None
         return [*map(number, ends(episode_returns)), number(share, ".1%"), number(regret)]
 
-    table = _table(title, "agent", "return ± s.e.", "95 % interval", "IQM", "first", "last", "way", "regret")
+    table = plain_table(title, "agent", "return ± s.e.", "95 % interval", "IQM", "first", "last", "way", "regret")
     few = f"{num_episodes // 10} {unit}s" if num_episodes >= 20 else unit
     table.caption = f"first, last: mean return of the first and last {few}"
     if "random" in results and goal:
@@ -91,7 +91,7 @@ def shots_table(
         unit: What an episode is called.
         episodes_between: Episodes from one probe to the next, if there is more than one window between them.
     """
-    table = _table(f"return of one {unit}", "", "sampled ± s.e.", "best action known ± s.e.")
+    table = plain_table(f"return of one {unit}", "", "sampled ± s.e.", "best action known ± s.e.")
     for probe in range(sampled.shape[-1]):
         figures = (with_error(float(x[..., probe].mean()), stderr(x[..., probe])) for x in (sampled, mode))
         name = after_steps(probe)
@@ -110,7 +110,7 @@ def reproduction_table(cells: Mapping[str, Mapping[str, Any]], *, title: str = "
         title: Above the table.
     """
     headers = "paper", "ours ± s.e.", "95 % interval", "ceiling", "− paper", "− ceiling", "minutes"
-    table = _table(title, "cell", *headers)
+    table = plain_table(title, "cell", *headers)
     table.caption = "− paper, − ceiling: ours less theirs"
     for name, cell in cells.items():
         published, ceiling = cell.get("published"), cell.get("ceiling")
@@ -121,10 +121,11 @@ def reproduction_table(cells: Mapping[str, Mapping[str, Any]], *, title: str = "
     return table
 
 
-def _table(title: str, first: str, *headers: str) -> Table:
+def plain_table(title: str, first: str, *headers: str, fold: bool = False) -> Table:
+    """An empty table in the house's style: names on the left, which may be folded, and figures on the right."""
     table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.caption_justify, table.caption_style = "left", "dim"
-    table.add_column(first, no_wrap=True)
+    table.add_column(first, no_wrap=not fold, overflow="fold")
     for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
     return table

@@ -134,7 +134,7 @@ class MetaGradientRL(MetaGradientSettings, Untrained):
         """A window in which nothing happened."""
         shape = (meta.steps, self.streams)
         many = lambda x: jnp.broadcast_to(x, (*shape, *x.shape))  # noqa: E731
-        seen = _blank(meta.spaces.observation)
+        seen = jnp.zeros_like(meta.spaces.observation.null())
         action, no = many(meta.spaces.action.null()), jnp.zeros(shape, bool)
         timestep = TimeStep(many(seen), action, jnp.zeros(shape), no)
         aux = {"log_prob": jnp.zeros(shape)}
@@ -195,9 +195,3 @@ class MetaGradientRL(MetaGradientSettings, Untrained):
             nothing = jax.tree.map(jnp.zeros_like, gradient)
             return dataclasses.replace(nothing, weights=gradient.weights)
         return gradient
-
-
-def _blank(space: Any) -> Array:
-    """An element of a space of observations, of the right shape and type."""
-    null = space.null()
-    return jnp.zeros_like(null)

@@ -27,7 +27,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from adaptax import optim, parallel
 from adaptax.algorithm import Algorithm
@@ -64,7 +64,7 @@ class Adapted(eqx.Module):
     """
 
     base: PyTree[Array]
-    explored: Int[Array, ""]
+    explored: Bool[Array, ""]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +116,7 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, Algorithm):
         """Enter a task: a base learner that knows nothing, an empty memory."""
         base = self.learner.begin(meta.base, key)
         memory = self.explorer_network.begin(meta.explorer, key).memory
-        return AgentState(Adapted(base.adapted, jnp.asarray(0)), (memory, base.memory))
+        return AgentState(Adapted(base.adapted, jnp.asarray(False)), (memory, base.memory))
 
     def act(
         self, meta: Meta, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
@@ -128,7 +128,7 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, Algorithm):
         if not explore:
             return known, (memory, base_memory), {"log_prob": jnp.zeros(())}
         action, memory, log_prob = self._explore(meta, memory, base, timestep, key)
-        over = agent.adapted.explored > 0
+        over = agent.adapted.explored
         action = jax.tree.map(lambda best, other: jnp.where(over, best, other), known, action)
         return action, (memory, base_memory), {"log_prob": log_prob}
 
@@ -151,9 +151,9 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, Algorithm):
             return self.learner.adapt(meta.base, learner, trajectory, key), None
 
         learned, _ = jax.lax.scan(once, learner, jax.random.split(key, self.base_steps))
-        over = agent.adapted.explored > 0
+        over = agent.adapted.explored
         base = jax.tree.map(lambda new, old: jnp.where(over, old, new), learned.adapted, agent.adapted.base)
-        return AgentState(Adapted(base, agent.adapted.explored + 1), agent.memory)
+        return AgentState(Adapted(base, jnp.asarray(True)), agent.memory)
 
     def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
         """Explore tasks, let the base learners learn, and make more likely what has taught them more than others."""

@@ -13,8 +13,8 @@ from adaptax.cli.options import note
 from adaptax.cli.progress import Bar, table_console
 from adaptax.evaluation import (
     Evaluation,
+    encounters,
     evaluate,
-    held_out_tasks,
     learns_from_windows,
     oracle_return,
     tasks_are_held_out,
@@ -97,7 +97,7 @@ def assess(
                 explore=explore,
                 on_progress=lambda done, number=number, name=name: bar.update(number * num_tasks + done, name),
             )
-    tasks = held_out_tasks(problem, num_tasks, jax.random.split(jax.random.key(seed))[0])
+    tasks, _ = encounters(problem.test, num_tasks, seed)
     adapts = learns_from_windows(algorithm, problem)
     protocol = {
         "split": "test",
@@ -129,9 +129,7 @@ def paths_of(algorithm: Any, problem: Any, meta: Any, seed: int) -> tuple[np.nda
     space = problem.env.observation_space
     if not learns_from_windows(algorithm, problem) or getattr(space, "shape", None) != (2,):
         return None
-    task_key, life_key = jax.random.split(jax.random.key(seed))
-    tasks = held_out_tasks(problem, NUM_PATHS, task_key)
-    keys = jax.random.split(life_key, NUM_PATHS)
+    tasks, keys = encounters(problem.test, NUM_PATHS, seed)
     probe = jax.jit(jax.vmap(lambda task, key: shots(algorithm, problem, meta, task, key, explore=True)))
     lives = probe(tasks, keys)
     positions = np.where(np.asarray(lives.valid)[..., None], np.asarray(lives.next_observation), np.nan)

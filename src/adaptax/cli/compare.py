@@ -13,7 +13,7 @@ from adaptax.cli.options import CompareOptions, names, note, parse, wants_help
 from adaptax.errors import ConfigError, OutputError
 from adaptax.problem_settings import episodes_of
 from adaptax.registry import ALGORITHMS, PROBLEMS, build, lookup, view
-from adaptax.runs import create_directory, load_state, write_json
+from adaptax.runs import create_directory, write_json
 from adaptax.settings import Settings
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ def entrant_of(contestant: Contestant, problem: str, seed: int) -> "Entrant":
     import jax
     import jax.numpy as jnp
 
+    from adaptax.agent import load_meta
     from adaptax.contest import Entrant
     from adaptax.presets import agent_for
     from adaptax.training import init
@@ -158,8 +159,7 @@ def entrant_of(contestant: Contestant, problem: str, seed: int) -> "Entrant":
         return Entrant(contestant.name, contestant.kind, algorithm, seen, meta, early=early, about=about)
     metas = []
     for run in contestant.runs:
-        like = jax.eval_shape(lambda run=run: init(algorithm, seen, seed=0, num_seeds=run.num_seeds))
-        meta = load_state(run.directory, like).meta
+        meta = load_meta(run.directory, algorithm, seen, run.num_seeds)
         metas.append(meta if run.num_seeds > 1 else jax.tree.map(lambda x: x[None], meta))
     num_seeds = sum(run.num_seeds for run in contestant.runs)
     meta = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *metas)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from adaptax.cli.options import EvaluateOptions, names, parse, wants_help
 from adaptax.errors import ConfigError
+from adaptax.presets import check_agent
 from adaptax.runs import read_recipe
 
 
@@ -21,24 +22,21 @@ def command(arguments: Sequence[str]) -> int:
     )["evaluate"]
     directory = Path(chosen[0])
     recipe, trained_with = read_recipe(directory)
+    for name in options.against or ():
+        check_agent(name, recipe.problem, recipe.problem_settings)
     from adaptax.cli.session import start_jax
 
     start_jax()
-    import jax
-
+    from adaptax.agent import load_meta
     from adaptax.cli.assess import assess, present
-    from adaptax.runs import load_state
-    from adaptax.training import init
 
     algorithm, problem = recipe.build()
     num_seeds = int(trained_with["seeds"])
-    like = jax.eval_shape(lambda: init(algorithm, problem, seed=0, num_seeds=num_seeds))
-    state = load_state(directory, like)
     assessment = assess(
         recipe,
         algorithm,
         problem,
-        state.meta,
+        load_meta(directory, algorithm, problem, num_seeds),
         num_seeds=num_seeds,
         num_tasks=options.tasks,
         seed=options.seed,

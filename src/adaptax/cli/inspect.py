@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from adaptax.cli.options import InspectOptions, names, note, parse, wants_help
@@ -59,14 +58,12 @@ def look(directory: Path, recipe: Recipe, num_seeds: int, options: InspectOption
     """Load the agent and inspect its memory; return the problem and what was found."""
     import jax
 
+    from adaptax.agent import load_meta
     from adaptax.cli.progress import Bar
     from adaptax.inspection import check_remembers, inspect_memory
-    from adaptax.runs import load_state
-    from adaptax.training import init
 
     algorithm, problem = recipe.build()
-    like = jax.eval_shape(lambda: init(algorithm, problem, seed=0, num_seeds=num_seeds))
-    meta = load_state(directory, like).meta
+    meta = load_meta(directory, algorithm, problem, num_seeds)
     if num_seeds > 1:
         meta = jax.tree.map(lambda x: x[options.training_seed], meta)
     check_remembers(algorithm, problem, meta)  # before anything is shown
@@ -115,19 +112,16 @@ def show(found: Any, directory: Path, title: str, unit: str) -> None:
 
 def episodes_table(found: Any, title: str, unit: str) -> Table:
     """A row per recorded episode."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.caption_justify, table.caption_style = "left", "dim"
+    from adaptax.tables import plain_table
+
     curves = {"R² ± s.e.": found.pooled, "distances ± s.e.": found.similarity}
     if found.accuracy is not None:
         curves = {"named rightly ± s.e.": found.accuracy, **curves}
-    table.add_column(f"{unit}s", justify="right")
-    for number, name in enumerate(curves):
-        table.add_column(name, justify="right", no_wrap=True)
-        if number == 0:
-            table.add_column("95 % interval", justify="right", no_wrap=True)
+    first, *others = curves
+    table = plain_table(title, f"{unit}s", first, "95 % interval", *others)
     for row, episode in enumerate(found.episodes):
-        (figure, interval), *others = (texts(curve, row) for curve in curves.values())
-        table.add_row(str(episode), figure, interval, *(other for other, _ in others))
+        (figure, interval), *rest = (texts(curve, row) for curve in curves.values())
+        table.add_row(str(episode), figure, interval, *(other for other, _ in rest))
     chance = "" if found.chance is None else f"; by chance, {found.chance:.2f} are named rightly"
     table.caption = (
         f"decoded linearly from {found.memory_size} numbers, on held-out tasks{chance}; distances: rank correlation "
@@ -138,9 +132,9 @@ def episodes_table(found: Any, title: str, unit: str) -> Table:
 
 def parts_table(found: Any, unit: str) -> Table:
     """R² at the end of a trial by feature, or by leaf of the task."""
-    table = Table(title=f"after {found.episodes[-1]} {unit}s", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("of the task", "R² ± s.e.", "95 % interval"):
-        table.add_column(name, justify="left" if name == "of the task" else "right", no_wrap=True)
+    from adaptax.tables import plain_table
+
+    table = plain_table(f"after {found.episodes[-1]} {unit}s", "of the task", "R² ± s.e.", "95 % interval")
     for name, curve in found.parts.items():
         table.add_row(name, *texts(curve, -1))
     return table
