@@ -93,10 +93,10 @@ trial is as long as the windows of adaptation that an evaluation shows: 80 episo
 _CART_POLE = {
     "num_steps": 40,
     "discount": 0.97,
-    "train_every": 2,
+    "train_every": 4,
     "target_every": 20,
     "epsilon_episodes": 50,
-    "buffer_size": 20_000,
+    "buffer_size": 50_000,
 }
 
 ANEW: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
