@@ -12,6 +12,7 @@ from adaptax.comparison_plots import (
 from tests.contests import small
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", [performance_figure, reaches_figure, families_figure, regret_figure, pulls_figure])
 def test_pictures_are_the_same_each_time_and_fit_many_agents(figure):
     content = small()

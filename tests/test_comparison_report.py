@@ -39,7 +39,7 @@ def parsed(content):
     return page
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["bandit", "mdp"])
+@pytest.fixture(scope="module", params=[True, pytest.param(False, marks=pytest.mark.slow)], ids=["bandit", "mdp"])
 def content(request):
     return small(bandit=request.param)
 

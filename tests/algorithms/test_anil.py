@@ -18,6 +18,7 @@ def case():
     return state.meta, by_hand.gather(ALGORITHM, state, PROBLEM)
 
 
+@pytest.mark.slow
 def test_the_head_adapts_and_nothing_else(case):
     meta, batch = case
     agent = ALGORITHM.begin(meta, jax.random.key(0))

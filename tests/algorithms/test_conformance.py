@@ -101,8 +101,8 @@ def _is_algorithm(thing):
 
 NAMES = [name for name in algorithms.__all__ if _is_algorithm(getattr(algorithms, name))]
 TRAINED = [name for name in NAMES if not issubclass(getattr(algorithms, name), Untrained)]
-ALIKE = {"ANIL", "CAVIA", "EMAML", "FOMAML", "MetaLSTM", "MetaSGD", "ProMP"}
-"""They share MAML's loops, so their cases are among the slow tests."""
+ALIKE = {"A2C", "ANIL", "CAVIA", "EMAML", "FOMAML", "MetaLSTM", "MetaSGD", "ProMP", "Reinforce", "SARSA"}
+"""They share the loops of others (MAML, PPO, Q-learning), so their cases are among the slow tests."""
 
 
 def cases(names):
@@ -257,6 +257,7 @@ def test_update_steps_are_those_that_an_update_takes(name):
     assert (algorithm.update_steps(problem) > 0) == (name in TRAINED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", cases(sorted(ACTS_DIFFERENTLY & set(NAMES))))
 def test_without_exploring_the_key_does_not_matter(name):
     algorithm, problem, state = _case(name)

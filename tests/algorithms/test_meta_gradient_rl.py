@@ -67,6 +67,7 @@ def with_constants_of(algorithm, known, window, following):
     return objective
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("per_state", "seed"), [(True, 0), *(pytest.param(*case, marks=pytest.mark.slow) for case in PAIRS)]
 )
@@ -104,6 +105,7 @@ def test_at_the_present_hyper_parameters_the_step_is_the_one_that_was_taken():
     assert same(known.before, agents[1].adapted.learner)
 
 
+@pytest.mark.slow
 def test_E29_without_learning_its_hyper_parameters_it_is_a2c():
     changes = {**SMALL, "discount": 0.9, "gae_lambda": 0.8, "entropy_cost": 0.02}
     learned, fixed = MetaGradientRL(**changes, meta_learning_rate=0.0), A2C(**changes)
@@ -120,6 +122,7 @@ def test_E29_without_learning_its_hyper_parameters_it_is_a2c():
     assert all(np.allclose(a, b, atol=2e-6) for a, b in zip(*map(jax.tree.leaves, (expected, found)), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("learns", "returns", "weights"), [("all", 1, 1), ("returns", 1, 0), ("weights", 0, 1)])
 def test_it_learns_what_it_is_asked_to_from_the_second_window_on(learns, returns, weights):
     algorithm = MetaGradientRL(**SMALL, learns=learns)

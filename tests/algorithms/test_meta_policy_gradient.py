@@ -30,6 +30,7 @@ def case(**changes):
     return algorithm, problem, init(algorithm, problem, seed=0)
 
 
+@pytest.mark.slow
 def test_the_meta_policy_explores_and_then_the_base_learner_acts():
     algorithm, problem, state = case()
     task = problem.test.sample(jax.random.key(1))
@@ -96,6 +97,7 @@ def test_the_exploration_does_not_depend_on_the_base_learner():
     assert same(one.action, another.action)
 
 
+@pytest.mark.slow
 def test_the_ablation_explores_as_the_base_learner_does_and_trains_nothing():
     algorithm, problem, state = case(explorer="base")
     after, metrics = quick_jit(lambda state: algorithm.update(problem, state))(state)
@@ -108,6 +110,7 @@ def test_the_ablation_explores_as_the_base_learner_does_and_trains_nothing():
     assert np.allclose(shares, 1 / 3, atol=0.03)  # ε = 1 before anything was learned
 
 
+@pytest.mark.slow
 def test_one_epoch_is_reinforce():
     """With one pass the ratio is 1, so the step is along mean(A ∇ log π), by definition of the score function."""
     algorithm, problem, state = case(num_epochs=1, entropy_cost=0.0)

@@ -63,6 +63,7 @@ def test_E8_memory_lasts_over_the_episodes_of_a_trial():
     assert returns.mean(0).sum() <= 1.5 + 3 * returns.sum(1).std() / np.sqrt(HELD_OUT)
 
 
+@pytest.mark.slow
 def test_E8_without_memory_the_second_episode_is_chance():
     returns = _returns(*_trained("cue", "none"))
     _assert_mean(returns[:, 0], 0.5)
@@ -110,6 +111,7 @@ def test_E8_memory_of_the_previous_trial_is_of_no_use():
 # ---------------------------------------------------------------- bandits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", ["lstm", pytest.param("symmetric", marks=pytest.mark.slow)])
 def test_memory_learns_to_learn_about_arms(memory):
     # The control of the negative controls: with the same settings there is something to learn.
@@ -117,6 +119,7 @@ def test_memory_learns_to_learn_about_arms(memory):
     assert returns.mean() > PULLS / 2 + 8 * returns.std() / np.sqrt(HELD_OUT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("problem_name", "memory"),
     [("bandit", "none"), ("shuffled", "lstm"), pytest.param("shuffled", "symmetric", marks=pytest.mark.slow)],
