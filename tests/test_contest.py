@@ -105,6 +105,15 @@ def test_the_same_agent_twice_is_not_better_than_itself():
     assert [a["reaches"][t]["episode"] for t in a["reaches"]] == [b["reaches"][t]["episode"] for t in b["reaches"]]
 
 
+def test_agents_with_a_memory_may_act_as_in_training():
+    agents = [entrant("rl2", RL2(**TINY), BANDIT), entrant("random", Random(), BANDIT)]
+    for explore, says in ((True, "as lived, acting as in training"), (False, "as lived, by its mode")):
+        rl2 = compare(BANDIT, agents, Plan(20, 10, 0, explore=explore))["agents"]["rl2"]
+        assert rl2["measured"] == says
+        own = rl2["exploration"]["not_its_own_best"]
+        assert own["total"]["value"] > 0 if explore else own is None
+
+
 def test_where_no_oracle_is_known_the_best_agent_is_the_end_of_the_way():
     problem = clockwork(horizon=2, episodes=3, ends_early=False, num_actions=4)
     content = compare(problem, [entrant("random", Random(), problem)], Plan(20, 10, 0))

@@ -55,3 +55,15 @@ def test_every_family_says_how_long_an_episode_is():
     assert (found["bandit"], found["two-step"], found["cart-pole"], found["chain"]) == (1, 200, 500, 32)
     with pytest.raises(TypeError, match="RL2Settings has no horizon"):
         problem_settings.horizon_of(RL2Settings())
+
+
+def test_a_random_mdp_is_not_too_large_to_look_at_a_thousand_of_them():
+    problem_settings.TabularMDPSettings(num_states=100, num_actions=100)
+    with pytest.raises(ConfigError, match=r"num_states² × num_actions; found 101² × 100 = 1020100"):
+        problem_settings.TabularMDPSettings(num_states=101, num_actions=100)
+
+
+def test_a_chain_has_a_treasure_within_reach():
+    problem_settings.ChainSettings(length=17, horizon=8)
+    with pytest.raises(ConfigError, match=r"horizon: expected at least 8 steps with length=17.*found 7"):
+        problem_settings.ChainSettings(length=17, horizon=7)

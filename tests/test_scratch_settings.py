@@ -36,7 +36,7 @@ def test_dqn_needs_discrete_actions_and_whole_windows():
     scratch.DQNSettings(train_every=400).check_problem(CART_POLE)
     with pytest.raises(ConfigError, match=r"DQNSettings: expects discrete actions.*Try ppo or a2c"):
         scratch.DQNSettings().check_problem(problems.PointRobotSettings())
-    message = r"DQNSettings\.train_every: expected a divisor of the 8000 steps.*40 episodes × 200 steps / 1.*found 7"
+    message = r"DQNSettings\.train_every: expected a divisor of the 8000 steps.*=40 × horizon=200 / streams=1.*found 7"
     with pytest.raises(ConfigError, match=message):
         scratch.DQNSettings(train_every=7).check_problem(CART_POLE)
 
@@ -63,7 +63,7 @@ def test_streams_divide_the_episodes_of_a_trial(settings):
 def test_windows_of_a2c_divide_a_trial():
     # 40 episodes of 200 steps in 8 streams: 1000 steps in each.
     scratch.A2CSettings(streams=8, num_steps=250).check_problem(CART_POLE)
-    message = r"A2CSettings\.num_steps: expected a divisor of the 1000 steps.*40 episodes × 200 steps / 8.*found 300"
+    message = r"A2CSettings\.num_steps: expected a divisor of the 1000 steps.*=40 × horizon=200 / streams=8.*found 300"
     with pytest.raises(ConfigError, match=message):
         scratch.A2CSettings(streams=8, num_steps=300).check_problem(CART_POLE)
     # What learns from whole episodes has no such field, and no such limit.
@@ -72,7 +72,7 @@ def test_windows_of_a2c_divide_a_trial():
 
 def test_minibatches_of_ppo_divide_a_window():
     scratch.PPOLearnerSettings(streams=8, num_minibatches=5).check_problem(CART_POLE)
-    message = r"PPOLearnerSettings\.num_minibatches: expected a divisor of the 1600 steps.*8 episodes.*found 7"
+    message = r"PPOLearnerSettings\.num_minibatches: expected a divisor of the 1600 steps.*=8 × horizon=200.*found 7"
     with pytest.raises(ConfigError, match=message):
         scratch.PPOLearnerSettings(streams=8, num_minibatches=7).check_problem(CART_POLE)
 
@@ -107,3 +107,16 @@ def test_training_on_all_tasks_needs_windows_only_to_go_on_in_one():
 def test_values_out_of_range_are_refused_by_name(settings, field, value):
     with pytest.raises(ConfigError, match=rf"{settings.__name__}\.{field}: expected .*; found {value!r}"):
         settings(**{field: value})
+
+
+def test_a_table_for_every_step_is_not_too_large():
+    settings = scratch.QLearningSettings(knows_time=True)
+    settings.check_problem(problems.TabularMDPSettings(num_states=100, num_actions=10, horizon=10_000))
+    with pytest.raises(ConfigError, match=r"knows_time: expected at most 10000000 values.*20000000 with horizon=10000"):
+        settings.check_problem(problems.TabularMDPSettings(num_states=100, num_actions=20, horizon=10_000))
+
+
+def test_a_meta_policy_that_does_not_explore_has_no_settings():
+    scratch.MetaPolicyGradientSettings(explorer="base", base_steps=3)
+    with pytest.raises(ConfigError, match=r"memory_size: has an effect only if explorer is 'learned'"):
+        scratch.MetaPolicyGradientSettings(explorer="base", memory_size=8)

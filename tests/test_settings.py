@@ -182,3 +182,54 @@ def test_a_memory_of_pairs_asks_for_discrete_actions():
     RL2Settings(memory="gru").check_problem(PointRobotSettings())
     with pytest.raises(ConfigError, match=r"RL2Settings.memory.*found PointRobotSettings.*--memory lstm"):
         RL2Settings(memory="symmetric").check_problem(PointRobotSettings())
+
+
+@dataclasses.dataclass(frozen=True)
+class Optional(Settings):
+    episodes: int | None = setting(None, low=1, high=1_000_000)
+
+
+def test_a_number_that_may_be_missing():
+    assert Optional().episodes is None
+    assert Optional(episodes=3).episodes == 3
+    with pytest.raises(ConfigError) as error:
+        Optional(episodes=0)
+    assert str(error.value) == "Optional.episodes: expected an integer between 1 and 1000000; found 0"
+
+
+@pytest.mark.parametrize("value", [1e-30, 1e30, 0.0])
+def test_numbers_that_single_precision_holds_are_kept(value):
+    assert Sample(scale=value).scale == value
+
+
+@pytest.mark.parametrize("value", [1e-31, 1e31])
+def test_numbers_that_single_precision_does_not_hold_are_refused(value):
+    with pytest.raises(ConfigError, match=r"Sample\.scale: expected a number ≥ 0; found .*at least 1e-30 and at most"):
+        Sample(scale=value)
+
+
+def test_a_number_of_thousands_of_digits_is_refused_like_any_other():
+    with pytest.raises(ConfigError) as error:
+        Sample(count=10**4000)
+    assert str(error.value) == f"Sample.count: expected an integer between 1 and 10; found 1{'0' * 79} …"
+
+
+def test_letters_in_another_order_are_near():
+    assert suggestion("srasa", ["q-learning", "sarsa"]) == "; did you mean 'sarsa'?"
+
+
+def test_the_steps_of_an_update_must_be_held_by_some_memory():
+    RL2Settings(num_tasks=10_000, num_minibatches=1).check_problem(BanditSettings(num_pulls=100_000))
+    with pytest.raises(ConfigError) as error:
+        RL2Settings(num_tasks=10_001, num_minibatches=1).check_problem(BanditSettings(num_pulls=100_000))
+    assert str(error.value) == (
+        "RL2Settings.num_tasks: expected at most 1000000000 steps in an update on BanditSettings; found 10001 "
+        "(num_tasks) × 100000 (num_pulls) = 1000100000. Lower one of them"
+    )
+
+
+def test_a_deviation_asks_for_continuous_actions():
+    RL2Settings(initial_std=2.0).check_problem(PointRobotSettings())
+    RL2Settings().check_problem(BanditSettings())
+    with pytest.raises(ConfigError, match=r"RL2Settings\.initial_std: has an effect on continuous actions only"):
+        RL2Settings(initial_std=2.0).check_problem(BanditSettings())

@@ -3,6 +3,8 @@
 Nothing of training is needed here, and no environment of adaptax: whoever calls it holds the environment.
 """
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +13,45 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from adaptax import checkpoints
 from adaptax.algorithm import Algorithm
 from adaptax.envs.base import Problem
 from adaptax.gradient_based import GradientBased
 from adaptax.rollout import num_windows
-from adaptax.runs import load_state, read_recipe
-from adaptax.training import init
+from adaptax.runs import read_recipe
+from adaptax.training import first_state
 from adaptax.types import TimeStep, Transition, Window, replace
 
 
-def load_meta(directory: Path, algorithm: Algorithm, problem: Problem, num_seeds: int = 1) -> Any:
+def load_meta(
+    directory: Path,
+    algorithm: Algorithm,
+    problem: Problem,
+    num_seeds: int = 1,
+    say: Callable[[str], None] = warnings.warn,
+) -> Any:
     """θ of a run, whose algorithm and problem these are; leaves have a leading seed axis if it has several seeds.
 
+    Args:
+        directory: The run's directory.
+        algorithm: Its algorithm.
+        problem: Its problem.
+        num_seeds: Its trainings.
+        say: Called with a line if a damaged checkpoint is passed over, or training is not finished.
+
     Raises:
-        CheckpointError: if the run is not finished, or damaged.
+        CheckpointError: if there is no checkpoint, or none is good.
     """
-    like = jax.eval_shape(lambda: init(algorithm, problem, seed=0, num_seeds=num_seeds))
-    return load_state(directory, like).meta
+    recipe, options = read_recipe(directory)
+    like = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), num_seeds))
+    found = checkpoints.newest(directory, like, recipe.about(options), say)
+    planned = getattr(algorithm, "num_updates", 0)
+    if found.update < planned:
+        say(
+            f"{directory}: training is not finished: {found.update} of {planned} updates. "
+            f"To go on: adaptax train --resume {directory}"
+        )
+    return found.state.meta
 
 
 class Agent:

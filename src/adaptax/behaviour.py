@@ -2,8 +2,8 @@
 
 An action explores if the agent, in the same state, would take another one with `explore=False`. That says nothing of
 agents that never take the mode of anything (posterior sampling, upper confidence bounds: their `act` ignores
-`explore`), nor of agents that live by their mode, as those with a memory do here. Bandits have a measure for all: a
-pull explores if its arm is not the one with the best mean reward so far.
+`explore`), nor of agents that live by their mode, as those with a memory do unless asked to explore. Bandits have a
+measure for all: a pull explores if its arm is not the one with the best mean reward so far.
 """
 
 import dataclasses
@@ -115,11 +115,11 @@ def heeds_explore(algorithm: Algorithm, problem: Problem, meta: PyTree[Array]) -
     return len({re.sub(r"0x[0-9a-f]+", "", program) for program in programs}) == 2
 
 
-def why_undefined(algorithm: Algorithm, problem: Problem, meta: PyTree[Array]) -> str:
+def why_undefined(algorithm: Algorithm, problem: Problem, meta: PyTree[Array], *, explore: bool = False) -> str:
     """Why one cannot say which of an agent's actions explore; empty if one can. `meta` is that of one seed."""
     if not heeds_explore(algorithm, problem, meta):
         return NO_CHOICE
-    if not learns_from_windows(algorithm, problem):
+    if not explore and not learns_from_windows(algorithm, problem):
         return ACTS_BY_MODE
     return "" if isinstance(problem.env.action_space, Discrete) else CONTINUOUS
 
@@ -132,6 +132,7 @@ def watch(
     num_tasks: int,
     seed: int = 0,
     seeds: bool = False,
+    explore: bool = False,
     pulls: bool = False,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Behaviour:
@@ -144,15 +145,17 @@ def watch(
         num_tasks: How many tasks.
         seed: Decides the tasks and all randomness.
         seeds: Whether `meta` holds several independently trained θ.
+        explore: As in `evaluate`.
         pulls: Whether to return actions and rewards too, for a bandit.
         on_progress: Called with the number of tasks done so far.
     """
-    reason = why_undefined(algorithm, problem, jax.tree.map(lambda x: x[0], meta) if seeds else meta)
+    of_one = jax.tree.map(lambda x: x[0], meta) if seeds else meta
+    reason = why_undefined(algorithm, problem, of_one, explore=explore)
     if reason and not pulls:
         on_progress(num_tasks)
         return Behaviour(None, reason)
     tasks, keys = encounters(problem.test, num_tasks, seed)
-    watched, explore = Watched(algorithm), learns_from_windows(algorithm, problem)
+    watched, explore = Watched(algorithm), explore or learns_from_windows(algorithm, problem)
     over_tasks = jax.vmap(lambda *args: _one(watched, problem, explore, pulls, *args), in_axes=(None, 0, 0))
     run = jax.jit(jax.vmap(over_tasks, in_axes=(0, None, None)) if seeds else over_tasks)
     chunk, parts = min(num_tasks, max(1, STREAMS // algorithm.window(problem).streams)), []

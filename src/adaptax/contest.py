@@ -83,11 +83,14 @@ class Plan:
         tasks: Held-out tasks.
         family_tasks: Tasks of each other family.
         seed: Decides the tasks and all randomness.
+        explore: Whether agents act as in training; otherwise by the best action known, where they do not learn from
+            windows.
     """
 
     tasks: int
     family_tasks: int
     seed: int
+    explore: bool = False
 
     def families(self, problem: Problem) -> dict[str, tuple[TaskDistribution, int, int]]:
         """Each family with its number of tasks and its seed: the same draws for two families would be paired tasks."""
@@ -136,7 +139,8 @@ def live(problem: Problem, entrant: Entrant, plan: Plan, say: Say) -> Lived:
     for name, (family, count, seed) in plan.families(problem).items():
         evaluations[name] = evaluate(
             entrant.algorithm, entrant.problem, entrant.meta,
-            num_tasks=count, seed=seed, seeds=seeds, family=family, on_progress=progress(f"{name} tasks"),
+            num_tasks=count, seed=seed, seeds=seeds, explore=plan.explore, family=family,
+            on_progress=progress(f"{name} tasks"),
         )  # fmt: skip
         done += count
     curve = curve_of(evaluations[HELD_OUT])
@@ -150,7 +154,7 @@ def live(problem: Problem, entrant: Entrant, plan: Plan, say: Say) -> Lived:
             curve = merged(curve, curve_of(early))
     behaviour = watch(
         entrant.algorithm, entrant.problem, entrant.meta,
-        num_tasks=plan.watched(problem), seed=plan.seed, seeds=seeds, pulls=is_bandit(problem),
+        num_tasks=plan.watched(problem), seed=plan.seed, seeds=seeds, explore=plan.explore, pulls=is_bandit(problem),
         on_progress=progress("actions"),
     )  # fmt: skip
     return Lived(evaluations, curve, behaviour)
@@ -274,21 +278,23 @@ def pairs(lived: Mapping[str, Lived], draws: Mapping[str, Draws]) -> list[dict[s
     ]
 
 
-def acts(entrant: Entrant, curve: Curve) -> str:
+def acts(entrant: Entrant, curve: Curve, *, explore: bool) -> str:
     """How performance was measured, in a line."""
     if curve.probed:
         return "best action known, on further episodes that it does not learn from"
-    return "as lived, exploring" if learns_from_windows(entrant.algorithm, entrant.problem) else "as lived, by its mode"
+    if learns_from_windows(entrant.algorithm, entrant.problem):
+        return "as lived, exploring"
+    return "as lived, acting as in training" if explore else "as lived, by its mode"
 
 
-def described(entrant: Entrant, curve: Curve) -> dict[str, Any]:
+def described(entrant: Entrant, curve: Curve, *, explore: bool) -> dict[str, Any]:
     """Who an entrant is."""
     return {
         "kind": entrant.kind,
         **entrant.about,
         "training_seeds": entrant.num_seeds,
         "trial": entrant.problem.episodes,
-        "measured": acts(entrant, curve),
+        "measured": acts(entrant, curve, explore=explore),
     }
 
 
@@ -337,7 +343,7 @@ def compare(
     for number, entrant in enumerate(entrants):
         name, life = entrant.name, lived[entrant.name]
         agents[name] = {
-            **described(entrant, life.curve),
+            **described(entrant, life.curve, explore=plan.explore),
             "performance": performance(life.curve, ways[name], held[name]),
             "reaches": efficiency(found, name),
             **generalisation(where[name], draws[name]),

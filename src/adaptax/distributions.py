@@ -18,6 +18,8 @@ _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 class Categorical(eqx.Module):
     """p(a) = softmax(logits)_a.
 
+    Where logits are NaN there is no most probable action and none to draw: that is action −1, which is none.
+
     Attributes:
         logits: Unnormalised log-probabilities.
     """
@@ -39,7 +41,7 @@ class Categorical(eqx.Module):
 
     def mode(self) -> Int[Array, "*batch"]:
         """The most probable action."""
-        return jnp.argmax(self.logits, -1).astype(jnp.int32)
+        return self._unless_nan(jnp.argmax(self.logits, -1).astype(jnp.int32), jnp.max(self.logits, -1))
 
     def sample(self, key: Key[Array, ""]) -> Int[Array, ""]:
         """Draw one action (no batch) by inverting the distribution function.
@@ -48,7 +50,11 @@ class Categorical(eqx.Module):
         """
         cumulative = jnp.cumsum(jnp.exp(self.log_probs()))
         below = jnp.sum(cumulative <= jax.random.uniform(key)).astype(jnp.int32)
-        return jnp.minimum(below, self.logits.shape[-1] - 1)  # rounding may leave the last sum below 1
+        below = jnp.minimum(below, self.logits.shape[-1] - 1)  # rounding may leave the last sum below 1
+        return self._unless_nan(below, cumulative[-1])
+
+    def _unless_nan(self, action: Int[Array, "*batch"], total: Float[Array, "*batch"]) -> Int[Array, "*batch"]:
+        return jnp.where(jnp.isnan(total), -1, action)
 
 
 class Normal(eqx.Module):

@@ -17,6 +17,7 @@ from jaxtyping import Array, Key, PyTree
 
 from adaptax.algorithm import Algorithm
 from adaptax.envs.base import Problem, TaskDistribution
+from adaptax.errors import DivergenceError, EnvironmentContractError
 from adaptax.rollout import lifetime, num_probes, num_windows
 from adaptax.statistics import Summary, stderr, summarize
 from adaptax.types import Task
@@ -176,6 +177,11 @@ def evaluate(
             (`Evaluation.shots`).
         family: Where tasks come from: `problem.test` by default; `problem.train` or `problem.shifted` to compare.
         on_progress: Called with the number of tasks done so far.
+
+    Raises:
+        EnvironmentContractError: if the return of an episode is NaN: the environment did something that it must not, or
+            the agent put out an action that is none.
+        DivergenceError: if what an agent learns in a task becomes NaN or infinite.
     """
     tasks, keys = encounters(problem.test if family is None else family, num_tasks, seed)
     devices = jax.local_devices()
@@ -186,11 +192,11 @@ def evaluate(
 
     def one(meta: PyTree[Array], task: Task, key: Key[Array, ""]) -> tuple[Array, ...]:
         life = lifetime(algorithm, problem, meta, task, key, explore=explore or adapts, probes=probes)
-        return tuple(jax.tree.leaves((life.returns, life.steps, life.shots)))
+        return tuple(jax.tree.leaves((life.sound[None], life.returns, life.steps, life.shots)))
 
     over_tasks = jax.vmap(one, in_axes=(None, 0, 0))
     live = _over_devices(jax.vmap(over_tasks, in_axes=(0, None, None)) if seeds else over_tasks, devices, seeds)
-    collected: tuple[list[np.ndarray], ...] = ([], [], []) if probes else ([], [])
+    collected: tuple[list[np.ndarray], ...] = ([], [], [], []) if probes else ([], [], [])
     for begin in range(0, num_tasks, chunk):
         # The last chunk is filled up with repetitions, so that one compiled program serves all.
         indices = np.arange(begin, begin + chunk) % num_tasks
@@ -199,4 +205,26 @@ def evaluate(
         for parts, part in zip(collected, live(meta, *batch), strict=True):
             parts.append(np.asarray(part)[..., :use, :].reshape(-1, use, part.shape[-1]))
         on_progress(begin + use)
-    return Evaluation(*(np.concatenate(parts, 1) for parts in collected))
+    sound, *found = (np.concatenate(parts, 1) for parts in collected)
+    _check(algorithm, problem, sound[..., 0], found[0], found[-1])
+    return Evaluation(*found)
+
+
+def _check(algorithm: Algorithm, problem: Problem, sound: np.ndarray, returns: np.ndarray, last: np.ndarray) -> None:
+    """Refuse what is not finite, `[seed, task]` and `[seed, task, …]`."""
+    for what, values in (("episode", returns), ("probe", last)):
+        if not np.isfinite(values).all():
+            seed, task, index = np.argwhere(~np.isfinite(values))[0]
+            error = EnvironmentContractError(
+                f"{type(problem.env).__name__}: task {task}, {what} {index + 1}, {type(algorithm).__name__}: the return is "
+                f"{values[seed, task, index]:g}. The environment broke its contract, or the agent's action was none; "
+                "`adaptax check-env` finds more"
+            )
+            error.task, error.trained = int(task), int(seed)
+            raise error
+    if not sound.all():
+        seed, task = np.argwhere(~sound)[0]
+        raise DivergenceError(
+            f"task {task}: what {type(algorithm).__name__} learned in it became NaN or infinite, and in "
+            f"{np.sum(~sound) - 1} more of {sound.size} lives. Lower its learning rate"
+        )

@@ -4,8 +4,14 @@ import dataclasses
 from typing import ClassVar, Literal
 
 from adaptax.errors import ConfigError
-from adaptax.problem_settings import episodes_of
-from adaptax.settings import Settings, setting
+from adaptax.settings import (
+    LARGEST_COUNT,
+    Settings,
+    check_distribution,
+    check_steps,
+    episodes_of,
+    setting,
+)
 
 _WITH_ADAM = {"outer": ("ppo", "gradient")}
 _WITH_PPO = {"outer": ("ppo",)}
@@ -43,20 +49,20 @@ class InnerSettings(Settings):
     hidden_size: int = setting(64, low=1, high=4096)
     num_layers: int = setting(2, low=0, high=16)
     activation: Literal["tanh", "relu"] = "tanh"
-    initial_std: float = setting(1.0, above=0)
-    exploration_std: float = setting(0.0, low=0)
+    initial_std: float = setting(1.0, above=0, high=1e6)
+    exploration_std: float = setting(0.0, low=0, high=1e6)
     exploration_decay: float = setting(0.0, low=0, high=1)
-    num_tasks: int = setting(20, low=1)
-    num_updates: int = setting(200, low=1)
-    trajectories: int = setting(20, low=1)
+    num_tasks: int = setting(20, low=1, high=LARGEST_COUNT)
+    num_updates: int = setting(200, low=1, high=LARGEST_COUNT)
+    trajectories: int = setting(20, low=1, high=LARGEST_COUNT)
     inner_steps: int = setting(1, low=1, high=100)
-    inner_learning_rate: float = setting(0.1, low=0)
-    inner_decay: float = setting(1.0, low=0)
+    inner_learning_rate: float = setting(0.1, low=0, high=1e6)
+    inner_decay: float = setting(1.0, low=0, high=10)
     baseline: Literal["linear", "value", "none"] = "linear"
     normalize_advantages: bool = True
     discount: float = setting(0.99, low=0, high=1)
     gae_lambda: float = setting(1.0, low=0, high=1)
-    critic_learning_rate: float = setting(1e-3, above=0, only={"baseline": ("value",)})
+    critic_learning_rate: float = setting(1e-3, above=0, high=1, only={"baseline": ("value",)})
 
     def __post_init__(self):
         """Check every field, and that there is something to decay."""
@@ -75,11 +81,10 @@ class InnerSettings(Settings):
         Raises:
             ConfigError: naming the field, what was expected and what was found.
         """
-        if not problem.continuous_actions and not hasattr(self.exploration_std, "aval") and self.exploration_std:
-            raise ConfigError(
-                f"{type(self).__name__}.exploration_std: has an effect on continuous actions only; found "
-                f"{self.exploration_std!r} for {type(problem).__name__}, whose actions are discrete. Leave it out"
-            )
+        for field in ("exploration_std", "initial_std"):
+            check_distribution(self, problem, field)
+        windows = {"inner_steps + 1": self.inner_steps + 1}
+        check_steps(self, problem, {"num_tasks": self.num_tasks, "trajectories": self.trajectories, **windows})
         what = "of a window that one inner step learns from (k steps take k + 1 windows to show)"
         check_episodes(problem, self.trajectories, "trajectories", what)
 
@@ -124,8 +129,8 @@ class PPOSettings(Settings):
     learning_rate: float = setting(1e-3, above=0, high=1, only=_WITH_ADAM)
     max_gradient_norm: float = setting(1.0, above=0, only=_WITH_ADAM)
     num_epochs: int = setting(5, low=1, high=100, only=_WITH_PPO)
-    num_minibatches: int = setting(1, low=1, only=_WITH_PPO)
-    clip: float = setting(0.2, above=0, only=_WITH_PPO)
+    num_minibatches: int = setting(1, low=1, high=LARGEST_COUNT, only=_WITH_PPO)
+    clip: float = setting(0.2, above=0, high=1e6, only=_WITH_PPO)
     objective: Literal["last", "every-step"] = "last"
     checkpoint: bool = False
 
@@ -151,7 +156,7 @@ class OuterSettings(PPOSettings):
     """
 
     outer: Literal["trpo", "ppo", "gradient"] = "trpo"
-    max_kl: float = setting(0.01, above=0, only=_WITH_TRPO)
+    max_kl: float = setting(0.01, above=0, high=1e6, only=_WITH_TRPO)
     cg_steps: int = setting(10, low=1, high=1000, only=_WITH_TRPO)
 
 
@@ -192,7 +197,7 @@ class MetaLSTMSettings(OuterSettings, InnerSettings):
     """
 
     rule_size: int = setting(20, low=1, high=4096)
-    rule_speed: float = setting(0.3, above=0)
+    rule_speed: float = setting(0.3, above=0, high=1e6)
     first_order: bool = True
     estimator: Estimator = setting("lvc", only={"first_order": (False,)})  # noqa: RUF009 (a field)
 
@@ -222,7 +227,7 @@ class EMAMLSettings(OuterSettings, InnerSettings):
             in the windows, so long windows need less.
     """
 
-    score_weight: float = setting(1.0, low=0)
+    score_weight: float = setting(1.0, low=0, high=1e6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,7 +240,7 @@ class ProMPSettings(PPOSettings, InnerSettings):
 
     outer: ClassVar[str] = "ppo"
     """Not to be chosen, but other fields ask for it."""
-    kl_cost: float = setting(5e-4, low=0)
+    kl_cost: float = setting(5e-4, low=0, high=1e6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,7 +263,7 @@ class ESMAMLSettings(InnerSettings):
         learning_rate: Adam's peak learning rate, falling to 0 over the run.
     """
 
-    sigma: float = setting(0.1, above=0)
+    sigma: float = setting(0.1, above=0, high=1e6)
     learning_rate: float = setting(1e-2, above=0, high=1)
 
     def __post_init__(self):

@@ -51,7 +51,7 @@ _MDPS: Mapping[int, Mapping[str, Any]] = {  # by episodes
     25: {**_STATES, "num_updates": 80, "gae_lambda": 0.95},
     50: {**_STATES, "num_updates": 80, "gae_lambda": 0.97, "num_tasks": 256},
     75: {**_STATES, "num_updates": 80, "gae_lambda": 0.97, "num_tasks": 256},
-    100: {**_STATES, "num_updates": 80, "gae_lambda": 0.97, "num_tasks": 256},
+    100: {**_STATES, "num_updates": 200, "gae_lambda": 0.99, "num_tasks": 256},
 }
 
 _FIVE_WINDOWS = {

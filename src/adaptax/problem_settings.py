@@ -3,7 +3,11 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from adaptax.settings import Settings, setting
+from adaptax.errors import ConfigError
+from adaptax.settings import Settings, episodes_of, horizon_of, setting  # noqa: F401 (asked of problems)
+
+MOST_TRANSITIONS = 1_000_000
+"""S · A · S of a random MDP: a thousand of them are looked at side by side."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +39,7 @@ class GaussianBanditSettings(Settings):
 
     num_arms: int = setting(10, low=2, high=10_000)
     num_pulls: int = setting(100, low=1, high=100_000)
-    noise: float = setting(1.0, above=0)
+    noise: float = setting(1.0, low=1e-6, high=1e6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +89,16 @@ class TabularMDPSettings(Settings):
     num_actions: int = setting(5, low=1, high=1000)
     horizon: int = setting(10, low=1, high=10_000)
     num_episodes: int = setting(10, low=1, high=100_000)
+
+    def __post_init__(self):
+        """Check every field, and that a task is not too large."""
+        super().__post_init__()
+        transitions = self.num_states**2 * self.num_actions
+        if transitions > MOST_TRANSITIONS:
+            raise ConfigError(
+                f"TabularMDPSettings.num_states: expected at most {MOST_TRANSITIONS} transitions, num_states² × "
+                f"num_actions; found {self.num_states}² × {self.num_actions} = {transitions}. Lower one of them"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +150,7 @@ class PointRobotSparseSettings(Settings):
 
     num_episodes: int = setting(3, low=1, high=10_000)
     horizon: int = setting(100, low=1, high=10_000)
-    goal_radius: float = setting(0.2, above=0)
+    goal_radius: float = setting(0.2, above=0, high=1e6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,18 +185,11 @@ class ChainSettings(Settings):
     horizon: int = setting(32, low=1, high=10_000)
     num_episodes: int = setting(4, low=1, high=10_000)
 
-
-def episodes_of(settings: Settings) -> tuple[str | None, int]:
-    """Name and value of the field that says how many episodes a trial has; no name if it is always one."""
-    for name in ("num_pulls", "num_episodes"):
-        if hasattr(settings, name):
-            return name, getattr(settings, name)
-    return None, 1
-
-
-def horizon_of(settings: Settings) -> int:
-    """Steps of an episode."""
-    horizon = getattr(settings, "horizon", None)
-    if not isinstance(horizon, int):
-        raise TypeError(f"{type(settings).__name__} has no horizon")
-    return horizon
+    def __post_init__(self):
+        """Check every field, and that some treasures are within reach."""
+        super().__post_init__()
+        if self.horizon < self.length // 2:
+            raise ConfigError(
+                f"ChainSettings.horizon: expected at least {self.length // 2} steps with length={self.length}, or no "
+                f"treasure is within reach; found {self.horizon}. Raise horizon, or lower length"
+            )

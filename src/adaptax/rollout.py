@@ -19,8 +19,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from adaptax.algorithm import Algorithm
-from adaptax.envs.base import Problem
-from adaptax.types import AgentState, Task, TimeStep, Transition
+from adaptax.envs.base import Environment, Problem, Step
+from adaptax.envs.breach import action_is_in, check_action, check_outcome, check_types, is_in, is_sound
+from adaptax.types import AgentState, Task, TimeStep, Transition, replace
 
 MOST_PROBES = 20
 """How often an agent that learns from windows is asked, at most, what it knows."""
@@ -54,11 +55,13 @@ class Lifetime(eqx.Module):
         steps: Environment steps that each episode took.
         shots: Mean return of further episodes, at evenly spaced times of the trial (`num_probes`), by the best action
             then known and without learning from them; None for agents that do not learn from windows.
+        sound: Whether all that the agent has learned by the end is finite. (What is NaN once stays so.)
     """
 
     returns: Float[Array, " episodes"]
     steps: Int[Array, " episodes"]
-    shots: Float[Array, " probes"] | None = None
+    shots: Float[Array, " probes"] | None
+    sound: Bool[Array, ""]
 
 
 def start(
@@ -75,6 +78,7 @@ def start(
 
     def one_stream(env_key: Key[Array, ""]) -> Life:
         env_state, observation = problem.env.reset(task, env_key)
+        check_types(problem.env, observation, "reset")
         timestep = TimeStep(observation, problem.env.action_space.null(), jnp.zeros(()), jnp.asarray(True))
         return Life(None, agent.memory, env_state, timestep, jnp.asarray(True))
 
@@ -125,7 +129,8 @@ def rollout(
         ) -> tuple[Life, Transition]:
             agent = AgentState(life.adapted, memory)
             action, memory, aux = algorithm.act(meta, agent, timestep, agent_key, explore=explore)
-            step = problem.env.step(env_state, action, task, env_key)
+            check_action(problem.env, action)
+            step = _checked(problem.env, timestep, action, problem.env.step(env_state, action, task, env_key))
             return _close_step(problem, clock, agent, memory, timestep, active, action, aux, step, env_state)
 
         stepped, transition = jax.vmap(one_stream)(
@@ -136,6 +141,15 @@ def rollout(
 
     clocks = jnp.asarray(clock, jnp.int32) + jnp.arange(steps, dtype=jnp.int32)
     return jax.lax.scan(one_step, life, (clocks, agent_keys, env_keys))
+
+
+def _checked(env: Environment, timestep: TimeStep, action: Any, step: Step) -> Step:
+    """The step; with a reward of NaN if it broke the contract, or the policy did, so that nobody learns from it."""
+    check_types(env, step.observation, "step")
+    check_outcome(env, step.reward, step.terminated)
+    sound = is_in(env.observation_space, timestep.observation) & action_is_in(env.action_space, action)
+    sound &= is_in(env.observation_space, step.observation) & is_sound(step.reward)
+    return replace(step, reward=jnp.where(sound, step.reward, jnp.nan))
 
 
 def _close_step(
@@ -227,7 +241,7 @@ def live(
     explore: bool = True,
 ) -> Transition:
     """Live one whole trial, adapting after every window; return it with leaves `[time, stream, ...]`."""
-    trajectory, _ = _live(algorithm, problem, meta, task, key, explore=explore, probe=None)
+    trajectory = _live(algorithm, problem, meta, task, key, explore=explore, probe=None)[0]
     return jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
 
 
@@ -284,8 +298,8 @@ def _live(
     *,
     explore: bool,
     probe: bool | None,
-) -> tuple[Transition, Transition | None]:
-    """Live a trial, with leaves `[window, time, stream, ...]`; and probe on the way, exploring or not, if asked to."""
+) -> tuple[Transition, Transition | None, PyTree[Array]]:
+    """Live a trial, leaves `[window, time, stream, ...]`; probe on the way, exploring or not, if asked to; φ after it."""
     windows, window = num_windows(algorithm, problem), algorithm.window(problem)
     groups = num_probes(algorithm, problem)
     start_key, live_key = jax.random.split(key)
@@ -314,10 +328,10 @@ def _live(
         return life, (lived, probed)
 
     if windows == 1:
-        lived = one_window(life, jnp.asarray(0))[1]
-        return jax.tree.map(lambda x: x[None], (lived, None))
-    lived, probed = jax.lax.scan(one_group, life, jnp.arange(windows).reshape(groups, -1))[1]
-    return jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), lived), probed
+        life, lived = one_window(life, jnp.asarray(0))
+        return jax.tree.map(lambda x: x[None], lived), None, life.adapted
+    life, (lived, probed) = jax.lax.scan(one_group, life, jnp.arange(windows).reshape(groups, -1))
+    return jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), lived), probed, life.adapted
 
 
 def collect(
@@ -346,8 +360,10 @@ def lifetime(
 ) -> Lifetime:
     """Live one whole trial and return what each of its episodes brought; with `probes`, what was known on the way."""
     probe = False if probes else None
-    trajectory, probed = _live(algorithm, problem, meta, task, key, explore=explore, probe=probe)
+    trajectory, probed, adapted = _live(algorithm, problem, meta, task, key, explore=explore, probe=probe)
     trajectory = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
     per_episode = lambda x: x.reshape(-1, problem.env.horizon, x.shape[-1]).sum(1).reshape(-1)  # noqa: E731
     known = None if probed is None else jnp.mean(jnp.sum(probed.reward, 1), -1)
-    return Lifetime(per_episode(trajectory.reward), per_episode(trajectory.valid.astype(jnp.int32)), known)
+    numbers = [x for x in jax.tree.leaves(adapted) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    sound = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in numbers])) if numbers else jnp.asarray(True)
+    return Lifetime(per_episode(trajectory.reward), per_episode(trajectory.valid.astype(jnp.int32)), known, sound)

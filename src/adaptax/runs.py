@@ -3,28 +3,40 @@
 config.json             the algorithm, the problem, the run's options, versions and device
 metrics.jsonl           one line per update
 tensorboard/            the same for TensorBoard
-state.safetensors       the `TrainState`, leaf by leaf
+checkpoints/            what was learned, and everything else that decides how training goes on (`checkpoints.py`)
 evaluation.json         figures of the last evaluation
 adaptation.png          its picture
 training.png            return over updates
 """
 
+import contextlib
 import dataclasses
-import importlib.metadata
 import json
 import os
 import platform
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from adaptax import durable
 from adaptax.errors import CheckpointError, ConfigError, OutputError
 from adaptax.registry import LEARNERS, PROBLEMS, Entry, build, lookup, view
 from adaptax.settings import Settings
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
-STATE = "state.safetensors"
+LOCK = ".lock"
 FORMAT = 1
+_LARGEST = 1_000_000
+"""Bytes of a configuration file, at most."""
+_LARGEST_INTEGER = 2**31 - 1
+_MOST_SEEDS = 1024
+_LONGEST = 400
+"""Letters of a message about a configuration file, at most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +73,18 @@ class Recipe:
         """As plain data."""
         return dataclasses.asdict(self)
 
+    def about(self, options: dict[str, Any]) -> dict[str, Any]:
+        """What a checkpoint of a run with these options is of."""
+        return {**self.to_json(), "options": options}
 
-def create_directory(out: Path | None, stem: str) -> Path:
+
+def create_directory(out: Path | None, stem: str, *, fresh: bool = True) -> Path:
     """Make the run's directory: `out`, or the first free `runs/STEM-N`.
+
+    Args:
+        out: The directory; None: choose one.
+        stem: Begins the name of one that is chosen.
+        fresh: Whether to refuse one that holds a run. `claim` can tell as well, and who is at work there.
 
     Raises:
         OutputError: if it cannot be made or written to, or if it already holds a run.
@@ -71,20 +92,84 @@ def create_directory(out: Path | None, stem: str) -> Path:
     try:
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
-            if (out / CONFIG).exists():
-                raise OutputError(
-                    f"{out}: already holds a run; nothing was changed. Choose another --out, or move it away"
-                )
+            if fresh and os.path.lexists(out / CONFIG):
+                raise _occupied(out)
             directory = out
         else:
             Path("runs").mkdir(exist_ok=True)
             directory = _first_free(Path("runs"), stem)
-        probe = directory / ".writable"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=directory):
+            pass
     except OSError as error:
         raise OutputError(f"{out or 'runs'}: cannot write there ({error.strerror}). Choose another --out") from error
     return directory
+
+
+def _occupied(directory: Path) -> OutputError:
+    return OutputError(
+        f"{directory}: already holds a run; nothing was changed. To go on with it: adaptax train --resume {directory}. "
+        "Otherwise choose another --out, or move it away"
+    )
+
+
+@contextlib.contextmanager
+def claim(directory: Path, *, fresh: bool) -> Iterator[None]:
+    """Keep a run's directory from all other processes, until the context or the process ends, however it ends.
+
+    Args:
+        directory: The directory.
+        fresh: Whether it must not hold a run yet.
+
+    Raises:
+        OutputError: if another process has it (who, is said), it cannot be written to, or it holds a run already.
+    """
+    try:
+        descriptor = durable.open_to_update(directory / LOCK)
+    except OSError as error:
+        raise OutputError(
+            f"{directory / LOCK}: cannot write there ({error.strerror or error}). Choose another directory"
+        ) from error
+    try:
+        if not _take(descriptor):
+            raise OutputError(
+                f"{directory}: in use by {_holder(descriptor)}; nothing was changed. Wait for it, or stop it"
+            )
+        if fresh and os.path.lexists(directory / CONFIG):
+            raise _occupied(directory)
+        _sign(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sign(descriptor: int) -> None:
+    """Write down who has it, for whoever comes next; what keeps others away is the lock, not this."""
+    started = datetime.now().astimezone().isoformat(timespec="seconds")
+    with contextlib.suppress(OSError):  # the disk may be full, which others notice soon enough
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}, since {started}\n".encode(), 0)
+
+
+def _take(descriptor: int) -> bool:
+    """Lock an open file; the kernel frees it when its process dies, so no stale lock has to be guessed at."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(descriptor: int) -> str:
+    """Who has locked an open file, in words; whoever has just done so may still be about to write it down."""
+    for _ in range(20):
+        time.sleep(0.05)
+        if written := os.pread(descriptor, 200, 0).decode(errors="replace").strip():
+            return "".join(letter if letter.isprintable() else " " for letter in written)
+    return "another process"
 
 
 def _first_free(parent: Path, stem: str) -> Path:
@@ -100,24 +185,21 @@ def _first_free(parent: Path, stem: str) -> Path:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that the file is either the old one or the whole new one."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    durable.write(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def save_config(directory: Path, recipe: Recipe, options: dict[str, Any]) -> None:
     """Write down what was asked for, and with what it runs."""
     import jax
 
-    versions = {
-        name: importlib.metadata.version(name) for name in ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy")
-    }
+    from adaptax.checkpoints import versions
+
     content = {
         "format": FORMAT,
         **recipe.to_json(),
         "options": options,
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": versions(),
         "device": jax.devices()[0].device_kind,
         "num_devices": jax.device_count(),
     }
@@ -132,93 +214,67 @@ def read_recipe(directory: Path) -> tuple[Recipe, dict[str, Any]]:
     """
     path = directory / CONFIG
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(durable.read(path, _LARGEST).decode())  # bytes might choose another encoding
     except FileNotFoundError:
         raise CheckpointError(
             f"{directory}: no run there ({CONFIG} is missing). Give the directory that `adaptax train` printed"
         ) from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: unreadable ({error})") from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise CheckpointError(f"{path}: unreadable ({reason})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise CheckpointError(
-            f"{path}: expected format {FORMAT}, found {found!r}; it was written by another version of adaptax"
+            f"{path}: expected format {FORMAT}, found {durable.shown(found)}; it was written by another version of "
+            "adaptax"
         )
     try:
-        algorithm, problem = str(content["algorithm"]), str(content["problem"])
+        algorithm, problem = (_name(content, field) for field in ("algorithm", "problem"))
         recipe = Recipe(
             algorithm,
             problem,
-            _settings(lookup("algorithm", LEARNERS, algorithm), content["algorithm_settings"]),
-            _settings(lookup("problem", PROBLEMS, problem), content["problem_settings"]),
+            _settings(lookup("algorithm", LEARNERS, algorithm), content, "algorithm_settings"),
+            _settings(lookup("problem", PROBLEMS, problem), content, "problem_settings"),
         )
-        return recipe, dict(content["options"])
-    except (ConfigError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        recipe.algorithm_settings.check_problem(recipe.problem_settings)
+        return recipe, _options(content)
+    except (ConfigError, KeyError, TypeError, ValueError, OverflowError) as error:
+        text = str(error)
+        raise CheckpointError(f"{path}: {text[:_LONGEST]}{' …'[: 2 * (len(text) > _LONGEST)]}") from error
 
 
-def _settings(entry: Entry, values: Any) -> Settings:
+def _name(content: dict[str, Any], field: str) -> str:
+    """The name in a field; whatever else is there would be shown as it is if it were looked up."""
+    found = content.get(field)
+    if not isinstance(found, str) or not found.isprintable() or len(found) > 50:
+        raise ConfigError(f"{field}: expected a name; found {durable.shown(found)}")
+    return found
+
+
+def _settings(entry: Entry, content: dict[str, Any], field: str) -> Settings:
+    """Settings of an algorithm or a problem from what a file says, which need not be what we wrote."""
     assert entry.settings is not None
+    values = content.get(field)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{field}: expected names and values; found {durable.shown(values)}")
+    known = {setting.name for setting in dataclasses.fields(entry.settings)}
+    for name, value in values.items():
+        if name not in known:
+            raise ConfigError(f"{field}: unknown name {durable.shown(name)}")
+        # Some have no upper bound, but arrays have: a product of sizes must not become more than can be counted.
+        if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+            raise ConfigError(f"{field}.{name}: expected at most {_LARGEST_INTEGER}; found {durable.shown(value)}")
     return entry.settings(**values)
 
 
-def _path_names(tree: Any) -> tuple[list[str], list[Any], Any]:
-    import jax
-
-    leaves, structure = jax.tree_util.tree_flatten_with_path(tree)
-    return [jax.tree_util.keystr(path) for path, _ in leaves], [leaf for _, leaf in leaves], structure
-
-
-def _is_key(leaf: Any) -> bool:
-    import jax
-
-    return bool(jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key))
-
-
-def save_state(directory: Path, state: Any) -> None:
-    """Write a `TrainState`; the file is either the old one or the whole new one."""
-    import jax
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    names, leaves, _ = _path_names(state)
-    plain = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in leaves]
-    arrays = {name: np.asarray(jax.device_get(leaf), order="C") for name, leaf in zip(names, plain, strict=True)}
-    temporary = directory / (STATE + ".tmp")
-    save_file(arrays, temporary)
-    os.replace(temporary, directory / STATE)
-
-
-def load_state(directory: Path, like: Any) -> Any:
-    """Read a `TrainState` with the structure, shapes and dtypes of `like` (arrays or `ShapeDtypeStruct`s).
-
-    Raises:
-        CheckpointError: if the file is missing or unreadable, or a leaf is missing or of another shape or dtype.
-    """
-    import jax
-    import jax.numpy as jnp
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    path = directory / STATE
-    try:
-        arrays = load_file(path)
-    except FileNotFoundError:
-        raise CheckpointError(f"{directory}: the run was not finished ({STATE} is missing). Train it again") from None
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: damaged ({error})") from error
-    names, leaves, structure = _path_names(like)
-    if set(names) != set(arrays):
-        odd = sorted(set(names) ^ set(arrays))
-        raise CheckpointError(f"{path}: {len(odd)} leaves are missing or unknown, the first is {odd[0]}")
-    loaded = []
-    for name, leaf in zip(names, leaves, strict=True):
-        expected = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
-        found = arrays[name]
-        if (found.shape, found.dtype) != (expected.shape, expected.dtype):
-            raise CheckpointError(
-                f"{path}: leaf {name}: expected {expected.dtype}{list(expected.shape)}, "
-                f"found {found.dtype}{list(found.shape)}"
-            )
-        loaded.append(jax.random.wrap_key_data(jnp.asarray(found)) if _is_key(leaf) else jnp.asarray(found))
-    return jax.tree.unflatten(structure, loaded)
+def _options(content: dict[str, Any]) -> dict[str, Any]:
+    """The options of a run; how many trainings it had decides the shape of all that it has learned."""
+    options = content.get("options")
+    if not isinstance(options, dict):
+        raise ConfigError(f"options: expected names and values; found {durable.shown(options)}")
+    seeds = options.get("seeds")
+    if type(seeds) is not int or not 1 <= seeds <= _MOST_SEEDS:
+        raise ConfigError(
+            f"options.seeds: expected an integer between 1 and {_MOST_SEEDS}; found {durable.shown(seeds)}"
+        )
+    return options

@@ -5,8 +5,18 @@ from typing import ClassVar, Literal
 
 from adaptax.errors import ConfigError
 from adaptax.gradient_settings import check_episodes
-from adaptax.problem_settings import episodes_of, horizon_of
-from adaptax.settings import Settings, setting
+from adaptax.settings import (
+    LARGEST_COUNT,
+    Settings,
+    check_distribution,
+    check_steps,
+    episodes_of,
+    horizon_of,
+    setting,
+)
+
+MOST_VALUES = 10_000_000
+"""Entries of a table of values, one table in every task."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +38,10 @@ class TemporalDifferenceSettings(Settings):
     learning_rate: float = setting(1.0, above=0, high=1)
     rate_decay: float = setting(0.6, low=0, high=1)
     discount: float = setting(0.9, low=0, high=1)
-    initial_value: float = 0.0
+    initial_value: float = setting(0.0, low=-1e6, high=1e6)
     epsilon: float = setting(1.0, low=0, high=1)
     final_epsilon: float = setting(0.05, low=0, high=1)
-    epsilon_episodes: int = setting(200, low=1)
+    epsilon_episodes: int = setting(200, low=1, high=LARGEST_COUNT)
     knows_time: bool = False
 
     def check_problem(self, problem: Settings) -> None:
@@ -44,6 +54,14 @@ class TemporalDifferenceSettings(Settings):
             raise ConfigError(
                 f"{type(self).__name__}: expects a problem with discrete states and actions, as it keeps a table of "
                 f"them; found {type(problem).__name__}. Try dqn (discrete actions) or ppo"
+            )
+        pairs = getattr(problem, "num_states", 1) * getattr(problem, "num_actions", 1)
+        values = horizon_of(problem) * pairs
+        if self.knows_time and values > MOST_VALUES:
+            raise ConfigError(
+                f"{type(self).__name__}.knows_time: expected at most {MOST_VALUES} values, one for each state, action "
+                f"and step of an episode; found {values} with horizon={horizon_of(problem)}. Leave it out, or lower "
+                "horizon"
             )
 
 
@@ -81,14 +99,14 @@ class DQNSettings(Settings):
     learning_rate: float = setting(1e-3, above=0, high=1)
     max_gradient_norm: float = setting(10.0, above=0)
     discount: float = setting(0.99, low=0, high=1)
-    buffer_size: int = setting(10_000, low=1)
-    batch_size: int = setting(64, low=1)
-    learning_starts: int = setting(500, low=1)
-    train_every: int = setting(4, low=1)
-    target_every: int = setting(100, low=1)
+    buffer_size: int = setting(10_000, low=1, high=LARGEST_COUNT)
+    batch_size: int = setting(64, low=1, high=LARGEST_COUNT)
+    learning_starts: int = setting(500, low=1, high=LARGEST_COUNT)
+    train_every: int = setting(4, low=1, high=LARGEST_COUNT)
+    target_every: int = setting(100, low=1, high=LARGEST_COUNT)
     epsilon: float = setting(1.0, low=0, high=1)
     final_epsilon: float = setting(0.05, low=0, high=1)
-    epsilon_episodes: int = setting(100, low=1)
+    epsilon_episodes: int = setting(100, low=1, high=LARGEST_COUNT)
     double: bool = True
 
     def __post_init__(self):
@@ -136,11 +154,11 @@ class ActorCriticSettings(Settings):
     hidden_size: int = setting(64, low=1, high=4096)
     num_layers: int = setting(2, low=0, high=16)
     activation: Literal["tanh", "relu"] = "tanh"
-    initial_std: float = setting(1.0, above=0)
-    streams: int = setting(10, low=1)
+    initial_std: float = setting(1.0, above=0, high=1e6)
+    streams: int = setting(10, low=1, high=LARGEST_COUNT)
     discount: float = setting(0.99, low=0, high=1)
     learning_rate: float = setting(3e-3, above=0, high=1)
-    entropy_cost: float = setting(0.01, low=0)
+    entropy_cost: float = setting(0.01, low=0, high=1e6)
     max_gradient_norm: float = setting(0.5, above=0)
     time_limits: Literal["bootstrap", "end"] = "bootstrap"
 
@@ -148,11 +166,12 @@ class ActorCriticSettings(Settings):
     """Whether windows are whole episodes; otherwise they have `num_steps` steps."""
 
     def check_problem(self, problem: Settings) -> None:
-        """Check that a trial divides into windows.
+        """Check that a trial divides into windows, and that normal distributions find some actions.
 
         Raises:
             ConfigError: naming the field, what was expected and what was found.
         """
+        check_distribution(self, problem, "initial_std")
         steps = None if self.whole_episodes else getattr(self, "num_steps", None)
         check_windows(self, problem, "num_steps", self.streams, steps)
 
@@ -167,7 +186,7 @@ class ReinforceSettings(ActorCriticSettings):
     """
 
     baseline: Literal["value", "none"] = "value"
-    max_ratio: float = setting(1.0, above=0)
+    max_ratio: float = setting(1.0, above=0, high=1e6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,9 +199,9 @@ class A2CSettings(ActorCriticSettings):
         max_ratio: Importance weights π/μ are cut off here (c̄ = ρ̄ of Espeholt et al. 2018); 1 on-policy.
     """
 
-    num_steps: int = setting(5, low=1)
+    num_steps: int = setting(5, low=1, high=LARGEST_COUNT)
     gae_lambda: float = setting(1.0, low=0, high=1)
-    max_ratio: float = setting(1.0, above=0)
+    max_ratio: float = setting(1.0, above=0, high=1e6)
 
     whole_episodes: ClassVar[bool] = False
 
@@ -206,7 +225,7 @@ class MetaGradientSettings(A2CSettings):
     meta_learning_rate: float = setting(1e-2, low=0, high=1)
     outer_discount: float = setting(0.995, low=0, high=1)
     outer_gae_lambda: float = setting(1.0, low=0, high=1)
-    per_state: bool = False
+    per_state: bool = setting(False, only={"learns": ("returns", "all")})
     learns: Literal["returns", "weights", "all"] = "all"
 
 
@@ -222,9 +241,9 @@ class PPOLearnerSettings(ActorCriticSettings):
     """
 
     gae_lambda: float = setting(0.95, low=0, high=1)
-    clip: float = setting(0.2, above=0)
+    clip: float = setting(0.2, above=0, high=1e6)
     num_epochs: int = setting(4, low=1, high=100)
-    num_minibatches: int = setting(5, low=1)
+    num_minibatches: int = setting(5, low=1, high=LARGEST_COUNT)
 
     def check_problem(self, problem: Settings) -> None:
         """Check that a trial divides into windows, and a window into minibatches.
@@ -237,7 +256,7 @@ class PPOLearnerSettings(ActorCriticSettings):
         if steps % self.num_minibatches:
             raise ConfigError(
                 f"{type(self).__name__}.num_minibatches: expected a divisor of the {steps} steps of a window "
-                f"({self.streams} episodes); found {self.num_minibatches}"
+                f"(streams={self.streams} × horizon={horizon_of(problem)}); found {self.num_minibatches}"
             )
 
 
@@ -251,8 +270,8 @@ class MultiTaskPPOSettings(PPOLearnerSettings):
         fine_tuning_rate: Adam's learning rate on a new task, from windows of `streams` episodes; 0: stay as trained.
     """
 
-    num_tasks: int = setting(160, low=1)
-    num_updates: int = setting(200, low=1)
+    num_tasks: int = setting(160, low=1, high=LARGEST_COUNT)
+    num_updates: int = setting(200, low=1, high=LARGEST_COUNT)
     fine_tuning_rate: float = setting(0.0, low=0, high=1)
 
     def __post_init__(self):
@@ -265,7 +284,13 @@ class MultiTaskPPOSettings(PPOLearnerSettings):
             )
 
     def check_problem(self, problem: Settings) -> None:
-        """Check what fine-tuning needs; without it there are no windows."""
+        """Check an update's size, and what fine-tuning needs; without it there are no windows.
+
+        Raises:
+            ConfigError: naming the field, what was expected and what was found.
+        """
+        check_distribution(self, problem, "initial_std")
+        check_steps(self, problem, {"num_tasks": self.num_tasks, "streams": self.streams})
         if self.fine_tuning_rate > 0:
             super().check_problem(problem)
 
@@ -278,6 +303,7 @@ class FineTunedPPOSettings(MultiTaskPPOSettings):
 
 
 _NETWORKS = {"base": ("reinforce", "a2c")}
+_LEARNED = {"explorer": ("learned",)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -311,27 +337,27 @@ class MetaPolicyGradientSettings(Settings):
     """
 
     explorer: Literal["learned", "base"] = "learned"
-    exploration_episodes: int = setting(2, low=1)
-    memory: Literal["lstm", "gru", "none"] = "gru"
-    memory_size: int = setting(32, low=1, high=4096)
-    initial_std: float = setting(1.0, above=0)
-    num_tasks: int = setting(32, low=1)
-    replicas: int = setting(4, low=2)
-    num_updates: int = setting(200, low=1)
+    exploration_episodes: int = setting(2, low=1, high=LARGEST_COUNT)
+    memory: Literal["lstm", "gru", "none"] = setting("gru", only=_LEARNED)
+    memory_size: int = setting(32, low=1, high=4096, only=_LEARNED)
+    initial_std: float = setting(1.0, above=0, high=1e6, only=_LEARNED)
+    num_tasks: int = setting(32, low=1, high=LARGEST_COUNT)
+    replicas: int = setting(4, low=2, high=LARGEST_COUNT)
+    num_updates: int = setting(200, low=1, high=LARGEST_COUNT)
     num_epochs: int = setting(4, low=1, high=100)
     learning_rate: float = setting(3e-3, above=0, high=1)
-    clip: float = setting(0.2, above=0)
-    entropy_cost: float = setting(0.01, low=0)
-    max_gradient_norm: float = setting(1.0, above=0)
+    clip: float = setting(0.2, above=0, high=1e6, only=_LEARNED)
+    entropy_cost: float = setting(0.01, low=0, high=1e6, only=_LEARNED)
+    max_gradient_norm: float = setting(1.0, above=0, only=_LEARNED)
     base: Literal["q-learning", "reinforce", "a2c"] = "q-learning"
-    base_steps: int = setting(20, low=1)
+    base_steps: int = setting(20, low=1, high=LARGEST_COUNT)
     base_size: int = setting(32, low=1, high=4096, only=_NETWORKS)
     base_learning_rate: float = setting(1.0, above=0, high=1)
     base_discount: float = setting(0.95, low=0, high=1)
-    base_std: float = setting(1.0, above=0, only=_NETWORKS)
-    base_entropy_cost: float = setting(0.0, low=0, only=_NETWORKS)
+    base_std: float = setting(1.0, above=0, high=1e6, only=_NETWORKS)
+    base_entropy_cost: float = setting(0.0, low=0, high=1e6, only=_NETWORKS)
     base_baseline: Literal["value", "none"] = setting("none", only={"base": ("reinforce",)})
-    max_ratio: float = setting(1.0, above=0, only=_NETWORKS)
+    max_ratio: float = setting(1.0, above=0, high=1e6, only=_NETWORKS)
 
     num_minibatches: ClassVar[int] = 1
     """Explorations of an update are not divided."""
@@ -344,7 +370,11 @@ class MetaPolicyGradientSettings(Settings):
         """
         if self.base == "q-learning":
             QLearningSettings().check_problem(problem)
+        for field in ("initial_std", "base_std"):
+            check_distribution(self, problem, field)
         check_episodes(problem, self.exploration_episodes, "exploration_episodes", "of a window")
+        windows = {"exploration_episodes + 2": self.exploration_episodes + 2}
+        check_steps(self, problem, {"num_tasks": self.num_tasks, "replicas": self.replicas, **windows})
 
 
 def check_windows(settings: Settings, problem: Settings, field: str, streams: int, steps: int | None) -> None:
@@ -354,10 +384,10 @@ def check_windows(settings: Settings, problem: Settings, field: str, streams: in
         ConfigError: naming the field, what was expected and what was found.
     """
     check_episodes(problem, streams, "streams", "that are lived at the same time")
-    episodes, horizon = episodes_of(problem)[1], horizon_of(problem)
+    (name, episodes), horizon = episodes_of(problem), horizon_of(problem)
     total = episodes // streams * horizon
     if steps is not None and total % steps:
         raise ConfigError(
             f"{type(settings).__name__}.{field}: expected a divisor of the {total} steps of a trial in each stream "
-            f"({episodes} episodes × {horizon} steps / {streams}); found {steps}"
+            f"({name or 'episodes'}={episodes} × horizon={horizon} / streams={streams}); found {steps}"
         )

@@ -8,14 +8,24 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Mapping
+from types import NoneType
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
+from adaptax.durable import shown
 from adaptax.errors import ConfigError
+
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Numbers in single precision that can be squared, or divided by, now and then; 0 is fine too."""
+LARGEST_COUNT = 1_000_000
+"""Of what is asked for by number: tasks, episodes, steps between two events."""
+MOST_STEPS = 10**9
+"""Environment steps that an update may have: no memory would hold what has to be kept of more."""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or an empty string if nothing is near."""
-    near = difflib.get_close_matches(word, list(known), n=1)
+    words = list(known)
+    near = difflib.get_close_matches(word, words, n=1) or [other for other in words if sorted(other) == sorted(word)]
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
@@ -35,23 +45,43 @@ def setting(
     return dataclasses.field(default=default, metadata={"low": low, "high": high, "above": above, "only": only or {}})
 
 
-def _expectation(field: dataclasses.Field[Any]) -> str:
+def kind_of(field: dataclasses.Field[Any]) -> Any:
+    """The type of a field's values, `None` apart."""
+    kinds = [kind for kind in get_args(field.type) if kind is not NoneType]
+    return kinds[0] if NoneType in get_args(field.type) else field.type
+
+
+def expectation(field: dataclasses.Field[Any]) -> str:
+    """What a number must be, in words."""
     low, high, above = (field.metadata.get(name) for name in ("low", "high", "above"))
-    kind = "an integer" if field.type is int else "a number"
+    kind = "an integer" if kind_of(field) is int else "a number"
     if low is not None and high is not None:
-        return f"{kind} between {low:g} and {high:g}"
+        return f"{kind} between {_plain(low)} and {_plain(high)}"
     bounds = (("> ", above), ("≥ ", low), ("≤ ", high))
-    rules = " and ".join(f"{sign}{bound:g}" for sign, bound in bounds if bound is not None)
+    rules = " and ".join(f"{sign}{_plain(bound)}" for sign, bound in bounds if bound is not None)
     return f"{kind} {rules}".rstrip()
 
 
+def _plain(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
+
+
+def _precision(value: Any) -> str:
+    """Why a number that is in its range is refused all the same; nothing for others."""
+    if not isinstance(value, float) or not math.isfinite(value) or value == 0 or SMALLEST <= abs(value) <= LARGEST:
+        return ""
+    return f"; numbers other than 0 are at least {SMALLEST:g} and at most {LARGEST:g}, whatever their sign"
+
+
 def _fits(field: dataclasses.Field[Any], value: Any) -> bool:
-    rule = field.metadata
-    if field.type is float and hasattr(value, "aval"):
+    rule, kind = field.metadata, kind_of(field)
+    if kind is float and hasattr(value, "aval"):
         return True  # a JAX array, maybe traced: sweeps are `vmap` over `replace(algorithm, ...)`
-    if isinstance(value, bool) or not isinstance(value, int if field.type is int else (int, float)):
+    if value is None:
+        return kind is not field.type
+    if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
         return False
-    if not math.isfinite(value):
+    if kind is float and not (value == 0 or SMALLEST <= abs(value) <= LARGEST):
         return False
     low, high, above = rule.get("low"), rule.get("high"), rule.get("above")
     return not (
@@ -86,12 +116,12 @@ class Settings:
                 choices = get_args(field.type)
                 if value not in choices:
                     hint = suggestion(str(value), choices)
-                    raise ConfigError(f"{where}: expected one of {', '.join(choices)}; found {value!r}{hint}")
+                    raise ConfigError(f"{where}: expected one of {', '.join(choices)}; found {shown(value)}{hint}")
             elif field.type is bool:
                 if not isinstance(value, bool):
-                    raise ConfigError(f"{where}: expected True or False; found {value!r}")
-            elif field.type in (int, float) and not _fits(field, value):
-                raise ConfigError(f"{where}: expected {_expectation(field)}; found {value!r}")
+                    raise ConfigError(f"{where}: expected True or False; found {shown(value)}")
+            elif kind_of(field) in (int, float) and not _fits(field, value):
+                raise ConfigError(f"{where}: expected {expectation(field)}; found {shown(value)}{_precision(value)}")
             self._check_effect(field, value, where)
 
     def check_problem(self, problem: "Settings") -> None:
@@ -108,6 +138,62 @@ class Settings:
                     f"{where}: has an effect only if {other} is {' or '.join(map(repr, values))}; found "
                     f"{other}={found!r} and {field.name}={value!r}. Leave it out, or change {other}"
                 )
+
+
+def episodes_of(settings: Settings) -> tuple[str | None, int]:
+    """Name and value of the field that says how many episodes a trial has; no name if it is always one."""
+    for name in ("num_pulls", "num_episodes"):
+        if hasattr(settings, name):
+            return name, getattr(settings, name)
+    return None, 1
+
+
+def horizon_of(settings: Settings) -> int:
+    """Steps of an episode."""
+    horizon = getattr(settings, "horizon", None)
+    if not isinstance(horizon, int):
+        raise TypeError(f"{type(settings).__name__} has no horizon")
+    return horizon
+
+
+def check_steps(settings: Settings, problem: Settings, factors: Mapping[str, int]) -> None:
+    """Check that the steps of an update can be held in some memory at all.
+
+    Args:
+        settings: Those of an algorithm.
+        problem: Those of a problem; an episode has its horizon.
+        factors: What multiplies to the episodes of an update, by the names of the fields; one to blame first.
+
+    Raises:
+        ConfigError: naming the fields, what was expected and what was found.
+    """
+    horizon = horizon_of(problem)
+    steps = horizon * math.prod(factors.values())
+    if steps <= MOST_STEPS:
+        return
+    known = {field.name for field in dataclasses.fields(problem)}
+    parts = {**factors, "horizon" if "horizon" in known else f"steps of {', '.join(sorted(known))}": horizon}
+    product = " × ".join(f"{value} ({name})" for name, value in parts.items() if value > 1)
+    raise ConfigError(
+        f"{type(settings).__name__}.{next(iter(factors))}: expected at most {MOST_STEPS} steps in an update on "
+        f"{type(problem).__name__}; found {product} = {steps}. Lower one of them"
+    )
+
+
+def check_distribution(settings: Settings, problem: Settings, field: str) -> None:
+    """Check that the deviation of a normal distribution was left alone where actions are discrete.
+
+    Raises:
+        ConfigError: naming the field, what was expected and what was found.
+    """
+    value = getattr(settings, field)
+    default = next(known.default for known in dataclasses.fields(settings) if known.name == field)
+    if problem.continuous_actions or hasattr(value, "aval") or value == default:
+        return
+    raise ConfigError(
+        f"{type(settings).__name__}.{field}: has an effect on continuous actions only; found "
+        f"{value!r} for {type(problem).__name__}, whose actions are discrete. Leave it out"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,19 +229,19 @@ class RL2Settings(Settings):
     policy_size: int = setting(0, low=0, high=4096)
     critic_size: int = setting(64, low=1, high=4096)
     informed_critic: bool = True
-    num_tasks: int = setting(512, low=1)
-    num_updates: int = setting(350, low=1)
+    num_tasks: int = setting(512, low=1, high=LARGEST_COUNT)
+    num_updates: int = setting(350, low=1, high=LARGEST_COUNT)
     num_epochs: int = setting(1, low=1, high=100)
-    num_minibatches: int = setting(16, low=1)
+    num_minibatches: int = setting(16, low=1, high=LARGEST_COUNT)
     learning_rate: float = setting(3e-3, above=0, high=1)
     discount: float = setting(1.0, low=0, high=1)
     gae_lambda: float = setting(0.9, low=0, high=1)
-    clip: float = setting(0.2, above=0)
-    entropy_cost: float = setting(0.05, low=0)
-    value_cost: float = setting(0.5, low=0)
+    clip: float = setting(0.2, above=0, high=1e6)
+    entropy_cost: float = setting(0.05, low=0, high=1e6)
+    value_cost: float = setting(0.5, low=0, high=1e6)
     max_gradient_norm: float = setting(1.0, above=0)
     adam_b2: float = setting(0.99, low=0, high=0.999999)
-    initial_std: float = setting(0.5, above=0)
+    initial_std: float = setting(0.5, above=0, high=1e6)
 
     def __post_init__(self):
         """Check every field, and that trials divide into minibatches."""
@@ -167,7 +253,7 @@ class RL2Settings(Settings):
             )
 
     def check_problem(self, problem: Settings) -> None:
-        """Check that the memory can serve the problem's actions.
+        """Check that the memory can serve the problem's actions, and that an update is not too long.
 
         Raises:
             ConfigError: naming the field, what was expected and what was found.
@@ -177,3 +263,6 @@ class RL2Settings(Settings):
                 "RL2Settings.memory: 'symmetric' has a memory for each action, so it expects discrete ones; "
                 f"found {type(problem).__name__}, whose actions are continuous. Try --memory lstm or gru"
             )
+        check_distribution(self, problem, "initial_std")
+        name, episodes = episodes_of(problem)
+        check_steps(self, problem, {"num_tasks": self.num_tasks, **({name: episodes} if name else {})})

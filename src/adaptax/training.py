@@ -1,7 +1,8 @@
 """The one training loop, for all algorithms: `jit(scan(update, chunk))`.
 
 The device runs a chunk of updates as one program; between chunks the host gets the metrics of each update and may
-log, evaluate or save. All state is in `TrainState`.
+log, evaluate or save. All state is in `TrainState`. An update that would put NaN or infinity into it is not taken, and
+training ends: what was good stays good, and can be saved and looked into.
 """
 
 import time
@@ -11,11 +12,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Key, PyTree
 
 from adaptax import parallel
 from adaptax.algorithm import Algorithm
 from adaptax.envs.base import Problem
-from adaptax.types import TrainState
+from adaptax.errors import DivergenceError
+from adaptax.types import Metrics, TrainState
 
 
 class Progress(NamedTuple):
@@ -39,12 +42,26 @@ def chunk_length(num_updates: int, at_most: int) -> int:
     return max(n for n in range(1, min(at_most, num_updates) + 1) if num_updates % n == 0)
 
 
-def init(algorithm: Algorithm, problem: Problem, *, seed: int, num_seeds: int = 1) -> TrainState:
-    """The state before the first update; with `num_seeds` > 1, leaves have a leading seed axis."""
-    root = jax.random.key(seed)
+def first_state(algorithm: Algorithm, problem: Problem, root: Key[Array, ""], num_seeds: int = 1) -> TrainState:
+    """The state before the first update, sound or not; with `num_seeds` > 1, leaves have a leading seed axis."""
     if num_seeds == 1:
-        return jax.jit(lambda key: algorithm.init(problem, key))(root)
-    return jax.jit(jax.vmap(lambda key: algorithm.init(problem, key)))(jax.random.split(root, num_seeds))
+        return algorithm.init(problem, root)
+    return jax.vmap(lambda key: algorithm.init(problem, key))(jax.random.split(root, num_seeds))
+
+
+def init(algorithm: Algorithm, problem: Problem, *, seed: int, num_seeds: int = 1) -> TrainState:
+    """The state before the first update; with `num_seeds` > 1, leaves have a leading seed axis.
+
+    Raises:
+        DivergenceError: if a leaf of it is NaN or infinite. Algorithms may look at tasks and rewards before they learn.
+    """
+    state = jax.jit(lambda root: first_state(algorithm, problem, root, num_seeds))(jax.random.key(seed))
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    numbers = [(path, x) for path, x in leaves if jnp.issubdtype(x.dtype, jnp.inexact)]
+    bad = [jax.tree_util.keystr(path) for path, x in numbers if not np.isfinite(np.asarray(x)).all()]
+    if bad:
+        raise DivergenceError(f"before the first update: leaf {bad[0]} is NaN or infinite; nothing was trained")
+    return state
 
 
 def train(
@@ -56,36 +73,91 @@ def train(
     num_seeds: int = 1,
     devices: int = 1,
     chunk: int = 10,
+    done: int = 0,
+    on_compiled: Callable[[Any], None] = lambda program: None,
     on_chunk: Callable[[Progress], bool] = lambda progress: False,
 ) -> TrainState:
-    """Do `num_updates` updates, or fewer if `on_chunk` says so, and return the state after them.
+    """Do updates until there are `num_updates`, or until `on_chunk` says so, and return the state after them.
 
     Args:
         algorithm: What to train.
         problem: Where.
         state: Where to start; it is donated, so do not use it afterwards.
-        num_updates: How many updates.
+        num_updates: How many updates there are to be.
         num_seeds: Seeds that are trained side by side; `state` has a leading seed axis if more than one.
         devices: Devices to split the tasks of an update over.
         chunk: Updates between two calls of `on_chunk`, at most.
+        done: Updates that `state` has behind it: after a whole number of chunks, as `on_chunk` sees it.
+        on_compiled: Called with the compiled program, which knows how much memory it needs, before it runs.
         on_chunk: Called after every chunk; training stops if it returns True.
-    """
-    update = lambda state: algorithm.update(problem, state)  # noqa: E731
-    step = jax.vmap(update) if num_seeds > 1 else update
-    length = chunk_length(num_updates, chunk)
 
-    def run(state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
-        return jax.lax.scan(lambda state, _: step(state), state, None, length=length)
+    Raises:
+        DivergenceError: if a leaf of the state, or a metric, becomes NaN or infinite. It carries the state before that
+            update; `on_chunk` is not called for its chunk.
+    """
+    length = chunk_length(num_updates, chunk)
+    if done % length:
+        raise ValueError(f"train(done): expected a multiple of {length}, the length of a chunk; found {done}")
+
+    def run(state: TrainState) -> tuple[TrainState, Any]:
+        return jax.lax.scan(
+            lambda state, _: sound_update(algorithm, problem, state, num_seeds), state, None, length=length
+        )
 
     program = jax.jit(parallel.over_devices(run, devices), donate_argnums=0).lower(state).compile()
+    on_compiled(program)
     begin = time.monotonic()
-    for done in range(length, num_updates + 1, length):
-        state, metrics = program(state)
-        host: dict[str, Any] = jax.device_get(metrics)
+    for so_far in range(done + length, num_updates + 1, length):
+        state, (metrics, finite) = program(state)
+        host, finite = jax.device_get((metrics, finite))
+        if not all(np.all(good) for good in jax.tree.leaves(finite)):
+            raise _divergence(so_far - length, finite, state)
         by_seed = {name: np.asarray(values).reshape(length, -1) for name, values in host.items()}
-        if on_chunk(Progress(done, by_seed, time.monotonic() - begin, state)):
+        if on_chunk(Progress(so_far, by_seed, time.monotonic() - begin, state)):
             break
     return state
+
+
+def sound_update(
+    algorithm: Algorithm, problem: Problem, state: TrainState, num_seeds: int = 1
+) -> tuple[TrainState, tuple[Metrics, PyTree[Array]]]:
+    """One update, which is taken only if all that comes of it is finite.
+
+    Returns:
+        The state, and the metrics with a flag for every metric and every leaf of the new state: whether it is finite.
+    """
+    update = lambda state: algorithm.update(problem, state)  # noqa: E731
+    new, metrics = (jax.vmap(update) if num_seeds > 1 else update)(state)
+    finite = jax.tree.map(_is_finite, {"metrics": metrics, "state": new})
+    sound = jnp.all(jnp.stack(jax.tree.leaves(finite)))
+    return jax.tree.map(lambda new, old: jnp.where(sound, new, old), new, state), (metrics, finite)
+
+
+def _is_finite(x: Array) -> Array:
+    return jnp.all(jnp.isfinite(x)) if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.asarray(True)
+
+
+def _divergence(done: int, finite: PyTree[Array], state: TrainState) -> DivergenceError:
+    """What to say of flags `[update in this chunk]`."""
+    named = [(jax.tree_util.keystr(path), flags) for path, flags in jax.tree_util.tree_leaves_with_path(finite)]
+    offset = min(int(np.argmin(flags)) for _, flags in named if not np.all(flags))
+    bad = [_plain(name) for name, flags in named if not flags[offset]]
+    first = [next((name for name in bad if name.startswith(kind)), "") for kind in ("metric ", "leaf ")]
+    told = [name for name in first if name]
+    error = DivergenceError(
+        f"update {done + offset + 1}: {' and '.join(told)} became NaN or infinite"
+        + (f", and {len(bad) - len(told)} more" if len(bad) > len(told) else "")
+        + "; the update was not taken. Lower the learning rate, or the size of the network's first steps"
+    )
+    error.update, error.state = done + offset + 1, state
+    return error
+
+
+def _plain(path: str) -> str:
+    """`['metrics']['return']` as "metric return"."""
+    if path.startswith("['metrics']"):
+        return "metric " + path.removeprefix("['metrics']['").removesuffix("']")
+    return "leaf " + path.removeprefix("['state']")
 
 
 def num_parameters(tree: Any) -> int:

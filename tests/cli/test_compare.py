@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -6,11 +7,12 @@ import jax
 import numpy as np
 import pytest
 
+from adaptax import checkpoints
 from adaptax.cli.compare import command, entrant_of
 from adaptax.cli.contestants import resolve
 from adaptax.errors import CheckpointError, ConfigError, OutputError
 from adaptax.presets import settings_for
-from adaptax.runs import Recipe, save_config, save_state
+from adaptax.runs import Recipe, save_config
 from adaptax.training import init
 from tests.cli.conftest import run
 from tests.problems import TINY
@@ -30,9 +32,10 @@ def untrained(tmp_path, monkeypatch):
         directory.mkdir()
         settings = settings_for("rl2", "bandit")
         recipe = Recipe("rl2", "bandit", type(settings[0])(**TINY, **of_algorithm), type(settings[1])(**of_problem))
-        save_config(directory, recipe, {"seed": seed, "seeds": seeds})
+        options = {"seed": seed, "seeds": seeds}
+        save_config(directory, recipe, options)
         state = init(*recipe.build(), seed=seed, num_seeds=seeds)
-        save_state(directory, state)
+        checkpoints.save(directory, state, update=recipe.algorithm_settings.num_updates, about=recipe.about(options))
         return str(directory), state
 
     return make
@@ -104,14 +107,14 @@ def test_nothing_is_overwritten(untrained, tmp_path):
 
 def test_an_agent_that_does_not_suit_the_problem_is_named(untrained):
     directory, _ = untrained("a")
-    with pytest.raises(ConfigError, match="psrl: expected a problem that it is for .*found bandit"):
+    with pytest.raises(ConfigError, match=r"psrl: expected a problem that it is for .*found bandit"):
         command([directory, "psrl", "--out", "report", *FEW])
 
 
-def test_an_unfinished_run(untrained, tmp_path):
+def test_a_run_without_checkpoints(untrained, tmp_path):
     directory, _ = untrained("a")
-    (tmp_path / "a/state.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="not finished"):
+    shutil.rmtree(tmp_path / "a/checkpoints")
+    with pytest.raises(CheckpointError, match="no checkpoint there"):
         command([directory, *FEW])
 
 

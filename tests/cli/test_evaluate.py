@@ -31,8 +31,8 @@ def test_a_table_for_people(finished_run):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda d: (d / "state.safetensors").unlink(), "not finished"),
-        (lambda d: (d / "state.safetensors").write_bytes(b"nonsense"), "damaged"),
+        (lambda d: shutil.rmtree(d / "checkpoints"), "no checkpoint there"),
+        (lambda d: [x.write_bytes(b"nonsense") for x in d.glob("checkpoints/*.safetensors")], "damaged"),
         (lambda d: (d / "config.json").write_text("{"), "unreadable"),
         (lambda d: (d / "config.json").unlink(), "no run there"),
     ],
@@ -46,3 +46,15 @@ def test_an_unusable_run_is_exit_code_5(finished_run, tmp_path, damage, says):
     assert done.returncode == 5
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_an_unfinished_training_named(finished_run, tmp_path):
+    shutil.copytree(finished_run.directory, tmp_path / "copy")
+    path = tmp_path / "copy/checkpoints/update-00000004.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 16
+    path.write_bytes(content)
+    done = run("evaluate", "copy", "--tasks", "5", "--against", "random", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "checkpoint 4 damaged (weights: checksum); using 0" in done.stderr
+    assert "not finished: 0 of 4 updates" in done.stderr

@@ -6,11 +6,12 @@ import jax
 import numpy as np
 import pytest
 
+from adaptax import checkpoints
 from adaptax.cli.inspect import command
 from adaptax.errors import CheckpointError, ConfigError
 from adaptax.inspection import inspect_memory
 from adaptax.presets import settings_for
-from adaptax.runs import Recipe, save_config, save_state
+from adaptax.runs import Recipe, save_config
 from adaptax.training import init
 from tests.cli.conftest import run
 from tests.problems import TINY
@@ -29,7 +30,7 @@ def untrained(tmp_path, monkeypatch):
         recipe = Recipe(algorithm, problem, *kinds)
         save_config(directory, recipe, {"seeds": seeds})
         state = init(*recipe.build(), seed=3, num_seeds=seeds)
-        save_state(directory, state)
+        checkpoints.save(directory, state, update=10**6, about=recipe.about({"seeds": seeds}))
         return directory, recipe, state
 
     return make

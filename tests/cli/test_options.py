@@ -24,7 +24,7 @@ WRONG = [
     (["train", "rl2"], ["PROBLEM", "rl2"]),
     (["evaluate"], ["directory", "nothing"]),
     (["evaluate", "x", "--against", "gitins"], ["--against", "gitins", "did you mean 'gittins'"]),
-    (["evaluate", "x", "--tasks", "0"], ["tasks", "≥ 1", "0"]),
+    (["evaluate", "x", "--tasks", "0"], ["tasks", "between 1 and", "0"]),
     (["reproduce", "duan2016-bandit"], ["NAME", "did you mean 'duan2016-bandits'"]),
     (["reproduce", "duan2016-bandits", "--cells", "7x7"], ["--cells", "10x5", "7x7"]),
     (["list", "everything"], ["list", "everything"]),

@@ -30,13 +30,13 @@ def test_a_finished_cell_is_kept_and_one_with_other_settings_moved_aside(tmp_pat
     assert set(first) >= {"mean", "stderr", "published", "ceiling", "seconds"}
     assert first["published"] == 6.7
     assert 3 < first["mean"] < 7
-    stamp = (tmp_path / "10x5/state.safetensors").stat().st_mtime_ns
+    stamp = (tmp_path / "10x5/checkpoints/update-00000002.safetensors").stat().st_mtime_ns
     assert reproduce.finish(table, "10x5", options, tmp_path / "10x5") == first
-    assert (tmp_path / "10x5/state.safetensors").stat().st_mtime_ns == stamp
+    assert (tmp_path / "10x5/checkpoints/update-00000002.safetensors").stat().st_mtime_ns == stamp
 
     other = dataclasses.replace(table, cells={"10x5": dataclasses.replace(cell, algorithm={**TINY, "num_updates": 1})})
     reproduce.finish(other, "10x5", options, tmp_path / "10x5")
-    assert (tmp_path / "10x5-old-1/state.safetensors").stat().st_mtime_ns == stamp
+    assert (tmp_path / "10x5-old-1/checkpoints/update-00000002.safetensors").stat().st_mtime_ns == stamp
     capsys.readouterr()
     reproduce.report("duan2016-bandits", table, {"10x5": first}, as_json=True)
     assert json.loads(capsys.readouterr().out)["cells"]["10x5"] == first

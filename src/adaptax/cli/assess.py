@@ -1,9 +1,10 @@
 """Evaluate a trained agent beside others on the same held-out tasks; table, picture, JSON."""
 
+import contextlib
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from adaptax.evaluation import (
     Evaluation,
     encounters,
     evaluate,
+    is_probed,
     learns_from_windows,
     oracle_return,
     tasks_are_held_out,
 )
+from adaptax.errors import DivergenceError, EnvironmentContractError
 from adaptax.presets import agent_for
 from adaptax.registry import PROBLEMS
 from adaptax.reporting import plot_adaptation, plot_paths
@@ -87,16 +90,17 @@ def assess(
             else:
                 agent, seen = agent_for(name, recipe.problem, recipe.problem_settings), recipe.build_problem()
                 theta, seeds = init(agent, seen, seed=seed).meta, False
-            results[name] = evaluate(
-                agent,
-                seen,
-                theta,
-                num_tasks=num_tasks,
-                seed=seed,
-                seeds=seeds,
-                explore=explore,
-                on_progress=lambda done, number=number, name=name: bar.update(number * num_tasks + done, name),
-            )
+            with explained(agent, seen, theta, num_tasks=num_tasks, seed=seed, seeds=seeds, explore=explore):
+                results[name] = evaluate(
+                    agent,
+                    seen,
+                    theta,
+                    num_tasks=num_tasks,
+                    seed=seed,
+                    seeds=seeds,
+                    explore=explore,
+                    on_progress=lambda done, number=number, name=name: bar.update(number * num_tasks + done, name),
+                )
     tasks, _ = encounters(problem.test, num_tasks, seed)
     adapts = learns_from_windows(algorithm, problem)
     protocol = {
@@ -120,6 +124,43 @@ def assess(
     assessment = Assessment(results, oracle_return(problem, tasks), problem.optimum, protocol, paths)
     _warn(assessment)
     return assessment
+
+
+@contextlib.contextmanager
+def explained(
+    agent: Any, problem: Any, meta: Any, *, num_tasks: int, seed: int, seeds: bool, explore: bool
+) -> Iterator[None]:
+    """Say what made a return of an evaluation NaN: lives that life again."""
+    import jax
+
+    from adaptax import diagnosis
+
+    try:
+        yield
+    except EnvironmentContractError as error:
+        if error.task is None:  # found while the program was traced, and named already
+            raise
+        where = error.task
+        note(f"task {where}: not finite; looking for the cause …")
+        theta = jax.tree.map(lambda x: x[error.trained], meta) if seeds else meta
+        tasks, keys = encounters(problem.test, num_tasks, seed)
+        breach = diagnosis.breach_in_life(
+            agent,
+            problem,
+            theta,
+            jax.tree.map(lambda x: x[where], tasks),
+            keys[where],
+            explore=explore or learns_from_windows(agent, problem),
+            probes=is_probed(agent, problem),
+        )
+        if breach is None:
+            raise
+        breach = dataclasses.replace(breach, task=where)
+        if breach.field == "action":
+            raise DivergenceError(f"{type(agent).__name__}: the policy's output: {breach}") from error
+        raise EnvironmentContractError(
+            f"{type(problem.env).__name__}: {breach}; `adaptax check-env` finds more"
+        ) from error
 
 
 def paths_of(algorithm: Any, problem: Any, meta: Any, seed: int) -> tuple[np.ndarray, np.ndarray | None] | None:

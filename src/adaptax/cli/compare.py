@@ -112,7 +112,7 @@ def measure(problem: str, contestants: Sequence[Contestant], options: CompareOpt
 
     base = build_problem(problem, contestants[0].problem_settings)
     entrants = [entrant_of(contestant, problem, options.seed) for contestant in contestants]
-    plan = Plan(options.tasks, options.family_tasks, options.seed)
+    plan = Plan(options.tasks, options.family_tasks, options.seed, explore=options.policy == "sample")
     with Bar("compare", sum(plan.work(base, entrant) for entrant in entrants)) as bar:
         return compare(base, entrants, plan, bar.update)
 
@@ -159,7 +159,7 @@ def entrant_of(contestant: Contestant, problem: str, seed: int) -> "Entrant":
         return Entrant(contestant.name, contestant.kind, algorithm, seen, meta, early=early, about=about)
     metas = []
     for run in contestant.runs:
-        meta = load_meta(run.directory, algorithm, seen, run.num_seeds)
+        meta = load_meta(run.directory, algorithm, seen, run.num_seeds, note)
         metas.append(meta if run.num_seeds > 1 else jax.tree.map(lambda x: x[None], meta))
     num_seeds = sum(run.num_seeds for run in contestant.runs)
     meta = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *metas)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from adaptax.cli.options import EvaluateOptions, names, parse, wants_help
+from adaptax.cli.options import EvaluateOptions, names, note, parse, wants_help
 from adaptax.errors import ConfigError
 from adaptax.presets import check_agent
 from adaptax.runs import read_recipe
@@ -36,7 +36,7 @@ def command(arguments: Sequence[str]) -> int:
         recipe,
         algorithm,
         problem,
-        load_meta(directory, algorithm, problem, num_seeds),
+        load_meta(directory, algorithm, problem, num_seeds, note),
         num_seeds=num_seeds,
         num_tasks=options.tasks,
         seed=options.seed,

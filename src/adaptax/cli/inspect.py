@@ -63,7 +63,7 @@ def look(directory: Path, recipe: Recipe, num_seeds: int, options: InspectOption
     from adaptax.inspection import check_remembers, inspect_memory
 
     algorithm, problem = recipe.build()
-    meta = load_meta(directory, algorithm, problem, num_seeds)
+    meta = load_meta(directory, algorithm, problem, num_seeds, note)
     if num_seeds > 1:
         meta = jax.tree.map(lambda x: x[options.training_seed], meta)
     check_remembers(algorithm, problem, meta)  # before anything is shown

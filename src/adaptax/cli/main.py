@@ -1,12 +1,13 @@
 """`adaptax COMMAND ...`: finds the command, turns errors into one line and an exit code."""
 
+import contextlib
 import os
 import sys
-import time
-import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import Any
 
+from adaptax.cli.crashes import write_traceback
+from adaptax.cli.interrupts import STOPPED, Interrupts
 from adaptax.errors import AdaptaxError, ConfigError
 from adaptax.settings import suggestion
 
@@ -16,6 +17,7 @@ usage: adaptax COMMAND ...
 Agents that learn how to learn: meta-reinforcement learning.
 
   adaptax train ALGORITHM PROBLEM [options]   meta-train, evaluate on held-out tasks, draw the adaptation curve
+  adaptax train --resume DIR                  go on with a run that was stopped or killed
   adaptax evaluate DIR [options]              evaluate a run again: other tasks, other opponents
   adaptax compare DIR AGENT ... [options]     agents side by side: how soon, how far it carries, what exploring costs
   adaptax inspect DIR [options]               what the memory knows of the task, after each episode
@@ -23,8 +25,9 @@ Agents that learn how to learn: meta-reinforcement learning.
   adaptax selftest NAME [options]             measure what the package claims of itself; exit code 1 if it does not hold
   adaptax list                                algorithms, problems, presets, tables
 
-Each command has --help. Exit codes: 0 done, 2 wrong usage or configuration, 5 run unusable, 6 directory unwritable,
-75 stopped early."""
+Each command has --help. Exit codes: 0 done, 2 wrong usage or configuration, 3 an environment broke its contract,
+4 numbers diverged, 5 checkpoint unusable, 6 directory locked or unwritable, 7 out of memory or disk, 75 stopped, and
+can be resumed."""
 
 
 def _train(arguments: Sequence[str]) -> int:
@@ -80,24 +83,63 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 }
 
 
+class _Patient:
+    """Standard error that may have been closed: a terminal that has gone must not stop a training."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; always ends in `SystemExit`."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal may not know the letters
+    with contextlib.redirect_stderr(_Patient(sys.stderr)), Interrupts():
+        sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Do it; what goes wrong becomes a line on standard error and an exit code."""
     try:
-        sys.exit(_dispatch(arguments))
+        return _dispatch(arguments)
     except AdaptaxError as error:
         print(f"error[{error.exit_code}]: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        # Of what the system has refused, the line says all; and there may be no room for more, or no folder.
+        if (
+            error.__cause__ is not None
+            and not isinstance(error.__cause__, OSError)
+            and hasattr(error, "crash_directory")
+        ):
+            write_traceback(error)
+        return error.exit_code
     except KeyboardInterrupt:
         print("stopped; nothing was saved by this command", file=sys.stderr)
-        sys.exit(75)
+        return STOPPED
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return 1
+    except MemoryError as error:
+        print(f"error[7]: out of memory ({write_traceback(error)}). Lower the number of tasks", file=sys.stderr)
+        return 7
     except Exception as error:
-        _report_crash(error)
-        sys.exit(1)
+        where = write_traceback(error)
+        print(f"error[1]: {type(error).__name__}: {error} (this should not happen; {where})", file=sys.stderr)
+        return 1
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
@@ -113,15 +155,3 @@ def _dispatch(arguments: Sequence[str]) -> int:
     if name not in COMMANDS:
         raise ConfigError(f"COMMAND: expected one of {', '.join(COMMANDS)}; found '{name}'{suggestion(name, COMMANDS)}")
     return COMMANDS[name](arguments[1:])
-
-
-def _report_crash(error: Exception) -> None:
-    """Put the traceback into a file, and one line on the terminal."""
-    path = Path(f"crash-{os.getpid()}-{time.monotonic_ns()}.txt")
-    try:
-        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        where = f"the traceback is in {path}"
-    except OSError:
-        traceback.print_exception(error)
-        where = "the traceback is above"
-    print(f"error[1]: {type(error).__name__}: {error} (this should not happen; {where})", file=sys.stderr)

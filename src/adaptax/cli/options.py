@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import tyro
-
+from adaptax.cli.words import read
+from adaptax.durable import shown
 from adaptax.errors import ConfigError
 from adaptax.presets import DEFAULT
 from adaptax.registry import CLASSICAL, FROM_SCRATCH
-from adaptax.settings import Settings, setting, suggestion
+from adaptax.settings import LARGEST_COUNT, Settings, setting, suggestion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,8 @@ class TrainOptions(Settings):
         out: The run's directory; by default the first free runs/ALGORITHM-PROBLEM-N.
         devices: Devices that share the tasks of an update; 0: as many as there are (on a CPU, one per core).
         eval_tasks: Held-out tasks in the evaluation afterwards; 0: no evaluation.
+        save_every: Updates between two checkpoints, at least (they are written between chunks; the newest 3 are kept).
+        keep_every: Checkpoints whose update is a multiple are kept for good; 0: none.
         json: Print one JSON object on standard output and nothing else there.
     """
 
@@ -31,7 +33,22 @@ class TrainOptions(Settings):
     seeds: int = setting(1, low=1, high=1024)
     out: Path | None = None
     devices: int = setting(0, low=0, high=4096)
-    eval_tasks: int = setting(4000, low=0)
+    eval_tasks: int = setting(4000, low=0, high=LARGEST_COUNT)
+    save_every: int = setting(10, low=1, high=LARGEST_COUNT)
+    keep_every: int = setting(0, low=0, high=LARGEST_COUNT)
+    json: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ResumeOptions(Settings):
+    """How to go on with a run. All else is as it was when it was started.
+
+    Attributes:
+        resume: The run's directory.
+        json: Print one JSON object on standard output and nothing else there.
+    """
+
+    resume: Path = Path()
     json: bool = False
 
 
@@ -47,7 +64,7 @@ class EvaluateOptions(Settings):
         json: Print one JSON object on standard output and nothing else there.
     """
 
-    tasks: int = setting(10_000, low=1)
+    tasks: int = setting(10_000, low=1, high=LARGEST_COUNT)
     seed: int = setting(0, low=0, high=2**31 - 1)
     against: tuple[str, ...] | None = None
     policy: Literal["mode", "sample"] = "mode"
@@ -93,6 +110,7 @@ class CompareOptions(Settings):
         family_tasks: Training tasks, and shifted tasks, to see what carries over; the same for all agents.
         seed: Decides the tasks and all randomness.
         episodes: Trial of the learners from scratch; by default their preset's for the problem.
+        policy: mode: agents that learn by remembering act by the best known action; sample: as in training.
         out: Directory of the report; by default the first free runs/compare-N.
         json: Print one JSON object on standard output and nothing else there.
     """
@@ -101,15 +119,10 @@ class CompareOptions(Settings):
     tasks: int = setting(1000, low=2, high=100_000)
     family_tasks: int = setting(400, low=2, high=100_000)
     seed: int = setting(0, low=0, high=2**31 - 1)
-    episodes: int | None = None
+    episodes: int | None = setting(None, low=1, high=LARGEST_COUNT)
+    policy: Literal["mode", "sample"] = "mode"
     out: Path | None = None
     json: bool = False
-
-    def __post_init__(self):
-        """Check every field."""
-        super().__post_init__()
-        if self.episodes is not None and self.episodes < 1:
-            raise ConfigError(f"CompareOptions.episodes: expected an integer ≥ 1; found {self.episodes}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +139,7 @@ class ReproduceOptions(Settings):
 
     cells: str = "all"
     seed: int = setting(0, low=0, high=2**31 - 1)
-    tasks: int = setting(20_000, low=2)
+    tasks: int = setting(20_000, low=2, high=LARGEST_COUNT)
     out: Path | None = None
     json: bool = False
 
@@ -141,9 +154,14 @@ def parse(parts: dict[str, Settings], arguments: Sequence[str], *, program: str,
         description: What `--help` says first.
 
     Raises:
-        SystemExit: with 2 if something cannot be parsed, with 0 after `--help`.
-        ConfigError: if a value is out of range.
+        SystemExit: with 0 after `--help`.
+        ConfigError: if an option or a value is not what it must be.
     """
+    if not wants_help(arguments):
+        trains = any(isinstance(part, TrainOptions) for part in parts.values())
+        return read(parts, arguments, program=program, also=("--preset", "--resume") if trains else ())
+    import tyro
+
     together: Any = dataclasses.make_dataclass(
         "Options",
         [
@@ -152,30 +170,28 @@ def parse(parts: dict[str, Settings], arguments: Sequence[str], *, program: str,
         ],
         frozen=True,
     )
-    parsed = tyro.cli(
-        tyro.conf.OmitArgPrefixes[together],
-        args=list(arguments),
-        prog=program,
-        description=description,
-        console_outputs=True,
-    )
-    return {name: getattr(parsed, name) for name in parts}
+    tyro.cli(tyro.conf.OmitArgPrefixes[together], args=["--help"], prog=program, description=description)
+    raise AssertionError("--help ends the program")
 
 
 def take_preset(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """Split `--preset NAME` off: it decides the other options' defaults, so it must be known first."""
+    """Split `--preset NAME` off: it decides the other options' defaults, so it must be known first.
+
+    Raises:
+        ConfigError: if it is there more than once.
+    """
     rest: list[str] = []
-    preset = DEFAULT
+    found: list[str] = []
     words = iter(arguments)
     for word in words:
         name, given, value = word.partition("=")
         if name != "--preset":
             rest.append(word)
-        elif given:
-            preset = value
         else:
-            preset = next(words, "")
-    return preset, rest
+            found.append(value if given else next(words, ""))
+    if len(found) > 1:
+        raise ConfigError(f"--preset: expected once; found {' and '.join(map(shown, found))}")
+    return found[0] if found else DEFAULT, rest
 
 
 def names(arguments: Sequence[str], count: int) -> tuple[list[str], list[str]]:

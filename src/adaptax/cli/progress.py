@@ -1,8 +1,6 @@
 """Progress of long work on standard error: a bar on a terminal, now and then a line elsewhere."""
 
-import signal
-from types import FrameType, TracebackType
-from typing import Any
+from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -53,32 +51,3 @@ class Bar:
         if self._bar.disable and tenth > self._said:
             self._said = tenth
             self._console.print(f"{self._title} {done}/{self._total} {text}", highlight=False)
-
-
-class Stop:
-    """While it is open, the first Ctrl-C or SIGTERM only asks to stop; the second Ctrl-C stops at once.
-
-    Attributes:
-        asked: Whether somebody asked.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> "Stop":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._ask)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.asked = True
-        Console(stderr=True).print("stopping after this chunk; Ctrl-C again to stop at once", highlight=False)

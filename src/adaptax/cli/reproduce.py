@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from adaptax.cli.crashes import crashes_into
+from adaptax.cli.interrupts import STOPPED
 from adaptax.cli.options import ReproduceOptions, TrainOptions, names, note, parse, wants_help
-from adaptax.errors import ConfigError
+from adaptax.errors import CheckpointError, ConfigError
 from adaptax.published import TABLES, Cell, Table
 from adaptax.registry import PROBLEMS, TRAINABLE
-from adaptax.runs import CONFIG, Recipe, create_directory, write_json
+from adaptax.runs import CONFIG, Recipe, claim, create_directory, read_recipe, write_json
 from adaptax.settings import suggestion
 
 RESULT = "cell.json"
@@ -86,14 +88,18 @@ def _train_cell(
     name: str, cell: Cell, recipe: Recipe, options: ReproduceOptions, directory: Path, asked: dict[str, Any]
 ) -> dict[str, Any]:
     from adaptax.cli.assess import assess
-    from adaptax.cli.train import meta_train
+    from adaptax.cli.meta_train import meta_train
 
     note(f"{name}:")
-    _make_room(directory)
-    directory = create_directory(directory, name)
-    trained = meta_train(recipe, TrainOptions(seed=options.seed), directory, "reproduce")
+    started_with = _begun(recipe, options, directory)
+    if started_with is None:
+        _make_room(directory)
+        directory = create_directory(directory, name)
+    with claim(directory, fresh=started_with is None), crashes_into(directory):
+        trained = meta_train(recipe, TrainOptions(seed=options.seed), directory, "reproduce", started_with)
     if trained.stopped:
-        raise KeyboardInterrupt
+        note("stopped; all is saved. To go on, type the same command again")
+        raise SystemExit(STOPPED)
     assessment = assess(
         recipe,
         trained.algorithm,
@@ -119,8 +125,18 @@ def _train_cell(
     return result
 
 
+def _begun(recipe: Recipe, options: ReproduceOptions, directory: Path) -> dict[str, Any] | None:
+    """The options of a training of the same cell that was stopped; None if there is none."""
+    try:
+        found, started_with = read_recipe(directory)
+    except CheckpointError:
+        return None
+    same = found == recipe and started_with.get("seed") == options.seed and not (directory / RESULT).exists()
+    return started_with if same else None
+
+
 def _make_room(directory: Path) -> None:
-    """Move what an earlier, stopped or different training of the cell left aside, never over anything."""
+    """Move what an earlier, different training of the cell left aside, never over anything."""
     if not (directory / CONFIG).exists():
         return
     number = 1
@@ -128,7 +144,7 @@ def _make_room(directory: Path) -> None:
         number += 1
     aside = directory.with_name(f"{directory.name}-old-{number}")
     directory.rename(aside)
-    note(f"an earlier training with other settings, or a stopped one, was moved to {aside}")
+    note(f"an earlier training with other settings was moved to {aside}")
 
 
 def report(name: str, table: Table, results: dict[str, dict[str, Any]], *, as_json: bool) -> None:

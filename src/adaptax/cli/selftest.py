@@ -34,16 +34,27 @@ class Selftest:
     Attributes:
         target: "module:function"; from seed and number of instances to an iterator of checks.
         summary: One line.
+        starts_jax: Whether it needs JAX.
     """
 
     target: str
     summary: str
+    starts_jax: bool = True
 
 
 SELFTESTS: Mapping[str, Selftest] = {
     "gradients": Selftest(
         "adaptax.selftests.gradients:run",
         "meta-gradients against finite differences, estimators against enumeration (1 to 2 minutes)",
+    ),
+    "config": Selftest(
+        "adaptax.selftests.configurations:run",
+        "wrong command lines, refused in a line that names what is wrong (seconds; --n 2000 for many)",
+        starts_jax=False,
+    ),
+    "odd-config": Selftest(
+        "adaptax.selftests.odd_settings:run",
+        "odd but valid settings, each trained for one update (seconds for each)",
     ),
 }
 """By name."""
@@ -65,14 +76,15 @@ def command(arguments: Sequence[str]) -> int:
     if name not in SELFTESTS:
         hint = suggestion(name, SELFTESTS)
         raise ConfigError(f"NAME: expected one of {', '.join(SELFTESTS)}; found '{name}'{hint}")
-    from adaptax.cli.session import start_jax
+    if SELFTESTS[name].starts_jax:
+        from adaptax.cli.session import start_jax
 
-    start_jax()
+        start_jax()
     return report(name, options)
 
 
 def load(name: str) -> Any:
-    """Import a self-test (and JAX)."""
+    """Import a self-test (and JAX, if it needs that)."""
     module, function = SELFTESTS[name].target.split(":")
     return getattr(importlib.import_module(module), function)
 

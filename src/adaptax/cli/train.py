@@ -1,32 +1,34 @@
-"""`adaptax train ALGORITHM PROBLEM`: meta-train, then evaluate on held-out tasks."""
+"""`adaptax train ALGORITHM PROBLEM`: meta-train, then evaluate on held-out tasks; `--resume DIR`: go on with that."""
 
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from adaptax.cli.options import TrainOptions, names, note, parse, take_preset, wants_help
-from adaptax.errors import ConfigError
+from adaptax.cli.crashes import crashes_into
+from adaptax.cli.interrupts import STOPPED
+from adaptax.cli.options import ResumeOptions, TrainOptions, names, note, parse, take_preset, wants_help
+from adaptax.errors import CheckpointError, ConfigError
 from adaptax.presets import presets_for, settings_for
 from adaptax.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
-from adaptax.runs import Recipe, create_directory
-
-if TYPE_CHECKING:
-    from adaptax.training import Progress
+from adaptax.runs import CONFIG, Recipe, claim, create_directory, read_recipe
 
 USAGE = """\
 usage: adaptax train ALGORITHM PROBLEM [--preset NAME] [options]
+       adaptax train --resume DIR
 
 Meta-train ALGORITHM on the training tasks of PROBLEM, then evaluate it on held-out tasks beside classical agents.
 A learner from scratch (q-learning, ppo, …) has nothing to meta-train, and is evaluated at once.
+A run that was stopped or killed goes on with --resume, to bitwise the same result on the same machine.
 Options depend on both: adaptax train ALGORITHM PROBLEM --help
 """
 
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
+    if any(word.partition("=")[0] == "--resume" for word in arguments):
+        return resume(arguments)
     chosen, rest = names(arguments, 2)
     if len(chosen) < 2:
         listing = f"\nALGORITHM: {', '.join(LEARNERS)}\nPROBLEM:   {', '.join(PROBLEMS)}"
@@ -52,21 +54,63 @@ def command(arguments: Sequence[str]) -> int:
             f"--seeds: {algorithm} learns every task from nothing, so there are no trainings to repeat; found "
             f"{run.seeds}. More --eval-tasks are more independent lives"
         )
-    directory = create_directory(run.out, f"{algorithm}-{problem}")
-    return execute(recipe, run, directory, preset)
+    directory = create_directory(run.out, f"{algorithm}-{problem}", fresh=False)  # `claim` says who
+    with claim(directory, fresh=True), crashes_into(directory):
+        return execute(recipe, run, directory, preset)
 
 
-def execute(recipe: Recipe, run: TrainOptions, directory: Path, preset: str) -> int:
-    """Train, save, evaluate."""
+def resume(arguments: Sequence[str]) -> int:
+    """Go on with a run."""
+    chosen, _ = names(arguments, 1)
+    if chosen:
+        raise ConfigError(
+            f"--resume: a run knows its algorithm, problem and settings; found {chosen[0]!r} too. "
+            "Type only: adaptax train --resume DIR"
+        )
+    options: ResumeOptions = parse(
+        {"resume": ResumeOptions()},
+        arguments,
+        program="adaptax train",
+        description="Go on with a run that was stopped or killed, from its newest good checkpoint.",
+    )["resume"]
+    directory = options.resume
+    recipe, started_with = read_recipe(directory)
+    run = run_options(directory, started_with)
+    with claim(directory, fresh=False), crashes_into(directory):
+        return execute(recipe, dataclasses.replace(run, json=options.json), directory, started_with=started_with)
+
+
+def run_options(directory: Path, started_with: dict[str, Any]) -> TrainOptions:
+    """The options with which a run was started.
+
+    Raises:
+        CheckpointError: if they are none.
+    """
+    fields = [field.name for field in dataclasses.fields(TrainOptions)]
+    try:
+        return TrainOptions(**{name: started_with[name] for name in fields})
+    except (ConfigError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{directory / CONFIG}: options: {error}") from error
+
+
+def execute(
+    recipe: Recipe,
+    run: TrainOptions,
+    directory: Path,
+    preset: str = "default",
+    started_with: dict[str, Any] | None = None,
+) -> int:
+    """Train, save, evaluate. With `started_with`, the options of a run that was begun before, go on with it."""
     from adaptax.cli.session import start_jax
 
     start_jax()
     from adaptax.cli.assess import assess, present
+    from adaptax.cli.meta_train import meta_train
 
-    trained = meta_train(recipe, run, directory, preset)
+    trained = meta_train(recipe, run, directory, preset, started_with)
     if trained.stopped:
-        note(f"stopped after {trained.done} updates; what was learned is saved: adaptax evaluate {directory}")
-        return 75
+        note(f"stopped after {trained.done} updates; all is saved. To go on: adaptax train --resume {directory}")
+        return STOPPED
     extra = {
         "directory": str(directory),
         "seconds": trained.seconds,
@@ -87,79 +131,3 @@ def execute(recipe: Recipe, run: TrainOptions, directory: Path, preset: str) -> 
     )
     present(assessment, directory, recipe.title(), as_json=run.json, extra=extra)
     return 0
-
-
-@dataclasses.dataclass
-class Trained:
-    """What `meta_train` returns.
-
-    Attributes:
-        algorithm: The algorithm.
-        problem: The problem.
-        state: The state after the last update done.
-        done: Updates done.
-        seconds: Seconds of training, compilation apart.
-        steps_per_second: Environment steps per second in training.
-        stopped: Whether it was stopped early.
-    """
-
-    algorithm: Any
-    problem: Any
-    state: Any
-    done: int = 0
-    seconds: float = 0.0
-    steps_per_second: float = 0.0
-    stopped: bool = False
-
-
-def meta_train(recipe: Recipe, run: TrainOptions, directory: Path, preset: str = "default") -> Trained:
-    """Train as the recipe says, with a progress bar; writes configuration, metrics, state and training curve."""
-    from adaptax.cli.progress import Bar, Stop
-    from adaptax.cli.session import devices_for
-    from adaptax.reporting import plot_training
-    from adaptax.rollout import num_windows
-    from adaptax.runlog import RunLog
-    from adaptax.runs import save_config, save_state
-    from adaptax.training import init, num_parameters, train
-
-    algorithm, problem = recipe.build()
-    trains = recipe.algorithm not in FROM_SCRATCH
-    devices = devices_for(run.devices, algorithm.num_tasks // algorithm.num_minibatches) if trains else 1
-    # `out` is a path of the machine that trained and says nothing about the run.
-    save_config(directory, recipe, {**dataclasses.asdict(run), "out": None, "preset": preset, "used_devices": devices})
-    state = init(algorithm, problem, seed=run.seed, num_seeds=run.seeds)
-    if not trains:
-        save_state(directory, state)
-        note(f"{recipe.algorithm} on {recipe.problem}: learns every task from nothing, so there is nothing to train")
-        return Trained(algorithm, problem, state)
-    steps = algorithm.update_steps(problem) * run.seeds
-    note(
-        f"{recipe.algorithm} on {recipe.problem}: {algorithm.num_updates} updates × {steps:,} environment steps, "
-        f"{num_parameters(state.meta) // run.seeds:,} parameters, {devices} device{'s'[: devices > 1]}; compiling …"
-    )
-    trained = Trained(algorithm, problem, state)
-    with RunLog(directory, steps) as log, Bar("train", algorithm.num_updates) as bar, Stop() as stop:
-
-        def on_chunk(progress: "Progress") -> bool:
-            log.write(progress)
-            trained.done, trained.seconds = progress.done, progress.seconds
-            trained.steps_per_second = progress.done * steps / progress.seconds
-            text = f"return {progress.metrics['return'].mean():.4g} · {trained.steps_per_second:,.0f} steps/s"
-            bar.update(progress.done, text)
-            return stop.asked
-
-        trained.state = train(
-            algorithm,
-            problem,
-            state,
-            num_updates=algorithm.num_updates,
-            num_seeds=run.seeds,
-            devices=devices,
-            on_chunk=on_chunk,
-        )
-    trained.stopped = trained.done < algorithm.num_updates
-    save_state(directory, trained.state)
-    what = "a training trial" if num_windows(algorithm, problem) == 1 else "an adapted episode in training"
-    plot_training(directory / "training.png", log.rows, title=recipe.title(), what=what)
-    print(f"trained {trained.done} updates in {trained.seconds:.1f} s", file=sys.stderr)
-    return trained

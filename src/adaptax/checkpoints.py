@@ -1,0 +1,343 @@
+"""Checkpoints: `TrainState`s on disk, written so that a crash cannot spoil one and verified whenever they are read.
+
+DIR/checkpoints/
+    update-00000120.safetensors   every leaf of the `TrainState`, keys as their words
+    update-00000120.json          its manifest, written last: without it there is no checkpoint
+
+A manifest says what the checkpoint is of (`about`: algorithm, problem, settings, options), how far the metrics were,
+and size and SHA-256 of the other file; and it has a SHA-256 of itself. So a changed bit anywhere is found, and the
+checkpoint before is used.
+Checkpoints are data: nothing in them is executed, imported, or used as a path, and no size in them is believed before
+it has been compared with what the run's configuration makes one expect.
+"""
+
+import contextlib
+import errno
+import hashlib
+import importlib.metadata
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+from safetensors.numpy import save as serialise
+
+from adaptax import durable
+from adaptax.errors import CheckpointError
+
+FOLDER = "checkpoints"
+_CONFIG = "config.json"
+SCHEMA = 1
+KEEP = 3
+"""Newest checkpoints that are kept."""
+_NAME = re.compile(r"update-([0-9]{8})\.(json|safetensors)")
+_HEADROOM = 1_000_000
+"""Bytes that a file may have beyond what its leaves need; and a thousand more for each leaf's name and shape."""
+LIBRARIES = ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy")
+
+
+class Checkpoint(NamedTuple):
+    """A verified checkpoint.
+
+    Attributes:
+        state: The `TrainState`.
+        update: Updates done.
+        manifest: What was written with it.
+    """
+
+    state: Any
+    update: int
+    manifest: Mapping[str, Any]
+
+
+class _Damaged(Exception):
+    """These files are not what was written."""
+
+
+class _Foreign(Exception):
+    """These files are whole, but of something else."""
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the results."""
+    return {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+def save(
+    directory: Path,
+    state: Any,
+    *,
+    update: int,
+    about: Mapping[str, Any],
+    keep_every: int = 0,
+    **more: Any,
+) -> None:
+    """Write a checkpoint, then remove old ones.
+
+    Args:
+        directory: The run's directory.
+        state: The `TrainState`.
+        update: Updates done.
+        about: What it is of, as plain data; reading compares.
+        keep_every: Checkpoints whose update is a multiple are kept for good; 0: none are.
+        more: Whatever else belongs into the manifest, as plain data.
+
+    Raises:
+        OSError: if it cannot be written; earlier checkpoints are as they were.
+    """
+    folder = directory / FOLDER
+    folder.mkdir(exist_ok=True)
+    if folder.is_symlink():
+        # Old checkpoints are removed, and a link may lead to somebody else's.
+        raise OSError(errno.ELOOP, f"{FOLDER} is a link")
+    arrays = _arrays(state)
+    data, stem = serialise(arrays), f"update-{update:08d}"
+    durable.write(folder / f"{stem}.safetensors", data)
+    manifest = {
+        "schema": SCHEMA,
+        "update": update,
+        "about": dict(about),
+        **more,
+        "files": {f"{stem}.safetensors": {"size": len(data), "sha256": _digest(data)}},
+        "leaves": {name: {"shape": list(x.shape), "dtype": str(x.dtype)} for name, x in arrays.items()},
+        "versions": versions(),
+        "device": jax.devices()[0].device_kind,
+    }
+    durable.write(folder / f"{stem}.json", seal(manifest))
+    _prune(folder, update, keep_every)
+
+
+def newest(directory: Path, like: Any, about: Mapping[str, Any], say: Callable[[str], None]) -> Checkpoint:
+    """Read the newest checkpoint that is as it was written and of this run; others are named and passed over.
+
+    Args:
+        directory: The run's directory.
+        like: The structure, shapes and dtypes of a `TrainState` of this run (arrays or `ShapeDtypeStruct`s).
+        about: What it has to be of.
+        say: Called with a line for a person if one is passed over.
+
+    Raises:
+        CheckpointError: if there is none, if none is good (each is named), or if one is of another version of adaptax.
+    """
+    folder, passed = directory / FOLDER, []
+    if folder.is_symlink():
+        raise CheckpointError(
+            f"{folder}: is a link, expected a folder. Nothing was changed; put the folder itself there"
+        )
+    updates = updates_in(directory)
+    if not updates:
+        raise CheckpointError(
+            f"{directory}: no checkpoint there; nothing was changed. If the run was killed before its first one, "
+            "train it again"
+        )
+    for update in reversed(updates):
+        try:
+            found = _read(folder, update, like, about)
+        except _Damaged as reason:
+            passed.append(f"checkpoint {update} damaged ({reason})")
+            continue
+        except _Foreign as reason:
+            passed.append(f"checkpoint {update} {reason}")
+            continue
+        if passed:
+            say(f"{'; '.join(passed)}; using {update}")
+        return found
+    raise CheckpointError(
+        f"{folder}: none can be used: {'; '.join(passed)}. Nothing was changed; restore the files, or train again "
+        "elsewhere"
+    )
+
+
+def updates_in(directory: Path) -> list[int]:
+    """Updates of which there are files, whole or not, in order.
+
+    Raises:
+        CheckpointError: if the folder cannot be read.
+    """
+    folder = directory / FOLDER
+    try:
+        matches = [_NAME.fullmatch(path.name) for path in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise CheckpointError(f"{folder}: unreadable ({error.strerror or error}). Nothing was changed") from error
+    return sorted({int(match[1]) for match in matches if match})
+
+
+def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any]) -> Checkpoint:
+    """Read and verify one."""
+    names, leaves, structure = _leaves(like)
+    headroom = _HEADROOM + 1000 * len(names)
+    manifest = _unseal(_bytes(folder / f"update-{update:08d}.json", headroom, "manifest"))
+    if manifest.get("schema") != SCHEMA:
+        raise CheckpointError(_other_version(folder, update, manifest))
+    if manifest.get("update") != update:
+        raise _Damaged(f"manifest: is of update {durable.shown(manifest.get('update'))}")
+    _compare(manifest.get("about"), about)
+    file = f"update-{update:08d}.safetensors"
+    try:
+        size, digest = manifest["files"][file]["size"], manifest["files"][file]["sha256"]
+    except (KeyError, TypeError):
+        raise _Damaged("manifest: lists other files") from None
+    expected = [_plain_shape(leaf) for leaf in leaves]
+    data = _bytes(folder / file, sum(x.size * x.dtype.itemsize for x in expected) + headroom, "weights")
+    if len(data) != size:
+        raise _Damaged(f"weights: {len(data)} bytes instead of {durable.shown(size)}")
+    if _digest(data) != digest:
+        raise _Damaged("weights: checksum")
+    arrays = _deserialise(data)
+    del data
+    state = _rebuild(dict(zip(names, zip(leaves, expected, strict=True), strict=True)), structure, arrays)
+    return Checkpoint(state, update, manifest)
+
+
+def _bytes(path: Path, at_most: int, what: str) -> bytes:
+    try:
+        return durable.read(path, at_most)
+    except FileNotFoundError:
+        raise _Damaged(f"{what}: missing") from None
+    except OSError as error:
+        raise _Damaged(f"{what}: {error.strerror or error}") from None
+
+
+def _deserialise(data: bytes) -> dict[str, Any]:
+    """Parse what has passed its checksum, which whoever wrote a hostile file may have computed as well."""
+    try:
+        return load(data)
+    except (SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _Damaged(f"weights: {durable.shown(str(error))}") from None
+
+
+def _rebuild(wanted: Mapping[str, tuple[Any, Any]], structure: Any, arrays: Mapping[str, Any]) -> Any:
+    """Arrays by name as a `TrainState`."""
+    if set(wanted) != set(arrays):
+        odd = sorted(set(wanted) ^ set(arrays))
+        raise _Foreign(f"has other leaves: {len(odd)} are missing or unknown, the first is {durable.shown(odd[0])}")
+    rebuilt = []
+    for name, (leaf, expected) in wanted.items():
+        found = arrays[name]
+        if (found.shape, found.dtype) != (expected.shape, expected.dtype):
+            raise _Foreign(
+                f"has other leaves: {name}: expected {expected.dtype}{list(expected.shape)}, "
+                f"found {found.dtype}{list(found.shape)}"
+            )
+        array = jnp.array(found)
+        rebuilt.append(jax.random.wrap_key_data(array) if _is_key(leaf) else array)
+    return jax.tree.unflatten(structure, rebuilt)
+
+
+def _compare(found: Any, expected: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint of another run, naming the first field that differs."""
+    differing = _difference(json.loads(json.dumps(dict(expected))), found)
+    if differing is not None:
+        name, wanted, there = differing
+        raise _Foreign(f"is of another run: {name}: expected {wanted} (as {_CONFIG} says), found {there}")
+
+
+def _difference(expected: Any, found: Any, name: str = "") -> tuple[str, str, str] | None:
+    """Where what a file says differs from what we expect, what that is, and what is there; None: it does not.
+
+    Goes down only where we expect something, so that a file cannot choose how deep, and how often.
+    """
+    if not isinstance(expected, dict) or not isinstance(found, dict):
+        return None if found == expected else (name or "about", durable.shown(expected), durable.shown(found))
+    for field, value in sorted(expected.items()):
+        where = f"{name}.{field}" if name else str(field)
+        if field not in found:
+            return where, durable.shown(value), "nothing"
+        differing = _difference(value, found[field], where)
+        if differing is not None:
+            return differing
+    unknown = next((field for field in found if field not in expected), None)
+    return None if unknown is None else (f"{name or 'about'}.{durable.shown(unknown)}", "nothing", "something")
+
+
+def _other_version(folder: Path, update: int, manifest: Mapping[str, Any]) -> str:
+    made = manifest.get("versions")
+    by = durable.shown(made.get("adaptax") if isinstance(made, dict) else None)
+    here = importlib.metadata.version("adaptax")
+    return (
+        f"{folder}: checkpoint {update} was made by adaptax {by} (schema {durable.shown(manifest.get('schema'))}); "
+        f"this is {here} (schema {SCHEMA}). Nothing was changed; use the version that made it"
+    )
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, indent=1)
+"""The one way in which a manifest may be written."""
+
+
+def _canonical(content: Any) -> bytes:
+    return _CANONICAL.encode(content).encode()
+
+
+def seal(manifest: Mapping[str, Any]) -> bytes:
+    """A manifest with its own checksum."""
+    return _canonical({"manifest": manifest, "sha256": _digest(_canonical(manifest))}) + b"\n"
+
+
+def _unseal(data: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(data.decode())  # as bytes, they might choose their own encoding
+        manifest, digest = content["manifest"], content["sha256"]
+        # In this order: indented, a file of a megabyte that is none of ours may be one of gigabytes.
+        intact = isinstance(manifest, dict) and _is_canonical(content, data) and _digest(_canonical(manifest)) == digest
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise _Damaged("manifest: unreadable") from None
+    if not intact:
+        raise _Damaged("manifest: checksum")
+    return dict(manifest)
+
+
+def _is_canonical(content: Any, data: bytes) -> bool:
+    """Whether `data` is `content` as we write it, and nothing else."""
+    position = 0
+    for piece in _CANONICAL.iterencode(content):
+        if not data.startswith(piece.encode(), position):
+            return False
+        position += len(piece)  # the encoder writes ASCII only
+    return data[position:] == b"\n"
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _prune(folder: Path, newest: int, keep_every: int) -> None:
+    """Remove what is old, manifests first: what is left of a removal that was cut short is no checkpoint.
+
+    What has a higher number than the one just written was passed over as damaged; it counts for nothing, and stays.
+    """
+    updates = [update for update in updates_in(folder.parent) if update <= newest]
+    whole = [update for update in updates if (folder / f"update-{update:08d}.json").exists()]
+    kept = {*whole[-KEEP:], *(update for update in whole if keep_every and update and update % keep_every == 0)}
+    old = [folder / f"update-{n:08d}.{ending}" for n in set(updates) - kept for ending in ("json", "safetensors")]
+    for path in [*old, *folder.glob(f"update-*{durable.TEMPORARY}")]:
+        # A checkpoint is written by now: what cannot be removed (a folder of that name, say) does not undo that.
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _leaves(tree: Any) -> tuple[list[str], list[Any], Any]:
+    leaves, structure = jax.tree_util.tree_flatten_with_path(tree)
+    return [jax.tree_util.keystr(path) for path, _ in leaves], [leaf for _, leaf in leaves], structure
+
+
+def _is_key(leaf: Any) -> bool:
+    return bool(jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key))
+
+
+def _plain_shape(leaf: Any) -> Any:
+    return jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+
+
+def _arrays(state: Any) -> dict[str, Any]:
+    """Leaves by their path, as NumPy arrays."""
+    names, leaves, _ = _leaves(state)
+    plain = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in leaves]
+    return {name: np.asarray(x, order="C") for name, x in zip(names, jax.device_get(plain), strict=True)}

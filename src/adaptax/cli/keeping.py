@@ -1,0 +1,102 @@
+"""What a training writes between chunks: metrics and checkpoints; and what becomes of it when the disk is full."""
+
+import errno
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adaptax import checkpoints
+from adaptax.cli.options import note
+from adaptax.errors import AdaptaxError, OutputError, ResourceError
+from adaptax.runlog import RunLog
+from adaptax.training import Progress
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PATIENCE = 3
+"""So many checkpoints in a row may fail before training gives up."""
+
+
+class Keeper:
+    """Writes a run's metrics and checkpoints. While the disk is full, training goes on and writing is tried again.
+
+    Attributes:
+        saved: Update of the last good checkpoint.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        log: RunLog,
+        about: Mapping[str, Any],
+        *,
+        saved: int = 0,
+        save_every: int = 1,
+        keep_every: int = 0,
+    ):
+        """Begin.
+
+        Args:
+            directory: The run's directory.
+            log: Its metrics.
+            about: What checkpoints are of.
+            saved: Update of the last good checkpoint.
+            save_every: Updates between two checkpoints, at least.
+            keep_every: Checkpoints of its multiples are kept for good.
+        """
+        self._directory, self._log, self._about = directory, log, about
+        self._save_every, self._keep_every = save_every, keep_every
+        self.saved, self._failures = saved, 0
+
+    def chunk(self, progress: Progress, *, last: bool) -> None:
+        """Write what a chunk has brought; a checkpoint if it is due, or the last.
+
+        Raises:
+            ResourceError: if the disk is full, and has been for some checkpoints, or at the last one.
+            OutputError: if the directory cannot be written to for another reason.
+        """
+        try:
+            self._log.write(progress)
+            if last or progress.done - self.saved >= self._save_every:
+                self.checkpoint(progress.state, progress.done)
+        except OSError as error:
+            self._failed(error, progress.done, last=last)
+
+    def checkpoint(self, state: Any, update: int) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        checkpoints.save(
+            self._directory,
+            state,
+            update=update,
+            about=self._about,
+            keep_every=self._keep_every,
+            metrics=self._log.position,
+        )
+        self.saved, self._failures = update, 0
+
+    def _failed(self, error: OSError, update: int, *, last: bool) -> None:
+        where = f"update {update}; the last good checkpoint is {self.saved}"
+        self._failures += 1
+        if last or error.errno not in FULL or self._failures >= PATIENCE:
+            raise unwritable(self._directory, error, where) from error
+        note(f"warning: {self._directory}: {error.strerror or error} at {where}; training goes on, and tries again")
+
+
+def unwritable(directory: Path, error: OSError, where: str) -> AdaptaxError:
+    """The error that says that a run's directory cannot be written to, and why."""
+    what = f"{directory}: {error.strerror or error} at {where}"
+    again = f"adaptax train --resume {directory}"
+    if error.errno in FULL:
+        return ResourceError(f"{what}. Make room, then: {again}")
+    return OutputError(f"{what}. See to it, then: {again}")
+
+
+def warn_if_disk_is_nearly_full(directory: Path, size: int) -> None:
+    """Say so if there is not room for three checkpoints of `size` bytes."""
+    free = shutil.disk_usage(directory).free
+    if free < 3 * size:
+        note(f"warning: {directory}: {free:,} bytes are free, but three checkpoints take {3 * size:,}")

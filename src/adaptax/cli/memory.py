@@ -1,0 +1,66 @@
+"""Whether a program fits into memory, asked before it runs; and what to lower if not."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from adaptax.errors import ResourceError
+
+
+def free_bytes() -> int | None:
+    """Memory that a new program can have on the first device; None if unknown."""
+    import jax
+
+    device = jax.local_devices()[0]
+    statistics = device.memory_stats() if device.platform != "cpu" else None
+    if statistics and "bytes_limit" in statistics:
+        return int(statistics["bytes_limit"]) - int(statistics.get("bytes_in_use", 0))
+    return _available_on_host() if device.platform == "cpu" else None
+
+
+def _available_on_host() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    kilobytes = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
+    return None if kilobytes is None else int(kilobytes) * 1024
+
+
+def needed_bytes(program: Any, devices: int) -> int | None:
+    """Memory that a compiled program needs beside what exists already; None if its compiler does not tell."""
+    import jax
+
+    analysis = program.memory_analysis()
+    if analysis is None:
+        return None
+    # Host devices share one memory; the state, an argument, is donated, so its output is no new memory.
+    copies = devices if jax.local_devices()[0].platform == "cpu" else 1
+    return copies * (analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
+
+
+def check(algorithm: Any, devices: int) -> Callable[[Any], None]:
+    """A check for a compiled program that trains `algorithm`.
+
+    Raises:
+        ResourceError: when it is called, if the program needs more memory than there is.
+    """
+
+    def fits(program: Any) -> None:
+        needed, free = needed_bytes(program, devices), free_bytes()
+        if needed is not None and free is not None and needed > free:
+            raise ResourceError(
+                f"out of memory: an update needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
+                f"nothing was trained. {advice(algorithm, free / needed)}"
+            )
+
+    return fits
+
+
+def advice(algorithm: Any, share: float = 0.5) -> str:
+    """Which setting to lower, and to what, so that about `share` of the memory is needed."""
+    tasks, groups = algorithm.num_tasks, getattr(algorithm, "num_minibatches", 1)
+    fewer = int(0.9 * share * tasks) // groups * groups
+    if 0 < fewer < tasks:
+        return f"Lower --num-tasks from {tasks} to {fewer}"
+    return f"Lower --num-tasks (now {tasks}) together with --num-minibatches (now {groups}), or the length of a trial"

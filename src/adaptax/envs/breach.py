@@ -1,0 +1,93 @@
+"""What must hold at every step that an agent lives, in compiled code and at next to no cost.
+
+JAX clamps indices that are out of bounds and turns NaN into 0 as an integer, so a broken environment trains on quietly.
+Here a step that breaks the contract has a reward of NaN: whoever sums rewards finds out, and `adaptax.diagnosis` then
+says which task, step and value it was.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, PyTree
+
+from adaptax.envs.base import Environment
+from adaptax.errors import DivergenceError, EnvironmentContractError
+from adaptax.spaces import Box, Discrete, Space
+
+HUGE = 1e18
+"""The square of anything beyond overflows float32, so losses of it are infinite."""
+
+
+def is_sound(x: Array) -> Bool[Array, ""]:
+    """Whether all numbers are finite and their squares are."""
+    return jnp.all(jnp.abs(x) < HUGE)  # comparisons with NaN are false
+
+
+def is_in(space: Space, x: Array) -> Bool[Array, ""]:
+    """Whether an observation is sound and lies in its space."""
+    if isinstance(space, Box) and not space.bounded:
+        return is_sound(x) & space.contains(x)
+    return jnp.all(space.contains(x))
+
+
+def action_is_in(space: Space, action: Array) -> Bool[Array, ""]:
+    """Whether a policy's action is one: continuous ones may lie beyond the bounds, where environments clip them."""
+    return space.contains(action) if isinstance(space, Discrete) else is_sound(action)
+
+
+def check_types(env: Environment, observation: PyTree[Array], where: str) -> None:
+    """Check what `reset` or `step` has shown; while a program is traced, so at no cost in it.
+
+    Raises:
+        EnvironmentContractError: naming environment, field, and what was expected and found.
+    """
+    wrong = _mismatch(observation, *_type_of(env.observation_space))
+    if wrong:
+        raise _broken(env, where, "observation", wrong)
+
+
+def check_outcome(env: Environment, reward: Array, terminated: Array) -> None:
+    """Check the types of what a step has brought.
+
+    Raises:
+        EnvironmentContractError: as `check_types`.
+    """
+    for field, x, kind in (("reward", reward, jnp.floating), ("terminated", terminated, jnp.bool_)):
+        wrong = _mismatch(x, (), kind)
+        if wrong:
+            raise _broken(env, "step", field, wrong)
+
+
+def check_action(env: Environment, action: PyTree[Array]) -> None:
+    """Check the type of what a policy has put out, before the environment gets it.
+
+    Raises:
+        DivergenceError: naming what was expected and found.
+    """
+    wrong = _mismatch(action, *_type_of(env.action_space))
+    if wrong:
+        raise DivergenceError(f"the policy's output: action: {wrong}. {type(env).__name__} was not given it")
+
+
+def _type_of(space: Space) -> tuple[tuple[int, ...], type]:
+    return ((), jnp.integer) if isinstance(space, Discrete) else (space.shape, jnp.floating)
+
+
+_KINDS = {jnp.integer: "an integer", jnp.floating: "a float", jnp.bool_: "a bool"}
+
+
+def _mismatch(x: object, shape: tuple[int, ...], kind: type) -> str:
+    """What was expected and found; nothing if `x` is an array of this shape and kind."""
+    leaves = jax.tree.leaves(x)
+    if not (len(leaves) == 1 and leaves[0] is x and hasattr(x, "dtype") and hasattr(x, "shape")):
+        found = "nothing (None)" if x is None else f"a {type(x).__name__}"
+    elif tuple(x.shape) == shape and jnp.issubdtype(x.dtype, kind):
+        return ""
+    else:
+        found = f"{x.dtype} of shape {tuple(x.shape)}"
+    return f"expected {_KINDS[kind]} array of shape {shape}, found {found}"
+
+
+def _broken(env: Environment, where: str, field: str, wrong: str) -> EnvironmentContractError:
+    return EnvironmentContractError(
+        f"{type(env).__name__}.{where}: {field}: {wrong}. Nothing was trained; `adaptax check-env` finds more"
+    )

@@ -1,0 +1,113 @@
+"""`adaptax` in processes of its own, as a user starts it, for self-tests that kill, interrupt or starve it."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+PROGRAM = "from adaptax.cli import main; main()"
+PATIENCE = 300.0
+"""Seconds that a child may take: far more than it does, so that a hang is told from a busy machine."""
+
+
+class Ended(NamedTuple):
+    """A child that has ended.
+
+    Attributes:
+        code: Its exit code; negative: the signal that killed it.
+        stdout: What it printed.
+        stderr: What it said.
+    """
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@contextlib.contextmanager
+def workplace() -> Iterator[Path]:
+    """A temporary directory, with a cache of compiled programs beside the runs in it."""
+    with tempfile.TemporaryDirectory(prefix="adaptax-selftest-") as name:
+        yield Path(name)
+
+
+def start(
+    arguments: Sequence[str], place: Path, environment: Mapping[str, str] | None = None, program: str = PROGRAM
+) -> "subprocess.Popen[str]":
+    """Start `adaptax ARGUMENTS` in `place`, in a process group of its own."""
+    cache = os.environ.get("XDG_CACHE_HOME", str(place / "cache"))
+    # Tiny programs take longer to compile than to run.
+    env = {**os.environ, "XDG_CACHE_HOME": cache, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **(environment or {})}
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        cwd=place,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end(process: "subprocess.Popen[str]") -> Ended:
+    """Wait for a child's end; kill it and what it started if it takes too long."""
+    with process:
+        try:
+            stdout, stderr = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            stdout, stderr = process.communicate()
+            stderr += "\n(killed: it took too long)"
+    return Ended(process.returncode, stdout, stderr)
+
+
+def run(arguments: Sequence[str], place: Path, **options: str) -> Ended:
+    """Run `adaptax ARGUMENTS` to its end; `options` are environment variables."""
+    return end(start(arguments, place, options))
+
+
+def has_children(process: "subprocess.Popen[str]", seconds: float = 6.0) -> bool:
+    """Whether anything that an ended child has started is still there after a while."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+class Result(NamedTuple):
+    """What a run has left behind that must not depend on what happened to it on the way.
+
+    Attributes:
+        checkpoint: Name and content of its last checkpoint: parameters, optimiser, key, counters.
+        metrics: Its metrics.
+        agents: The figures of its evaluation.
+    """
+
+    checkpoint: tuple[str, bytes]
+    metrics: bytes
+    agents: str
+
+
+def result_of(directory: Path) -> Result | None:
+    """A run's result; None if it has none."""
+    weights = sorted((directory / "checkpoints").glob("*.safetensors"))
+    try:
+        evaluation = json.loads((directory / "evaluation.json").read_bytes())
+        agents = json.dumps([evaluation["agents"], evaluation["protocol"]])
+    except (OSError, ValueError, KeyError):
+        agents = ""
+    try:
+        return Result((weights[-1].name, weights[-1].read_bytes()), (directory / "metrics.jsonl").read_bytes(), agents)
+    except (OSError, IndexError):
+        return None
