@@ -48,13 +48,21 @@ def test_json_is_all_there_is_on_standard_output(monkeypatch, capsys):
     assert result["checks"] == [{"name": "one", "figure": 1.0, "bar": "≤ 2", "passed": True, "note": "how"}]
 
 
+def test_all_in_turn_each_with_as_many_instances_as_its_claim_is_about(monkeypatch, capsys):
+    calls = fake(monkeypatch, at_most("one", 1, 2))
+    assert selftest.command(["all"]) == 0
+    assert calls == [(0, test.n) for test in selftest.SELFTESTS.values()]
+    out = capsys.readouterr().out
+    assert all(f"\n{name}: {test.summary}\n" in out for name, test in selftest.SELFTESTS.items())
+
+
 def test_names(capsys):
     with pytest.raises(ConfigError, match="did you mean 'gradients'"):
         selftest.command(["gradient"])
     with pytest.raises(ConfigError, match="expected NAME, one of gradients"):
         selftest.command([])
     with pytest.raises(ConfigError, match=r"SelftestOptions\.n: expected an integer"):
-        selftest.command(["gradients", "--n", "0"])
+        selftest.command(["gradients", "--n", "-1"])
     with pytest.raises(SystemExit) as stop:
         selftest.command(["--help"])
     assert stop.value.code == 0

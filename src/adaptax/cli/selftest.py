@@ -18,12 +18,12 @@ class SelftestOptions(Settings):
 
     Attributes:
         seed: Decides the random instances.
-        n: Random instances of each kind.
-        json: Print one JSON object on standard output and nothing else there.
+        n: Random instances of each kind; 0: as many as the claim is about.
+        json: Print one JSON object for each self-test on standard output and nothing else there.
     """
 
     seed: int = setting(0, low=0, high=2**31 - 1)
-    n: int = setting(50, low=1, high=10_000)
+    n: int = setting(0, low=0, high=10_000)
     json: bool = False
 
 
@@ -34,11 +34,13 @@ class Selftest:
     Attributes:
         target: "module:function"; from seed and number of instances to an iterator of checks.
         summary: One line.
-        starts_jax: Whether it needs JAX.
+        n: Random instances that the claim is about.
+        starts_jax: Whether it needs JAX in this process.
     """
 
     target: str
     summary: str
+    n: int = 50
     starts_jax: bool = True
 
 
@@ -52,35 +54,67 @@ SELFTESTS: Mapping[str, Selftest] = {
         "wrong command lines, refused in a line that names what is wrong (seconds; --n 2000 for many)",
         starts_jax=False,
     ),
+    "kill": Selftest(
+        "adaptax.selftests.kill:run",
+        "kill −9 at named points and at random, then resume to bitwise the same (10 minutes)",
+        n=50,
+        starts_jax=False,
+    ),
+    "signals": Selftest(
+        "adaptax.selftests.signals:run",
+        "SIGTERM at random times, Ctrl-C in every stage, then resume (8 minutes)",
+        n=20,
+        starts_jax=False,
+    ),
+    "corrupt": Selftest(
+        "adaptax.selftests.corrupt:run",
+        "n bit flips, n truncations and n/5 structural damages to checkpoints: none is loaded (a minute)",
+        n=1000,
+    ),
+    "hostile": Selftest(
+        "adaptax.selftests.hostile:run",
+        "a corpus of hostile run directories, n random ones of each kind, and a few typed (2 minutes)",
+        n=300,
+    ),
+    "storage": Selftest(
+        "adaptax.selftests.storage:run",
+        "n full disks, read-only and vanishing folders, n (at most 20) starts in one directory (3 minutes)",
+        n=20,
+        starts_jax=False,
+    ),
     "odd-config": Selftest(
         "adaptax.selftests.odd_settings:run",
         "odd but valid settings, each trained for one update (seconds for each)",
     ),
 }
 """By name."""
+ALL = "all"
+"""Stands for all of them, in turn."""
 
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it; 0 if all checks pass, 1 otherwise."""
     chosen, rest = names(arguments, 1)
     if not chosen and not wants_help(rest):
-        raise ConfigError(f"selftest: expected NAME, one of {', '.join(SELFTESTS)}; found nothing")
-    listing = "\n".join(f"{name}: {test.summary}" for name, test in SELFTESTS.items())
+        raise ConfigError(f"selftest: expected NAME, one of {', '.join(SELFTESTS)}, or {ALL}; found nothing")
+    listing = "\n\n".join(f"{name}: {test.summary}" for name, test in SELFTESTS.items())
     options: SelftestOptions = parse(
         {"selftest": SelftestOptions()},
         rest,
         program="adaptax selftest NAME",
-        description="Measure what is claimed; exit code 1 if a figure misses its bar.\n" + listing,
+        description="Measure what is claimed; exit code 1 if a figure misses its bar; `all` runs them in turn.\n\n"
+        + listing,
     )["selftest"]
     name = chosen[0]
-    if name not in SELFTESTS:
+    if name not in {*SELFTESTS, ALL}:
         hint = suggestion(name, SELFTESTS)
-        raise ConfigError(f"NAME: expected one of {', '.join(SELFTESTS)}; found '{name}'{hint}")
-    if SELFTESTS[name].starts_jax:
+        raise ConfigError(f"NAME: expected one of {', '.join(SELFTESTS)}, or {ALL}; found '{name}'{hint}")
+    wanted = list(SELFTESTS) if name == ALL else [name]
+    if any(SELFTESTS[each].starts_jax for each in wanted):
         from adaptax.cli.session import start_jax
 
         start_jax()
-    return report(name, options)
+    return max([report(each, options, titled=name == ALL) for each in wanted])
 
 
 def load(name: str) -> Any:
@@ -89,11 +123,13 @@ def load(name: str) -> Any:
     return getattr(importlib.import_module(module), function)
 
 
-def report(name: str, options: SelftestOptions) -> int:
-    """Run a self-test and print its figures as they come."""
+def report(name: str, options: SelftestOptions, *, titled: bool = False) -> int:
+    """Run a self-test and print its figures as they come; first its name, if asked to."""
+    if titled and not options.json:
+        print(f"\n{name}: {SELFTESTS[name].summary}", flush=True)
     began = time.perf_counter()
     checks = []
-    for check in load(name)(options.seed, options.n):
+    for check in load(name)(options.seed, options.n or SELFTESTS[name].n):
         checks.append(check)
         if not options.json:
             print(check.line(), flush=True)

@@ -1,0 +1,104 @@
+"""`adaptax selftest shard`: that two devices learn what one learns, and judge as one does.
+
+Where there is one device only, a process of its own with two of the processor's stands in.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from adaptax import envs
+from adaptax.algorithms import ESMAML, MAML, RL2, MultiTaskPPO
+from adaptax.evaluation import evaluate
+from adaptax.selftests.checks import Check, at_least, at_most
+from adaptax.training import init, train
+
+UPDATES = 10
+NETWORK = {"hidden_size": 8, "num_layers": 1}
+CASES: dict[str, tuple[Any, Any]] = {
+    "RL² on a bandit": (
+        RL2(memory_size=8, critic_size=8, num_tasks=8, num_minibatches=2, num_updates=UPDATES),
+        lambda: envs.bernoulli_bandit(num_arms=3, num_pulls=6),
+    ),
+    "MAML and PPO on point-robot": (
+        MAML(**NETWORK, num_tasks=8, trajectories=2, outer="ppo", num_minibatches=2, num_updates=UPDATES),
+        lambda: envs.point_robot(num_episodes=4, horizon=5),
+    ),
+    "ES-MAML on point-robot": (
+        ESMAML(**NETWORK, num_tasks=8, trajectories=2, num_updates=UPDATES),
+        lambda: envs.point_robot(num_episodes=4, horizon=5),
+    ),
+    "PPO for all tasks on a chain": (
+        MultiTaskPPO(**NETWORK, streams=2, num_tasks=8, num_minibatches=2, num_epochs=2, num_updates=UPDATES),
+        lambda: envs.chain(length=3, horizon=6, num_episodes=2),
+    ),
+}
+
+
+def gap(one: Any, other: Any) -> float:
+    """‖difference‖ / ‖one‖ over all numbers of two pytrees."""
+    flat = [
+        np.concatenate([np.asarray(x, np.float64).ravel() for x in jax.tree.leaves(tree)]) for tree in (one, other)
+    ]
+    return float(np.linalg.norm(flat[0] - flat[1]) / np.linalg.norm(flat[0]))
+
+
+def measure(seed: int, updates: int, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """Gaps between one device and two, by case."""
+    found = {}
+    for name in names:
+        algorithm, make = CASES[name]
+        problem = make()
+        one, two = (
+            train(algorithm, problem, init(algorithm, problem, seed=seed), num_updates=updates, devices=devices)
+            for devices in (1, 2)
+        )
+        start = init(algorithm, problem, seed=seed)
+        found[name] = {
+            "gap": gap(one.meta, two.meta),
+            "moved": gap(start.meta, one.meta),
+            "evaluation": _evaluation_gap(algorithm, problem, jax.device_get(one.meta), seed),
+        }
+    return found
+
+
+def _evaluation_gap(algorithm: Any, problem: Any, meta: Any, seed: int) -> float:
+    """Largest difference between returns from one device and from all."""
+    together = evaluate(algorithm, problem, meta, num_tasks=15, seed=seed, explore=True).returns
+    everywhere, first = jax.local_devices, jax.local_devices()[:1]
+    jax.local_devices = lambda *args, **kwargs: first
+    try:
+        alone = evaluate(algorithm, problem, meta, num_tasks=15, seed=seed, explore=True).returns
+    finally:
+        jax.local_devices = everywhere
+    return float(np.abs(together - alone).max())
+
+
+def run(seed: int, n: int) -> Iterator[Check]:
+    """Train and evaluate on one device and on two.
+
+    Args:
+        seed: Decides everything.
+        n: Below 10, so many updates instead of 10; below 4, the first of the cases only.
+    """
+    updates, names = min(n, UPDATES), tuple(CASES) if n >= len(CASES) else tuple(CASES)[:1]
+    if jax.local_device_count() > 1:
+        found = measure(seed, updates, names)
+    else:
+        code = (
+            "import sys, json, jax, warnings; jax.config.update('jax_platforms', 'cpu')\n"
+            "jax.config.update('jax_num_cpu_devices', 2); warnings.simplefilter('ignore')\n"
+            "from adaptax.selftests.shard import measure\n"
+            f"print(json.dumps(measure({seed}, {updates}, {names!r})))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+    for name, figures in found.items():
+        yield at_most(f"{name}: parameters on two devices, relative", figures["gap"], 1e-5, f"after {updates} updates")
+        yield at_least("  how far they have moved, to compare", figures["moved"], 1e-4)
+        yield at_most("  returns evaluated on two devices", figures["evaluation"], 1e-5, "largest difference")

@@ -1,0 +1,76 @@
+import threading
+
+import pytest
+from tensorboardX.proto.event_pb2 import Event
+
+from adaptax.board import Board
+
+
+def events(folder):
+    """All events in a folder, file by file."""
+    found = []
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        data = path.read_bytes()
+        while data:
+            length = int.from_bytes(data[:8], "little")
+            found.append(Event.FromString(data[12 : 12 + length]))
+            data = data[16 + length :]
+    return found
+
+
+def test_scalars_are_written_with_their_steps(tmp_path):
+    board = Board(tmp_path / "b", 5, print)
+    board.scalars({"return": 2.5, "entropy": 1.0}, 10)
+    board.close()
+    version, start, *scalars = events(tmp_path / "b")
+    assert version.file_version == "brain.Event:2"
+    assert start.step == 5
+    assert start.session_log.status == 1  # what earlier files say of later steps no longer holds
+    assert [(e.step, e.summary.value[0].tag, e.summary.value[0].simple_value) for e in scalars] == [
+        (10, "return", 2.5),
+        (10, "entropy", 1.0),
+    ]
+
+
+def test_two_of_one_second_have_files_of_their_own(tmp_path):
+    for step in range(3):
+        board = Board(tmp_path, step, print)
+        board.close()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_no_thread_is_started_that_could_be_waited_for(tmp_path):
+    before = threading.active_count()
+    board = Board(tmp_path, 0, print)
+    for step in range(100):
+        board.scalars({"x": 0.0}, step)
+    assert threading.active_count() == before
+    board.close()
+
+
+def full(*arguments):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("method", ["write_event", "close"])
+def test_a_full_disk_is_said_once_and_stops_nothing(tmp_path, monkeypatch, method):
+    said = []
+    board = Board(tmp_path, 0, said.append)
+    monkeypatch.setattr(board._writer, method, full)
+    for step in range(20):
+        board.scalars({"x": 0.0}, step)
+    board.close()
+    board.close()
+    assert len(said) == 1
+    assert "No space left" in said[0]
+
+
+def test_it_writes_through_no_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "b").symlink_to("elsewhere")
+    said = []
+    board = Board(tmp_path / "b", 0, said.append)
+    board.scalars({"x": 0.0}, 1)
+    board.close()
+    assert "is a link" in said[0]
+    assert not list((tmp_path / "elsewhere").iterdir())

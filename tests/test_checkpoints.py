@@ -1,0 +1,192 @@
+import json
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adaptax import checkpoints
+from adaptax.errors import CheckpointError
+
+ABOUT = {"algorithm": "x", "settings": {"rate": 0.1, "layers": [3, 4]}, "options": {"seed": 0}}
+
+
+def state(number=0.0):
+    return {
+        "w": jnp.arange(6.0).reshape(2, 3) + number,
+        "n": jnp.asarray(3),
+        "key": jax.random.key(7),
+        "none": None,
+        "empty": jnp.zeros((0, 4)),
+    }
+
+
+LIKE = jax.eval_shape(state)
+
+
+def same(a, b):
+    for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        assert one.dtype == other.dtype
+        if jax.dtypes.issubdtype(one.dtype, jax.dtypes.prng_key):
+            one, other = jax.random.key_data(one), jax.random.key_data(other)  # noqa: PLW2901
+        np.testing.assert_array_equal(one, other)
+
+
+def saved(directory, *updates, **options):
+    for update in updates:
+        checkpoints.save(directory, state(update), update=update, about=ABOUT, **options)
+
+
+def newest(directory, about=ABOUT, like=LIKE):
+    said = []
+    found = checkpoints.newest(directory, like, about, said.append)
+    return found, said
+
+
+def reseal(directory, update, **changes):
+    path = directory / checkpoints.FOLDER / f"update-{update:08d}.json"
+    path.write_bytes(checkpoints.seal({**json.loads(path.read_bytes())["manifest"], **changes}))
+
+
+def test_a_state_comes_back_bitwise(tmp_path):
+    saved(tmp_path, 10, metrics={"size": 3})
+    found, said = newest(tmp_path)
+    same(found.state, state(10))
+    assert (found.update, found.manifest["metrics"], said) == (10, {"size": 3}, [])
+    assert not list((tmp_path / checkpoints.FOLDER).glob("*.tmp"))
+
+
+def test_the_newest_three_are_kept_and_multiples_for_good(tmp_path):
+    saved(tmp_path, 0, 10, 20, 30, 40, 50, keep_every=20)
+    assert checkpoints.updates_in(tmp_path) == [20, 30, 40, 50]
+
+
+def test_what_died_in_between_is_removed_by_the_next(tmp_path):
+    saved(tmp_path, 10)
+    folder = tmp_path / checkpoints.FOLDER
+    (folder / "update-00000015.json.tmp").write_bytes(b"half")
+    (folder / "update-00000005.safetensors").write_bytes(b"without a manifest")
+    saved(tmp_path, 20)
+    assert sorted(os.listdir(folder)) == [
+        f"update-000000{n}.{ending}" for n in (10, 20) for ending in ("json", "safetensors")
+    ]
+
+
+def test_a_checkpoint_written_after_damaged_ones_is_not_pruned_for_them(tmp_path):
+    saved(tmp_path, 10, 70, 80, 90)
+    for path in (tmp_path / checkpoints.FOLDER).glob("*.safetensors"):
+        if "10" not in path.name:
+            path.write_bytes(b"")
+    saved(tmp_path, 20)
+    found, _ = newest(tmp_path)
+    assert found.update == 20
+
+
+def test_what_cannot_be_removed_does_not_undo_a_checkpoint(tmp_path):
+    saved(tmp_path, 10)
+    (tmp_path / checkpoints.FOLDER / "update-00000005.json").mkdir()
+    saved(tmp_path, 20, 30, 40)
+    assert newest(tmp_path)[0].update == 40
+
+
+def test_a_damaged_one_is_named_and_passed_over(tmp_path):
+    saved(tmp_path, 10, 20, 30)
+    path = tmp_path / checkpoints.FOLDER / "update-00000030.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    (tmp_path / checkpoints.FOLDER / "update-00000020.json").unlink()
+    found, said = newest(tmp_path)
+    same(found.state, state(10))
+    assert said == ["checkpoint 30 damaged (weights: checksum); checkpoint 20 damaged (manifest: missing); using 10"]
+
+
+def test_if_none_is_good_each_is_named(tmp_path):
+    saved(tmp_path, 10, 20)
+    for path in (tmp_path / checkpoints.FOLDER).glob("*.json"):
+        path.write_bytes(b"{}")
+    with pytest.raises(CheckpointError, match=r"none can be used: checkpoint 20 damaged .*; checkpoint 10 damaged"):
+        newest(tmp_path)
+
+
+def test_where_there_is_none_that_is_said(tmp_path):
+    with pytest.raises(CheckpointError, match="no checkpoint there"):
+        newest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("about", "says"),
+    [
+        ({**ABOUT, "options": {"seed": 1}}, r"another run: options.seed: expected 1 .*found 0"),
+        ({**ABOUT, "settings": {"rate": 0.2, "layers": [3, 4]}}, r"settings.rate: expected 0.2 .*found 0.1"),
+        ({**ABOUT, "settings": {"rate": 0.1, "layers": [3, 5]}}, r"settings.layers: expected \[3, 5\].*found \[3, 4\]"),
+        ({**ABOUT, "more": 1}, r"more: expected 1 .*found nothing"),
+        ({"algorithm": "x"}, r"about.'settings': expected nothing .*found something"),
+    ],
+)
+def test_of_another_run_the_field_is_named(tmp_path, about, says):
+    saved(tmp_path, 10)
+    with pytest.raises(CheckpointError, match=says):
+        newest(tmp_path, about)
+
+
+def test_one_of_another_run_is_passed_over_if_there_is_one_of_this(tmp_path):
+    saved(tmp_path, 10)
+    checkpoints.save(tmp_path, state(20), update=20, about={**ABOUT, "options": {"seed": 1}})
+    found, said = newest(tmp_path)
+    assert found.update == 10
+    assert "checkpoint 20 is of another run: options.seed" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("like", "says"),
+    [
+        ({**state(), "w": jnp.zeros((3, 2))}, r"\['w'\].*float32\[3, 2\].*float32\[2, 3\]"),
+        ({**state(), "n": jnp.zeros(())}, r"\['n'\]: expected float32\[\], found int32\[\]"),
+        ({**state(), "more": jnp.zeros(1)}, r"1 are missing or unknown.*more"),
+    ],
+)
+def test_of_another_structure_the_leaf_is_named_with_both_shapes(tmp_path, like, says):
+    saved(tmp_path, 10)
+    with pytest.raises(CheckpointError, match=says):
+        newest(tmp_path, like=jax.eval_shape(lambda: like))
+
+
+def test_of_another_version_both_are_named(tmp_path):
+    saved(tmp_path, 10)
+    reseal(tmp_path, 10, schema=2, versions={"adaptax": "0.9"})
+    here = checkpoints.versions()["adaptax"]
+    with pytest.raises(CheckpointError, match=rf"made by adaptax '0.9' \(schema 2\); this is {here} \(schema 1\)"):
+        newest(tmp_path)
+
+
+def test_a_manifest_says_what_it_is_of(tmp_path):
+    saved(tmp_path, 10)
+    manifest = json.loads((tmp_path / checkpoints.FOLDER / "update-00000010.json").read_bytes())["manifest"]
+    assert manifest["about"] == ABOUT
+    assert manifest["leaves"]["['w']"] == {"shape": [2, 3], "dtype": "float32"}
+    assert manifest["versions"]["jax"] == jax.__version__
+
+
+def test_a_seal_is_of_every_byte(tmp_path):
+    saved(tmp_path, 10)
+    path = tmp_path / checkpoints.FOLDER / "update-00000010.json"
+    good = path.read_bytes()
+    for place in range(0, len(good), 7):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        with pytest.raises(CheckpointError, match="checkpoint 10 "):
+            newest(tmp_path)
+    path.write_bytes(good + b"\n")
+    with pytest.raises(CheckpointError, match="checksum"):
+        newest(tmp_path)
+
+
+def test_a_link_for_the_folder_is_neither_read_nor_written(tmp_path):
+    saved(tmp_path, 10)
+    (tmp_path / checkpoints.FOLDER).rename(tmp_path / "elsewhere")
+    (tmp_path / checkpoints.FOLDER).symlink_to("elsewhere")
+    before = sorted(os.listdir(tmp_path / "elsewhere"))
+    with pytest.raises(CheckpointError, match="is a link"):
+        newest(tmp_path)
+    with pytest.raises(OSError, match="is a link"):
+        saved(tmp_path, 20)
+    assert sorted(os.listdir(tmp_path / "elsewhere")) == before
