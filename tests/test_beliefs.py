@@ -14,17 +14,7 @@ from adaptax.beliefs import (
     grid_plan,
     two_step_bayes_value,
 )
-
-
-@functools.cache
-def expectimax(a, b, c, d, left):
-    """Value of `left` pulls of arms with posteriors Beta(a, b) and Beta(c, d)."""
-    if left == 0:
-        return 0.0
-    p, q = a / (a + b), c / (c + d)
-    first = p * (1 + expectimax(a + 1, b, c, d, left - 1)) + (1 - p) * expectimax(a, b + 1, c, d, left - 1)
-    second = q * (1 + expectimax(a, b, c + 1, d, left - 1)) + (1 - q) * expectimax(a, b, c, d + 1, left - 1)
-    return max(first, second)
+from adaptax.selftests.oracles import expectimax
 
 
 @pytest.mark.parametrize("num_pulls", [1, 2, 3, 5, 8])

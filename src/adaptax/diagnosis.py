@@ -23,7 +23,6 @@ from adaptax.spaces import Box, Discrete, Space
 from adaptax.training import first_state, sound_update
 from adaptax.types import Task, TrainState, replace
 
-
 NO_AXIS = 99
 """Of what lives in one task only."""
 

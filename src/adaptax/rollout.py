@@ -299,7 +299,7 @@ def _live(
     explore: bool,
     probe: bool | None,
 ) -> tuple[Transition, Transition | None, PyTree[Array]]:
-    """Live a trial, leaves `[window, time, stream, ...]`; probe on the way, exploring or not, if asked to; φ after it."""
+    """Live a trial, leaves `[window, time, stream, ...]`; probe on the way, exploring or not, if asked to; φ after."""
     windows, window = num_windows(algorithm, problem), algorithm.window(problem)
     groups = num_probes(algorithm, problem)
     start_key, live_key = jax.random.split(key)

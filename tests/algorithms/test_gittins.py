@@ -10,6 +10,7 @@ from adaptax.algorithms.bandit_agents import ArmStatistics
 from adaptax.algorithms.gittins import Gittins, enumerate_indices, index_table
 from adaptax.beliefs import bernoulli_plan
 from adaptax.envs.bandit import bernoulli_bandit
+from adaptax.selftests.oracles import best_stopping_rule
 from adaptax.types import TimeStep
 
 FINE = np.linspace(0.0, 1.0, 4097)
@@ -25,29 +26,11 @@ def indices(num_pulls, charges=FINE):
     }
 
 
-def brute_force(s, f, remaining):
-    """Best reward per pull over all stopping rules, that is all sets of outcomes after which to go on."""
-    nodes = [path for n in range(1, remaining) for path in itertools.product((0, 1), repeat=n)]
-
-    def total_and_time(path, go_on):
-        success = (s + sum(path) + 1) / (s + f + len(path) + 2)
-        reward, time = success, 1.0
-        for outcome, probability in ((1, success), (0, 1 - success)):
-            after = (*path, outcome)
-            if after in go_on:
-                more = total_and_time(after, go_on)
-                reward, time = reward + probability * more[0], time + probability * more[1]
-        return reward, time
-
-    rules = (set(itertools.compress(nodes, bits)) for bits in itertools.product((0, 1), repeat=len(nodes)))
-    return max(reward / time for reward, time in (total_and_time((), rule) for rule in rules))
-
-
 @pytest.mark.parametrize("start", [(0, 0), (1, 0), (0, 3), (2, 1)])
 @pytest.mark.parametrize("remaining", [1, 2, 3])
 def test_indices_equal_the_best_of_all_stopping_rules(start, remaining):
     s, f = start
-    exact = brute_force(s, f, remaining)
+    exact = best_stopping_rule(s, f, remaining)
     rows = dict(enumerate_indices(s + f + remaining, FINE))
     assert rows[s + f][s] == pytest.approx(exact, abs=1e-7)
 

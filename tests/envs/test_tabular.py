@@ -1,7 +1,5 @@
 """Random tabular MDPs."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,27 +8,14 @@ from scipy import stats
 
 from adaptax.envs import tabular_mdp
 from adaptax.envs.tabular import TabularTask
-
-
-def brute_force(task, horizon):
-    """Best value of state 0 over all policies that map (time, state) to an action."""
-    mean, transitions = np.asarray(task.rewards, float), np.asarray(task.transitions, float)
-    states = range(len(mean))
-    best = -np.inf
-    for choices in itertools.product(range(mean.shape[1]), repeat=horizon * len(mean)):
-        value = np.zeros(len(mean))
-        for t in range(horizon):
-            action = choices[t * len(mean) : (t + 1) * len(mean)]
-            value = np.asarray([mean[s, action[s]] + transitions[s, action[s]] @ value for s in states])
-        best = max(best, value[0])
-    return best
+from adaptax.selftests.oracles import best_of_all_policies
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_oracle_is_the_best_of_all_policies(seed):
     family = tabular_mdp(num_states=2, num_actions=3, horizon=3).test
     task = family.sample(jax.random.key(seed))
-    assert float(family.oracle(task)) == pytest.approx(brute_force(task, 3), rel=1e-5)
+    assert float(family.oracle(task)) == pytest.approx(best_of_all_policies(task, 3), rel=1e-5)
 
 
 def test_the_oracle_by_hand():
@@ -74,7 +59,7 @@ def test_how_likely_the_likeliest_transition_is(split, likeliest):
 def test_the_oracle_of_shifted_tasks_is_the_best_of_all_policies():
     family = tabular_mdp(num_states=2, num_actions=3, horizon=3).shifted
     task = family.sample(jax.random.key(0))
-    assert float(family.oracle(task)) == pytest.approx(brute_force(task, 3), rel=1e-5)
+    assert float(family.oracle(task)) == pytest.approx(best_of_all_policies(task, 3), rel=1e-5)
 
 
 def test_steps_follow_the_tables():

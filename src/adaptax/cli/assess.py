@@ -12,6 +12,7 @@ import numpy as np
 
 from adaptax.cli.options import note
 from adaptax.cli.progress import Bar, table_console
+from adaptax.errors import DivergenceError, EnvironmentContractError
 from adaptax.evaluation import (
     Evaluation,
     encounters,
@@ -21,7 +22,6 @@ from adaptax.evaluation import (
     oracle_return,
     tasks_are_held_out,
 )
-from adaptax.errors import DivergenceError, EnvironmentContractError
 from adaptax.presets import agent_for
 from adaptax.registry import PROBLEMS
 from adaptax.reporting import plot_adaptation, plot_paths
@@ -140,9 +140,9 @@ def explained(
     except EnvironmentContractError as error:
         if error.task is None:  # found while the program was traced, and named already
             raise
-        where = error.task
+        where, trained = error.task, error.trained
         note(f"task {where}: not finite; looking for the cause …")
-        theta = jax.tree.map(lambda x: x[error.trained], meta) if seeds else meta
+        theta = jax.tree.map(lambda x: x[trained], meta) if seeds else meta
         tasks, keys = encounters(problem.test, num_tasks, seed)
         breach = diagnosis.breach_in_life(
             agent,

@@ -82,6 +82,37 @@ SELFTESTS: Mapping[str, Selftest] = {
         n=20,
         starts_jax=False,
     ),
+    "nan": Selftest(
+        "adaptax.selftests.nan:run",
+        "broken environments, losses, gradients and policies: named, and kept from the parameters (5 minutes)",
+        n=20,
+    ),
+    "leak": Selftest(
+        "adaptax.selftests.leak:run",
+        "other tasks swapped 100 times: nothing changes in the one that stays, for every way of learning (2 minutes)",
+    ),
+    "heldout": Selftest(
+        "adaptax.selftests.heldout:run",
+        "no task of an evaluation is one of training (2 minutes)",
+    ),
+    "memory": Selftest(
+        "adaptax.selftests.memory:run",
+        "RL² learns from what it saw, remembers over episodes, and forgets between trials (a minute)",
+        n=10,
+    ),
+    "oracles": Selftest(
+        "adaptax.selftests.oracles:run",
+        "oracles and optima against enumeration, search and published values (a minute)",
+    ),
+    "shard": Selftest(
+        "adaptax.selftests.shard:run",
+        "two devices do the work of one (2 minutes)",
+        n=10,
+    ),
+    "determinism": Selftest(
+        "adaptax.selftests.determinism:run",
+        "every agent in two processes: the same to the last bit (5 minutes)",
+    ),
     "odd-config": Selftest(
         "adaptax.selftests.odd_settings:run",
         "odd but valid settings, each trained for one update (seconds for each)",

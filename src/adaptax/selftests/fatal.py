@@ -57,7 +57,8 @@ def _die() -> None:
 
 def doom(fate: Fate) -> None:
     """Put points into what our code does to files, and into the evaluation."""
-    durable = importlib.import_module("adaptax.durable")
+    durable: Any = importlib.import_module("adaptax.durable")
+    system: Any = os
     write_all, fsync, replace, unlink = durable.write_all, os.fsync, os.replace, os.unlink
 
     def writing(descriptor: int, data: bytes) -> None:
@@ -78,8 +79,8 @@ def doom(fate: Fate) -> None:
         else:
             act()
 
-    durable.write_all, os.fsync, os.replace, os.unlink = writing, flushing, renaming, removing
-    assess = importlib.import_module("adaptax.cli.assess")
+    durable.write_all, system.fsync, system.replace, system.unlink = writing, flushing, renaming, removing
+    assess: Any = importlib.import_module("adaptax.cli.assess")
     evaluate = assess.evaluate
 
     @functools.wraps(evaluate)

@@ -105,10 +105,11 @@ class Faulty(Environment):
         time, key = state + 1, jax.random.fold_in(key, 1)
         reward: Any = task.number + 0.1 * jax.random.normal(key)
         if self.fault.field == "reward":
-            if isinstance(self.fault.value, str):
-                reward = {"shape": reward[None], "dtype": time}[self.fault.value]
+            value: Any = self.fault.value
+            if isinstance(value, str):
+                reward = {"shape": reward[None], "dtype": time}[value]
             else:
-                reward = jnp.where(task.broken & (time == self.at), self.fault.value, reward)
+                reward = jnp.where(task.broken & (time == self.at), value, reward)
         terminated: Any = None if self.fault.field == "terminated" else time >= self.horizon
         return Step(time, self._shown(task, time, key), reward, terminated)
 
@@ -116,7 +117,8 @@ class Faulty(Environment):
         space = self.observation_space
         shown = jax.random.uniform(key, (3,), minval=-1.0) if isinstance(space, Box) else space.sample(key)
         if self.fault.field == "mark":
-            return jnp.where(task.broken, self.fault.value, shown)
+            mark: Any = self.fault.value
+            return jnp.where(task.broken, mark, shown)
         if self.fault.field != "observation":
             return shown
         if isinstance(self.fault.value, str):
@@ -125,7 +127,8 @@ class Faulty(Environment):
         now = task.broken & (time == self.at)
         if isinstance(space, Discrete):
             return jnp.where(now, jnp.asarray(self.fault.value, shown.dtype), shown)
-        return jnp.where(now & (jnp.arange(3) == ENTRY), self.fault.value, shown)
+        value: Any = self.fault.value
+        return jnp.where(now & (jnp.arange(3) == ENTRY), value, shown)
 
 
 class Marks(TaskDistribution):
@@ -160,8 +163,8 @@ def faulty(
     ends_early: bool = False,
 ) -> Problem:
     """A problem that breaks in all tasks below the threshold."""
-    env = Faulty(fault, at, horizon, ends_early, actions, SPACES[fault.space])
-    return make_problem(env, lambda split: Marks(threshold, split), episodes)
+    env: Any = Faulty(fault, at, horizon, ends_early, actions, SPACES[fault.space])  # type: ignore[arg-type]
+    return make_problem(env, lambda split: Marks(split=split, threshold=threshold), episodes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,8 +173,8 @@ class Averager(Algorithm):
 
     Attributes:
         num_tasks: Tasks in each update.
-        bad: An action; a string if it is wrong while the program is traced already, or "logits" for a policy that is NaN;
-            None: never.
+        bad: An action; a string if it is wrong while the program is traced already, or "logits" for a policy that is
+            NaN; None: never.
         at: The step of the trial at which it is put out, counted from 1.
     """
 
@@ -200,7 +203,7 @@ class Averager(Algorithm):
     ) -> tuple[PyTree[Array], PyTree[Array], Any]:
         """Draw an action; a bad one at step `at`."""
         null = meta[1]
-        now = (timestep.observation[0] > 1.5) & (agent.memory + 1 == self.at) if self.bad is not None else False  # noqa: PLR2004
+        now = (timestep.observation[0] > 1.5) & (agent.memory + 1 == self.at) if self.bad is not None else False
         if jnp.issubdtype(null.dtype, jnp.integer):
             policy = Categorical(jnp.where(now & (self.bad == "logits"), jnp.nan, jnp.zeros(3)))
             action: Any = policy.sample(key) if explore else policy.mode()
@@ -251,8 +254,8 @@ class Descent(Algorithm):
         def loss(weights: dict[str, Array], batch: tuple[Array]) -> tuple[Array, Metrics]:
             value = jnp.sum(weights["a"] ** 2) + jnp.sum(weights["b"] ** 2) + jnp.mean(batch[0])
             # √x at 0: the function is 0 and its derivative infinite, times 0.
-            root = 0.0 * jnp.sum(jnp.sqrt(jnp.where(now & (meta.kind == 3), weights["b"] * 0.0, 1.0)))  # noqa: PLR2004
-            steep = jnp.sum(jnp.where(now & (meta.kind == 4), weights["b"] - jax.lax.stop_gradient(weights["b"]), 0.0))  # noqa: PLR2004
+            root = 0.0 * jnp.sum(jnp.sqrt(jnp.where(now & (meta.kind == 3), weights["b"] * 0.0, 1.0)))
+            steep = jnp.sum(jnp.where(now & (meta.kind == 4), weights["b"] - jax.lax.stop_gradient(weights["b"]), 0.0))
             value = value + root + 1e30 * steep
             for kind, factor in enumerate((jnp.nan, jnp.inf, -jnp.inf)):
                 value = value * jnp.where(now & (meta.kind == kind), factor, 1.0)

@@ -1,7 +1,7 @@
 """`adaptax selftest leak`: that what an agent does in a task depends on nothing of the other tasks, to the last bit.
 
-Many tasks are lived in by one program. All but one are swapped: nothing of the one may change, of what it has learned, of
-its memory, of what it did and got. An agent that peeps at the others is caught. And an evaluation leaves θ as it was.
+Many tasks are lived in by one program. All but one are swapped: nothing of the one may change, of what it has learned,
+of its memory, of what it did and got. An agent that peeps at the others is caught. And an evaluation changes no θ.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ INSTANCES = 100
 
 MDP = functools.partial(envs.tabular_mdp, num_states=3, num_actions=2, horizon=4, num_episodes=4)
 ROBOT = functools.partial(envs.point_robot, num_episodes=4, horizon=5)
-NETWORK = {"hidden_size": 4, "num_layers": 1}
+NETWORK: dict[str, Any] = {"hidden_size": 4, "num_layers": 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Peeping(RL2):
         return super().act(meta, agent, seen, key, explore=explore)
 
 
-SMALL = {"memory_size": 4, "critic_size": 4, "num_tasks": 8}
+SMALL: dict[str, Any] = {"memory_size": 4, "critic_size": 4, "num_tasks": 8, "num_minibatches": 2}
 AGENTS: dict[str, tuple[Any, Callable[[], Problem]]] = {
     "RL², LSTM": (RL2(**SMALL), MDP),
     "RL², symmetric memory": (RL2("symmetric", **SMALL), MDP),

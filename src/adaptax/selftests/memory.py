@@ -1,7 +1,7 @@
 """`adaptax selftest memory`: that RL² remembers what it must, forgets what it must, and learns from what it saw.
 
 replay   what the learner computes for a trial is what acting has computed (trap E9)
-trial    memory is fresh when a trial begins, and kept from episode to episode (E8); so are previous action and reward (E12)
+trial    memory, previous action and reward are fresh when a trial begins, and kept from episode to episode (E8, E12)
 cue      a task that only memory over episodes solves: by hand, exactly
 """
 
@@ -28,7 +28,7 @@ from adaptax.untrained import Untrained
 
 CELLS = ("lstm", "gru", "symmetric")
 NUM_TASKS = 4
-SMALL: dict[str, Any] = {"memory_size": 6, "critic_size": 4, "num_tasks": NUM_TASKS}
+SMALL: dict[str, Any] = {"memory_size": 6, "critic_size": 4, "num_tasks": NUM_TASKS, "num_minibatches": 2}
 WHERE: dict[str, Any] = {
     "bandit": functools.partial(envs.bernoulli_bandit, num_arms=3, num_pulls=12),
     "tabular-mdp": functools.partial(envs.tabular_mdp, num_states=3, num_actions=2, horizon=4, num_episodes=3),
@@ -65,10 +65,10 @@ def check_replay(n: int, key: Key[Array, ""]) -> Iterator[Check]:
         for name, make in WHERE.items():
             if cell == "symmetric" and name == "cart-pole":  # its states are not discrete
                 continue
-            algorithm, problem = RL2(cell, **SMALL), make()
+            algorithm, problem = RL2(**{**SMALL, "memory": cell}), make()
             gap = jit(lambda key, a=algorithm, p=problem: replay_gap(a, p, key))
             gaps = [float(gap(jax.random.fold_in(key, index))) for index in range(n)]
-            yield at_most(f"{cell} on {name}: replay against acting", max(gaps), 1e-5, f"{n} networks of random weights")
+            yield at_most(f"{cell} on {name}: replay against acting", max(gaps), 1e-5, f"{n} random networks")
 
 
 def boundary(algorithm: RL2, problem: Problem, key: Key[Array, ""]) -> tuple[Array, Array, Array]:
@@ -93,8 +93,8 @@ def boundary(algorithm: RL2, problem: Problem, key: Key[Array, ""]) -> tuple[Arr
         steps=steps,
     )
     del before_end, lived
-    differ = lambda a, b: sum(  # noqa: E731
-        jnp.sum(x != y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    differ = lambda a, b: jnp.sum(  # noqa: E731
+        jnp.stack([jnp.sum(x != y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)])
     )
     one = lambda memory: jax.tree.map(lambda x: x[0], memory)  # noqa: E731
     return differ(one(life.memory), fresh), differ(one(after.memory), fresh), differ(after.memory, on.memory)
@@ -126,7 +126,11 @@ def check_first_inputs(key: Key[Array, ""]) -> Iterator[Check]:
         first: TimeStep = jax.tree.map(lambda x: x[0], life.timestep)
         wrong += int(jnp.sum(problem.env.action_space.encode(first.action) != 0)) + int(first.reward != 0)
         wrong += int(~first.first)
-        go = jit(lambda life, key, p=problem, t=task, m=meta, a=agent, h=horizon: rollout(a, p, m, t, life, key, clock=0, steps=h))  # noqa: E501
+        go = jit(
+            lambda life, key, p=problem, t=task, m=meta, a=agent, h=horizon: rollout(
+                a, p, m, t, life, key, clock=0, steps=h
+            )
+        )  # noqa: E501
         after, lived = go(life, key)
         last = int(np.flatnonzero(np.asarray(lived.valid)[:, 0])[-1])
         lost += int(jnp.any(after.timestep.action[0] != lived.action[last, 0]))

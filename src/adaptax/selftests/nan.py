@@ -24,7 +24,7 @@ from adaptax.envs import bernoulli_bandit
 from adaptax.envs.base import Problem
 from adaptax.errors import DivergenceError, EnvironmentContractError
 from adaptax.evaluation import encounters, evaluate
-from adaptax.selftests.checks import Check, at_least, at_most
+from adaptax.selftests.checks import Check, at_most
 from adaptax.selftests.faulty import ENTRY, FAULTS, MARK, STUMBLES, TRACED, Averager, Descent, Fault, faulty
 from adaptax.selftests.leaves import differing, not_finite
 from adaptax.spaces import Box, Discrete
@@ -38,7 +38,7 @@ UPDATES = 4
 ALL = 20
 """From so many instances on, every fault is tried at every moment."""
 
-TINY = {"hidden_size": 4, "num_layers": 1, "num_tasks": 8, "trajectories": 2}
+TINY: dict[str, Any] = {"hidden_size": 4, "num_layers": 1, "num_tasks": 8, "trajectories": 2}
 ALGORITHMS: tuple[Algorithm, ...] = (
     RL2(memory_size=4, critic_size=4, num_tasks=8, num_minibatches=2, num_updates=10),
     MAML(**TINY, inner_steps=2),
@@ -138,7 +138,7 @@ def fall(count: Count, algorithm: Any, problem: Problem, right: Breach, update: 
     seen: list[int] = []
     kept: list[TrainState] = []
     # Some algorithms look at tasks and rewards before they learn: here, where nothing is broken.
-    healthy = replace(problem, train=dataclasses.replace(problem.train, threshold=0.0))
+    healthy = replace(problem, train=replace(problem.train, threshold=0.0))
     fresh = functools.partial(init, algorithm, healthy, seed=seed)
 
     def on_chunk(progress: Progress) -> bool:
@@ -225,8 +225,10 @@ def check_traced(seed: int) -> Iterator[Check]:
     for fault in TRACED.values():
         missed += not _refused(Averager(), faulty(fault, horizon=3), EnvironmentContractError, fault.field)
     for bad in ("shape", "dtype", "none"):
-        missed += not _refused(Averager(bad=bad), faulty(MARK, horizon=3), DivergenceError, "the policy's output: action")
-    yield at_most("wrong shapes, wrong types, nothing: not refused", missed, 0, f"of {len(TRACED) + 3}, as it is traced")
+        problem = faulty(MARK, horizon=3)
+        missed += not _refused(Averager(bad=bad), problem, DivergenceError, "the policy's output: action")
+    note = f"of {len(TRACED) + 3}, as it is traced"
+    yield at_most("wrong shapes, wrong types, nothing: not refused", missed, 0, note)
 
 
 def _refused(algorithm: Any, problem: Problem, kind: type[Exception], says: str) -> bool:

@@ -19,7 +19,7 @@ from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.training import init, train
 
 UPDATES = 10
-NETWORK = {"hidden_size": 8, "num_layers": 1}
+NETWORK: dict[str, Any] = {"hidden_size": 8, "num_layers": 1}
 CASES: dict[str, tuple[Any, Any]] = {
     "RL² on a bandit": (
         RL2(memory_size=8, critic_size=8, num_tasks=8, num_minibatches=2, num_updates=UPDATES),
@@ -42,9 +42,7 @@ CASES: dict[str, tuple[Any, Any]] = {
 
 def gap(one: Any, other: Any) -> float:
     """‖difference‖ / ‖one‖ over all numbers of two pytrees."""
-    flat = [
-        np.concatenate([np.asarray(x, np.float64).ravel() for x in jax.tree.leaves(tree)]) for tree in (one, other)
-    ]
+    flat = [np.concatenate([np.asarray(x, np.float64).ravel() for x in jax.tree.leaves(tree)]) for tree in (one, other)]
     return float(np.linalg.norm(flat[0] - flat[1]) / np.linalg.norm(flat[0]))
 
 
