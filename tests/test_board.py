@@ -56,7 +56,14 @@ def full(*arguments):
 def test_a_full_disk_is_said_once_and_stops_nothing(tmp_path, monkeypatch, method):
     said = []
     board = Board(tmp_path, 0, said.append)
-    monkeypatch.setattr(board._writer, method, full)
+    close = [board._writer.close]
+
+    def fails(*arguments):
+        if method == "close" and close:
+            close.pop()()  # or the file would stay open
+        full()
+
+    monkeypatch.setattr(board._writer, method, fails)
     for step in range(20):
         board.scalars({"x": 0.0}, step)
     board.close()

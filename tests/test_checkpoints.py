@@ -120,7 +120,7 @@ def test_where_there_is_none_that_is_said(tmp_path):
         ({**ABOUT, "settings": {"rate": 0.2, "layers": [3, 4]}}, r"settings.rate: expected 0.2 .*found 0.1"),
         ({**ABOUT, "settings": {"rate": 0.1, "layers": [3, 5]}}, r"settings.layers: expected \[3, 5\].*found \[3, 4\]"),
         ({**ABOUT, "more": 1}, r"more: expected 1 .*found nothing"),
-        ({"algorithm": "x"}, r"about.'settings': expected nothing .*found something"),
+        ({"algorithm": "x"}, r"about.'options': expected nothing .*found something"),
     ],
 )
 def test_of_another_run_the_field_is_named(tmp_path, about, says):

@@ -2,9 +2,6 @@ import json
 import os
 import threading
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from adaptax import runs
@@ -12,51 +9,6 @@ from adaptax.errors import CheckpointError, OutputError
 from adaptax.presets import settings_for
 
 RECIPE = runs.Recipe("rl2", "bandit", *settings_for("rl2", "bandit"))
-
-
-def state():
-    return {
-        "w": jnp.arange(6.0).reshape(2, 3),
-        "n": jnp.asarray(3),
-        "key": jax.random.key(7),
-        "none": None,
-        "empty": jnp.zeros((0, 4)),
-    }
-
-
-def test_a_state_comes_back_bitwise(tmp_path):
-    runs.save_state(tmp_path, state())
-    loaded = runs.load_state(tmp_path, jax.eval_shape(state))
-    for a, b in zip(jax.tree.leaves(state()), jax.tree.leaves(loaded), strict=True):
-        assert a.dtype == b.dtype
-        if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
-            a, b = jax.random.key_data(a), jax.random.key_data(b)  # noqa: PLW2901
-        np.testing.assert_array_equal(a, b)
-    assert not list(tmp_path.glob("*.tmp"))
-
-
-@pytest.mark.parametrize(
-    ("like", "says"),
-    [
-        ({**state(), "w": jnp.zeros((3, 2))}, r"\['w'\].*\[3, 2\].*\[2, 3\]"),
-        ({**state(), "n": jnp.zeros(())}, r"\['n'\]: expected float32"),
-        ({**state(), "more": jnp.zeros(1)}, "missing or unknown.*more"),
-    ],
-)
-def test_another_structure_is_refused_and_the_leaf_named(tmp_path, like, says):
-    runs.save_state(tmp_path, state())
-    with pytest.raises(CheckpointError, match=says):
-        runs.load_state(tmp_path, like)
-
-
-def test_a_truncated_state_is_refused(tmp_path):
-    runs.save_state(tmp_path, state())
-    path = tmp_path / runs.STATE
-    whole = path.read_bytes()
-    for length in range(0, len(whole), 37):
-        path.write_bytes(whole[:length])
-        with pytest.raises(CheckpointError):
-            runs.load_state(tmp_path, jax.eval_shape(state))
 
 
 def test_recipes_come_back(tmp_path):
@@ -107,3 +59,19 @@ def test_a_read_only_directory_is_refused(tmp_path):
 
 def test_a_title_says_what_was_trained_on_what():
     assert RECIPE.title() == "rl2 on bandit (num_arms 10, num_pulls 100)"
+
+
+def test_a_directory_is_claimed_by_one_process_and_said_by_whom(tmp_path):
+    with runs.claim(tmp_path, fresh=True):
+        descriptor = os.open(tmp_path / runs.LOCK, os.O_RDWR)
+        fcntl = pytest.importorskip("fcntl")
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(descriptor)
+        with pytest.raises(OutputError, match=rf"in use by process {os.getpid()} on .*, since"):
+            runs.claim(tmp_path, fresh=True).__enter__()
+    runs.save_config(tmp_path, RECIPE, {})
+    with pytest.raises(OutputError, match=r"already holds a run.*--resume"), runs.claim(tmp_path, fresh=True):
+        pass
+    with runs.claim(tmp_path, fresh=False):
+        pass
