@@ -216,9 +216,9 @@ def _check(algorithm: Algorithm, problem: Problem, sound: np.ndarray, returns: n
         if not np.isfinite(values).all():
             seed, task, index = np.argwhere(~np.isfinite(values))[0]
             error = EnvironmentContractError(
-                f"{type(problem.env).__name__}: task {task}, {what} {index + 1}, {type(algorithm).__name__}: the return "
-                f"is {values[seed, task, index]:g}. The environment broke its contract, or the agent's action was none; "
-                "`adaptax check-env` finds more"
+                f"{type(problem.env).__name__}: task {task}, {what} {index + 1}, {type(algorithm).__name__}: the "
+                f"return is {values[seed, task, index]:g}. The environment broke its contract, or the agent's action "
+                "was none; `adaptax check-env` finds more"
             )
             error.task, error.trained = int(task), int(seed)
             raise error

@@ -130,7 +130,7 @@ def check_first_inputs(key: Key[Array, ""]) -> Iterator[Check]:
             lambda life, key, p=problem, t=task, m=meta, a=agent, h=horizon: rollout(
                 a, p, m, t, life, key, clock=0, steps=h
             )
-        )  # noqa: E501
+        )
         after, lived = go(life, key)
         last = int(np.flatnonzero(np.asarray(lived.valid)[:, 0])[-1])
         lost += int(jnp.any(after.timestep.action[0] != lived.action[last, 0]))
