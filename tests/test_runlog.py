@@ -1,9 +1,14 @@
+import hashlib
 import json
+import os
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from adaptax.runlog import RunLog
+from adaptax import durable
+from adaptax.runlog import RunLog, rows_after
+from adaptax.runs import METRICS
 from adaptax.training import Progress
 
 
@@ -23,3 +28,103 @@ def test_a_row_per_update_and_means_over_seeds(tmp_path):
     assert rows[0]["returns"] == [1, 3]
     assert [row["entropy"] for row in rows] == [1, 1, 0, 0]
     assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def chunk(done, length=2):
+    return Progress(done, {"return": np.ones((length, 1))}, 1.0, jnp.zeros(()))
+
+
+def begun(directory, *dones):
+    """A file of metrics, and the position after each chunk."""
+    positions = []
+    with RunLog(directory, 10) as log:
+        for done in dones:
+            log.write(chunk(done))
+            positions.append(log.position)
+    return positions
+
+
+def updates_in(path):
+    return [json.loads(line)["update"] for line in path.read_text().splitlines()]
+
+
+def test_going_on_cuts_off_what_came_after_the_checkpoint(tmp_path):
+    first, _ = begun(tmp_path, 2, 4)
+    assert rows_after(tmp_path, first) == 2
+    with RunLog(tmp_path, 10, first, done=2) as log:
+        log.write(chunk(4))
+        log.write(chunk(6))
+    assert updates_in(tmp_path / METRICS) == [1, 2, 3, 4, 5, 6]
+    assert [row["update"] for row in log.rows] == [1, 2, 3, 4, 5, 6]
+    assert log.position["sha256"] == hashlib.sha256((tmp_path / METRICS).read_bytes()).hexdigest()
+
+
+def sealed(data):
+    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path, position: path.write_bytes(b"x" + path.read_bytes()[1:]) and position,
+        lambda path, position: path.write_bytes(path.read_bytes()[:10]) and position,
+        lambda path, position: path.unlink() or position,
+        lambda path, position: {**position, "size": 10**15},
+        lambda path, position: {**position, "size": "1"},
+        lambda path, position: "nonsense",
+        lambda path, position: None,
+        lambda path, position: path.write_bytes(b"1\n1\n") and sealed(b"1\n1\n"),
+        lambda path, position: path.write_bytes(b"[" * 10**5) and sealed(b"[" * 10**5),
+        lambda path, position: (path.unlink(), os.mkfifo(path)) and position,
+    ],
+)
+def test_rows_that_are_not_what_was_written_are_put_aside_and_training_goes_on(tmp_path, spoil):
+    (position,) = begun(tmp_path, 2)
+    path, said = tmp_path / METRICS, []
+    wrong = spoil(path, position)
+    with RunLog(tmp_path, 10, wrong, done=2, say=said.append) as log:
+        log.write(chunk(4))
+        after = log.position
+    assert "damaged or missing" in said[0]
+    assert updates_in(path) == [3, 4]
+    again = []
+    with RunLog(tmp_path, 10, after, done=4, say=again.append) as log:  # what begins later is no damage
+        log.write(chunk(6))
+    assert again == []
+    assert updates_in(path) == [3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_metrics_that_are_another_file_are_not_written(tmp_path, link):
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"precious")
+    link(precious, tmp_path / METRICS)
+    with pytest.raises(OSError, match=r"symbolic links|another name"):
+        RunLog(tmp_path, 10)
+    assert precious.read_bytes() == b"precious"
+
+
+def test_rows_wait_while_the_disk_is_full_and_none_is_lost(tmp_path, monkeypatch):
+    with RunLog(tmp_path, 10) as log:
+        log.write(chunk(2))
+        position = log.position
+        write = durable.write_all
+
+        def full(descriptor, data):
+            os.write(descriptor, data[:7])
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(durable, "write_all", full)
+        with pytest.raises(OSError, match="No space"):
+            log.write(chunk(4))
+        assert log.position == position
+        assert updates_in(tmp_path / METRICS) == [1, 2]
+        monkeypatch.setattr(durable, "write_all", write)
+        log.write(chunk(6))
+    assert updates_in(tmp_path / METRICS) == [1, 2, 3, 4, 5, 6]
+
+
+def test_where_there_are_no_rows_none_are_lost(tmp_path):
+    assert rows_after(tmp_path, None) == 0
+    os.mkfifo(tmp_path / METRICS)
+    assert rows_after(tmp_path, {"size": 1, "sha256": ""}) == 0

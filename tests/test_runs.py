@@ -75,3 +75,63 @@ def test_a_directory_is_claimed_by_one_process_and_said_by_whom(tmp_path):
         pass
     with runs.claim(tmp_path, fresh=False):
         pass
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"algorithm": ["rl2"]}, r"algorithm: expected a name; found \['rl2'\]"),
+        ({"algorithm": "a\n\x1b[2J"}, r"algorithm: expected a name; found 'a\\n\\x1b\[2J'"),
+        ({"problem_settings": None}, "problem_settings: expected names and values; found None"),
+        ({"algorithm_settings": {"num_tasks": 10**12}}, "algorithm_settings.num_tasks: expected at most 2147483647"),
+        ({"algorithm_settings": {"learning_rate": 10**400}}, "algorithm_settings.learning_rate: expected at most"),
+        (
+            {"algorithm_settings": {"memory": "symmetric"}, "problem": "point-robot", "problem_settings": {}},
+            "symmetric",
+        ),
+        ({"options": []}, r"options: expected names and values; found \[\]"),
+        ({"options": {}}, "options.seeds: expected an integer between 1 and 1024; found None"),
+        ({"options": {"seeds": True}}, "options.seeds.*found True"),
+        ({"options": {"seeds": 10**9}}, "options.seeds.*found 1000000000"),
+    ],
+)
+def test_a_configuration_that_nobody_wrote_is_refused_in_a_short_line(tmp_path, change, says):
+    runs.save_config(tmp_path, RECIPE, {"seeds": 1})
+    path = tmp_path / runs.CONFIG
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(CheckpointError, match=says) as refused:
+        runs.read_recipe(tmp_path)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"[" * 100_000, b"9" * 100_000, b"\xff\xfe{}", b"0" * 1_000_001])
+def test_what_is_no_configuration_is_refused(tmp_path, data):
+    (tmp_path / runs.CONFIG).write_bytes(data)
+    with pytest.raises(CheckpointError, match="unreadable"):
+        runs.read_recipe(tmp_path)
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_lock_that_is_another_file_is_not_written(tmp_path, link):
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"precious")
+    link(precious, tmp_path / runs.LOCK)
+    with pytest.raises(OutputError, match="cannot write there"), runs.claim(tmp_path, fresh=False):
+        pass
+    assert precious.read_bytes() == b"precious"
+
+
+def test_a_claim_ends_with_its_context_and_what_it_said_does_not_keep_others_out(tmp_path):
+    for _ in range(2):
+        with runs.claim(tmp_path, fresh=True):
+            assert f"process {os.getpid()} on " in (tmp_path / runs.LOCK).read_text()
+
+
+def test_who_is_at_work_is_said_rather_than_that_there_is_a_run(tmp_path):
+    runs.save_config(tmp_path, RECIPE, {})
+    with pytest.raises(OutputError, match="already holds a run"):
+        runs.create_directory(tmp_path, "x")
+    assert runs.create_directory(tmp_path, "x", fresh=False) == tmp_path
+    with runs.claim(tmp_path, fresh=False), pytest.raises(OutputError, match="in use by process"):
+        runs.claim(tmp_path, fresh=True).__enter__()

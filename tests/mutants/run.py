@@ -1,16 +1,19 @@
-"""Plant the bugs of `mutants.py`, one at a time, and see which the tests catch: python tests/mutants/run.py.
+"""Plant the bugs of `mutants.py`, one at a time, and see which of them the tests catch.
 
---only WORDS   those whose name contains them
---table        rewrite the table in README.md beside this file
+Package and tests are copied first, so that neither the working tree is touched nor its changes matter. Of each bug the
+quick tests are asked, and the slow ones if those pass. In the end all tests that failed are run without any bug: a test
+that fails then, too, has caught nothing.
 """
 
 import argparse
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,17 +21,32 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.mutants.mutants import MUTANTS, Mutant  # noqa: E402
+from tests.mutants.mutant import Mutant  # noqa: E402
+from tests.mutants.mutants import MUTANTS  # noqa: E402
 
 AT_LEAST = 28
+EVERYTHING = ("tests",)
+QUICK, SLOW, ANY = "not slow", "slow", "slow or not slow"
+NOTHING_TO_RUN = 5
+PYTEST = """\
+import importlib.util, sys, pytest
+where = importlib.util.find_spec("adaptax").origin  # not imported: conftest.py wants to do that, and to check shapes
+assert where.startswith(sys.argv[1]), f"not the copy: {where}"
+print(where)
+sys.exit(pytest.main(sys.argv[2:]))
+"""
 FRAME = """\
 # Planted bugs
 
-`python tests/mutants/run.py` plants each of these bugs in a copy of the package and runs the tests that should catch
-it; first the same tests without any bug, which have to pass. `--only WORDS` for some, `--table` to write this table.
+`python tests/mutants/run.py` plants each of these bugs in a copy of the package, one at a time, and runs the tests that
+should catch it. It fails if fewer than {at_least} are caught. `--only WORDS` takes those whose name has these words,
+`--all-tests` runs all tests on each and not only those that should catch it, `--table` writes this file. The bugs are
+in `gradients.py`, `lives.py`, `learners.py` and `figures.py`; `E1` and so on name known traps.
 
-| bug | in | caught by |
-|---|---|---|
+{caught} of {count} are caught, {slow} of them by a test that is marked slow.
+
+| bug | why | in | caught by |
+|---|---|---|---|
 """
 
 
@@ -36,101 +54,121 @@ class Verdict(NamedTuple):
     """What the tests said.
 
     Attributes:
-        failed: Whether one failed.
-        test: Which, the first.
+        test: The first that failed; empty if all passed.
+        slow: Whether it took the slow tests.
         seconds: How long it took.
     """
 
-    failed: bool
     test: str
+    slow: bool
     seconds: float
 
 
-def planted(source: str, mutant: Mutant) -> str:
-    """The source with the bug; the place must be unique, or the bug is not the one that was meant."""
-    count = source.count(mutant.old)
-    if count != 1:
-        raise SystemExit(f"{mutant.name}: expected its source exactly once in {mutant.file}, found it {count} times")
-    return source.replace(mutant.old, mutant.new)
+class Copy:
+    """A copy of the package and its tests, with the programs that the tests have compiled so far.
+
+    Args:
+        place: An empty directory.
+    """
+
+    def __init__(self, place: Path):
+        self.place = place.resolve()
+        for name in ("src", "tests"):
+            shutil.copytree(ROOT / name, self.place / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", self.place)
+        (self.place / "compiled").mkdir()
+        # The tests remove their cache in the end. A link they cannot remove, so that the next run finds the programs.
+        (self.place / "cache").symlink_to("compiled", target_is_directory=True)
+
+    def first_failure(self, tests: Sequence[str], marks: str) -> str:
+        """Run tests up to the first that fails, and return its name; empty if all pass.
+
+        Args:
+            tests: Arguments of pytest.
+            marks: Which of them, by marker.
+
+        Raises:
+            RuntimeError: if pytest could not run them.
+        """
+        env = {**os.environ, "PYTHONPATH": str(self.place / "src"), "ADAPTAX_TEST_CACHE": str(self.place / "cache")}
+        options = ("-x", "-q", "-p", "no:cacheprovider", "-n", "0", "--durations=0", "--tb=no", "-m", marks)
+        done = subprocess.run(
+            [sys.executable, "-c", PYTEST, str(self.place), *options, *tests],
+            cwd=self.place, env=env, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+        if done.returncode in (0, NOTHING_TO_RUN):
+            return ""
+        if not lines:
+            raise RuntimeError(f"pytest could not run {tests}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return lines[0].split(" ", 1)[1].split(" - ")[0]
+
+    def judge(self, mutant: Mutant, tests: Sequence[str]) -> Verdict:
+        """Plant one bug, run the quick tests, and the slow ones if those pass; take it out again."""
+        began = time.monotonic()
+        path = self.place / "src/adaptax" / mutant.file
+        sound = path.read_text(encoding="utf-8")
+        try:
+            self._write(path, mutant.planted(sound))
+            quick = self.first_failure(tests, QUICK)
+            test = quick or self.first_failure(tests, SLOW)
+        finally:
+            self._write(path, sound)
+        return Verdict(test, bool(test) and not quick, time.monotonic() - began)
+
+    def _write(self, path: Path, source: str) -> None:
+        """Write a module. Python tells versions apart by size and second only, so what it compiled has to go."""
+        path.write_text(source, encoding="utf-8")
+        Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
 
 
-def copy_of_everything(place: Path) -> None:
-    """The package and its tests, as they are."""
-    for name in ("src", "tests", "pyproject.toml"):
-        source = ROOT / name
-        shutil.copytree(source, place / name, ignore=shutil.ignore_patterns("__pycache__")) if source.is_dir() else (
-            shutil.copy(source, place / name)
-        )
+def readme(mutants: Sequence[Mutant], verdicts: Mapping[str, Verdict]) -> str:
+    """All that is known of the bugs, as Markdown."""
+    found = [verdicts[mutant.name] for mutant in mutants]
+    caught, slow = sum(bool(v.test) for v in found), sum(v.slow for v in found)
+    by = [f"`{v.test}`{' (slow)' * v.slow}" if v.test else "**nothing**" for v in found]
+    rows = [f"| {m.name} | {m.why} | `{m.file}` | {test} |" for m, test in zip(mutants, by, strict=True)]
+    return FRAME.format(at_least=AT_LEAST, caught=caught, count=len(found), slow=slow) + "\n".join(rows) + "\n"
 
 
-def tested(place: Path, tests: tuple[str, ...], cache: str) -> Verdict:
-    """Run tests on the package in `place`, up to the first that fails."""
-    env = {**os.environ, "PYTHONPATH": str(place / "src"), "ADAPTAX_TEST_CACHE": cache}
-    where = subprocess.run(
-        [sys.executable, "-c", "import adaptax; print(adaptax.__file__)"],
-        cwd=place, env=env, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    assert where.startswith(str(place)), f"not the copy: {where}"
-    began = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "--durations=0", "--tb=no", *tests],
-        cwd=place, env=env, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    if done.returncode not in (0, 1, 2):
-        raise SystemExit(f"pytest could not run {tests}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return Verdict(done.returncode != 0, failed[0] if failed else "", time.monotonic() - began)
+def run(mutants: Sequence[Mutant], *, all_tests: bool) -> dict[str, Verdict]:
+    """Plant one after the other, and make sure that it is them that the tests fail of.
 
-
-def run(mutants: list[Mutant]) -> dict[str, Verdict]:
-    """Plant one after the other."""
-    found = {}
-    with tempfile.TemporaryDirectory() as cache:
+    Raises:
+        SystemExit: if one of these tests fails without any bug.
+    """
+    verdicts = {}
+    with tempfile.TemporaryDirectory(prefix="adaptax-mutants-") as name:
+        copy = Copy(Path(name))
         for mutant in mutants:
-            with tempfile.TemporaryDirectory() as name:
-                place = Path(name)
-                copy_of_everything(place)
-                path = place / "src/adaptax" / mutant.file
-                path.write_text(planted(path.read_text(encoding="utf-8"), mutant), encoding="utf-8")
-                verdict = found[mutant.name] = tested(place, mutant.tests, cache)
-            what = f"caught by {verdict.test}" if verdict.failed else "SURVIVED"
-            print(f"{mutant.name}: {what} ({verdict.seconds:.0f} s)", flush=True)
-    return found
-
-
-def control(mutants: list[Mutant]) -> None:
-    """The same tests, without any bug, pass."""
-    with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryDirectory() as name:
-        copy_of_everything(Path(name))
-        for tests in dict.fromkeys(mutant.tests for mutant in mutants):
-            verdict = tested(Path(name), tests, cache)
-            if verdict.failed:
-                raise SystemExit(f"without any bug: {verdict.test} fails; nothing can be said of the bugs")
-    print("without any bug: all pass", flush=True)
-
-
-def write_table(found: dict[str, Verdict]) -> None:
-    """The table of README.md."""
-    rows = [
-        f"| {m.name} | `{m.file}` | {f'`{found[m.name].test}`' if found[m.name].failed else '**nothing**'} |"
-        for m in MUTANTS
-    ]
-    (HERE / "README.md").write_text(FRAME + "\n".join(rows) + "\n", encoding="utf-8")
+            verdict = verdicts[mutant.name] = copy.judge(mutant, EVERYTHING if all_tests else mutant.tests)
+            what = f"caught by {verdict.test}" if verdict.test else "SURVIVED"
+            print(f"{mutant.name}: {what} in {verdict.seconds:.0f} s", flush=True)
+        tests = sorted({verdict.test for verdict in verdicts.values() if verdict.test})
+        failed = copy.first_failure(tests, ANY) if tests else ""
+    if failed:
+        raise SystemExit(f"without any bug {failed} fails; so it has caught nothing")
+    print(f"without any bug, the {len(tests)} tests that caught one pass", flush=True)
+    return verdicts
 
 
 def main() -> None:
     """Plant, count, and say so."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--only", default="", metavar="WORDS", help="bugs whose name has these words")
+    parser.add_argument("--all-tests", action="store_true", help="run all tests on each bug, which takes many hours")
+    parser.add_argument("--table", action="store_true", help="write README.md beside this file; not with --only")
     options = parser.parse_args()
+    if options.table and options.only:
+        parser.error("--table needs all bugs; leave out --only")
     mutants = [mutant for mutant in MUTANTS if options.only in mutant.name]
-    control(mutants)
-    found = run(mutants)
-    caught = sum(verdict.failed for verdict in found.values())
-    print(f"{len(mutants)} bugs, {caught} caught")
-    if options.table and len(mutants) == len(MUTANTS):
-        write_table(found)
+    if not mutants:
+        parser.error(f"--only: found no bug whose name has {options.only!r}")
+    verdicts = run(mutants, all_tests=options.all_tests)
+    caught = sum(bool(verdict.test) for verdict in verdicts.values())
+    print(f"{len(mutants)} mutants, {caught} caught")
+    if options.table:
+        (HERE / "README.md").write_text(readme(mutants, verdicts), encoding="utf-8")
     sys.exit(caught < min(AT_LEAST, len(mutants)))
 
 

@@ -21,6 +21,7 @@ Agents that learn how to learn: meta-reinforcement learning.
   adaptax evaluate DIR [options]              evaluate a run again: other tasks, other opponents
   adaptax compare DIR AGENT ... [options]     agents side by side: how soon, how far it carries, what exploring costs
   adaptax inspect DIR [options]               what the memory knows of the task, after each episode
+  adaptax check-env MODULE:FACTORY            does an environment of your own keep its contract?
   adaptax reproduce NAME [options]            train and print a published table, side by side with the paper
   adaptax selftest NAME [options]             measure what the package claims of itself; exit code 1 if it does not hold
   adaptax list                                algorithms, problems, presets, tables
@@ -54,6 +55,12 @@ def _inspect(arguments: Sequence[str]) -> int:
     return command(arguments)
 
 
+def _check_env(arguments: Sequence[str]) -> int:
+    from adaptax.cli.check_env import command
+
+    return command(arguments)
+
+
 def _reproduce(arguments: Sequence[str]) -> int:
     from adaptax.cli.reproduce import command
 
@@ -77,6 +84,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "evaluate": _evaluate,
     "compare": _compare,
     "inspect": _inspect,
+    "check-env": _check_env,
     "reproduce": _reproduce,
     "selftest": _selftest,
     "list": _list,

@@ -15,6 +15,7 @@ from adaptax.cli.keeping import Keeper, unwritable, warn_if_disk_is_nearly_full
 from adaptax.cli.options import TrainOptions, note
 from adaptax.cli.progress import Bar
 from adaptax.cli.session import devices_for
+from adaptax.envs.contract import require
 from adaptax.errors import DivergenceError, EnvironmentContractError, ResourceError
 from adaptax.registry import FROM_SCRATCH
 from adaptax.reporting import plot_training
@@ -74,6 +75,7 @@ def meta_train(
     algorithm, problem = recipe.build()
     trains = recipe.algorithm not in FROM_SCRATCH
     if started_with is None:
+        require(problem, seed=run.seed)
         devices = devices_for(run.devices, algorithm.num_tasks // algorithm.num_minibatches) if trains else 1
         # `out` is a path of the machine that trained and says nothing about the run.
         options = {**dataclasses.asdict(run), "out": None, "preset": preset, "used_devices": devices}

@@ -40,7 +40,7 @@ def check_types(env: Environment, observation: PyTree[Array], where: str) -> Non
     Raises:
         EnvironmentContractError: naming environment, field, and what was expected and found.
     """
-    wrong = _mismatch(observation, *_type_of(env.observation_space))
+    wrong = mismatch(observation, *type_of(env.observation_space))
     if wrong:
         raise _broken(env, where, "observation", wrong)
 
@@ -52,7 +52,7 @@ def check_outcome(env: Environment, reward: Array, terminated: Array) -> None:
         EnvironmentContractError: as `check_types`.
     """
     for field, x, kind in (("reward", reward, jnp.floating), ("terminated", terminated, jnp.bool_)):
-        wrong = _mismatch(x, (), kind)
+        wrong = mismatch(x, (), kind)
         if wrong:
             raise _broken(env, "step", field, wrong)
 
@@ -63,19 +63,20 @@ def check_action(env: Environment, action: PyTree[Array]) -> None:
     Raises:
         DivergenceError: naming what was expected and found.
     """
-    wrong = _mismatch(action, *_type_of(env.action_space))
+    wrong = mismatch(action, *type_of(env.action_space))
     if wrong:
         raise DivergenceError(f"the policy's output: action: {wrong}. {type(env).__name__} was not given it")
 
 
-def _type_of(space: Space) -> tuple[tuple[int, ...], type]:
+def type_of(space: Space) -> tuple[tuple[int, ...], type]:
+    """Shape and kind of an element."""
     return ((), jnp.integer) if isinstance(space, Discrete) else (space.shape, jnp.floating)
 
 
 _KINDS = {jnp.integer: "an integer", jnp.floating: "a float", jnp.bool_: "a bool"}
 
 
-def _mismatch(x: object, shape: tuple[int, ...], kind: type) -> str:
+def mismatch(x: object, shape: tuple[int, ...], kind: type) -> str:
     """What was expected and found; nothing if `x` is an array of this shape and kind."""
     leaves = jax.tree.leaves(x)
     if not (len(leaves) == 1 and leaves[0] is x and hasattr(x, "dtype") and hasattr(x, "shape")):

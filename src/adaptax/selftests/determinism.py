@@ -4,6 +4,7 @@ Two fresh processes, with different seeds of Python's hashes and in different di
 trained and evaluate everything that cannot, on small problems. What they come to is compared by SHA-256.
 """
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from adaptax.presets import agent_for
 from adaptax.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, build, view
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.selftests.leaves import fingerprint
+from adaptax.settings import Settings
 from adaptax.training import init, train
 
 SMALL: dict[str, Any] = {
@@ -35,12 +37,23 @@ def small_problem() -> Any:
     return envs.tabular_mdp(num_states=3, num_actions=2, horizon=4, num_episodes=4)
 
 
+def small_settings(kind: type[Settings]) -> Settings:
+    """Those of `SMALL` that these settings have, and that have an effect beside the others' defaults."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    own = {name: value for name, value in SMALL.items() if name in fields}
+    with_effect = lambda name: all(  # noqa: E731
+        own.get(other, fields[other].default) in values
+        for other, values in fields[name].metadata.get("only", {}).items()
+        if other in fields
+    )
+    return kind(**{name: value for name, value in own.items() if with_effect(name)})
+
+
 def trained(name: str, seed: int) -> str:
     """Fingerprint of all that there is after two updates."""
     entry = TRAINABLE[name]
     assert entry.settings is not None
-    fields = entry.settings.__dataclass_fields__
-    algorithm = build(entry, entry.settings(**{key: value for key, value in SMALL.items() if key in fields}))
+    algorithm = build(entry, small_settings(entry.settings))
     problem = view(entry, small_problem())
     state = train(algorithm, problem, init(algorithm, problem, seed=seed), num_updates=2)
     return fingerprint(state)

@@ -55,7 +55,7 @@ AGENTS: dict[str, tuple[Any, Callable[[], Problem]]] = {
     "A2C from nothing": (A2C(**NETWORK, streams=2, num_steps=2), ROBOT),
     "REINFORCE from nothing": (Reinforce(**NETWORK, streams=2), MDP),
     "Q-learning": (QLearning(), MDP),
-    "DQN": (DQN(hidden_size=4, buffer_size=8, batch_size=4, learning_starts=2, train_every=3), MDP),
+    "DQN": (DQN(hidden_size=4, buffer_size=8, batch_size=4, learning_starts=2, train_every=2), MDP),
 }
 """One of each way to learn within a task."""
 

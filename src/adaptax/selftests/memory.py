@@ -5,7 +5,6 @@ trial    memory, previous action and reward are fresh when a trial begins, and k
 cue      a task that only memory over episodes solves: by hand, exactly
 """
 
-import dataclasses
 import functools
 from collections.abc import Iterator
 from typing import Any
@@ -84,7 +83,7 @@ def boundary(algorithm: RL2, problem: Problem, key: Key[Array, ""]) -> tuple[Arr
     # The same last step where the episode goes on: its end must not touch the memory.
     on, _ = rollout(
         algorithm,
-        replace(problem, env=dataclasses.replace(problem.env, horizon=steps + 1)),
+        WHERE["tabular-mdp"](horizon=steps + 1),
         meta,
         task,
         life,
@@ -105,7 +104,7 @@ def check_boundaries(n: int, key: Key[Array, ""]) -> Iterator[Check]:
     problem = WHERE["tabular-mdp"]()
     stale, kept, touched = 0, True, 0
     for cell in CELLS:
-        found = jit(lambda key, cell=cell: boundary(RL2(cell, **SMALL), problem, key))
+        found = jit(lambda key, cell=cell: boundary(RL2(**{**SMALL, "memory": cell}), problem, key))
         for index in range(n):
             at_start, after, changed = found(jax.random.fold_in(key, index))
             stale, kept, touched = stale + int(at_start), kept and bool(after), touched + int(changed)

@@ -48,7 +48,8 @@ def odd_value(field: dataclasses.Field[Any], rng: random.Random) -> Any:
     bounds = [bound for bound in (low, high) if bound is not None]
     default: Any = field.default
     larger = [] if high is not None and 10 * default > high else [10 * default]
-    return rng.choice([*bounds, *larger, default * 1e-3, *([1e-6] if above == 0 else [])])
+    # A bound may be written as an integer, but what is typed for such a field is read as a float.
+    return float(rng.choice([*bounds, *larger, default * 1e-3, *([1e-6] if above == 0 else [])]))
 
 
 def odd_settings(kind: type[Settings], rng: random.Random) -> Settings:

@@ -95,12 +95,12 @@ class TinyRun:
 
 
 def varied(state: Any, rng: np.random.Generator) -> Any:
-    """A state with random numbers in its floating-point leaves."""
+    """A state with random numbers in its floating-point leaves; not negative, or second moments would have no root."""
 
     def vary(leaf: Any) -> Any:
         if not jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating):
             return leaf
-        return jax.numpy.asarray(rng.standard_normal(leaf.shape), leaf.dtype)
+        return jax.numpy.asarray(rng.uniform(0.01, 0.5, leaf.shape), leaf.dtype)
 
     return jax.tree.map(vary, state)
 

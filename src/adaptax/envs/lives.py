@@ -1,0 +1,106 @@
+"""Lives of random actions, recorded step by step: what the rules of `adaptax.envs.contract` look at."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key, PyTree
+
+from adaptax.envs.base import Environment, TaskDistribution
+from adaptax.spaces import Discrete, Space
+from adaptax.types import Task
+
+
+class Record(NamedTuple):
+    """What happened, `[task, step, ...]`.
+
+    Attributes:
+        observation: What was seen before the step.
+        action: What was done.
+        reward: What it brought.
+        terminated: Whether the environment ended the episode.
+        after: What was seen after the step.
+        time: Steps of this episode before this one.
+    """
+
+    observation: Any
+    action: Any
+    reward: Any
+    terminated: Any
+    after: Any
+    time: Any
+
+
+def tasks_of(family: TaskDistribution, count: int, key: Key[Array, ""]) -> Task:
+    """Tasks, leaves `[task, ...]`."""
+    return jax.vmap(family.sample)(jax.random.split(key, count))
+
+
+def ends(space: Space) -> list[PyTree[Array]]:
+    """The elements at the two ends of a space; none if it has no ends."""
+    if isinstance(space, Discrete):
+        return [jnp.asarray(0, jnp.int32), jnp.asarray(space.num - 1, jnp.int32)]
+    return [jnp.full(space.shape, end, jnp.float32) for end in (space.low, space.high)] if space.bounded else []
+
+
+class Recorder:
+    """Lives `steps` steps in each of some tasks, episode after episode, and records them.
+
+    Every recorder is compiled anew, so what an environment reads from outside while it is traced shows between two.
+    """
+
+    def __init__(self, env: Environment, key: Key[Array, ""], steps: int):
+        self._env, self._key, self._steps = env, key, steps
+        self._live = jax.jit(jax.vmap(self._one_task, (0, 0, None)))
+
+    def __call__(self, tasks: Task, actions: int = 0) -> Record:
+        """Live; `actions` 0: random ones, 1: other random ones, 2 and 3: those at the `ends` of their space."""
+        keys = jax.random.split(self._key, len(jax.tree.leaves(tasks)[0]))
+        return jax.tree.map(np.asarray, self._live(tasks, keys, jnp.asarray(actions)))
+
+    def _one_task(self, task: Task, key: Key[Array, ""], actions: Array) -> Record:
+        env, space = self._env, self._env.action_space
+        choices = [space.sample, lambda key: space.sample(jax.random.fold_in(key, 1))]
+        choices += [lambda key, x=x: x for x in ends(space)]
+
+        def step(life: tuple[Any, Any, Array], index: Array) -> tuple[tuple[Any, Any, Array], Record]:
+            state, observation, time = life
+            act_key, step_key, reset_key = jax.random.split(jax.random.fold_in(key, index), 3)
+            action = jax.lax.switch(actions, choices, act_key)
+            now = env.step(state, action, task, step_key)
+            over = now.terminated | (time + 1 == env.horizon)
+            begun = env.reset(task, reset_key)
+            after = jax.tree.map(lambda new, old: jnp.where(over, new, old), begun, (now.state, now.observation))
+            seen = Record(observation, action, now.reward, now.terminated, now.observation, time)
+            return (*after, jnp.where(over, 0, time + 1)), seen
+
+        state, observation = env.reset(task, jax.random.fold_in(key, self._steps))
+        return jax.lax.scan(step, (state, observation, jnp.asarray(0)), jnp.arange(self._steps))[1]
+
+
+def by_hand(env: Environment, tasks: Task, key: Key[Array, ""], order: tuple[int, ...]) -> list[tuple[np.ndarray, ...]]:
+    """Without compiling: a reset and two steps in each of some tasks, one after the other."""
+    seen = []
+    for index in order:
+        task = jax.tree.map(lambda x, i=index: x[i], tasks)
+        state, observation = env.reset(task, key)
+        shown = [observation]
+        for number in range(min(2, env.horizon)):
+            action = env.action_space.sample(jax.random.fold_in(key, number))
+            step = env.step(state, action, task, jax.random.fold_in(key, 10 + number))
+            state, shown = step.state, [*shown, step.observation, step.reward]
+        seen.append(tuple(np.asarray(x) for x in shown))
+    return seen
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two pytrees of arrays are equal, NaN included."""
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return all(np.array_equal(a, b, equal_nan=np.issubdtype(np.asarray(a).dtype, np.inexact)) for a, b in pairs)
+
+
+def rows(tasks: Task) -> list[bytes]:
+    """Each task as its bytes."""
+    leaves = [np.ascontiguousarray(leaf).reshape(len(leaf), -1) for leaf in map(np.asarray, jax.tree.leaves(tasks))]
+    return [b"".join(leaf[i].tobytes() for leaf in leaves) for i in range(len(leaves[0]))]

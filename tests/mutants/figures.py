@@ -1,0 +1,169 @@
+"""Bugs in the evaluation, in what is said of it, in the work of several devices, and in what is kept."""
+
+from tests.mutants.mutant import Mutant
+
+EVALUATION, STATISTICS = ("tests/test_evaluation.py",), ("tests/test_statistics.py",)
+COMPARISON, PARALLEL = ("tests/test_comparison.py",), ("tests/test_parallel.py",)
+
+BUGS = (
+    Mutant(
+        "training tasks in the evaluation",
+        "evaluation.py",
+        "encounters(problem.test if family is None else family, num_tasks, seed)",
+        "encounters(problem.train if family is None else family, num_tasks, seed)",
+        "E21: the benchmark that was trained on",
+        EVALUATION,
+    ),
+    Mutant(
+        "all evaluation tasks live the same life",
+        "evaluation.py",
+        "jax.random.split(life_key, num_tasks)",
+        "jax.random.split(life_key, 1).repeat(num_tasks)",
+        "E20: one key on every device, so that thousands of lives are one",
+        EVALUATION,
+    ),
+    Mutant(
+        "repetitions that fill up a chunk are counted",
+        "evaluation.py",
+        "use = min(chunk, num_tasks - begin)",
+        "use = chunk",
+        "E24: some tasks count twice",
+        EVALUATION,
+    ),
+    Mutant(
+        "who adapts does not explore in the evaluation",
+        "evaluation.py",
+        "explore=explore or adapts, probes=probes)",
+        "explore=explore, probes=probes)",
+        "E15: gradients of a deterministic policy's windows",
+        EVALUATION,
+    ),
+    Mutant(
+        "the interquartile mean is of the upper half",
+        "statistics.py",
+        "low, high = 0.25 * up_to[-1], 0.75 * up_to[-1]",
+        "low, high = 0.5 * up_to[-1], up_to[-1]",
+        "E22: the best runs",
+        STATISTICS,
+    ),
+    Mutant(
+        "the interquartile mean trims a quarter in all",
+        "statistics.py",
+        "low, high = 0.25 * up_to[-1], 0.75 * up_to[-1]",
+        "low, high = 0.125 * up_to[-1], 0.875 * up_to[-1]",
+        "25 % in all instead of 25 % at each end",
+        STATISTICS,
+    ),
+    Mutant(
+        "an interval over seeds resamples tasks alone",
+        "statistics.py",
+        "return (by_seed * (scores @ by_task)).sum(0) / (by_seed.sum(0) * by_task.sum(0))",
+        "return (scores @ by_task).mean(0) / by_task.sum(0)",
+        "E23: thousands of tasks make a narrow interval, and say nothing of the next seed",
+        STATISTICS,
+    ),
+    Mutant(
+        "an interval of 95 % is one of 90 %",
+        "statistics.py",
+        "tail = (1 - confidence) / 2",
+        "tail = 1 - confidence",
+        "5 % at each end",
+        STATISTICS,
+    ),
+    Mutant(
+        "the standard error takes all trials for independent",
+        "statistics.py",
+        "return float(np.sqrt(max(of_seeds, of_tasks, of_seeds + of_tasks - twice)))",
+        "return float(np.sqrt(scores.var(ddof=1) / scores.size))",
+        "E23: the usual formula, in a crossed design",
+        STATISTICS,
+    ),
+    Mutant(
+        "a tie is an improvement",
+        "statistics.py",
+        "(x > other) + 0.5 * (x == other)",
+        "1.0 * (x >= other)",
+        "an agent beats itself",
+        STATISTICS,
+    ),
+    Mutant(
+        "the way goes from the oracle to random",
+        "comparison.py",
+        "return (returns - floor) / np.where(way > 0, way, np.nan)",
+        "return (target - returns) / np.where(way > 0, way, np.nan)",
+        "what is missing for what was reached",
+        COMPARISON,
+    ),
+    Mutant(
+        "the oracle is that of other tasks",
+        "contest.py",
+        "tasks, _ = encounters(family, num_tasks, seed)",
+        "tasks, _ = encounters(family, num_tasks, seed + 1)",
+        "E24: regret against the optimum of tasks that nobody met",
+        ("tests/test_contest.py::test_regret_is_against_the_exact_oracle_as_lived",),
+    ),
+    Mutant(
+        "a decoder's penalty is chosen by what it was fitted on",
+        "probes.py",
+        "/ (1 - influence)[:, None]) ** 2).mean(0))",
+        "/ np.ones_like(influence)[:, None]) ** 2).mean(0))",
+        "the error on training data is least without any penalty",
+        ("tests/test_probes.py",),
+    ),
+    Mutant(
+        "the memory is decoded in the tasks of the fit",
+        "inspection.py",
+        "decoded = fit_decoder(x, features.train)(y)",
+        "decoded = fit_decoder(y, features.test)(y)",
+        "E21: R² of the training set",
+        ("tests/test_inspection.py",),
+    ),
+    Mutant(
+        "the meta-gradient of devices is their sum",
+        "parallel.py",
+        "return jax.lax.pmean(tree, AXIS) if num_devices() > 1 else tree",
+        "return jax.lax.psum(tree, AXIS) if num_devices() > 1 else tree",
+        "twice the devices, twice the learning rate",
+        PARALLEL,
+    ),
+    Mutant(
+        "devices share out tasks across minibatches",
+        "parallel.py",
+        "shares = x.reshape(groups, devices, -1, *x.shape[1:])",
+        "shares = jax.numpy.swapaxes(x.reshape(devices, groups, -1, *x.shape[1:]), 0, 1)",
+        "E20: another number of devices is another experiment",
+        PARALLEL,
+    ),
+    Mutant(
+        "devices' steps are joined instead of their gradients",
+        "optim.py",
+        """\
+        gradient = parallel.mean(gradient)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
+            updates, opt_state = optimizer.update(gradient, opt_state, parameters)
+""",
+        """\
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
+            updates, opt_state = optimizer.update(gradient, opt_state, parameters)
+        updates = parallel.mean(updates)
+""",
+        "Adam's step of a mean is not the mean of Adam's steps",
+        ("tests/test_optim.py",),
+    ),
+    Mutant(
+        "an update with NaN is taken",
+        "training.py",
+        "jnp.where(sound, new, old), new, state)",
+        "jnp.where(sound, new, new), new, state)",
+        "what was good is lost",
+        ("tests/test_training.py",),
+    ),
+    Mutant(
+        "a checkpoint's checksum is not looked at",
+        "checkpoints.py",
+        "if _digest(data) != digest:",
+        "if not _digest(data):",
+        "E27: a damaged state goes on",
+        ("tests/test_checkpoints.py",),
+    ),
+)
