@@ -42,7 +42,8 @@ def load_factory(name: str) -> Callable[[], Any]:
     needed = _needed(factory)
     if needed:
         raise ConfigError(
-            f"{name}: expected a function without arguments; found that it needs {', '.join(needed)}. Give them defaults"
+            f"{name}: expected a function without arguments; found one that needs {', '.join(needed)}. "
+            "Give them defaults"
         )
     return factory
 

@@ -5,6 +5,7 @@ trial    memory, previous action and reward are fresh when a trial begins, and k
 cue      a task that only memory over episodes solves: by hand, exactly
 """
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 from typing import Any
