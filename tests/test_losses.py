@@ -35,6 +35,12 @@ def test_E10_nothing_comes_after_the_end_of_the_trial():
     np.testing.assert_array_equal(_gae([1.0], [5.0], [False], discount=1.0, gae_lambda=1.0), [-4.0])
 
 
+def test_E10_an_end_within_the_window_stops_the_advantage_too():
+    # γ = λ = 1 and no values: what a second trial brings is no merit of the first.
+    advantages = _gae([1.0, 2.0, 4.0], [0.0] * 3, [False, True, True], discount=1.0, gae_lambda=1.0)
+    np.testing.assert_array_equal(advantages, [3.0, 2.0, 4.0])
+
+
 def test_lambda_one_without_values_gives_returns_to_go():
     rewards = [1.0, 2.0, 3.0]
     advantages = _gae(rewards, [0.0] * 3, [False, False, True], discount=0.5, gae_lambda=1.0)

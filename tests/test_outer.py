@@ -90,6 +90,20 @@ def test_E7_a_small_step_is_the_natural_one():
     assert 0.6e-5 < kl < 1.02e-5  # the whole way, or shortened once to 0.8 of it
 
 
+def test_E7_a_step_whose_true_kl_is_too_large_is_shortened_though_the_loss_falls():
+    # Where a policy is nearly certain, the quadratic model does not see what a change of mind costs.
+    certain = {"logits": jnp.asarray([5.0, 0.0, 0.0])}
+    loss = lambda p, batch: (-jnp.mean(batch) * jnp.sum(jax.nn.softmax(p["logits"])[1:]), {})  # noqa: E731
+    kl = {}
+    for backtracks in (0, 15):
+        trust = TRPO(0.5, backtracks=backtracks)
+        stepped, _, metrics = quick_jit(lambda p, trust=trust: trust.improve(loss, policies, p, (), ONES))(certain)
+        kl[backtracks] = kl_divergence(Categorical(certain["logits"]), Categorical(stepped["logits"]))
+        assert bool(metrics["accepted"]) == (backtracks > 0)
+    assert kl[0] == 0
+    assert 0.1 < kl[15] <= 0.5
+
+
 def test_E7_nothing_is_accepted_where_the_loss_cannot_fall():
     def rising(parameters, batch):
         # Its value is the distance from the start; its derivative, that of the last logit.

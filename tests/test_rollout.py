@@ -15,7 +15,7 @@ from adaptax.envs import bernoulli_bandit, gaussian_bandit, tabular_mdp
 from adaptax.rollout import MANY_WINDOWS, collect, lifetime, live, num_probes, num_windows, rollout, shots, start
 from tests.problems import Clockwork, Counter, Length, clockwork, quick_jit, same
 
-NO_META = jnp.zeros(0)
+NO_META, KEY = jnp.zeros(0), jax.random.key(0)
 
 
 @functools.cache
@@ -322,6 +322,29 @@ def test_E20_every_step_of_every_task_has_its_own_randomness():
     # If a draw of the agent were repeated over tasks or time, a column or row would be constant.
     assert all(len(np.unique(x)) > 1 for x in np.asarray(trajectory.action[..., 0]))
     assert all(len(np.unique(x)) > 1 for x in np.asarray(trajectory.action[..., 0]).T)
+
+
+class RandomReward(Clockwork):
+    """Pays a random number."""
+
+    def step(self, state, action, task, key):
+        return dataclasses.replace(super().step(state, action, task, key), reward=jax.random.uniform(key))
+
+
+class RandomCounter(Counter):
+    """Shows a random number that an action might have been drawn by."""
+
+    def act(self, meta, agent, timestep, key, *, explore):
+        return agent.memory, agent.memory + 1, jax.random.uniform(key)
+
+
+def test_E20_what_an_agent_draws_is_not_what_its_environment_draws():
+    problem = dataclasses.replace(clockwork(horizon=2, episodes=8), env=RandomReward(2, False, 1000))
+    algorithm = RandomCounter(streams=2, window_steps=4)  # two windows of two episodes in each stream
+    trajectory = quick_jit(lambda key: live(algorithm, problem, NO_META, Length(jnp.asarray(9)), key))(KEY)
+    drawn = np.concatenate([np.ravel(trajectory.aux), np.ravel(trajectory.reward)])
+    assert drawn.size == 2 * 16
+    assert len(np.unique(drawn)) == drawn.size
 
 
 def test_E19_task_is_the_same_for_a_whole_trial():

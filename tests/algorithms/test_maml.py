@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import FOMAML, MAML
-from adaptax.envs import bernoulli_bandit
+from adaptax.envs import bernoulli_bandit, gaussian_bandit
+from adaptax.gradient_based import live as gather
 from adaptax.rollout import live
+from adaptax.types import replace
 from tests.algorithms import bandit_by_hand as by_hand
 from tests.algorithms.bandit_by_hand import BARE, RATE, START
 from tests.problems import quick_jit
@@ -59,6 +61,27 @@ def test_advantages_are_normalised_over_the_adapted_windows_of_all_tasks(case):
     rewards = by_hand.pulls(batch.lives).rewards
     expected = (rewards - rewards[:, 1].mean()) / rewards[:, 1].std()
     np.testing.assert_allclose(batch.advantages[:, :, 0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_update_ascends_the_gain(case):
+    meta, batch = case
+    algorithm = MAML(**GRADIENT)
+    state, _ = quick_jit(lambda state: algorithm.update(by_hand.PROBLEM, state))(by_hand.begin(algorithm))
+    gradient = np.asarray(by_hand.bias(by_hand.gain(algorithm, meta, batch)[1]))
+    # Adam's first step is the learning rate in every direction, whatever the gradient's size.
+    np.testing.assert_allclose(
+        by_hand.bias(state.meta.theta) - START, algorithm.learning_rate * np.sign(gradient), rtol=0.01
+    )
+
+
+def test_E20_every_task_of_every_update_is_another_one():
+    problem = gaussian_bandit(num_arms=3, num_pulls=12, noise=0.0)  # a reward is the mean of an arm: it names the task
+    algorithm = MAML(**GRADIENT)
+    state = by_hand.begin(algorithm, problem)
+    lived = quick_jit(jax.vmap(lambda step: gather(algorithm, problem, replace(state, step=step)).reward))
+    seen = [set(np.ravel(task)) for update in lived(jnp.arange(3)) for task in update]
+    assert len(seen) == 3 * 4
+    assert len(set.union(*seen)) == sum(map(len, seen))
 
 
 # ---------------------------------------------------------------- learning to learn

@@ -7,6 +7,7 @@ import pytest
 
 from adaptax.algorithms import ProMP
 from adaptax.distributions import Categorical, kl_divergence
+from adaptax.types import replace
 from tests.algorithms import bandit_by_hand as by_hand
 from tests.algorithms.bandit_by_hand import BARE, PROBLEM
 from tests.problems import quick_jit
@@ -35,6 +36,19 @@ def test_kl_costs_nothing_before_the_first_epoch(case):
     np.testing.assert_allclose(value, cheap, atol=1e-4)
     np.testing.assert_allclose(by_hand.bias(found), by_hand.bias(expected), atol=1e-4)
     assert np.abs(by_hand.bias(expected)).max() > 0.01
+
+
+def test_the_price_is_the_divergence_of_the_new_policies_from_those_that_acted(case):
+    state, batch = case
+    moved = by_hand.START + np.asarray([2.0, -1.0, 0.5])
+    theta = state.meta.theta
+    policy = jax.tree.map(lambda x: jnp.asarray(moved, x.dtype) if x.shape == (3,) else x, theta.policy)
+    meta = replace(state.meta, theta=replace(theta, policy=policy))
+    free, dear = (by_hand.gain(dataclasses.replace(ALGORITHM, kl_cost=c), meta, batch)[0] for c in (0.0, 1.0))
+    old, new = by_hand.softmax(by_hand.START), by_hand.softmax(moved)
+    expected = old @ np.log(old / new)
+    assert abs(expected - new @ np.log(new / old)) > 0.1  # equation 14 has the old policy first, and it matters
+    np.testing.assert_allclose(free - dear, expected, rtol=1e-4)
 
 
 def test_kl_cost_keeps_the_policies_before_adaptation_near(case):
