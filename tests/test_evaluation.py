@@ -9,6 +9,7 @@ from adaptax.algorithms.ppo import PPO
 from adaptax.algorithms.random import Random
 from adaptax.algorithms.rl2 import RL2
 from adaptax.envs import bernoulli_bandit
+from adaptax.envs.bandit import UniformBernoulliArms
 from adaptax.evaluation import Evaluation, evaluate, is_probed, learns_from_windows, oracle_return, sample_tasks
 from adaptax.training import init
 from adaptax.types import AgentState, Window
@@ -49,6 +50,14 @@ def test_E21_evaluation_tasks_are_of_the_test_split_and_never_of_training():
     assert set(marks.ravel()) == {3}
     training = jax.vmap(PROBLEM.train.sample)(jax.random.split(jax.random.key(0), 500))
     assert set((np.asarray(training.probabilities).view(np.int32) & 3).ravel()) == {0, 1}
+
+
+def test_E21_agents_are_evaluated_in_test_tasks_and_not_in_those_of_training():
+    # No arm pays in the tasks of the test split; those of training are as they were.
+    problem = dataclasses.replace(PROBLEM, test=UniformBernoulliArms(num_arms=3, split="test", highest=0.0))
+    meta = init(RANDOM, problem, seed=0).meta
+    assert not evaluate(RANDOM, problem, meta, num_tasks=50).returns.any()
+    assert evaluate(RANDOM, problem, meta, num_tasks=50, family=problem.train).returns.any()
 
 
 def test_E20_every_evaluation_task_is_another_one():
@@ -165,6 +174,21 @@ def test_an_agent_that_adapts_to_windows_is_probed_after_each_and_the_probes_are
     after = evaluation.to_json()["after_windows"]
     assert [point["mean"] for point in after["mode"]] == [100, 102, 104]
     assert [point["stderr"] for point in after["sample"]] == [0, 0, 0]
+
+
+class Telling(Counting):
+    """Its action is 1 where it explores."""
+
+    def act(self, meta, agent, timestep, key, *, explore):
+        return jnp.asarray(int(explore)), None, None
+
+
+@pytest.mark.parametrize("explore", [False, True])
+def test_E15_who_learns_from_windows_explores_in_them_and_never_in_probes(explore):
+    problem, agent = clockwork(horizon=2, episodes=4, ends_early=False), Telling()
+    evaluation = evaluate(agent, problem, init(agent, problem, seed=0).meta, num_tasks=2, explore=explore)
+    np.testing.assert_array_equal(evaluation.returns, np.full((1, 2, 4), 102))
+    np.testing.assert_array_equal(evaluation.shots, np.full((1, 2, 2), 100))
 
 
 def test_an_agent_that_lives_in_one_window_has_no_probes():

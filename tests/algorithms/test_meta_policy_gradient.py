@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from adaptax import envs
 from adaptax.algorithms import MetaPolicyGradient, QLearning
@@ -132,6 +133,31 @@ def test_one_epoch_is_reinforce():
     expected, found = (jax.tree.leaves(jax.grad(f)(network)) for f in (score, loss))
     assert max(float(jnp.max(jnp.abs(x))) for x in expected) > 1e-4
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(expected, found, strict=True))
+
+
+@pytest.mark.slow
+def test_E6_an_update_ascends_what_an_exploration_has_taught_more_than_others_of_its_task():
+    algorithm, problem, state = case(num_epochs=1, entropy_cost=0.0)
+    trajectory, before, after = quick_jit(lambda state: algorithm._explore_tasks(problem, state))(state)
+    gain = np.asarray(after - before, np.float64).reshape(4, 2)
+    advantage = (gain - gain[:, ::-1]).ravel()
+    assert np.ptp(gain.mean(1)) > 0  # tasks differ in what there is to gain, and that is no merit
+    advantage = jnp.asarray(advantage / np.sqrt(np.mean(advantage**2)), jnp.float32)
+    trajectory = replace(trajectory, aux=None, next_observation=None)
+
+    def score(network):
+        meta = replace(state.meta.explorer, network=network)
+        policy = algorithm.explorer_network.replay(meta, trajectory)[1]
+        return jnp.mean(advantage[None] * policy.log_prob(trajectory.action))
+
+    network = state.meta.explorer.network
+    slope = ravel_pytree(quick_jit(jax.grad(score))(network))[0]
+    slope = slope * min(1.0, algorithm.max_gradient_norm / float(jnp.linalg.norm(slope)))
+    learned = quick_jit(lambda state: algorithm.update(problem, state)[0])(state).meta.explorer.network
+    step = ravel_pytree(learned)[0] - ravel_pytree(network)[0]
+    # Adam's first step is g / (|g| + ε) learning rates.
+    expected = algorithm.learning_rate * slope / (jnp.abs(slope) + 1e-5)
+    np.testing.assert_allclose(step, expected, atol=0.02 * algorithm.learning_rate)
 
 
 def test_it_is_paid_for_what_it_teaches_and_not_for_what_it_earns():

@@ -74,6 +74,16 @@ def test_steps_follow_the_tables():
     assert stats.kstest(np.asarray(step.reward), "norm", (5, 1)).pvalue > 6e-5
 
 
+def test_E20_where_a_step_leads_does_not_depend_on_the_luck_of_its_reward():
+    # With one key for both, each by itself would be as published, and the luckier steps lead to the later state.
+    env = tabular_mdp(2, 1).env
+    task = TabularTask(jnp.zeros((2, 1)), jnp.full((2, 1, 2), 0.5))
+    keys = jax.random.split(jax.random.key(1), 4096)
+    step = jax.vmap(lambda key: env.step(jnp.asarray(0, jnp.int32), jnp.asarray(0), task, key))(keys)
+    table = np.histogram2d(np.asarray(step.reward) > 0, np.asarray(step.observation), bins=2)[0]
+    assert stats.chi2_contingency(table).pvalue > 6e-5
+
+
 def test_rounding_never_leads_out_of_the_state_space():
     env = tabular_mdp(3, 2).env
     task = TabularTask(jnp.zeros((3, 2)), jnp.full((3, 2, 3), 0.3))

@@ -18,7 +18,7 @@ BUGS = (
         "all evaluation tasks live the same life",
         "evaluation.py",
         "jax.random.split(life_key, num_tasks)",
-        "jax.random.split(life_key, 1).repeat(num_tasks)",
+        "jax.random.split(life_key, 1)[np.zeros(num_tasks, int)]",
         "E20: one key on every device, so that thousands of lives are one",
         EVALUATION,
     ),

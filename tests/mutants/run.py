@@ -50,16 +50,28 @@ in `gradients.py`, `lives.py`, `learners.py` and `figures.py`; `E1` and so on na
 """
 
 
+class Failure(NamedTuple):
+    """A test that failed.
+
+    Attributes:
+        test: Its name.
+        reason: What pytest says of it in a line: an assertion, if the bug does no more than to go unnoticed otherwise.
+    """
+
+    test: str
+    reason: str
+
+
 class Verdict(NamedTuple):
     """What the tests said.
 
     Attributes:
-        test: The first that failed; empty if all passed.
+        failure: The first that failed; None if all passed.
         slow: Whether it took the slow tests.
         seconds: How long it took.
     """
 
-    test: str
+    failure: Failure | None
     slow: bool
     seconds: float
 
@@ -80,8 +92,8 @@ class Copy:
         # The tests remove their cache in the end. A link they cannot remove, so that the next run finds the programs.
         (self.place / "cache").symlink_to("compiled", target_is_directory=True)
 
-    def first_failure(self, tests: Sequence[str], marks: str) -> str:
-        """Run tests up to the first that fails, and return its name; empty if all pass.
+    def first_failure(self, tests: Sequence[str], marks: str) -> Failure | None:
+        """Run tests up to the first that fails, and return it; None if all pass.
 
         Args:
             tests: Arguments of pytest.
@@ -90,7 +102,8 @@ class Copy:
         Raises:
             RuntimeError: if pytest could not run them.
         """
-        env = {**os.environ, "PYTHONPATH": str(self.place / "src"), "ADAPTAX_TEST_CACHE": str(self.place / "cache")}
+        paths = {"PYTHONPATH": str(self.place / "src"), "ADAPTAX_TEST_CACHE": str(self.place / "cache")}
+        env = {**os.environ, **paths, "COLUMNS": "500"}  # or pytest cuts reasons short
         options = ("-x", "-q", "-p", "no:cacheprovider", "-n", "0", "--durations=0", "--tb=no", "-m", marks)
         done = subprocess.run(
             [sys.executable, "-c", PYTEST, str(self.place), *options, *tests],
@@ -98,10 +111,11 @@ class Copy:
         )  # fmt: skip
         lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
         if done.returncode in (0, NOTHING_TO_RUN):
-            return ""
+            return None
         if not lines:
             raise RuntimeError(f"pytest could not run {tests}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-        return lines[0].split(" ", 1)[1].split(" - ")[0]
+        test, _, reason = lines[0].split(" ", 1)[1].partition(" - ")
+        return Failure(test, reason)
 
     def judge(self, mutant: Mutant, tests: Sequence[str]) -> Verdict:
         """Plant one bug, run the quick tests, and the slow ones if those pass; take it out again."""
@@ -111,10 +125,10 @@ class Copy:
         try:
             self._write(path, mutant.planted(sound))
             quick = self.first_failure(tests, QUICK)
-            test = quick or self.first_failure(tests, SLOW)
+            failure = quick or self.first_failure(tests, SLOW)
         finally:
             self._write(path, sound)
-        return Verdict(test, bool(test) and not quick, time.monotonic() - began)
+        return Verdict(failure, failure is not None and quick is None, time.monotonic() - began)
 
     def _write(self, path: Path, source: str) -> None:
         """Write a module. Python tells versions apart by size and second only, so what it compiled has to go."""
@@ -125,8 +139,8 @@ class Copy:
 def readme(mutants: Sequence[Mutant], verdicts: Mapping[str, Verdict]) -> str:
     """All that is known of the bugs, as Markdown."""
     found = [verdicts[mutant.name] for mutant in mutants]
-    caught, slow = sum(bool(v.test) for v in found), sum(v.slow for v in found)
-    by = [f"`{v.test}`{' (slow)' * v.slow}" if v.test else "**nothing**" for v in found]
+    caught, slow = sum(v.failure is not None for v in found), sum(v.slow for v in found)
+    by = [f"`{v.failure.test}`{' (slow)' * v.slow}" if v.failure else "**nothing**" for v in found]
     rows = [f"| {m.name} | {m.why} | `{m.file}` | {test} |" for m, test in zip(mutants, by, strict=True)]
     return FRAME.format(at_least=AT_LEAST, caught=caught, count=len(found), slow=slow) + "\n".join(rows) + "\n"
 
@@ -142,12 +156,13 @@ def run(mutants: Sequence[Mutant], *, all_tests: bool) -> dict[str, Verdict]:
         copy = Copy(Path(name))
         for mutant in mutants:
             verdict = verdicts[mutant.name] = copy.judge(mutant, EVERYTHING if all_tests else mutant.tests)
-            what = f"caught by {verdict.test}" if verdict.test else "SURVIVED"
-            print(f"{mutant.name}: {what} in {verdict.seconds:.0f} s", flush=True)
-        tests = sorted({verdict.test for verdict in verdicts.values() if verdict.test})
-        failed = copy.first_failure(tests, ANY) if tests else ""
+            what = f"caught by {verdict.failure.test}" if verdict.failure else "SURVIVED"
+            reason = f" ({verdict.failure.reason})" if verdict.failure else ""
+            print(f"{mutant.name}: {what} in {verdict.seconds:.0f} s{reason}", flush=True)
+        tests = sorted({verdict.failure.test for verdict in verdicts.values() if verdict.failure})
+        failed = copy.first_failure(tests, ANY) if tests else None
     if failed:
-        raise SystemExit(f"without any bug {failed} fails; so it has caught nothing")
+        raise SystemExit(f"without any bug {failed.test} fails; so it has caught nothing ({failed.reason})")
     print(f"without any bug, the {len(tests)} tests that caught one pass", flush=True)
     return verdicts
 
@@ -165,7 +180,7 @@ def main() -> None:
     if not mutants:
         parser.error(f"--only: found no bug whose name has {options.only!r}")
     verdicts = run(mutants, all_tests=options.all_tests)
-    caught = sum(bool(verdict.test) for verdict in verdicts.values())
+    caught = sum(verdict.failure is not None for verdict in verdicts.values())
     print(f"{len(mutants)} mutants, {caught} caught")
     if options.table:
         (HERE / "README.md").write_text(readme(mutants, verdicts), encoding="utf-8")

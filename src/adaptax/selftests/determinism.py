@@ -27,6 +27,7 @@ from adaptax.training import init, train
 SMALL: dict[str, Any] = {
     "hidden_size": 4, "num_layers": 1, "memory_size": 4, "critic_size": 4, "num_tasks": 4, "num_minibatches": 1,
     "num_updates": 2, "trajectories": 2, "streams": 2, "replicas": 2, "base_steps": 1, "num_epochs": 2, "cg_steps": 2,
+    "num_steps": 2, "train_every": 2,
 }  # fmt: skip
 """Settings of those that have them."""
 TASKS = 8
@@ -66,13 +67,12 @@ def lived(name: str, seed: int) -> str:
     entry = PROBLEMS[where]
     assert entry.settings is not None
     small = {"num_arms": 2, "num_pulls": 6, "num_states": 3, "num_actions": 2, "horizon": 6, "num_episodes": 2}
-    fields = entry.settings.__dataclass_fields__
-    settings = entry.settings(**{key: value for key, value in small.items() if key in fields})
+    known = {field.name for field in dataclasses.fields(entry.settings) if field.init}
+    settings = entry.settings(**{key: value for key, value in small.items() if key in known})
     if name in FROM_SCRATCH:
         kind = FROM_SCRATCH[name]
         assert kind.settings is not None
-        known = {key: value for key, value in SMALL.items() if key in kind.settings.__dataclass_fields__}
-        agent: Any = build(kind, kind.settings(**known))
+        agent: Any = build(kind, small_settings(kind.settings))
     else:
         agent = agent_for(name, where, settings)
     problem = build(entry, settings)

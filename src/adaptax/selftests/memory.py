@@ -78,9 +78,7 @@ def boundary(algorithm: RL2, problem: Problem, key: Key[Array, ""]) -> tuple[Arr
     fresh = algorithm.begin(meta, key).memory
     life = start(algorithm, problem, meta, task, key)
     steps = problem.env.horizon
-    go = functools.partial(rollout, algorithm, problem, meta, task, key=key)
-    after, lived = go(life, clock=0, steps=steps)
-    before_end, _ = go(life, clock=0, steps=steps - 1)
+    after, _ = rollout(algorithm, problem, meta, task, life, key, clock=0, steps=steps)
     # The same last step where the episode goes on: its end must not touch the memory.
     on, _ = rollout(
         algorithm,
@@ -92,7 +90,6 @@ def boundary(algorithm: RL2, problem: Problem, key: Key[Array, ""]) -> tuple[Arr
         clock=0,
         steps=steps,
     )
-    del before_end, lived
     differ = lambda a, b: jnp.sum(  # noqa: E731
         jnp.stack([jnp.sum(x != y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)])
     )
