@@ -22,6 +22,7 @@ def test_pictures_are_the_same_each_time_and_fit_many_agents(figure):
     assert svg(figure(content)).startswith(b"<?xml")
 
 
+@pytest.mark.slow
 def test_curves_and_thresholds_are_drawn_where_the_figures_are():
     content = small()
     axes = performance_figure(content).axes[0]

@@ -39,6 +39,9 @@ def parsed(content):
     return page
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module", params=[True, pytest.param(False, marks=pytest.mark.slow)], ids=["bandit", "mdp"])
 def content(request):
     return small(bandit=request.param)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import RL2, MultiTaskPPO, QLearning, Random, ThompsonSampling
-from adaptax.contest import Entrant, Plan, compare, live
-from adaptax.envs import bernoulli_bandit, informed
+from adaptax.contest import Entrant, Plan, compare, live, oracle_of
+from adaptax.envs import bernoulli_bandit, gaussian_bandit, informed
 from adaptax.evaluation import evaluate
 from adaptax.training import init
 from adaptax.types import replace
@@ -93,6 +93,13 @@ def test_regret_is_against_the_exact_oracle_as_lived(content):
     assert random["regret"]["regret"][-1]["value"] == pytest.approx(20 * (target - floor))
     assert random["regret"]["common"]["episode"] == 20
     assert content["agents"]["q-learning"]["regret"]["episodes"][-1] == 100
+
+
+def test_E24_the_oracle_is_that_of_the_tasks_that_were_met():
+    # With one arm that always pays its mean, what is lived is what there is to have.
+    problem = gaussian_bandit(num_arms=1, num_pulls=2, noise=0.0)
+    lived = evaluate(Random(), problem, init(Random(), problem, seed=0).meta, num_tasks=20, seed=3)
+    np.testing.assert_allclose(oracle_of(problem.test, 20, 3), lived.returns[0].mean(-1), rtol=1e-6)
 
 
 def test_the_same_agent_twice_is_not_better_than_itself():

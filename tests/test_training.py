@@ -1,10 +1,14 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from adaptax.algorithms.rl2 import RL2
 from adaptax.envs import bernoulli_bandit
+from adaptax.errors import DivergenceError
 from adaptax.training import chunk_length, init, num_parameters, train
+from adaptax.types import AgentState, replace
+from adaptax.untrained import Untrained
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=4)
 ALGORITHM = RL2(memory_size=4, critic_size=4, num_tasks=8, num_minibatches=2, num_updates=6)
@@ -83,6 +87,32 @@ def test_seeds_are_independent_runs():
     keys = jax.random.split(jax.random.key(0), 2)
     alone = run(state=jax.jit(lambda key: ALGORITHM.init(PROBLEM, key))(keys[1]))
     np.testing.assert_allclose(np.asarray(alone.meta.network.memory.weight), weights[1], rtol=1e-3, atol=1e-4)
+
+
+class Breaking(Untrained):
+    """Counts its updates; the fourth does not come to a number."""
+
+    def describe(self, problem):
+        return jnp.zeros(())
+
+    def begin(self, meta, key):
+        return AgentState(None, None)
+
+    def act(self, meta, agent, timestep, key, *, explore):
+        return jnp.asarray(0, jnp.int32), None, None
+
+    def update(self, problem, state):
+        meta = jnp.where(state.step == 3, jnp.nan, state.meta + 1)
+        return replace(state, meta=meta, step=state.step + 1), {"return": jnp.zeros(())}
+
+
+@pytest.mark.parametrize("chunk", [1, 6])
+def test_an_update_that_is_not_finite_is_not_taken_and_ends_training(chunk):
+    state, seen = init(Breaking(), PROBLEM, seed=0), []
+    with pytest.raises(DivergenceError, match=r"update 4: leaf \.meta became NaN or infinite") as caught:
+        train(Breaking(), PROBLEM, state, num_updates=6, chunk=chunk, on_chunk=lambda p: seen.append(p.done))
+    assert (int(caught.value.state.step), float(caught.value.state.meta)) == (3, 3.0)
+    assert seen == ([1, 2, 3] if chunk == 1 else [])
 
 
 def test_tasks_that_do_not_divide_over_devices_are_refused():

@@ -101,7 +101,8 @@ def _is_algorithm(thing):
 
 NAMES = [name for name in algorithms.__all__ if _is_algorithm(getattr(algorithms, name))]
 TRAINED = [name for name in NAMES if not issubclass(getattr(algorithms, name), Untrained)]
-ALIKE = {"A2C", "ANIL", "CAVIA", "EMAML", "FOMAML", "MetaLSTM", "MetaSGD", "ProMP", "Reinforce", "SARSA"}
+ALIKE = {"A2C", "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MetaGradientRL", "MetaLSTM", "MetaSGD"}
+ALIKE |= {"ProMP", "Reinforce", "SARSA"}
 """They share the loops of others (MAML, PPO, Q-learning), so their cases are among the slow tests."""
 
 

@@ -94,6 +94,7 @@ def test_the_meta_gradient_is_that_of_finite_differences(per_state, seed):
     assert np.abs(found - expected).max() <= 1e-7 * max(1.0, np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_at_the_present_hyper_parameters_the_step_is_the_one_that_was_taken():
     algorithm = MetaGradientRL(**SMALL)
     problem = envs.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)

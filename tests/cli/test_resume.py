@@ -25,6 +25,7 @@ def cut(directory, update):
         (directory / name).unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 def test_from_an_earlier_checkpoint_it_comes_to_bitwise_the_same_without_doubled_rows(finished_run, tmp_path):
     shutil.copytree(finished_run.directory, tmp_path / "run")
     cut(tmp_path / "run", 0)

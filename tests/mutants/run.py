@@ -39,9 +39,15 @@ FRAME = """\
 # Planted bugs
 
 `python tests/mutants/run.py` plants each of these bugs in a copy of the package, one at a time, and runs the tests that
-should catch it. It fails if fewer than {at_least} are caught. `--only WORDS` takes those whose name has these words,
-`--all-tests` runs all tests on each and not only those that should catch it, `--table` writes this file. The bugs are
-in `gradients.py`, `lives.py`, `learners.py` and `figures.py`; `E1` and so on name known traps.
+should catch it: the quick ones, and the slow ones if those pass. In the end it runs every test that has caught a bug
+without any, and all have to pass. It takes about half an hour, and fails if fewer than {at_least} are caught.
+
+- `--only WORDS` takes the bugs whose name has these words.
+- `--all-tests` runs all tests on each bug, and not only those that should catch it; that takes many hours.
+- `--table` writes this file.
+
+The bugs are in `gradients.py`, `lives.py`, `learners.py` and `figures.py`; `E1` and so on name known traps. None stops
+with an error: a bug that does needs no test.
 
 {caught} of {count} are caught, {slow} of them by a test that is marked slow.
 

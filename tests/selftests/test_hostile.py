@@ -101,6 +101,7 @@ def test_a_fingerprint_changes_with_everything_but_reading(tmp_path):
     assert fingerprint(tmp_path) != before
 
 
+@pytest.mark.slow
 def test_every_attack_changes_the_run_and_nothing_dear(tmp_path):
     (tmp_path / "root" / "run").mkdir(parents=True)
     tiny = TinyRun(tmp_path / "root" / "run", 0)
