@@ -1,5 +1,6 @@
-"""Environments with one planted bug each, and good ones that are unusual, for `adaptax.envs.contract`."""
+"""Environments with one planted bug each, for `adaptax.envs.contract`."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -8,10 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax import envs
 from adaptax.envs.base import Environment, Step, TaskDistribution, make_problem
 from adaptax.spaces import Box, Discrete, Space
-from tests.problems import odd_bandit
 
 GOAL = jnp.asarray([0.5, -0.5])
 _COUNTER = [0]
@@ -189,6 +188,100 @@ INSIDE = lambda x: jnp.clip(jnp.floor(10 * x[0]), 0, 4).astype(jnp.int32)  # noq
 BELOW, ABOVE = (grid(lambda x, d=d: INSIDE(x) + d) for d in (-1, 1))
 FIVE = {"seen": Discrete(5)}
 
+
+class Limited(Plane):
+    """Counts steps, and terminates at its horizon."""
+
+    def reset(self, task, key):
+        state, observation = self.begin(task, key)
+        return (state, jnp.asarray(0)), observation
+
+    def step(self, state, action, task, key):
+        inner, time = state
+        done = self.go(inner, action, task, key)
+        return Step((done.state, time + 1), done.observation, done.reward, time + 1 >= self.horizon)
+
+
+class Counting(Plane):
+    """Counts its resets, to no effect."""
+
+    count: int = eqx.field(static=True, default=0)
+
+    def reset(self, task, key):
+        object.__setattr__(self, "count", self.count + 1)
+        return self.begin(task, key)
+
+
+def with_env(kind):
+    problem = plane()
+    env = problem.env
+    parts = (env.begin, env.go, env.horizon, env.ends_early, env.observation_space, env.action_space)
+    return dataclasses.replace(problem, env=kind(*parts))
+
+
+def with_shifted(oracle=unknown):
+    """Shifted tasks are far away."""
+    problem = plane(go=changed(reward=lambda s, state, a, task: jnp.where(task[0] > 5, jnp.nan, s.reward)))
+    far = Goals(lambda key: 10 + goal(key), oracle, "test", None)
+    return dataclasses.replace(problem, shifted=far, shift="far")
+
+
+def poor_shifted():
+    far = Goals(lambda key: 10 + goal(key), lambda task: jnp.asarray(-1e6), "test", None)
+    return dataclasses.replace(plane(), shifted=far, shift="far")
+
+
+def only_forceful(state, action, task, key):
+    """Reset has put a goal of its own into the state; the force is the task's."""
+    return heads_for_its_own_goal(state, task["force"] * action, None, key)
+
+
+def strong_goal(key):
+    return {"goal": goal(key), "force": jax.random.uniform(key, (), minval=0.5)}
+
+
+def asks_python(key):
+    return goal(key) * (1.0 if float(jax.random.uniform(key)) > 0.5 else -1.0)
+
+
+def noisy_goal(key):
+    return goal(key) + np.random.default_rng().normal(size=2).astype(np.float32)
+
+
+@jax.jit
+def _drawn_once(state):
+    return state + jnp.asarray(np.random.default_rng().normal(size=2), jnp.float32)
+
+
+def jitted_noise(task, key):
+    state = _drawn_once(0.1 * jax.random.normal(key, (2,)))
+    return state, state
+
+
+def counts_outside(task, key):
+    def count(x):
+        _COUNTER[0] += 1
+        return np.asarray(x + 1e-3 * _COUNTER[0], np.float32)
+
+    state = 0.1 * jax.random.normal(key, (2,))
+    state = jax.pure_callback(count, jax.ShapeDtypeStruct((2,), jnp.float32), state, vmap_method="sequential")
+    return state, state
+
+
+def cells(key):
+    return jax.random.randint(key, (), 0, 5)
+
+
+PAID = lambda won: won.astype(jnp.float32)  # noqa: E731
+
+
+def cell_shown():
+    """Which of five arms pays is what is observed."""
+    step = lambda state, action, task, key: Step(state, task, PAID(action == task), jnp.asarray(False))  # noqa: E731
+    options = {"seen": Discrete(5), "actions": Discrete(5), "finite": 5}
+    return plane(lambda task, key: (jnp.zeros(()), task), step, cells, **options)
+
+
 PLANTED: dict[str, tuple[str, Callable[[], Any]]] = {
     "no problem": ("problem", lambda: {"env": None}),
     "reset raises": ("raises", lambda: plane(raises)),
@@ -246,56 +339,50 @@ PLANTED: dict[str, tuple[str, Callable[[], Any]]] = {
         "splits",
         lambda: plane(goal=lambda key: jnp.round(goal(key) * 4) / 4, family=Unstamped),
     ),
+    "nine tasks, and it does not say so": (
+        "splits",
+        lambda: plane(
+            go=lambda state, action, task, key: go(state, action, task.astype(jnp.float32), key),
+            goal=lambda key: jax.random.randint(key, (2,), 0, 3),
+        ),
+    ),
     "more tasks than said": ("splits", lambda: plane(finite=3)),
     "an oracle too low": ("oracle", lambda: plane(oracle=lambda task: jnp.asarray(-1e4))),
     "an oracle with an axis": ("oracle", lambda: plane(oracle=lambda task: jnp.zeros(1))),
+    "reward of half precision": ("types", lambda: plane(go=changed(reward=lambda s, *_: s.reward.astype(jnp.float16)))),
+    "observation changes its type": (
+        "types",
+        lambda: plane(grid(INSIDE)[0], grid(lambda x: INSIDE(x).astype(jnp.uint8))[1], **FIVE),
+    ),
+    "reset gives three things": ("types", lambda: plane(lambda task, key: (*begin(task, key), {}))),
+    "horizon of ten and a half": ("types", lambda: plane(horizon=10.5)),
+    "half an episode": ("types", lambda: plane(episodes=2.5)),
+    "an optimum of one episode": ("types", lambda: dataclasses.replace(plane(), optimum=(1.0,))),
+    "space of another kind": ("types", lambda: plane(seen=(2,))),
+    "sample asks Python for a number": ("raises", lambda: plane(goal=asks_python)),
+    "NaN at step 2500": ("numbers", lambda: counted(go=at_step(2500, jnp.nan), horizon=3000)),
+    "NaN in shifted tasks": ("numbers", with_shifted),
+    "ends at the highest action": (
+        "termination",
+        lambda: plane(go=changed(terminated=lambda s, state, action, task: jnp.all(action == 1))),
+    ),
+    "a time limit that is the horizon": ("termination", lambda: with_env(Limited)),
+    "tasks from NumPy": ("determinism", lambda: plane(goal=noisy_goal)),
+    "noise from NumPy, in a jit of its own": ("determinism", lambda: plane(jitted_noise)),
+    "counts in a callback": ("determinism", lambda: plane(counts_outside)),
+    "writes to itself": ("memory", lambda: with_env(Counting)),
+    "reset keeps a goal of its own, and the task has more": (
+        "task ignored",
+        lambda: plane(keeps_its_own_goal, only_forceful, strong_goal),
+    ),
+    "the goal is shown from the first step": (
+        "leak",
+        lambda: plane(
+            lambda task, key: (begin(task, key)[0], jnp.zeros(2)), changed(observation=lambda s, st, a, task: task)
+        ),
+    ),
+    "a number is shown": ("leak", cell_shown),
+    "shifted oracle too low": ("oracle", poor_shifted),
     "tasks that are no arrays": ("tasks", lambda: plane(goal=lambda key: {"size": 3.0})),
 }
 """By name: the rule that must find it, and how it is made."""
-
-
-def early(state, action, task, key):
-    done = go(state, action, task, key)
-    return Step(done.state, done.observation, done.reward, jnp.sum(jnp.square(done.state - task)) < 0.1)
-
-
-def rewarded_at_the_end(state, action, task, key):
-    inner, time = state
-    done = go(inner, action, task, key)
-    return Step((done.state, time + 1), done.observation, jnp.where(time == 9, done.reward, 0.0), done.terminated)
-
-
-def in_a_dictionary(task, key):
-    state, observation = begin(task, key)
-    return {"position": state, "key": key}, observation
-
-
-def from_a_dictionary(state, action, task, key):
-    done = go(state["position"], action, task, key)
-    return Step({"position": done.state, "key": key}, done.observation, done.reward, done.terminated)
-
-
-GOOD: dict[str, Callable[[], Any]] = {
-    "plane": plane,
-    "horizon 1": lambda: plane(horizon=1),
-    "one episode": lambda: plane(episodes=1),
-    "without noise": lambda: plane(lambda task, key: (jnp.zeros(2), jnp.zeros(2))),
-    "ends early": lambda: plane(go=early, ends_early=True, horizon=30),
-    "paid at the end alone": lambda: counted(go=rewarded_at_the_end),
-    "state in a dictionary, with a key": lambda: plane(in_a_dictionary, from_a_dictionary),
-    "discrete observations": lambda: plane(*grid(INSIDE), **FIVE),
-    "actions without bounds": lambda: plane(actions=Box((2,))),
-    "a finite family": lambda: plane(goal=lambda key: jnp.sign(goal(key)), finite=4),
-    "an oracle that knows": lambda: plane(oracle=lambda task: jnp.asarray(0.0)),
-    "rewards all negative and far away": lambda: plane(goal=lambda key: 100 + goal(key)),
-    "discrete actions": lambda: envs.tabular_mdp(num_states=3, num_actions=2, horizon=4, num_episodes=2),
-    "a bandit that pays 2": lambda: odd_bandit(3, 5, scale=2.0),
-    "one arm and another": envs.correlated_bandit,
-    "a cue in the first episode": envs.cue,
-    "the two-step task": envs.two_step,
-    "informed": lambda: envs.informed(plane()),
-    "cart pole, varied": lambda: envs.cart_pole(variation=0.5, horizon=50),
-    "held-out goals of a grid": lambda: envs.grid_navigation(held_out=True),
-    "sparse": lambda: envs.point_robot_sparse(horizon=20),
-}
-"""By name: how it is made."""

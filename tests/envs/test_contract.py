@@ -5,7 +5,8 @@ import pytest
 from adaptax.envs.contract import RULES, Finding, check, require
 from adaptax.errors import EnvironmentContractError
 from adaptax.registry import PROBLEMS, build
-from tests.envs.contract_cases import GOOD, PLANTED
+from tests.envs.contract_cases import PLANTED
+from tests.envs.sound_cases import GOOD
 
 FEW = {"steps": 200, "tasks": 8}
 QUICK = {
@@ -39,6 +40,13 @@ def test_a_planted_bug_is_found_by_its_rule_and_told_in_a_line(name):
 @pytest.mark.parametrize("name", GOOD)
 def test_in_a_good_environment_nothing_is_found(name):
     assert [finding.line() for finding in check(GOOD[name]())] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["a finite family", "coins", "an oracle that is met", "without noise"])
+def test_few_tasks_are_no_reason_to_find_anything(name, seed):
+    assert [finding.line() for finding in check(GOOD[name](), tasks=2, seed=seed)] == []
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Sequence
 
-from adaptax.cli.factories import is_factory, load_factory, made
+from adaptax.cli.factories import expect_module, is_factory, load_factory, made
 from adaptax.cli.options import names, parse, wants_help
 from adaptax.errors import ConfigError, EnvironmentContractError
 from adaptax.registry import PROBLEMS, build
@@ -18,7 +18,7 @@ class CheckEnvOptions(Settings):
 
     Attributes:
         seed: Decides tasks, actions and all keys.
-        steps: Environment steps to live, at least.
+        steps: Environment steps to live in each family of tasks, at least.
         tasks: Tasks to live in, of each family.
         json: Print one JSON object on standard output and nothing else there.
     """
@@ -41,7 +41,9 @@ def command(arguments: Sequence[str]) -> int:
         description="Live in the problem that FACTORY() makes, and say what in it breaks the contract of environments.",
     )["check"]
     name = chosen[0]
-    if not is_factory(name) and name not in PROBLEMS:
+    if is_factory(name):
+        expect_module(name)
+    elif name not in PROBLEMS:
         hint = suggestion(name, PROBLEMS)
         raise ConfigError(f"check-env: expected MODULE:FACTORY or one of {', '.join(PROBLEMS)}; found '{name}'{hint}")
     from adaptax.cli.session import start_jax
@@ -58,17 +60,19 @@ def command(arguments: Sequence[str]) -> int:
 
 def report(name: str, problem: object, options: CheckEnvOptions) -> int:
     """Check, and print a line for each finding."""
-    from adaptax.envs.contract import RULES, check
+    from adaptax.envs.contract import RULES, examine
 
     began = time.monotonic()
-    findings = check(problem, seed=options.seed, steps=options.steps, tasks=options.tasks)
-    seconds = time.monotonic() - began
+    verdict = examine(problem, seed=options.seed, steps=options.steps, tasks=options.tasks)
+    seconds, broken = time.monotonic() - began, len(verdict.findings)
     if options.json:
-        print(json.dumps({"name": name, "seconds": seconds, "findings": [dataclasses.asdict(f) for f in findings]}))
+        counts = {"rules": len(RULES), "tasks": verdict.tasks, "steps": verdict.steps, "seconds": seconds}
+        findings = [dataclasses.asdict(finding) for finding in verdict.findings]
+        print(json.dumps({"name": name, **counts, "findings": findings}))
     else:
-        for finding in findings:
+        for finding in verdict.findings:
             print(finding.line())
-        kept = len(RULES) - len(findings)
-        verdict = f"FAIL {len(findings)} of {len(RULES)} rules" if findings else f"PASS {kept}/{len(RULES)} rules"
-        print(f"{verdict}  ({seconds:.0f} s)")
-    return EnvironmentContractError.exit_code if findings else 0
+        rules = f"FAIL {broken} of {len(RULES)} rules" if broken else f"PASS {len(RULES)}/{len(RULES)} rules"
+        lived = f"{verdict.tasks:,} tasks, {verdict.steps:,} steps" if verdict.steps else "found before any step"
+        print(f"{rules}, {lived} ({seconds:.1f} s)")
+    return EnvironmentContractError.exit_code if broken else 0

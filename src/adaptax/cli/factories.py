@@ -1,11 +1,12 @@
 """A problem of the user's own: MODULE:FACTORY, imported from the directory in which the command was typed."""
 
 import difflib
-import importlib
+import importlib.util
 import inspect
 import sys
 import traceback
 from collections.abc import Callable
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,28 @@ def is_factory(name: str) -> bool:
     return ":" in name
 
 
-def load_factory(name: str) -> Callable[[], Any]:
-    """Import a factory.
+def expect_module(name: str) -> None:
+    """Check, without importing anything, that MODULE:FACTORY is one and that there is such a module.
 
     Raises:
-        ConfigError: naming the module, and the file and line in which something is wrong.
+        ConfigError: if not.
     """
     module_name, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
         raise ConfigError(f"{name!r}: expected MODULE:FACTORY, as in my_envs:make_problem; found something else")
+    top = module_name.partition(".")[0]
+    if not (top in sys.modules or PathFinder.find_spec(top, [str(Path.cwd())]) or importlib.util.find_spec(top)):
+        raise _no_module(module_name)
+
+
+def load_factory(name: str) -> Callable[[], Any]:
+    """Import a factory. It may import JAX, so start that first.
+
+    Raises:
+        ConfigError: naming the module, and the file and line in which something is wrong.
+    """
+    expect_module(name)
+    module_name, _, attribute = name.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -56,7 +70,7 @@ def made(name: str, factory: Callable[[], Any]) -> Any:
     """
     try:
         return factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{name}: the factory raised {_described(error)}") from error
 
 
@@ -65,26 +79,37 @@ def _imported(module_name: str) -> Any:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
-            files = [path.stem for path in Path.cwd().glob("*.py")]
-            near = difflib.get_close_matches(module_name, files, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise ConfigError(f"{module_name}: expected a module, here or installed; found none{hint}") from None
+            raise _no_module(module_name) from None
         raise ConfigError(f"{module_name}: imports '{error.name}', which is not installed ({_line(error)})") from error
     except SyntaxError as error:
         raise ConfigError(f"{module_name}: {error.filename}, line {error.lineno}: {error.msg}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{module_name}: importing it raised {_described(error)}") from error
 
 
-def _described(error: Exception) -> str:
+def _no_module(module_name: str) -> ConfigError:
+    files = [path.stem for path in Path.cwd().glob("*.py")]
+    near = difflib.get_close_matches(module_name, files, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return ConfigError(f"{module_name}: expected a module, here or installed; found none{hint}")
+
+
+def _described(error: BaseException) -> str:
     message = str(error).splitlines()
     return f"{type(error).__name__}{': ' + message[0] if message else ''} ({_line(error)})"
 
 
 def _line(error: BaseException) -> str:
-    """Where it happened: the last line that is not of the import machinery."""
+    """The last line in the user's directory, or else the last that is not of the import machinery."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
-    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "no line known"
+    here = Path.cwd().resolve()
+    installed = ("site-packages", "dist-packages")
+    own = [
+        f
+        for f in frames
+        if Path(f.filename).resolve().is_relative_to(here) and not set(installed) & set(Path(f.filename).parts)
+    ]
+    return "".join(f"{Path(f.filename).name}, line {f.lineno}" for f in (own or frames)[-1:]) or "no line known"
 
 
 def _needed(factory: Callable[..., Any]) -> list[str]:

@@ -32,9 +32,18 @@ class Record(NamedTuple):
     time: Any
 
 
+QUICK = {"xla_backend_optimization_level": 0}
+"""Programs run a few times, so that compiling them is what takes time: a fifth of it for random MDPs."""
+
+
 def tasks_of(family: TaskDistribution, count: int, key: Key[Array, ""]) -> Task:
-    """Tasks, leaves `[task, ...]`."""
-    return jax.vmap(family.sample)(jax.random.split(key, count))
+    """Tasks, leaves `[task, ...]`, by a program that is traced anew."""
+    return jax.jit(jax.vmap(family.sample), compiler_options=QUICK)(jax.random.split(key, count))
+
+
+def oracles_of(family: TaskDistribution, tasks: Task) -> np.ndarray:
+    """What the family says can be earned in each of some tasks, `[task]`."""
+    return np.asarray(jax.jit(jax.vmap(family.oracle), compiler_options=QUICK)(tasks), np.float64)
 
 
 def ends(space: Space) -> list[PyTree[Array]]:
@@ -52,7 +61,7 @@ class Recorder:
 
     def __init__(self, env: Environment, key: Key[Array, ""], steps: int):
         self._env, self._key, self._steps = env, key, steps
-        self._live = jax.jit(jax.vmap(self._one_task, (0, 0, None)))
+        self._live = jax.jit(jax.vmap(self._one_task, (0, 0, None)), compiler_options=QUICK)
 
     def __call__(self, tasks: Task, actions: int = 0) -> Record:
         """Live; `actions` 0: random ones, 1: other random ones, 2 and 3: those at the `ends` of their space."""
@@ -100,7 +109,12 @@ def same(one: Any, other: Any) -> bool:
     return all(np.array_equal(a, b, equal_nan=np.issubdtype(np.asarray(a).dtype, np.inexact)) for a, b in pairs)
 
 
+def numbers_of(x: Array) -> np.ndarray:
+    """An array for the host; keys have numbers, too."""
+    return np.asarray(jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x)
+
+
 def rows(tasks: Task) -> list[bytes]:
     """Each task as its bytes."""
-    leaves = [np.ascontiguousarray(leaf).reshape(len(leaf), -1) for leaf in map(np.asarray, jax.tree.leaves(tasks))]
+    leaves = [np.ascontiguousarray(leaf).reshape(len(leaf), -1) for leaf in map(numbers_of, jax.tree.leaves(tasks))]
     return [b"".join(leaf[i].tobytes() for leaf in leaves) for i in range(len(leaves[0]))]
