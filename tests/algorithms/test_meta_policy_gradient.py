@@ -100,7 +100,7 @@ def test_the_exploration_does_not_depend_on_the_base_learner():
 
 @pytest.mark.slow
 def test_the_ablation_explores_as_the_base_learner_does_and_trains_nothing():
-    algorithm, problem, state = case(explorer="base")
+    algorithm, problem, state = case(explorer="base", memory_size=MetaPolicyGradient().memory_size)
     after, metrics = quick_jit(lambda state: algorithm.update(problem, state))(state)
     assert same(after.meta, state.meta)
     assert int(after.step) == 1

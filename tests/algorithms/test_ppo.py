@@ -193,11 +193,11 @@ def test_with_it_training_goes_on_in_the_task():
     assert same(state.adapted.network, meta.network)
     task = eqx.tree_at(lambda t: t.probabilities, problem.test.sample(KEY), jnp.asarray([0.0, 1.0]))
     long = replace(problem, episodes=200)
-    probes = quick_jit(lambda: shots(agent, long, meta, task, KEY, explore=True))()
-    pulled = np.asarray(probes.action).mean((1, 2))
-    assert pulled[-5:].mean() == 1  # arm 1 pays always and arm 0 never
-    before, after = (np.asarray(probes.aux["log_prob"][i]) for i in (0, 1))
-    assert not np.isin(after, before).all()
+    probes = quick_jit(jax.vmap(lambda key: shots(agent, long, meta, task, key, explore=True)))
+    pulled = np.asarray(probes(jax.random.split(KEY, 64)).action).reshape(64, 20, 2).mean((0, 2))
+    assert abs(pulled[0] - 0.5) < 4 * (0.25 / 128) ** 0.5
+    # Arm 1 pays always and arm 0 never. It keeps trying: now and then an entropy bonus is all that two equal pulls teach.
+    assert pulled[-5:].mean() > 0.95
 
 
 @pytest.mark.slow
