@@ -28,8 +28,12 @@ def write_traceback(error: BaseException) -> str:
     """Write it down, and say where it is."""
     directory: Path = getattr(error, "crash_directory", _directory)
     path = directory / f"crash-{os.getpid()}-{time.monotonic_ns()}.txt"
+    told = "".join(traceback.format_exception(error))
+    home = os.path.expanduser("~").rstrip("/")
+    if home:
+        told = told.replace(home + "/", "~/")  # a run's directory is shared with others, who need not know whose it was
     try:
-        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        path.write_text(told, encoding="utf-8")
     except OSError:
         traceback.print_exception(error)
         return "the traceback is above"
