@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 PROGRAM = "from adaptax.cli import main; main()"
+SIGNALS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""A shell's background jobs ignore Ctrl-C and so do their children; here, children are to be stopped by it."""
 PATIENCE = 300.0
 """Seconds that a child may take: far more than it does, so that a hang is told from a busy machine."""
 
@@ -46,7 +48,7 @@ def start(
     # Tiny programs take longer to compile than to run.
     env = {**os.environ, "XDG_CACHE_HOME": cache, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **(environment or {})}
     return subprocess.Popen(
-        [sys.executable, "-c", program, *arguments],
+        [sys.executable, "-c", SIGNALS + program, *arguments],
         cwd=place,
         env=env,
         stdout=subprocess.PIPE,
