@@ -20,6 +20,9 @@ from adaptax.envs.base import Problem
 from adaptax.errors import DivergenceError
 from adaptax.types import Metrics, TrainState
 
+CHUNK = 10
+"""Updates between two looks of the host, at most."""
+
 
 class Progress(NamedTuple):
     """What the host sees after a chunk.
@@ -72,7 +75,7 @@ def train(
     num_updates: int,
     num_seeds: int = 1,
     devices: int = 1,
-    chunk: int = 10,
+    chunk: int = CHUNK,
     done: int = 0,
     on_compiled: Callable[[Any], None] = lambda program: None,
     on_chunk: Callable[[Progress], bool] = lambda progress: False,
@@ -99,12 +102,8 @@ def train(
     if done % length:
         raise ValueError(f"train(done): expected a multiple of {length}, the length of a chunk; found {done}")
 
-    def run(state: TrainState) -> tuple[TrainState, Any]:
-        return jax.lax.scan(
-            lambda state, _: sound_update(algorithm, problem, state, num_seeds), state, None, length=length
-        )
-
-    program = jax.jit(parallel.over_devices(run, devices), donate_argnums=0).lower(state).compile()
+    run = chunk_of_updates(algorithm, problem, length, num_seeds, devices)
+    program = jax.jit(run, donate_argnums=0).lower(state).compile()
     on_compiled(program)
     begin = time.monotonic()
     for so_far in range(done + length, num_updates + 1, length):
@@ -116,6 +115,20 @@ def train(
         if on_chunk(Progress(so_far, by_seed, time.monotonic() - begin, state)):
             break
     return state
+
+
+def chunk_of_updates(
+    algorithm: Algorithm, problem: Problem, length: int, num_seeds: int = 1, devices: int = 1
+) -> Callable[[TrainState], tuple[TrainState, Any]]:
+    """The program that the training loop runs, from a state to one `length` updates later, and what is told of them."""
+
+    def run(state: TrainState) -> tuple[TrainState, Any]:
+        return jax.lax.scan(
+            lambda state, _: sound_update(algorithm, problem, state, num_seeds), state, None, length=length
+        )
+
+    run_on_devices: Callable[[TrainState], tuple[TrainState, Any]] = parallel.over_devices(run, devices)
+    return run_on_devices
 
 
 def sound_update(

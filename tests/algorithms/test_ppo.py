@@ -196,7 +196,7 @@ def test_with_it_training_goes_on_in_the_task():
     probes = quick_jit(jax.vmap(lambda key: shots(agent, long, meta, task, key, explore=True)))
     pulled = np.asarray(probes(jax.random.split(KEY, 64)).action).reshape(64, 20, 2).mean((0, 2))
     assert abs(pulled[0] - 0.5) < 4 * (0.25 / 128) ** 0.5
-    # Arm 1 pays always and arm 0 never. It keeps trying: now and then an entropy bonus is all that two equal pulls teach.
+    # Arm 1 pays always and arm 0 never. It keeps trying: an entropy bonus is all that two equal pulls teach.
     assert pulled[-5:].mean() > 0.95
 
 

@@ -1,10 +1,16 @@
+"""Memory: what is needed, what is free, and what is said where the one is more than the other."""
+
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import pytest
 
-from adaptax.algorithms import MAML, RL2
+from adaptax import envs
+from adaptax.algorithms import EMAML, ESMAML, MAML, RL2, MultiTaskPPO, Reptile
 from adaptax.cli import memory
 from adaptax.errors import ResourceError
+from adaptax.training import init, train
 
 
 def compiled(gigabytes):
@@ -20,12 +26,52 @@ def test_what_a_program_needs_is_what_its_arrays_take():
 
 
 def test_what_fits_is_silent_and_what_does_not_is_told_what_to_lower(monkeypatch):
-    algorithm = RL2(num_tasks=512, num_minibatches=16)
-    memory.check(algorithm, 1)(compiled(0.1))
+    algorithm, problem = RL2(num_tasks=512, num_minibatches=16), envs.bernoulli_bandit(num_arms=3, num_pulls=4)
+    fits = memory.check(algorithm, problem, 1)
+    fits(compiled(0.1))
     needed = memory.needed_bytes(compiled(1.0), 1)
     monkeypatch.setattr(memory, "free_bytes", lambda: needed // 4)
-    with pytest.raises(ResourceError, match=r"needs .* GB, .* GB are free; nothing was trained.*from 512 to 112"):
-        memory.check(algorithm, 1)(compiled(1.0))
+    message = r"needs .* GB, .* GB are free; nothing was trained. Largest: 2 × \(512×1×256 float32, 0.524 MB\) in Recurrent.*from 512 to 112"
+    with pytest.raises(ResourceError, match=message):
+        fits(compiled(1.0))
+
+
+SMALL = {"hidden_size": 16, "num_layers": 1, "num_tasks": 64}
+MEMORY = {"memory_size": 16, "critic_size": 16, "num_tasks": 64, "num_minibatches": 2}
+TEN = {
+    "RL², LSTM": (RL2(**MEMORY), lambda: envs.bernoulli_bandit(num_arms=5, num_pulls=40)),
+    "RL², GRU": (RL2(**MEMORY, memory="gru"), lambda: envs.tabular_mdp(num_episodes=4)),
+    "RL², symmetric": (RL2(**MEMORY, memory="symmetric"), lambda: envs.bernoulli_bandit(num_arms=5, num_pulls=40)),
+    "RL², three seeds": (RL2(**MEMORY), lambda: envs.chain(length=4, horizon=8, num_episodes=4)),
+    "MAML, TRPO": (MAML(**SMALL, trajectories=4), lambda: envs.point_robot(num_episodes=8, horizon=20)),
+    "MAML, PPO": (MAML(**SMALL, trajectories=4, outer="ppo"), lambda: envs.tabular_mdp(num_episodes=8)),
+    "Reptile": (Reptile(**SMALL, trajectories=4), lambda: envs.point_robot(num_episodes=8, horizon=20)),
+    "E-MAML": (EMAML(**SMALL, trajectories=4), lambda: envs.point_robot(num_episodes=8, horizon=20)),
+    "ES-MAML": (ESMAML(**SMALL, trajectories=4), lambda: envs.point_robot(num_episodes=8, horizon=20)),
+    "PPO for all": (MultiTaskPPO(**SMALL, num_minibatches=2), lambda: envs.chain(length=4, horizon=40)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TEN)
+def test_the_lower_setting_that_is_named_runs(name, monkeypatch):
+    algorithm, problem = TEN[name][0], TEN[name][1]()
+    algorithm = dataclasses.replace(algorithm, num_updates=1)
+    seeds = 3 if "seeds" in name else 1
+
+    def trained(algorithm):
+        fits = memory.check(algorithm, problem, 1, seeds)
+        state = init(algorithm, problem, seed=0, num_seeds=seeds)
+        return train(algorithm, problem, state, num_updates=1, num_seeds=seeds, on_compiled=fits)
+
+    function, state = memory.program_of(algorithm, problem, 1, seeds)
+    needed = memory.needed_bytes(jax.jit(function, donate_argnums=0).lower(state).compile(), 1)
+    monkeypatch.setattr(memory, "free_bytes", lambda: int(0.6 * needed))
+    with pytest.raises(ResourceError, match=r"out of memory.*Lower --num-tasks from 64 to \d+") as refused:
+        trained(algorithm)
+    fewer = int(str(refused.value).rsplit(" ", 1)[1])
+    assert 16 <= fewer < 64
+    assert (trained(dataclasses.replace(algorithm, num_tasks=fewer)).step == 1).all()
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.1, 0.02])

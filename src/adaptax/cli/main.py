@@ -18,6 +18,7 @@ Agents that learn how to learn: meta-reinforcement learning.
 
   adaptax train ALGORITHM PROBLEM [options]   meta-train, evaluate on held-out tasks, draw the adaptation curve
   adaptax train --resume DIR                  go on with a run that was stopped or killed
+  adaptax plan ALGORITHM PROBLEM [options]    what that would need: memory, steps, disk; nothing is trained
   adaptax evaluate DIR [options]              evaluate a run again: other tasks, other opponents
   adaptax compare DIR AGENT ... [options]     agents side by side: how soon, how far it carries, what exploring costs
   adaptax inspect DIR [options]               what the memory knows of the task, after each episode
@@ -33,6 +34,12 @@ can be resumed."""
 
 def _train(arguments: Sequence[str]) -> int:
     from adaptax.cli.train import command
+
+    return command(arguments)
+
+
+def _plan(arguments: Sequence[str]) -> int:
+    from adaptax.cli.plan import command
 
     return command(arguments)
 
@@ -81,6 +88,7 @@ def _list(arguments: Sequence[str]) -> int:
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "train": _train,
+    "plan": _plan,
     "evaluate": _evaluate,
     "compare": _compare,
     "inspect": _inspect,

@@ -39,7 +39,7 @@ def needed_bytes(program: Any, devices: int) -> int | None:
     return copies * (analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
 
 
-def check(algorithm: Any, devices: int) -> Callable[[Any], None]:
+def check(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -> Callable[[Any], None]:
     """A check for a compiled program that trains `algorithm`.
 
     Raises:
@@ -47,14 +47,35 @@ def check(algorithm: Any, devices: int) -> Callable[[Any], None]:
     """
 
     def fits(program: Any) -> None:
+        from adaptax.planning import largest
+
         needed, free = needed_bytes(program, devices), free_bytes()
         if needed is not None and free is not None and needed > free:
+            held = largest(arrays_of(algorithm, problem, devices, num_seeds))
             raise ResourceError(
-                f"out of memory: an update needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
-                f"nothing was trained. {advice(algorithm, free / needed)}"
+                f"out of memory: an update needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; nothing was "
+                f"trained. Largest: {'; '.join(held)}. {advice(algorithm, free / needed)}"
             )
 
     return fits
+
+
+def program_of(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -> tuple[Any, Any]:
+    """The program that trains, and the shapes of what it is given; nothing is computed."""
+    import jax
+
+    from adaptax.training import CHUNK, chunk_length, chunk_of_updates, first_state
+
+    state = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), num_seeds))
+    length = chunk_length(algorithm.num_updates, CHUNK)
+    return chunk_of_updates(algorithm, problem, length, num_seeds, devices), state
+
+
+def arrays_of(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -> list[Any]:
+    """The arrays that training holds at once, on each device, by a model of what XLA does."""
+    from adaptax import planning
+
+    return planning.arrays_at_peak(*program_of(algorithm, problem, devices, num_seeds))
 
 
 def advice(algorithm: Any, share: float = 0.5) -> str:

@@ -128,7 +128,7 @@ def _train(trained: Trained, run: TrainOptions, keeper: Keeper, steps: int, devi
     with Bar("train", algorithm.num_updates) as bar, contextlib.ExitStack() as saving:
 
         def on_compiled(program: Any) -> None:
-            memory.check(algorithm, devices)(program)
+            memory.check(algorithm, trained.problem, devices, run.seeds)(program)
             # Until here a signal may end the process at once: the last checkpoint is all that there is.
             saving.enter_context(interrupts.saving("stopped at once; the last checkpoint can be resumed"))
 

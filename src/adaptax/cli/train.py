@@ -29,20 +29,35 @@ def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
     if any(word.partition("=")[0] == "--resume" for word in arguments):
         return resume(arguments)
+    typed = understood(arguments, "train", USAGE)
+    if isinstance(typed, int):
+        return typed
+    recipe, run, preset = typed
+    directory = create_directory(run.out, f"{recipe.algorithm}-{recipe.problem}", fresh=False)  # `claim` says who
+    with claim(directory, fresh=True), crashes_into(directory):
+        return execute(recipe, run, directory, preset)
+
+
+def understood(arguments: Sequence[str], command: str, usage: str) -> tuple[Recipe, TrainOptions, str] | int:
+    """What was typed after `command`: what to train, how, and by which preset; or the exit code after help.
+
+    Raises:
+        ConfigError: naming what is wrong.
+    """
     chosen, rest = names(arguments, 2)
     if len(chosen) < 2:
         listing = f"\nALGORITHM: {', '.join(LEARNERS)}\nPROBLEM:   {', '.join(PROBLEMS)}"
         if wants_help(rest) or not arguments:
-            print(USAGE + listing)
+            print(usage + listing)
             return 0 if wants_help(rest) else 2
-        raise ConfigError(f"train: expected ALGORITHM and PROBLEM; found {' '.join(arguments)!r}{listing}")
+        raise ConfigError(f"{command}: expected ALGORITHM and PROBLEM; found {' '.join(arguments)!r}{listing}")
     algorithm, problem = chosen
     preset, rest = take_preset(rest)
     algorithm_settings, problem_settings = settings_for(algorithm, problem, preset)
     options = parse(
         {"algorithm": algorithm_settings, "problem": problem_settings, "run": TrainOptions()},
         rest,
-        program=f"adaptax train {algorithm} {problem}",
+        program=f"adaptax {command} {algorithm} {problem}",
         description=f"{LEARNERS[algorithm].summary}\n{PROBLEMS[problem].summary}\n\nPresets (--preset NAME): "
         + "; ".join(f"{name}: {p.summary}" for name, p in presets_for(algorithm, problem).items()),
     )
@@ -54,9 +69,7 @@ def command(arguments: Sequence[str]) -> int:
             f"--seeds: {algorithm} learns every task from nothing, so there are no trainings to repeat; found "
             f"{run.seeds}. More --eval-tasks are more independent lives"
         )
-    directory = create_directory(run.out, f"{algorithm}-{problem}", fresh=False)  # `claim` says who
-    with claim(directory, fresh=True), crashes_into(directory):
-        return execute(recipe, run, directory, preset)
+    return recipe, run, preset
 
 
 def resume(arguments: Sequence[str]) -> int:

@@ -1,0 +1,69 @@
+"""The model of what a program holds at once, against programs whose arrays can be counted by hand and against XLA."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from adaptax.planning import arrays_at_peak, largest
+
+MEGA = jax.ShapeDtypeStruct((512, 512), jnp.float32)
+SIZE = 512 * 512 * 4
+
+
+def held(function, *arguments):
+    return sum(x.bytes for x in arrays_at_peak(function, *arguments)) / SIZE
+
+
+def given_by_xla(function, *arguments):
+    analysis = jax.jit(function).lower(*arguments).compile().memory_analysis()
+    return (analysis.temp_size_in_bytes + analysis.output_size_in_bytes) / SIZE
+
+
+def products(x):
+    return (x @ x) @ (x @ x.T)
+
+
+def elementwise(x):
+    return jnp.sum(jnp.exp(x * 2) + jnp.sin(x) * 3)
+
+
+def stacked(x):
+    return jax.lax.scan(lambda c, _: (c @ c, c), x, None, length=7)[1]
+
+
+def carried(x):
+    return jax.lax.fori_loop(0, 9, lambda i, c: jnp.tanh(c @ c), x)
+
+
+def learned(x):
+    loss = lambda w: jnp.sum(jax.lax.scan(lambda h, _: (jnp.tanh(h @ w), None), x, None, length=16)[0])  # noqa: E731
+    return jax.grad(loss)(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "arrays"),
+    # By hand: two products and the result; nothing; what is stacked, the carry and its successor; a carry, its
+    # successor and the product between; for a gradient, the states of all steps and of one more.
+    [(products, 3), (elementwise, 0), (stacked, 9), (carried, 3)],
+)
+def test_arrays_are_those_that_one_counts_by_hand(function, arrays):
+    assert held(function, MEGA) == pytest.approx(arrays, abs=0.01)
+
+
+@pytest.mark.parametrize("function", [products, stacked, learned])
+def test_it_is_what_xla_says(function):
+    assert held(function, MEGA) == pytest.approx(given_by_xla(function, MEGA), rel=0.01)
+
+
+def test_a_branch_and_a_called_function_count_with_what_they_hold():
+    def branched(x):
+        return jax.lax.cond(x[0, 0] > 0, products, lambda x: x, x)
+
+    assert held(branched, MEGA) >= held(products, MEGA)
+    assert held(jax.jit(products), MEGA) == held(products, MEGA)
+    assert held(jax.checkpoint(products), MEGA) == held(products, MEGA)
+
+
+def test_the_largest_are_told_with_their_number():
+    told = largest(arrays_at_peak(products, MEGA), 1)
+    assert told == [f"3 × (512×512 float32, {SIZE / 1e6:.3g} MB)"]
