@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.baselines import RIDGE, linear_baseline, returns_to_go, time_features
+from adaptax.baselines import RIDGE, linear_baseline, returns_to_go, solve_positive, time_features
+from tests.cli.conftest import run
 
 
 def test_returns_to_go_by_hand():
@@ -68,3 +69,25 @@ def test_the_scale_of_features_does_not_matter(scale):
     features, targets, valid = _data(4)
     scaled = linear_baseline(scale * features, targets, valid)
     np.testing.assert_allclose(scaled, linear_baseline(features, targets, valid), rtol=0.05, atol=0.01)
+
+
+@pytest.mark.parametrize("size", [1, 3, 24])
+def test_many_systems_are_solved_as_by_lapack(size):
+    chance = np.random.default_rng(size)
+    factors = chance.normal(size=(50, size, size)).astype(np.float32)
+    matrices = factors @ factors.transpose(0, 2, 1) + 0.1 * np.eye(size, dtype=np.float32)
+    targets = chance.normal(size=(50, size)).astype(np.float32)
+    found = np.asarray(solve_positive(jnp.asarray(matrices), jnp.asarray(targets)), np.float64)
+    exact = np.linalg.solve(matrices.astype(np.float64), targets.astype(np.float64)[..., None])[..., 0]
+    left = np.abs(np.einsum("sij,sj->si", matrices, found) - targets).max()
+    assert left < 1e-3
+    np.testing.assert_allclose(found, exact, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_many_tasks_with_many_episodes_do_not_wait_for_each_other_for_ever(tmp_path):
+    # LAPACK in threads of XLA's pool did so at this size, as soon as a program had two updates.
+    size = ["--num-episodes", "40", "--num-tasks", "40", "--trajectories", "20", "--hidden-size", "32"]
+    words = ["--outer", "gradient", "--num-updates", "4", "--eval-tasks", "0", "--out", "out"]
+    done = run("train", "maml", "tabular-mdp", *size, *words, cwd=tmp_path, JAX_DISABLE_MOST_OPTIMIZATIONS="0")
+    assert done.returncode == 0, done.stderr

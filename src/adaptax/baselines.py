@@ -48,5 +48,21 @@ def linear_baseline(
     squares, products = others(squares), others(products)
     scale = jnp.trace(squares, axis1=-2, axis2=-1) / features.shape[-1]
     ridge = (RIDGE * scale + 1e-6)[:, None, None] * jnp.eye(features.shape[-1], dtype=features.dtype)[None]
-    weights = jax.vmap(lambda a, b: jax.scipy.linalg.solve(a, b, assume_a="pos"))(squares + ridge, products)
+    weights = solve_positive(squares + ridge, products)
     return jnp.where(valid, jnp.einsum("tsi,si->ts", features, weights), 0.0)
+
+
+def solve_positive(matrices: Float[Array, "stream size size"], targets: Float[Array, "stream size"]) -> Array:
+    """Solutions of many small positive definite systems, `[stream, size]`, by Gauss-Jordan elimination.
+
+    Such systems need no pivoting. `jax.scipy.linalg.solve` hands many systems at once to LAPACK in threads of XLA's own
+    pool (jaxlib 0.10); on two cores these can wait for each other for ever, and a training then stands still.
+    """
+    table = jnp.concatenate([matrices, targets[..., None]], -1)
+
+    def eliminate(index: int, table: Array) -> Array:
+        row = table[:, index] / table[:, index, index][:, None]
+        table = table - table[:, :, index][..., None] * row[:, None]
+        return table.at[:, index].set(row)
+
+    return jax.lax.fori_loop(0, targets.shape[-1], eliminate, table)[..., -1]
