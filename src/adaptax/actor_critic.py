@@ -123,6 +123,10 @@ def build(settings: ActorCriticSettings, spaces: Spaces, key: Key[Array, ""]) ->
     )
 
 
+TINY = 1e-30
+"""Added to a squared norm: its root has a derivative then, and no norm that matters is changed by it."""
+
+
 def adam(
     settings: ActorCriticSettings, learning_rate: float | Array | None = None, *, eps_root: float = 0.0
 ) -> optax.GradientTransformation:
@@ -135,7 +139,19 @@ def adam(
     """
     rate: Any = settings.learning_rate if learning_rate is None else learning_rate
     adam = optax.adam(rate, eps=1e-5, eps_root=eps_root)
-    return optax.chain(optax.clip_by_global_norm(settings.max_gradient_norm), adam)
+    # The derivative of a norm at 0 is NaN, and a gradient is 0 where a window has brought no reward and no surprise.
+    clip = _differentiable_clip if eps_root else optax.clip_by_global_norm
+    return optax.chain(clip(settings.max_gradient_norm), adam)
+
+
+def _differentiable_clip(max_norm: float | Array) -> optax.GradientTransformation:
+    """`optax.clip_by_global_norm`, with derivative 1 at a gradient of 0."""
+
+    def clip(gradient: PyTree[Array], _: Any) -> PyTree[Array]:
+        norm = jnp.sqrt(sum(jnp.sum(x**2) for x in jax.tree.leaves(gradient)) + TINY)
+        return jax.tree.map(lambda x: jnp.where(norm < max_norm, x, x / norm * max_norm), gradient)
+
+    return optax.stateless(clip)
 
 
 def window_of(settings: ActorCriticSettings, problem: Problem) -> Window:

@@ -13,7 +13,7 @@ from adaptax import actor_critic, envs
 from adaptax.algorithms import A2C, MetaGradientRL
 from adaptax.rollout import live, rollout, start
 from adaptax.types import AgentState
-from tests.problems import same
+from tests.problems import quick_jit, same
 
 SMALL = {"hidden_size": 4, "num_layers": 1, "streams": 2, "num_steps": 3, "learning_rate": 0.05}
 
@@ -158,3 +158,17 @@ def test_a_discount_that_misleads_is_raised():
 
     discounts = np.asarray(jax.jit(jax.vmap(lives))(jax.random.split(jax.random.key(1), 16)))
     assert discounts.mean() - 3 * discounts.std() / 4 > 0.5
+
+
+def test_a_window_that_teaches_nothing_leaves_a_finite_meta_gradient():
+    """Uniform policy, no reward, value 0: the gradient is exactly 0, where its norm has no derivative."""
+    agent = MetaGradientRL(hidden_size=1, num_layers=0, streams=1, num_steps=2)
+    problem = envs.bernoulli_bandit(num_arms=2, num_pulls=6)
+    meta = agent.init(problem, jax.random.key(0)).meta
+    state = agent.begin(meta, jax.random.key(1))
+    task = eqx.tree_at(lambda t: t.probabilities, problem.test.sample(jax.random.key(2)), jnp.zeros(2))
+    window = quick_jit(lambda: live(agent, problem, meta, task, jax.random.key(3)))()
+    for _ in range(3):
+        first = jax.tree.map(lambda x: x[:2], window)
+        state = quick_jit(lambda state, first=first: agent.adapt(meta, state, first, jax.random.key(4)))(state)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(state.adapted) if jnp.issubdtype(x.dtype, jnp.floating))
