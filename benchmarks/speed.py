@@ -4,7 +4,7 @@
     python benchmarks/speed.py grid-64 maml-2d --json
     python benchmarks/speed.py --csv benchmarks/speed.csv
 
-Work is that of public implementations (`PEERS`), on our environments. A figure is of collection, adaptation and update
+Work is that of public implementations (`WORK`), on our environments. A figure is of collection, adaptation and update
 together; compilation is timed apart. In the same run the machine's limits are measured: products of matrices of the
 sizes that the networks have, random actions in the same environment with as many streams, and copies. `share` is the
 time that the update's products alone would take at that rate, over the time that the update takes.

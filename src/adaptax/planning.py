@@ -117,7 +117,8 @@ def _called(equation: Any) -> Jaxpr | None:
     return None
 
 
-def _bytes(aval: Any) -> int:
+def bytes_of(aval: Any) -> int:
+    """Size of an array of a shape and type; a random key has eight bytes."""
     if not hasattr(aval, "shape"):
         return 0
     size = 8 if jax.dtypes.issubdtype(aval.dtype, jax.dtypes.extended) else aval.dtype.itemsize
@@ -126,7 +127,7 @@ def _bytes(aval: Any) -> int:
 
 def _held(name: Any, equation: Any) -> Held:
     shape = "×".join(map(str, name.aval.shape)) or "scalar"
-    return Held(_bytes(name.aval), f"{shape} {name.aval.dtype}", _where(equation))
+    return Held(bytes_of(name.aval), f"{shape} {name.aval.dtype}", _where(equation))
 
 
 def _where(equation: Any) -> str:

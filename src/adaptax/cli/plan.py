@@ -46,7 +46,7 @@ def planned(recipe: Recipe, run: TrainOptions) -> dict[str, Any]:
 
     from adaptax.cli import memory
     from adaptax.cli.session import devices_for
-    from adaptax.planning import largest
+    from adaptax.planning import bytes_of, largest
     from adaptax.training import num_parameters
 
     algorithm, problem = recipe.build()
@@ -55,8 +55,7 @@ def planned(recipe: Recipe, run: TrainOptions) -> dict[str, Any]:
     note("compiling …")
     program = jax.jit(function, donate_argnums=0).lower(state).compile()
     needed, free = memory.needed_bytes(program, devices), memory.free_bytes()
-    kept = sum(x.size * (8 if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x.dtype.itemsize)
-               for x in jax.tree.leaves(state))  # fmt: skip
+    kept = sum(map(bytes_of, jax.tree.leaves(state)))
     fits = needed is None or free is None or needed <= free
     steps = algorithm.update_steps(problem) * run.seeds
     return {
