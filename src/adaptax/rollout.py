@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from adaptax.algorithm import Algorithm
-from adaptax.envs.base import Environment, Problem, Step
+from adaptax.envs.base import Environment, Problem
 from adaptax.envs.breach import action_is_in, check_action, check_outcome, check_types, is_in, is_sound
 from adaptax.types import AgentState, Task, TimeStep, Transition, replace
 
@@ -130,7 +130,9 @@ def rollout(
             agent = AgentState(life.adapted, memory)
             action, memory, aux = algorithm.act(meta, agent, timestep, agent_key, explore=explore)
             check_action(problem.env, action)
-            step = _checked(problem.env, timestep, action, problem.env.step(env_state, action, task, env_key))
+            step = problem.env.step(env_state, action, task, env_key)
+            check_types(problem.env, step.observation, "step")
+            check_outcome(problem.env, step.reward, step.terminated)
             return _close_step(problem, clock, agent, memory, timestep, active, action, aux, step, env_state)
 
         stepped, transition = jax.vmap(one_stream)(
@@ -140,16 +142,22 @@ def rollout(
         return _reset_when_due(problem, task, life, clock, reset_keys), transition
 
     clocks = jnp.asarray(clock, jnp.int32) + jnp.arange(steps, dtype=jnp.int32)
-    return jax.lax.scan(one_step, life, (clocks, agent_keys, env_keys))
+    life, trajectory = jax.lax.scan(one_step, life, (clocks, agent_keys, env_keys))
+    return life, _checked(problem.env, trajectory)
 
 
-def _checked(env: Environment, timestep: TimeStep, action: Any, step: Step) -> Step:
-    """The step; with a reward of NaN if it broke the contract, or the policy did, so that nobody learns from it."""
-    check_types(env, step.observation, "step")
-    check_outcome(env, step.reward, step.terminated)
-    sound = is_in(env.observation_space, timestep.observation) & action_is_in(env.action_space, action)
-    sound &= is_in(env.observation_space, step.observation) & is_sound(step.reward)
-    return replace(step, reward=jnp.where(sound, step.reward, jnp.nan))
+def _checked(env: Environment, trajectory: Transition) -> Transition:
+    """The trajectory; where it broke the contract, or the policy did, with a reward of NaN, so that none learns of it.
+
+    All of it at once, after it was lived: in the loop, where every operation has its price, the same costs more.
+    """
+
+    def reward(step: Transition) -> Array:
+        sound = is_in(env.observation_space, step.timestep.observation) & action_is_in(env.action_space, step.action)
+        sound &= is_in(env.observation_space, step.next_observation) & is_sound(step.reward)
+        return jnp.where(sound | ~step.valid, step.reward, jnp.nan)
+
+    return replace(trajectory, reward=jax.vmap(jax.vmap(reward))(trajectory))
 
 
 def _close_step(
