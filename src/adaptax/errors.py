@@ -57,3 +57,9 @@ class ResourceError(AdaptaxError):
     """Memory or disk is not enough."""
 
     exit_code = 7
+
+
+class LostError(AdaptaxError):
+    """A process that trains with others is lost, or did not come: what was saved can be resumed."""
+
+    exit_code = 75

@@ -229,18 +229,28 @@ def read_recipe(directory: Path) -> tuple[Recipe, dict[str, Any]]:
             "adaptax"
         )
     try:
-        algorithm, problem = (_name(content, field) for field in ("algorithm", "problem"))
-        recipe = Recipe(
-            algorithm,
-            problem,
-            _settings(lookup("algorithm", LEARNERS, algorithm), content, "algorithm_settings"),
-            _settings(lookup("problem", PROBLEMS, problem), content, "problem_settings"),
-        )
-        recipe.algorithm_settings.check_problem(recipe.problem_settings)
-        return recipe, _options(content)
+        return recipe_of(content), _options(content)
     except (ConfigError, KeyError, TypeError, ValueError, OverflowError) as error:
         text = str(error)
         raise CheckpointError(f"{path}: {text[:_LONGEST]}{' …'[: 2 * (len(text) > _LONGEST)]}") from error
+
+
+def recipe_of(content: dict[str, Any]) -> Recipe:
+    """The recipe that `Recipe.to_json` made plain data of.
+
+    Raises:
+        ConfigError: if a name or a value is not what it must be.
+        TypeError: the same.
+    """
+    algorithm, problem = (_name(content, field) for field in ("algorithm", "problem"))
+    recipe = Recipe(
+        algorithm,
+        problem,
+        _settings(lookup("algorithm", LEARNERS, algorithm), content, "algorithm_settings"),
+        _settings(lookup("problem", PROBLEMS, problem), content, "problem_settings"),
+    )
+    recipe.algorithm_settings.check_problem(recipe.problem_settings)
+    return recipe
 
 
 def _name(content: dict[str, Any], field: str) -> str:

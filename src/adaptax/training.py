@@ -88,7 +88,7 @@ def train(
         state: Where to start; it is donated, so do not use it afterwards.
         num_updates: How many updates there are to be.
         num_seeds: Seeds that are trained side by side; `state` has a leading seed axis if more than one.
-        devices: Devices to split the tasks of an update over.
+        devices: Devices to split the tasks of an update over, those of other processes included.
         chunk: Updates between two calls of `on_chunk`, at most.
         done: Updates that `state` has behind it: after a whole number of chunks, as `on_chunk` sees it.
         on_compiled: Called with the compiled program, which knows how much memory it needs, before it runs.
@@ -103,6 +103,7 @@ def train(
         raise ValueError(f"train(done): expected a multiple of {length}, the length of a chunk; found {done}")
 
     run = chunk_of_updates(algorithm, problem, length, num_seeds, devices)
+    state = parallel.everywhere(state, devices)
     program = jax.jit(run, donate_argnums=0).lower(state).compile()
     on_compiled(program)
     begin = time.monotonic()
@@ -110,11 +111,11 @@ def train(
         state, (metrics, finite) = program(state)
         host, finite = jax.device_get((metrics, finite))
         if not all(np.all(good) for good in jax.tree.leaves(finite)):
-            raise _divergence(so_far - length, finite, state)
+            raise _divergence(so_far - length, finite, parallel.here(state))
         by_seed = {name: np.asarray(values).reshape(length, -1) for name, values in host.items()}
-        if on_chunk(Progress(so_far, by_seed, time.monotonic() - begin, state)):
+        if on_chunk(Progress(so_far, by_seed, time.monotonic() - begin, parallel.here(state))):
             break
-    return state
+    return parallel.here(state)
 
 
 def chunk_of_updates(

@@ -27,10 +27,11 @@ class Interrupts:
     Attributes:
         asked: Whether somebody asked to stop.
         at_once: What to say before ending at once, where that loses nothing; None where something has to be saved.
+        abrupt: Whether the process has to end without cleaning up, as with others lost there is nobody to do it with.
     """
 
     def __init__(self, at_once: str = "stopped; nothing was saved by this command") -> None:
-        self.asked = False
+        self.asked = self.abrupt = False
         self.at_once: str | None = at_once
         self._second = at_once
         self._before: dict[int, Any] = {}
@@ -79,14 +80,15 @@ class Interrupts:
 
     def _heard(self, number: int) -> None:
         if self.at_once is not None:
-            self._end(self.at_once)
+            self.end(self.at_once)
         elif self.asked and number == signal.SIGINT:
-            self._end(self._second)
+            self.end(self._second)
         elif not self.asked:
             self.asked = True
             _say("stopping after this chunk; Ctrl-C again to stop at once")
 
-    def _end(self, message: str) -> None:
+    def end(self, message: str) -> None:
+        """End the process at once; for other threads too."""
         show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar may have hidden it
         _say(show_cursor + message)
         os._exit(STOPPED)

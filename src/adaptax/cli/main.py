@@ -136,8 +136,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal may not know the letters
-    with contextlib.redirect_stderr(_Patient(sys.stderr)), Interrupts():
-        sys.exit(_run(arguments))
+    with contextlib.redirect_stderr(_Patient(sys.stderr)), Interrupts() as interrupts:
+        code = _run(arguments)
+        if interrupts.abrupt:
+            sys.stdout.flush()
+            os._exit(code)
+        sys.exit(code)
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -35,7 +35,7 @@ def needed_bytes(program: Any, devices: int) -> int | None:
     if analysis is None:
         return None
     # Host devices share one memory; the state, an argument, is donated, so its output is no new memory.
-    copies = devices if jax.local_devices()[0].platform == "cpu" else 1
+    copies = devices // jax.process_count() if jax.local_devices()[0].platform == "cpu" else 1
     return copies * (analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
 
 

@@ -15,6 +15,7 @@ from adaptax.cli.keeping import Keeper, unwritable, warn_if_disk_is_nearly_full
 from adaptax.cli.options import TrainOptions, note
 from adaptax.cli.progress import Bar
 from adaptax.cli.session import devices_for
+from adaptax.cli.together import Group
 from adaptax.envs.contract import require
 from adaptax.errors import DivergenceError, EnvironmentContractError, ResourceError
 from adaptax.registry import FROM_SCRATCH
@@ -56,6 +57,7 @@ def meta_train(
     directory: Path,
     preset: str = "default",
     started_with: dict[str, Any] | None = None,
+    group: Group | None = None,
 ) -> Trained:
     """Train as the recipe says, with a progress bar; writes configuration, metrics, checkpoints and training curve.
 
@@ -65,6 +67,7 @@ def meta_train(
         directory: The run's directory, which this process has claimed.
         preset: Where the settings come from, to be written down.
         started_with: The options of the run in `directory` if it is to be gone on with; None: it is a new one.
+        group: The processes that train together, of which this is the first; None: it is alone.
 
     Raises:
         CheckpointError: if it cannot be gone on with.
@@ -72,6 +75,8 @@ def meta_train(
         EnvironmentContractError: if the environment did something that it must not.
         ResourceError: if memory or disk is not enough.
     """
+    group = group or Group()
+    group.directory = directory
     algorithm, problem = recipe.build()
     trains = recipe.algorithm not in FROM_SCRATCH
     if started_with is None:
@@ -88,9 +93,11 @@ def meta_train(
     state, done, position = _first_state(algorithm, problem, run, directory, about, new=started_with is None)
     if not trains:
         note(f"{recipe.algorithm} on {recipe.problem}: learns every task from nothing, so there is nothing to train")
+        group.dismiss()
         return Trained(algorithm, problem, state)
     if done >= algorithm.num_updates:
         note(f"{directory}: trained already; evaluating")
+        group.dismiss()
         return Trained(algorithm, problem, state, done)
     steps = algorithm.update_steps(problem) * run.seeds
     note(
@@ -103,7 +110,8 @@ def meta_train(
         opened = RunLog(directory, steps, position, done=done, say=note)
     with opened as log, explained(algorithm, problem, directory, run):
         keeper = Keeper(directory, log, about, saved=done, save_every=run.save_every, keep_every=run.keep_every)
-        _train(trained, run, keeper, steps, devices)
+        trained.state = group.begin(recipe, options, devices, done, trained.state)
+        _train(trained, run, keeper, steps, devices, group)
         what = "a training trial" if num_windows(algorithm, problem) == 1 else "an adapted episode in training"
         if log.rows:
             plot_training(directory / "training.png", log.rows, title=recipe.title(), what=what)
@@ -111,13 +119,13 @@ def meta_train(
     return trained
 
 
-def _train(trained: Trained, run: TrainOptions, keeper: Keeper, steps: int, devices: int) -> None:
+def _train(trained: Trained, run: TrainOptions, keeper: Keeper, steps: int, devices: int, group: Group) -> None:
     """Run the loop; `trained` says how far it is."""
     algorithm, before = trained.algorithm, trained.done
     interrupts = watching()
 
     def on_chunk(progress: Progress) -> bool:
-        last = progress.done >= algorithm.num_updates or interrupts.asked
+        last = progress.done >= algorithm.num_updates or group.asked_to_stop()
         trained.done, trained.seconds, trained.state = progress.done, progress.seconds, progress.state
         trained.steps_per_second = (progress.done - before) * steps / progress.seconds
         text = f"return {progress.metrics['return'].mean():.4g} · {trained.steps_per_second:,.0f} steps/s"
@@ -125,7 +133,7 @@ def _train(trained: Trained, run: TrainOptions, keeper: Keeper, steps: int, devi
         keeper.chunk(progress, last=last)
         return last
 
-    with Bar("train", algorithm.num_updates) as bar, contextlib.ExitStack() as saving:
+    with group.training(), Bar("train", algorithm.num_updates) as bar, contextlib.ExitStack() as saving:
 
         def on_compiled(program: Any) -> None:
             memory.check(algorithm, trained.problem, devices, run.seeds)(program)
@@ -152,7 +160,7 @@ def _devices_again(started_with: dict[str, Any], algorithm: Any, *, trains: bool
     if not trains:
         return 1
     devices = devices_for(0, algorithm.num_tasks // algorithm.num_minibatches)
-    if isinstance(used, int) and 1 <= used <= jax.local_device_count():
+    if isinstance(used, int) and 1 <= used <= jax.device_count() and used % jax.process_count() == 0:
         return used
     note(
         f"warning: trained on {used} devices so far, on {devices} from here: results agree up to rounding, not bitwise"

@@ -23,7 +23,7 @@ def command(arguments: Sequence[str]) -> int:
     typed = understood(arguments, "plan", USAGE)
     if isinstance(typed, int):
         return typed
-    recipe, run, _ = typed
+    recipe, run = typed.recipe, typed.run
     if recipe.algorithm in FROM_SCRATCH:
         raise ConfigError(f"plan: {recipe.algorithm} learns every task from nothing, so there is nothing to train")
     from adaptax.cli.session import start_jax

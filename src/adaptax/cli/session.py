@@ -1,6 +1,7 @@
 """Starting JAX: devices, and the cache of compiled programs."""
 
 import contextlib
+import functools
 import os
 import warnings
 from pathlib import Path
@@ -16,8 +17,9 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+@functools.cache
 def start_jax() -> None:
-    """Import JAX with one CPU device per core, and compiled programs kept for the next run.
+    """Once: import JAX with one CPU device per core, and compiled programs kept for the next run.
 
     One XLA device leaves most of a second core idle (its parallelism is inside operations, and ours are small), so
     two cores train almost twice as fast as two devices than as one.
@@ -37,6 +39,8 @@ def start_jax() -> None:
 def devices_for(requested: int, tasks_per_minibatch: int) -> int:
     """Number of devices to train on: as many as there are, or as requested, that divide a minibatch's tasks.
 
+    Where several processes train together, it is a number of all of their devices, as many of each.
+
     Raises:
         ConfigError: if more were requested than there are, or a number that does not divide the tasks.
     """
@@ -44,11 +48,19 @@ def devices_for(requested: int, tasks_per_minibatch: int) -> int:
 
     from adaptax.errors import ConfigError
 
-    available = jax.local_device_count()
+    processes, available = jax.process_count(), jax.device_count()
+    fitting = [n for n in range(processes, available + 1, processes) if tasks_per_minibatch % n == 0]
+    if not fitting:
+        raise ConfigError(
+            f"--num-tasks: expected a minibatch of tasks that {processes} processes can share evenly; found "
+            f"{tasks_per_minibatch} in a minibatch"
+        )
     if requested == 0:
-        return max(n for n in range(1, available + 1) if tasks_per_minibatch % n == 0)
+        return fitting[-1]
     if requested > available:
         raise ConfigError(f"--devices: expected at most {available}, the devices here; found {requested}")
+    if requested % processes:
+        raise ConfigError(f"--devices: expected as many for each of the {processes} processes; found {requested}")
     if tasks_per_minibatch % requested:
         raise ConfigError(
             f"--devices: expected a divisor of the {tasks_per_minibatch} tasks in a minibatch; found {requested}"

@@ -4,11 +4,12 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from adaptax.cli.crashes import crashes_into
 from adaptax.cli.interrupts import STOPPED
-from adaptax.cli.options import ResumeOptions, TrainOptions, names, note, parse, take_preset, wants_help
+from adaptax.cli.options import HostOptions, ResumeOptions, TrainOptions, names, note, parse, take_preset, wants_help
+from adaptax.cli.together import Group, together
 from adaptax.errors import CheckpointError, ConfigError
 from adaptax.presets import presets_for, settings_for
 from adaptax.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
@@ -21,8 +22,18 @@ usage: adaptax train ALGORITHM PROBLEM [--preset NAME] [options]
 Meta-train ALGORITHM on the training tasks of PROBLEM, then evaluate it on held-out tasks beside classical agents.
 A learner from scratch (q-learning, ppo, …) has nothing to meta-train, and is evaluated at once.
 A run that was stopped or killed goes on with --resume, to bitwise the same result on the same machine.
+With --distributed, several processes train together, on one host or many: start each with the same words.
 Options depend on both: adaptax train ALGORITHM PROBLEM --help
 """
+
+
+class Typed(NamedTuple):
+    """What was typed: what to train, how, by which preset, and with whom."""
+
+    recipe: Recipe
+    run: TrainOptions
+    preset: str
+    hosts: HostOptions
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -32,14 +43,17 @@ def command(arguments: Sequence[str]) -> int:
     typed = understood(arguments, "train", USAGE)
     if isinstance(typed, int):
         return typed
-    recipe, run, preset = typed
-    directory = create_directory(run.out, f"{recipe.algorithm}-{recipe.problem}", fresh=False)  # `claim` says who
-    with claim(directory, fresh=True), crashes_into(directory):
-        return execute(recipe, run, directory, preset)
+    recipe, run = typed.recipe, typed.run
+    with together(typed.hosts) as group:
+        if not group.first:
+            return group.follow(recipe, run)
+        directory = create_directory(run.out, f"{recipe.algorithm}-{recipe.problem}", fresh=False)  # `claim` says who
+        with claim(directory, fresh=True), crashes_into(directory):
+            return execute(recipe, run, directory, typed.preset, group=group)
 
 
-def understood(arguments: Sequence[str], command: str, usage: str) -> tuple[Recipe, TrainOptions, str] | int:
-    """What was typed after `command`: what to train, how, and by which preset; or the exit code after help.
+def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | int:
+    """What was typed after `command`, or the exit code after help.
 
     Raises:
         ConfigError: naming what is wrong.
@@ -55,7 +69,12 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> tuple[Reci
     preset, rest = take_preset(rest)
     algorithm_settings, problem_settings = settings_for(algorithm, problem, preset)
     options = parse(
-        {"algorithm": algorithm_settings, "problem": problem_settings, "run": TrainOptions()},
+        {
+            "algorithm": algorithm_settings,
+            "problem": problem_settings,
+            "run": TrainOptions(),
+            **({"hosts": HostOptions()} if command == "train" else {}),
+        },
         rest,
         program=f"adaptax {command} {algorithm} {problem}",
         description=f"{LEARNERS[algorithm].summary}\n{PROBLEMS[problem].summary}\n\nPresets (--preset NAME): "
@@ -69,7 +88,10 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> tuple[Reci
             f"--seeds: {algorithm} learns every task from nothing, so there are no trainings to repeat; found "
             f"{run.seeds}. More --eval-tasks are more independent lives"
         )
-    return recipe, run, preset
+    hosts = options.get("hosts", HostOptions())
+    if algorithm in FROM_SCRATCH and hosts.distributed:
+        raise ConfigError(f"--distributed: {algorithm} learns every task from nothing, so there is nothing to train")
+    return Typed(recipe, run, preset, hosts)
 
 
 def resume(arguments: Sequence[str]) -> int:
@@ -80,17 +102,21 @@ def resume(arguments: Sequence[str]) -> int:
             f"--resume: a run knows its algorithm, problem and settings; found {chosen[0]!r} too. "
             "Type only: adaptax train --resume DIR"
         )
-    options: ResumeOptions = parse(
-        {"resume": ResumeOptions()},
+    parsed = parse(
+        {"resume": ResumeOptions(), "hosts": HostOptions()},
         arguments,
         program="adaptax train",
         description="Go on with a run that was stopped or killed, from its newest good checkpoint.",
-    )["resume"]
-    directory = options.resume
-    recipe, started_with = read_recipe(directory)
-    run = run_options(directory, started_with)
-    with claim(directory, fresh=False), crashes_into(directory):
-        return execute(recipe, dataclasses.replace(run, json=options.json), directory, started_with=started_with)
+    )
+    options: ResumeOptions = parsed["resume"]
+    with together(parsed["hosts"]) as group:
+        if not group.first:
+            return group.follow()
+        directory = options.resume
+        recipe, started_with = read_recipe(directory)
+        run = dataclasses.replace(run_options(directory, started_with), json=options.json)
+        with claim(directory, fresh=False), crashes_into(directory):
+            return execute(recipe, run, directory, started_with=started_with, group=group)
 
 
 def run_options(directory: Path, started_with: dict[str, Any]) -> TrainOptions:
@@ -112,6 +138,7 @@ def execute(
     directory: Path,
     preset: str = "default",
     started_with: dict[str, Any] | None = None,
+    group: Group | None = None,
 ) -> int:
     """Train, save, evaluate. With `started_with`, the options of a run that was begun before, go on with it."""
     from adaptax.cli.session import start_jax
@@ -120,7 +147,7 @@ def execute(
     from adaptax.cli.assess import assess, present
     from adaptax.cli.meta_train import meta_train
 
-    trained = meta_train(recipe, run, directory, preset, started_with)
+    trained = meta_train(recipe, run, directory, preset, started_with, group)
     if trained.stopped:
         note(f"stopped after {trained.done} updates; all is saved. To go on: adaptax train --resume {directory}")
         return STOPPED

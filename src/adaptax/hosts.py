@@ -1,0 +1,179 @@
+"""Several processes, on one host or many, that train one agent together.
+
+Each runs the same program on its share of the tasks, and gradients meet in one mean (`adaptax.parallel`). The first
+process does what is done once: it makes the first state or reads it, writes metrics and checkpoints, and evaluates.
+`jax.distributed` brings the processes together; `adaptax.lifeline` notices if one is lost.
+"""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+
+from adaptax.errors import ConfigError, LostError
+from adaptax.lifeline import Address, Door, Lifeline, Peer, knock
+
+PATIENCE = 300
+"""Seconds in which all processes have to be there."""
+_PARTING = 10
+"""Seconds in which all have to leave, after the last thing that they did together."""
+_BEYOND = 4
+"""JAX's own heartbeat, in ours: it aborts the process, so ours has to notice first."""
+
+
+class Hosts:
+    """The processes that train together; by default, this one alone.
+
+    Attributes:
+        index: This process's number.
+        count: How many there are.
+    """
+
+    def __init__(self, index: int = 0, count: int = 1, lifeline: Lifeline | None = None, silence: float = 0.0):
+        self.index, self.count = index, count
+        self._lifeline, self._silence = lifeline, silence
+
+    @property
+    def first(self) -> bool:
+        """Whether this process does what is done once."""
+        return self.index == 0
+
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` is set in any process. All must ask."""
+        if self.count == 1:
+            return flag
+        return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
+
+    def told(self, content: Any = None) -> Any:
+        """The first process's `content`, plain data. All must ask."""
+        if self.count == 1:
+            return content
+        return json.loads(self._bytes(json.dumps(content).encode() if self.first else b""))
+
+    def same(self, tree: Any) -> Any:
+        """The first process's arrays, to the bit; those of the others say shapes and dtypes only. All must ask."""
+        if self.count == 1:
+            return tree
+        leaves, structure = jax.tree.flatten(tree)
+        raw = [jax.random.key_data(x) if _is_key(x) else x for x in leaves] if self.first else []
+        data, got, at = self._bytes(b"".join(np.asarray(x).tobytes() for x in raw)), [], 0
+        for leaf in leaves:
+            shape = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+            size = shape.size * shape.dtype.itemsize
+            array = jnp.asarray(np.frombuffer(data[at : at + size], shape.dtype).reshape(shape.shape))
+            got.append(jax.random.wrap_key_data(array) if _is_key(leaf) else array)
+            at += size
+        return jax.tree.unflatten(structure, got)
+
+    def leave(self) -> None:
+        """Part ways: from here on each may end when it likes. All must leave; it waits for them."""
+        if self._lifeline is not None:
+            self._lifeline.close()
+        if self.count > 1:
+            self.any(False)
+            jax.distributed.shutdown()
+        self.index, self.count, self._lifeline = 0, 1, None
+
+    def part(self) -> None:
+        """Let go of the others, who may not know: those that still need this process notice at once, and end."""
+        if self._lifeline is not None:
+            self._lifeline.hang_up()
+
+    def lost(self, error: Exception) -> LostError:
+        """What to say of an error in a computation with others, if the lifeline has not said it soon after."""
+        time.sleep(self._silence + 2)
+        return LostError(f"a process was lost: {str(error).splitlines()[0]}")
+
+    def _bytes(self, data: bytes) -> bytes:
+        # As numbers: floating-point addition, by which JAX broadcasts, would make 0 of -0.
+        size = int(multihost_utils.broadcast_one_to_all(np.asarray(len(data), np.int32)))
+        mine = np.frombuffer(data, np.uint8) if self.first else np.zeros(size, np.uint8)
+        return bytes(np.asarray(multihost_utils.broadcast_one_to_all(mine)).astype(np.uint8))
+
+
+def join(
+    coordinator: str | None,
+    num_processes: int | None,
+    process_id: int | None,
+    *,
+    silence: float,
+    on_lost: Callable[[Peer, str], None],
+    say: Callable[[str], None],
+) -> Hosts:
+    """Meet the other processes.
+
+    Args:
+        coordinator: HOST:PORT at which the first can be reached; None: as SLURM, Open MPI or Kubernetes have it.
+        num_processes: How many there are; None: the same.
+        process_id: Which of them this is; None: the same.
+        silence: Seconds without a sign of life after which a process is taken for lost.
+        on_lost: Called, in a thread, with the first that is lost, and how it was noticed.
+        say: Called with a line for a person.
+
+    Raises:
+        ConfigError: if nothing says who the others are.
+        LostError: if they do not come.
+    """
+    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM to itself
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            num_processes,
+            process_id,
+            initialization_timeout=PATIENCE,
+            heartbeat_timeout_seconds=int(_BEYOND * silence),
+            shutdown_timeout_seconds=_PARTING,
+        )
+    except ValueError as error:
+        raise ConfigError(
+            f"--distributed: {error}. Nothing here (SLURM, Open MPI, Kubernetes) says who the other processes are: "
+            "give --coordinator HOST:PORT, --num-processes and --process-id"
+        ) from error
+    except (RuntimeError, jax.errors.JaxRuntimeError) as error:
+        raise LostError(f"the other processes did not come: {str(error).splitlines()[0]}") from error
+    hosts = Hosts(jax.process_index(), jax.process_count(), silence=silence)
+    if hosts.count == 1:
+        jax.distributed.shutdown()
+        return Hosts()
+    lifeline = _lifeline(hosts, coordinator, silence, on_lost, say)
+    return Hosts(hosts.index, hosts.count, lifeline, silence)
+
+
+def _lifeline(
+    hosts: Hosts,
+    coordinator: str | None,
+    silence: float,
+    on_lost: Callable[[Peer, str], None],
+    say: Callable[[str], None],
+) -> Lifeline | None:
+    """Watch over the others; None, if some could not be reached."""
+    door = Door(_name(coordinator)) if hosts.first else None
+    host, port, token = hosts.told((*door.address[:2], door.address.token.hex()) if door else None)
+    address, lines = Address(host, port, bytes.fromhex(token)), {}
+    try:
+        lines = door.admit(hosts.count - 1, silence) if door else knock(address, hosts.index, silence)
+    except OSError as error:
+        say(f"warning: process {hosts.index} does not reach all others at port {address.port} ({error})")
+    if hosts.any(not lines):
+        say(f"warning: if a process is lost, the others are aborted after {_BEYOND * silence:g} s, without a message")
+        return None
+    return Lifeline(lines, silence, on_lost)
+
+
+def _name(coordinator: str | None) -> str:
+    """The first process's host, as the others know it."""
+    if coordinator is None:
+        from jax._src.distributed import global_state  # noqa: PLC0415 (JAX tells what it found nowhere else)
+
+        coordinator = global_state.coordinator_address
+    return (coordinator or socket.gethostname()).rpartition(":")[0].strip("[]") or socket.gethostname()
+
+
+def _is_key(x: Any) -> bool:
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
