@@ -2,9 +2,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import ClosedJaxpr, Jaxpr
 from jax.sharding import PartitionSpec
 
-from adaptax import parallel
+from adaptax import envs, parallel
+from adaptax.algorithms import RL2
+from adaptax.selftests.shard import CASES, measure_apart
+from adaptax.training import chunk_of_updates, init
 
 
 def _per_device(function):
@@ -53,6 +57,56 @@ def test_E20_devices_have_different_keys():
 def test_mean_joins_devices():
     means = _per_device(lambda x: parallel.mean({"x": parallel.local(x).sum()}))(jnp.arange(4.0))
     np.testing.assert_array_equal(means["x"], [3.0, 3.0])  # (0 + 1 and 2 + 3) / 2, on both
+
+
+def test_means_of_all_leaves_travel_together():
+    def means(x):
+        share = parallel.local(x)
+        tree = {"a": share.sum(), "b": jnp.outer(share, share), "c": {"half": share[0].astype(jnp.float16)}}
+        return parallel.mean(tree)
+
+    found = _per_device(means)(jnp.arange(4.0))
+    np.testing.assert_array_equal(found["a"], [3.0, 3.0])
+    np.testing.assert_array_equal(found["b"][0], (np.outer([0, 1], [0, 1]) + np.outer([2, 3], [2, 3])) / 2)
+    np.testing.assert_array_equal(found["c"]["half"], [1.0, 1.0])
+    text = _per_device(means).lower(jnp.arange(4.0)).compile().as_text()
+    assert text.count(" all-reduce(") == 2  # one for each type
+
+
+def _depths(jaxpr, depth=0):
+    """At how many loops' depth each collective is."""
+    found = []
+    for equation in jaxpr.eqns:
+        if equation.primitive.name.startswith("psum"):
+            found.append(depth)
+        for inner in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda x: isinstance(x, (Jaxpr, ClosedJaxpr))
+        ):
+            if isinstance(inner, (Jaxpr, ClosedJaxpr)):
+                deeper = depth + (equation.primitive.name in ("scan", "while"))
+                found += _depths(inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner, deeper)
+    return found
+
+
+def test_an_update_has_one_collective_for_a_gradient_and_none_inside_the_backward_pass():
+    algorithm = RL2(memory_size=8, critic_size=8, num_tasks=8, num_minibatches=2, num_updates=4)
+    problem = envs.bernoulli_bandit(num_arms=3, num_pulls=6)
+    state = init(algorithm, problem, seed=0)
+    function = chunk_of_updates(algorithm, problem, 2, devices=2)
+    depths = _depths(jax.make_jaxpr(function)(state).jaxpr)
+    # The chunk's loop is 1 deep, that over minibatches 2, and those over time in collecting and learning 2 and 3.
+    assert depths.count(2) == 1, "one gradient for each minibatch"
+    assert max(depths) == 2, "none in a loop over time"
+    compiled = jax.jit(function).lower(state).compile().as_text()
+    assert compiled.count(" all-reduce(") <= len(depths) <= 8
+
+
+@pytest.mark.slow
+def test_four_devices_do_the_work_of_one():
+    for name, figures in measure_apart(0, 10, tuple(CASES), devices=4).items():
+        assert figures["per update"] < 1e-6, name
+        assert figures["together"] < max(1e-5, 10 * figures["last bit"]), name
+        assert figures["moved"] > 1e-4, name
 
 
 def test_gradients_are_joined_once():

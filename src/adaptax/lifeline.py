@@ -109,7 +109,8 @@ class Lifeline:
         self._closed = threading.Event()
         for line in self._lines.values():
             line.setblocking(False)
-        threading.Thread(target=self._watch, daemon=True).start()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """From here on others may end; this process stays with them until it hangs up."""
@@ -118,9 +119,8 @@ class Lifeline:
     def hang_up(self) -> None:
         """Close the connections: those who still watch take this process for lost."""
         self._closed.set()
+        self._thread.join(2 * _BEAT_SECONDS)
         for line in self._lines.values():
-            with contextlib.suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
             line.close()
 
     def _watch(self) -> None:

@@ -8,6 +8,7 @@ from adaptax.errors import ConfigError
 from adaptax.presets import PRESETS, settings_for
 from adaptax.registry import PROBLEMS, TRAINABLE
 
+TOGETHER = ["train", "rl2", "bandit", "--distributed", "--num-processes", "2"]
 WRONG = [
     (["train", "rl2", "bandit", "--learning-rate", "-1"], ["learning_rate", "> 0", "-1.0"]),
     (["train", "rl2", "bandit", "--learning-rate", "fast"], ["--learning-rate", "fast"]),
@@ -28,6 +29,15 @@ WRONG = [
     (["reproduce", "duan2016-bandit"], ["NAME", "did you mean 'duan2016-bandits'"]),
     (["reproduce", "duan2016-bandits", "--cells", "7x7"], ["--cells", "10x5", "7x7"]),
     (["list", "everything"], ["list", "everything"]),
+    (["train", "rl2", "bandit", "--coordinator", "a:1"], ["coordinator", "distributed", "a:1"]),
+    (["train", "rl2", "bandit", "--distributed", "--process-id", "0"], ["--coordinator", "--process-id", "nothing"]),
+    ([*TOGETHER, "--coordinator", "a:1", "--process-id", "2"], ["--process-id", "less than --num-processes, 2"]),
+    ([*TOGETHER, "--coordinator", "a", "--process-id", "0"], ["--coordinator", "HOST:PORT", "'a'"]),
+    ([*TOGETHER, "--coordinator", "a:70000", "--process-id", "0"], ["--coordinator", "65535", "a:70000"]),
+    (["train", "ppo", "bandit", "--distributed"], ["--distributed", "ppo", "nothing to train"]),
+    (["train", "rl2", "bandit", "--heartbeat", "9"], ["heartbeat", "distributed", "9"]),
+    (["train", "--resume", "x", "--num-processes", "2"], ["num_processes", "distributed"]),
+    (["plan", "rl2", "bandit", "--distributed"], ["--distributed", "no such option"]),
 ]
 
 

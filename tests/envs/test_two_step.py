@@ -80,6 +80,7 @@ class Scripted(Untrained):
         choice, updated = self.choose(last, belief, timestep.reward, key)
         choice = jnp.where(began, choice, jax.random.randint(key, (), 0, 2))
         choosing = timestep.observation == 0
+        choice = jnp.where(choosing, choice, 0)  # at the second stage any will do, but it must be one
         belief = jnp.where(choosing & began, updated, belief)
         last = jnp.where(choosing, last.at[0].set(choice), last.at[1].set(timestep.observation))
         return choice, (last, belief), None

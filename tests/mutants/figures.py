@@ -121,8 +121,8 @@ BUGS = (
     Mutant(
         "the meta-gradient of devices is their sum",
         "parallel.py",
-        "return jax.lax.pmean(tree, AXIS) if num_devices() > 1 else tree",
-        "return jax.lax.psum(tree, AXIS) if num_devices() > 1 else tree",
+        "means = jax.lax.pmean(",
+        "means = jax.lax.psum(",
         "twice the devices, twice the learning rate",
         PARALLEL,
     ),

@@ -17,7 +17,7 @@ FEW = {
     "shard": 4,
     "determinism": 1,
 }
-ELSEWHERE = {"gradients", "config", "odd-config", "kill", "signals", "hostile", "storage"}
+ELSEWHERE = {"gradients", "config", "odd-config", "kill", "signals", "hostile", "storage", "hosts"}
 
 
 def test_none_is_forgotten():

@@ -109,6 +109,12 @@ SELFTESTS: Mapping[str, Selftest] = {
         "two devices do the work of one (2 minutes)",
         n=10,
     ),
+    "hosts": Selftest(
+        "adaptax.selftests.hosts:run",
+        "two processes train together; n times one is lost, the other ends, and the run goes on (10 minutes)",
+        n=12,
+        starts_jax=False,
+    ),
     "determinism": Selftest(
         "adaptax.selftests.determinism:run",
         "every agent in two processes: the same to the last bit (5 minutes)",

@@ -57,14 +57,14 @@ def gap(one: Any, other: Any) -> float:
     return float(np.linalg.norm(parameters(one) - parameters(other)) / np.linalg.norm(parameters(one)))
 
 
-def measure(seed: int, updates: int, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
-    """Gaps between one device and two, by case."""
+def measure(seed: int, updates: int, names: tuple[str, ...], devices: int = 2) -> dict[str, dict[str, float]]:
+    """Gaps between one device and several, by case."""
     found = {}
     for name in names:
         algorithm, make = CASES[name]
         problem = make()
         start = init(algorithm, problem, seed=seed)
-        on_one, on_two = (_updater(algorithm, problem, devices) for devices in (1, 2))
+        on_one, on_two = (_updater(algorithm, problem, number) for number in (1, devices))
         one, two, nudged = start, start, replace(start, meta=jax.tree.map(_next_number, start.meta))
         per_update = []
         for _ in range(updates):
@@ -104,6 +104,19 @@ def _evaluation_gap(algorithm: Any, problem: Any, meta: Any, seed: int) -> float
     return float(np.abs(together - alone).max())
 
 
+def measure_apart(seed: int, updates: int, names: tuple[str, ...], devices: int = 2) -> dict[str, dict[str, float]]:
+    """`measure` in a process of its own, with so many devices of the processor."""
+    code = (
+        "import sys, json, jax, warnings; jax.config.update('jax_platforms', 'cpu')\n"
+        f"jax.config.update('jax_num_cpu_devices', {devices}); warnings.simplefilter('ignore')\n"
+        "from adaptax.selftests.shard import measure\n"
+        f"print(json.dumps(measure({seed}, {updates}, {names!r}, {devices})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 def run(seed: int, n: int) -> Iterator[Check]:
     """Train and evaluate on one device and on two.
 
@@ -112,17 +125,7 @@ def run(seed: int, n: int) -> Iterator[Check]:
         n: Below 10, so many updates instead of 10; below 4, the first of the cases only.
     """
     updates, names = min(n, UPDATES), tuple(CASES) if n >= len(CASES) else tuple(CASES)[:1]
-    if jax.local_device_count() > 1:
-        found = measure(seed, updates, names)
-    else:
-        code = (
-            "import sys, json, jax, warnings; jax.config.update('jax_platforms', 'cpu')\n"
-            "jax.config.update('jax_num_cpu_devices', 2); warnings.simplefilter('ignore')\n"
-            "from adaptax.selftests.shard import measure\n"
-            f"print(json.dumps(measure({seed}, {updates}, {names!r})))"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        found = json.loads(done.stdout.splitlines()[-1])
+    found = measure(seed, updates, names) if jax.local_device_count() > 1 else measure_apart(seed, updates, names)
     for name, figures in found.items():
         yield at_most(f"{name}: an update on two devices, relative", figures["per update"], 1e-6, f"worst of {updates}")
         chaos = max(1e-5, 10 * figures["last bit"])

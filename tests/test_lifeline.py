@@ -1,0 +1,116 @@
+import contextlib
+import queue
+import socket
+import threading
+import time
+
+import pytest
+
+from adaptax.lifeline import Door, Lifeline, Peer, knock
+
+WATCHING = []
+
+
+@pytest.fixture
+def lines():
+    """Both ends of a connection: the first process's, and the second's."""
+    door = Door("127.0.0.1")
+    second = queue.Queue()
+    threading.Thread(target=lambda: second.put(knock(door.address, 1, 5.0)), daemon=True).start()
+    first = door.admit(1, 5.0)
+    both = first, second.get(timeout=5.0)
+    yield both
+    for lifeline in WATCHING:
+        lifeline.hang_up()
+    WATCHING.clear()
+    for line in (*both[0].values(), *both[1].values()):
+        line.close()
+
+
+def _watched(lines, silence):
+    lost = queue.Queue()
+    WATCHING.append(Lifeline(lines, silence, lambda peer, how: lost.put((peer, how))))
+    return WATCHING[-1], lost
+
+
+def test_they_know_each_other(lines):
+    first, second = lines
+    assert list(first) == [Peer(1, socket.gethostname())]
+    assert list(second) == [Peer(0, "127.0.0.1")]
+    assert str(Peer(3, "node7")) == "process 3 on node7"
+
+
+def test_while_both_are_alive_nobody_is_lost(lines):
+    _, by_first = _watched(lines[0], 1.5)
+    _, by_second = _watched(lines[1], 1.5)
+    time.sleep(3.5)
+    assert by_first.empty()
+    assert by_second.empty()
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_one_that_ends_is_noticed_at_once(lines, who):
+    _, lost = _watched(lines[1 - who], 60.0)
+    (line,) = lines[who].values()
+    line.close()
+    peer, how = lost.get(timeout=5.0)
+    assert peer.index == who
+    assert how == "it has ended"
+
+
+def test_one_that_is_silent_is_noticed(lines):
+    _, lost = _watched(lines[0], 1.0)
+    began = time.monotonic()
+    peer, how = lost.get(timeout=10.0)
+    assert (peer.index, how) == (1, "silent for 1 s")
+    assert time.monotonic() - began > 0.9
+
+
+def test_one_that_hangs_up_is_lost_to_the_other_but_not_the_reverse(lines):
+    mine, by_first = _watched(lines[0], 60.0)
+    _, by_second = _watched(lines[1], 60.0)
+    mine.hang_up()
+    assert by_second.get(timeout=5.0)[0].index == 0
+    time.sleep(0.5)
+    assert by_first.empty()
+
+
+def test_after_closing_others_may_end(lines):
+    mine, lost = _watched(lines[0], 60.0)
+    mine.close()
+    (line,) = lines[1].values()
+    line.close()
+    time.sleep(1.0)
+    assert lost.empty()
+
+
+@pytest.mark.parametrize("said", [b"", b"x" * 500, b"GET / HTTP/1.1\r\n\r\n"])
+def test_strangers_are_not_let_in(said):
+    door = Door("127.0.0.1")
+    stranger = socket.create_connection(door.address[:2])
+    stranger.sendall(said)
+    stranger.shutdown(socket.SHUT_WR)
+    second = queue.Queue()
+    threading.Thread(target=lambda: second.put(knock(door.address, 5, 5.0)), daemon=True).start()
+    admitted = door.admit(1, 10.0)
+    assert [peer.index for peer in admitted] == [5]
+    stranger.settimeout(5.0)
+    with contextlib.suppress(ConnectionError):  # it had more to say
+        assert stranger.recv(1) == b""
+    stranger.close()
+    for line in (*admitted.values(), *second.get(timeout=5.0).values()):
+        line.close()
+
+
+def test_nobody_comes():
+    door = Door("127.0.0.1")
+    with pytest.raises(OSError, match="timed out"):
+        door.admit(1, 0.2)
+
+
+def test_nobody_is_there():
+    door = Door("127.0.0.1")
+    with pytest.raises(OSError, match="timed out"):
+        door.admit(1, 0.05)
+    with pytest.raises(OSError, match="refused"):
+        knock(door.address, 1, 1.0)
