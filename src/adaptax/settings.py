@@ -36,13 +36,15 @@ def setting(
     high: float | None = None,
     above: float | None = None,
     only: Mapping[str, tuple[Any, ...]] | None = None,
+    spelled: Mapping[str, int] | None = None,
 ) -> Any:
     """A dataclass field whose value must lie in [low, high], or above `above`.
 
     `only` says for which values of other fields it has an effect: {"outer": ("ppo",)}. Elsewhere it must stay at its
-    default, so that nobody tunes what does nothing.
+    default, so that nobody tunes what does nothing. `spelled` are words that stand for a value on a command line.
     """
-    return dataclasses.field(default=default, metadata={"low": low, "high": high, "above": above, "only": only or {}})
+    rules = {"low": low, "high": high, "above": above, "only": only or {}, "spelled": spelled or {}}
+    return dataclasses.field(default=default, metadata=rules)
 
 
 def kind_of(field: dataclasses.Field[Any]) -> Any:
@@ -56,7 +58,8 @@ def expectation(field: dataclasses.Field[Any]) -> str:
     low, high, above = (field.metadata.get(name) for name in ("low", "high", "above"))
     kind = "an integer" if kind_of(field) is int else "a number"
     if low is not None and high is not None:
-        return f"{kind} between {_plain(low)} and {_plain(high)}"
+        words = "".join(f", or {word}" for word in field.metadata.get("spelled", {}))
+        return f"{kind} between {_plain(low)} and {_plain(high)}{words}"
     bounds = (("> ", above), ("≥ ", low), ("≤ ", high))
     rules = " and ".join(f"{sign}{_plain(bound)}" for sign, bound in bounds if bound is not None)
     return f"{kind} {rules}".rstrip()

@@ -85,6 +85,13 @@ def test_options_override_presets_and_reach_the_right_object():
     assert parsed["evaluate"] == EvaluateOptions(tasks=5, against=("gittins", "ucb1"))
 
 
+def test_a_word_may_stand_for_a_number():
+    parts = {"run": TrainOptions(devices=3)}
+    assert parse(parts, ["--devices", "auto"], program="x", description="")["run"].devices == 0
+    with pytest.raises(ConfigError, match="--devices: expected an integer between 0 and 4096, or auto; found 'all'"):
+        parse(parts, ["--devices", "all"], program="x", description="")
+
+
 def test_take_preset():
     assert take_preset(["--a", "1", "--preset", "x", "--b"]) == ("x", ["--a", "1", "--b"])
     assert take_preset(["--preset=y"]) == ("y", [])

@@ -10,11 +10,18 @@ MAX_HOST_DEVICES = 16
 """Beyond this, host devices cost more than the cores that they use bring."""
 
 
+_SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+
+
 def cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores of the processor that this process may use; threads that share one are not counted apart."""
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    threads = os.sched_getaffinity(0)
+    try:
+        return len({Path(_SIBLINGS.format(thread)).read_text(encoding="ascii") for thread in threads})
+    except OSError:
+        return len(threads)
 
 
 @functools.cache

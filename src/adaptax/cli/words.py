@@ -119,6 +119,8 @@ def _value(option: Option, values: list[str], given: str) -> Any:
     (word,) = values
     if kind is not option.field.type and word == "None":
         return None
+    if word in option.field.metadata.get("spelled", {}):
+        return option.field.metadata["spelled"][word]
     try:
         if kind in (int, float):
             return kind(word)
