@@ -7,7 +7,9 @@
 Work is that of public implementations (`WORK`), on our environments. A figure is of collection, adaptation and update
 together; compilation is timed apart. In the same run the machine's limits are measured: products of matrices of the
 sizes that the networks have, random actions in the same environment with as many streams, and copies. `share` is the
-time that the update's products alone would take at that rate, over the time that the update takes.
+time that the update's products alone would take at that rate, over the time that the update takes; `busy` is how many
+cores are at work while training: XLA spreads large operations of one device over all cores, so that more devices can
+bring no more than what that leaves idle.
 """
 
 import argparse
@@ -114,6 +116,13 @@ def seconds(function: Callable[[], Any], rounds: int = 7) -> float:
     return statistics.median(taken[1:])
 
 
+def cores_busy(function: Callable[[], Any]) -> float:
+    """Processor time over time of a call."""
+    processor, begin = time.process_time(), time.perf_counter()
+    jax.block_until_ready(function())
+    return (time.process_time() - processor) / (time.perf_counter() - begin)
+
+
 def products_per_second(rows: int, size: int) -> float:
     """Operations per second of `rows × size` by `size × 3 size`, as a GRU's, inside of a loop."""
     left, right = jnp.ones((rows, size)), jnp.ones((size, 3 * size)) / size
@@ -169,6 +178,7 @@ def measure(name: str, devices: int, rounds: int) -> dict[str, Any]:
         "times_peer": steps / each / work.theirs,
         "random_steps_per_second": random_steps_per_second(problem, rows),
         "gflop_per_second": rate / 1e9,
+        "busy": statistics.median(cores_busy(lambda: program(state)) for _ in range(3)),
         "share": operations / rate / each,
         "compile_seconds": compiling,
         "memory_mb": (needed_bytes(program, devices) or 0) / 1e6,
@@ -191,7 +201,8 @@ def _line(row: dict[str, Any]) -> str:
     return (
         f"{row['work']:<13} {row['devices']} device(s) {row['steps_per_second']:>10,.0f} steps/s"
         f" (bar {row['bar']:,.0f}; {row['times_peer']:.1f} × {row['peer']})  products {row['share']:.2f} of"
-        f" {row['gflop_per_second']:.0f} GFLOP/s  random actions {row['random_steps_per_second']:,.0f}/s"
+        f" {row['gflop_per_second']:.0f} GFLOP/s  {row['busy']:.2f} cores busy"
+        f"  random actions {row['random_steps_per_second']:,.0f}/s"
         f"  compiled in {row['compile_seconds']:.1f} s  {row['memory_mb']:.0f} MB"
     )
 
