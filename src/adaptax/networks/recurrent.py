@@ -70,30 +70,26 @@ def scan_cell(cell: Callable[..., State], weight: Array, state: State, inputs: A
 
 def _scan_cell_forward(cell: Callable[..., State], weight: Array, state: State, inputs: Any) -> tuple[Array, Any]:
     def step(state: State, now: Any) -> tuple[State, Any]:
-        from_hidden = state[0] @ weight
-        new = _masked(cell, state, now, from_hidden)
-        return new, (new[0], state, from_hidden)
+        # What the derivative needs of the gates is kept: computing them again in the backward scan would cost more.
+        new, pull_back = jax.vjp(functools.partial(_masked, cell), state, now, state[0] @ weight)
+        return new, (new[0], state[0], pull_back)
 
-    _, (outputs, states, from_hidden) = jax.lax.scan(step, state, inputs)
-    return outputs, (weight, states, from_hidden, inputs)
+    _, (outputs, hidden, pull_backs) = jax.lax.scan(step, state, inputs)
+    return outputs, (weight, hidden, pull_backs, state)
 
 
 def _scan_cell_backward(cell: Callable[..., State], residuals: Any, d_outputs: Array) -> tuple[Array, State, Any]:
-    weight, states, from_hidden, inputs = residuals
+    weight, hidden, pull_backs, state = residuals
 
     def step(d_state: State, now: Any) -> tuple[State, Any]:
-        state, from_hidden, inputs, d_output = now
-        d_state = (d_state[0] + d_output, *d_state[1:])
-        _, pull_back = jax.vjp(functools.partial(_masked, cell), state, inputs, from_hidden)
-        d_state, d_inputs, d_from_hidden = pull_back(d_state)
+        pull_back, d_output = now
+        d_state, d_inputs, d_from_hidden = pull_back((d_state[0] + d_output, *d_state[1:]))
         return (d_state[0] + d_from_hidden @ weight.T, *d_state[1:]), (d_inputs, d_from_hidden)
 
-    nothing = tuple(jnp.zeros_like(s[0]) for s in states)
-    d_state, (d_inputs, d_from_hidden) = jax.lax.scan(
-        step, nothing, (states, from_hidden, inputs, d_outputs), reverse=True
-    )
+    nothing = tuple(jnp.zeros_like(s) for s in state)
+    d_state, (d_inputs, d_from_hidden) = jax.lax.scan(step, nothing, (pull_backs, d_outputs), reverse=True)
     rows = lambda x: x.reshape(-1, x.shape[-1])  # noqa: E731
-    return rows(states[0]).T @ rows(d_from_hidden), d_state, d_inputs
+    return rows(hidden).T @ rows(d_from_hidden), d_state, d_inputs
 
 
 scan_cell.defvjp(_scan_cell_forward, _scan_cell_backward)
