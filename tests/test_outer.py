@@ -135,12 +135,13 @@ def test_conjugate_gradient_solves_in_as_many_steps_as_there_are_dimensions():
     factor = jax.random.normal(jax.random.key(0), (4, 4))
     matrix = factor @ factor.T + jnp.eye(4)
     target = jnp.arange(1.0, 5.0)
-    solved = conjugate_gradient(lambda x: matrix @ x, target, 4)
+    solved, _ = conjugate_gradient(lambda x: matrix @ x, target, 4)
     np.testing.assert_allclose(matrix @ solved, target, rtol=1e-3)
-    early = conjugate_gradient(lambda x: matrix @ x, target, 1)
+    early, residual = conjugate_gradient(lambda x: matrix @ x, target, 1)
+    np.testing.assert_allclose(residual, target - matrix @ early, rtol=1e-4, atol=1e-5)
     assert np.abs(matrix @ early - target).max() > 0.01
     np.testing.assert_allclose(early, target * (target @ target) / (target @ matrix @ target), rtol=1e-5)
-    np.testing.assert_array_equal(conjugate_gradient(lambda x: matrix @ x, jnp.zeros(4), 4), np.zeros(4))
+    np.testing.assert_array_equal(conjugate_gradient(lambda x: matrix @ x, jnp.zeros(4), 4), np.zeros((2, 4)))
 
 
 def test_E1d_more_steps_of_conjugate_gradients_change_the_direction():

@@ -164,8 +164,10 @@ class TRPO:
             (product,) = cotangent_map(cotangents)
             return jax.tree.map(lambda f, v: f + self.damping * v, parallel.mean(product), vector)
 
-        direction = conjugate_gradient(fisher, jax.tree.map(jnp.negative, gradient), self.cg_steps)
-        curvature = _dot(direction, fisher(direction))
+        downhill = jax.tree.map(jnp.negative, gradient)
+        direction, residual = conjugate_gradient(fisher, downhill, self.cg_steps)
+        # F × direction is what the residual says: one more product would cost as much as an iteration.
+        curvature = _dot(direction, jax.tree.map(jnp.subtract, downhill, residual))
         full = jnp.sqrt(2 * self.max_kl / jnp.maximum(curvature, 1e-30))
 
         def at(scale: Array) -> Any:
@@ -201,8 +203,12 @@ def _dot(a: PyTree[Array], b: PyTree[Array]) -> Float[Array, ""]:
 
 def conjugate_gradient(
     product: Callable[[Parameters], Parameters], target: Parameters, num_steps: int, tolerance: float = 1e-10
-) -> Parameters:
-    """Solve `product(x)` = `target` approximately, for a symmetric positive definite `product`."""
+) -> tuple[Parameters, Parameters]:
+    """Solve `product(x)` = `target` approximately, for a symmetric positive definite `product`.
+
+    Returns:
+        x, and the residual `target` − `product(x)`.
+    """
     add = lambda a, scale, b: jax.tree.map(lambda x, y: x + scale * y, a, b)  # noqa: E731
 
     def iterate(carry: Any, _: None) -> tuple[Any, None]:
@@ -216,7 +222,8 @@ def conjugate_gradient(
         return (x, residual, direction, after), None
 
     start = (jax.tree.map(jnp.zeros_like, target), target, target, _dot(target, target))
-    return jax.lax.scan(iterate, start, None, length=num_steps)[0][0]
+    x, residual, _, _ = jax.lax.scan(iterate, start, None, length=num_steps)[0]
+    return x, residual
 
 
 Outer: TypeAlias = Ascent | PPO | TRPO

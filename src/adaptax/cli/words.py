@@ -117,10 +117,9 @@ def _value(option: Option, values: list[str], given: str) -> Any:
     if not values:
         raise ConfigError(f"--{option.name}: expected {_wanted(option.field)}; found nothing")
     (word,) = values
-    if kind is not option.field.type and word == "None":
-        return None
-    if word in option.field.metadata.get("spelled", {}):
-        return option.field.metadata["spelled"][word]
+    spelled = {**option.field.metadata.get("spelled", {}), **({} if kind is option.field.type else {"None": None})}
+    if word in spelled:
+        return spelled[word]
     try:
         if kind in (int, float):
             return kind(word)
