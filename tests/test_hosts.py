@@ -1,21 +1,24 @@
+import time
+
 import jax
 import jax.numpy as jnp
 import pytest
 
+from adaptax import hosts
 from adaptax.errors import ConfigError
 from adaptax.hosts import Hosts, _name, join
 
 
 def test_alone_everything_is_the_identity():
-    hosts, tree = Hosts(), {"a": jnp.ones(2), "key": jax.random.key(0)}
-    assert hosts.first
-    assert hosts.any(True) is True
-    assert hosts.any(False) is False
-    assert hosts.told({"a": 1}) == {"a": 1}
-    assert hosts.same(tree) is tree
-    hosts.part()
-    hosts.leave()
-    assert (hosts.index, hosts.count) == (0, 1)
+    alone, tree = Hosts(), {"a": jnp.ones(2), "key": jax.random.key(0)}
+    assert alone.first
+    assert alone.any(True) is True
+    assert alone.any(False) is False
+    assert alone.told({"a": 1}) == {"a": 1}
+    assert alone.same(tree) is tree
+    alone.part()
+    alone.leave()
+    assert (alone.index, alone.count) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -34,4 +37,17 @@ def test_without_anybody_to_say_who_the_others_are(monkeypatch):
 
     monkeypatch.setattr(jax.distributed, "initialize", initialize)
     with pytest.raises(ConfigError, match=r"--distributed: coordinator_address should be.*--coordinator HOST"):
-        join(None, None, None, silence=5, on_lost=lambda peer, how: None, say=print)
+        join(None, None, None, silence=5, on_absent=print, on_lost=lambda peer, how: None, say=print)
+
+
+def test_others_that_do_not_come_are_told_of_before_jax_aborts(monkeypatch):
+    said = []
+    monkeypatch.setattr(hosts, "PATIENCE", 0.1)
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *words, **more: time.sleep(1))
+    monkeypatch.setattr(jax.distributed, "shutdown", lambda: None)
+    assert join("a:1", 2, 0, silence=5, on_absent=said.append, on_lost=lambda peer, how: None, say=print).count == 1
+    assert said == ["the other processes did not come in 0.1 s"]
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *words, **more: None)
+    join("a:1", 2, 0, silence=5, on_absent=said.append, on_lost=lambda peer, how: None, say=print)
+    time.sleep(0.5)
+    assert len(said) == 1

@@ -7,6 +7,7 @@ process does what is done once: it makes the first state or reads it, writes met
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -103,6 +104,7 @@ def join(
     process_id: int | None,
     *,
     silence: float,
+    on_absent: Callable[[str], None],
     on_lost: Callable[[Peer, str], None],
     say: Callable[[str], None],
 ) -> Hosts:
@@ -113,6 +115,8 @@ def join(
         num_processes: How many there are; None: the same.
         process_id: Which of them this is; None: the same.
         silence: Seconds without a sign of life after which a process is taken for lost.
+        on_absent: Called, in a thread, if they are not all there in time, with a line for a person; it must end the
+            process, which JAX would otherwise abort.
         on_lost: Called, in a thread, with the first that is lost, and how it was noticed.
         say: Called with a line for a person.
 
@@ -121,22 +125,27 @@ def join(
         LostError: if they do not come.
     """
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM to itself
+    late = threading.Timer(PATIENCE, on_absent, [f"the other processes did not come in {PATIENCE} s"])
+    late.daemon = True
+    late.start()
     try:
         jax.distributed.initialize(
             coordinator,
             num_processes,
             process_id,
-            initialization_timeout=PATIENCE,
+            initialization_timeout=2 * PATIENCE,
             heartbeat_timeout_seconds=int(_BEYOND * silence),
             shutdown_timeout_seconds=_PARTING,
         )
     except ValueError as error:
         raise ConfigError(
-            f"--distributed: {error}. Nothing here (SLURM, Open MPI, Kubernetes) says who the other processes are: "
-            "give --coordinator HOST:PORT, --num-processes and --process-id"
+            f"--distributed: {str(error).rstrip('.')}. Nothing here (SLURM, Open MPI, Kubernetes) says who the other "
+            "processes are: give --coordinator HOST:PORT, --num-processes and --process-id"
         ) from error
     except (RuntimeError, jax.errors.JaxRuntimeError) as error:
         raise LostError(f"the other processes did not come: {str(error).splitlines()[0]}") from error
+    finally:
+        late.cancel()
     hosts = Hosts(jax.process_index(), jax.process_count(), silence=silence)
     if hosts.count == 1:
         jax.distributed.shutdown()

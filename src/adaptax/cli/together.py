@@ -156,6 +156,9 @@ def together(options: HostOptions) -> Iterator[Group]:
         where = f": adaptax train --resume {group.directory}" if group.directory else ""
         watching().end(f"error[{STOPPED}]: {peer} is lost ({how}). The last checkpoint can be resumed{where}")
 
+    def on_absent(what: str) -> None:
+        watching().end(f"error[{STOPPED}]: {what}; nothing was changed. Start all, each with its own --process-id")
+
     group = Group()
     with _standard_output_for_us():
         note("waiting for the other processes …")
@@ -164,6 +167,7 @@ def together(options: HostOptions) -> Iterator[Group]:
             options.num_processes,
             options.process_id,
             silence=options.heartbeat,
+            on_absent=on_absent,
             on_lost=on_lost,
             say=note,
         )
