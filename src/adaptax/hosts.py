@@ -79,7 +79,7 @@ class Hosts:
         if self.count > 1:
             self.any(False)
             jax.distributed.shutdown()
-        self.index, self.count, self._lifeline = 0, 1, None
+        self.count, self._lifeline = 1, None
 
     def part(self) -> None:
         """Let go of the others, who may not know: those that still need this process notice at once, and end."""

@@ -1,10 +1,12 @@
 import json
+import signal
 
 import pytest
 
-from adaptax.selftests.children import result_of
-from adaptax.selftests.hosts import LOSSES, both, lose
-from adaptax.selftests.kill import TRAIN
+from adaptax.selftests import children
+from adaptax.selftests.children import end, result_of
+from adaptax.selftests.hosts import LOSSES, both, lose, pair, wait_for_rows
+from adaptax.selftests.kill import SKIP, TRAIN, UPDATES
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +42,21 @@ def test_one_is_lost_and_the_run_goes_on_to_bitwise_the_same(loss, whole, place)
     assert after.named, after.ended.stderr
     assert after.seconds < 63
     assert after.result[:2] == whole[2][:2]
+
+
+def test_a_signal_to_either_stops_both_and_one_can_go_on_alone(place):
+    processes = pair([*TRAIN, *SKIP, "--out", "asked", "--devices", "2"], place)
+    wait_for_rows(processes[0], place / "asked", 50)
+    processes[1].send_signal(signal.SIGTERM)
+    first, second = (end(process) for process in processes)
+    assert (first.code, second.code) == (75, 75), first.stderr + second.stderr
+    assert "all is saved" in first.stderr
+    stopped_at = (place / "asked" / "metrics.jsonl").read_bytes().count(b"\n")
+    assert 50 <= stopped_at < UPDATES
+    alone = children.run(["train", "--resume", "asked"], place)
+    assert alone.code == 0, alone.stderr
+    assert f"resumed at update {stopped_at} (" in alone.stderr
+    assert (place / "asked" / "metrics.jsonl").read_bytes().count(b"\n") == UPDATES
 
 
 def test_processes_that_were_asked_for_different_things(place):
