@@ -31,6 +31,10 @@ def stacked(x):
     return jax.lax.scan(lambda c, _: (c @ c, c), x, None, length=7)[1]
 
 
+def once(x):
+    return jax.lax.scan(lambda c, _: (c @ c, jnp.tanh(c) @ c), x, None, length=1)
+
+
 def carried(x):
     return jax.lax.fori_loop(0, 9, lambda i, c: jnp.tanh(c @ c), x)
 
@@ -43,14 +47,14 @@ def learned(x):
 @pytest.mark.parametrize(
     ("function", "arrays"),
     # By hand: two products and the result; nothing; what is stacked, the carry and its successor; a carry, its
-    # successor and the product between; for a gradient, the states of all steps and of one more.
-    [(products, 3), (elementwise, 0), (stacked, 9), (carried, 3)],
+    # successor and the product between; for a loop of one turn, its results and what is multiplied, nothing twice.
+    [(products, 3), (elementwise, 0), (stacked, 9), (once, 3), (carried, 3)],
 )
 def test_arrays_are_those_that_one_counts_by_hand(function, arrays):
     assert held(function, MEGA) == pytest.approx(arrays, abs=0.01)
 
 
-@pytest.mark.parametrize("function", [products, stacked, learned])
+@pytest.mark.parametrize("function", [products, stacked, once, learned])
 def test_it_is_what_xla_says(function):
     assert held(function, MEGA) == pytest.approx(given_by_xla(function, MEGA), rel=0.01)
 

@@ -105,7 +105,10 @@ class _Name:
 
 
 def _called(equation: Any) -> Jaxpr | None:
-    """What an operation calls, if that is all that it does."""
+    """What an operation calls, if that is all that it does; a loop of one turn is none."""
+    if equation.primitive.name == "scan" and equation.params["length"] == 1:
+        once: Jaxpr = equation.params["jaxpr"].jaxpr
+        return once
     if equation.primitive.name in OPAQUE:
         return None
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
