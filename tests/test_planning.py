@@ -46,8 +46,8 @@ def learned(x):
 
 @pytest.mark.parametrize(
     ("function", "arrays"),
-    # By hand: two products and the result; nothing; what is stacked, the carry and its successor; a carry, its
-    # successor and the product between; for a loop of one turn, its results and what is multiplied, nothing twice.
+    # By hand: two products and the result; nothing; what is stacked, the carry and its successor; of a loop of one
+    # turn, its results and what is multiplied, nothing twice; a carry, its successor and the product between.
     [(products, 3), (elementwise, 0), (stacked, 9), (once, 3), (carried, 3)],
 )
 def test_arrays_are_those_that_one_counts_by_hand(function, arrays):

@@ -30,6 +30,7 @@ from safetensors.numpy import save as serialise
 
 from adaptax import durable
 from adaptax.errors import CheckpointError
+from adaptax.types import from_words, shape_of_words, words_of
 
 FOLDER = "checkpoints"
 _CONFIG = "config.json"
@@ -185,7 +186,7 @@ def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any]) -> Che
         size, digest = manifest["files"][file]["size"], manifest["files"][file]["sha256"]
     except (KeyError, TypeError):
         raise _Damaged("manifest: lists other files") from None
-    expected = [_plain_shape(leaf) for leaf in leaves]
+    expected = [shape_of_words(leaf) for leaf in leaves]
     data = _bytes(folder / file, sum(x.size * x.dtype.itemsize for x in expected) + headroom, "weights")
     if len(data) != size:
         raise _Damaged(f"weights: {len(data)} bytes instead of {durable.shown(size)}")
@@ -228,7 +229,7 @@ def _rebuild(wanted: Mapping[str, tuple[Any, Any]], structure: Any, arrays: Mapp
                 f"found {found.dtype}{list(found.shape)}"
             )
         array = jnp.array(found)
-        rebuilt.append(jax.random.wrap_key_data(array) if _is_key(leaf) else array)
+        rebuilt.append(from_words(array, leaf))
     return jax.tree.unflatten(structure, rebuilt)
 
 
@@ -328,16 +329,8 @@ def _leaves(tree: Any) -> tuple[list[str], list[Any], Any]:
     return [jax.tree_util.keystr(path) for path, _ in leaves], [leaf for _, leaf in leaves], structure
 
 
-def _is_key(leaf: Any) -> bool:
-    return bool(jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key))
-
-
-def _plain_shape(leaf: Any) -> Any:
-    return jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
-
-
 def _arrays(state: Any) -> dict[str, Any]:
     """Leaves by their path, as NumPy arrays."""
     names, leaves, _ = _leaves(state)
-    plain = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in leaves]
+    plain = [words_of(leaf) for leaf in leaves]
     return {name: np.asarray(x, order="C") for name, x in zip(names, jax.device_get(plain), strict=True)}

@@ -19,6 +19,7 @@ from jax.experimental import multihost_utils
 
 from adaptax.errors import ConfigError, LostError
 from adaptax.lifeline import Address, Door, Lifeline, Peer, knock
+from adaptax.types import from_words, shape_of_words, words_of
 
 PATIENCE = 300
 """Seconds in which all processes have to be there."""
@@ -62,13 +63,13 @@ class Hosts:
         if self.count == 1:
             return tree
         leaves, structure = jax.tree.flatten(tree)
-        raw = [jax.random.key_data(x) if _is_key(x) else x for x in leaves] if self.first else []
-        data, got, at = self._bytes(b"".join(np.asarray(x).tobytes() for x in raw)), [], 0
+        mine = b"".join(np.asarray(words_of(x)).tobytes() for x in leaves) if self.first else b""
+        data, got, at = self._bytes(mine), [], 0
         for leaf in leaves:
-            shape = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+            shape = shape_of_words(leaf)
             size = shape.size * shape.dtype.itemsize
             array = jnp.asarray(np.frombuffer(data[at : at + size], shape.dtype).reshape(shape.shape))
-            got.append(jax.random.wrap_key_data(array) if _is_key(leaf) else array)
+            got.append(from_words(array, leaf))
             at += size
         return jax.tree.unflatten(structure, got)
 
@@ -182,7 +183,3 @@ def _name(coordinator: str | None) -> str:
 
         coordinator = global_state.coordinator_address
     return (coordinator or socket.gethostname()).rpartition(":")[0].strip("[]") or socket.gethostname()
-
-
-def _is_key(x: Any) -> bool:
-    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)

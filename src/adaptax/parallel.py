@@ -17,6 +17,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
+from adaptax.types import from_words, words_of
+
 AXIS = "task"
 
 Tree = TypeVar("Tree")
@@ -88,10 +90,8 @@ def everywhere(tree: Tree, devices: int) -> Tree:
     sharding = NamedSharding(_mesh(devices), PartitionSpec())
 
     def spread(x: Array) -> Array:
-        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(spread(jax.random.key_data(x)))
-        host = np.asarray(x)
-        return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+        host = np.asarray(words_of(x))
+        return from_words(jax.make_array_from_callback(host.shape, sharding, lambda index: host[index]), x)
 
     return jax.tree.map(spread, tree)
 
@@ -102,9 +102,8 @@ def here(tree: Tree) -> Tree:
         return tree
 
     def own(x: Array) -> Array:
-        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(own(jax.random.key_data(x)))
-        return jnp.asarray(np.asarray(x.addressable_data(0)))  # on no device in particular
+        words = np.asarray(words_of(x).addressable_data(0))
+        return from_words(jnp.asarray(words), x)  # on no device in particular
 
     return jax.tree.map(own, tree)
 

@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any, TypeAlias
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Bool, Float, Key, PyTree, Shaped
 
 Task: TypeAlias = PyTree[Array]
@@ -16,6 +17,26 @@ Task: TypeAlias = PyTree[Array]
 
 Metrics: TypeAlias = dict[str, Array]
 """Scalars that an update reports, by name."""
+
+
+def is_key(x: Any) -> bool:
+    """Whether an array, or its shape and dtype, is one of random keys."""
+    return bool(jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key))
+
+
+def words_of(x: Any) -> Any:
+    """An array as NumPy, files and other processes can hold it: keys as their words, all else as it is."""
+    return jax.random.key_data(x) if is_key(x) else x
+
+
+def shape_of_words(x: Any) -> Any:
+    """Shape and dtype of `words_of` an array, from an array or its shape and dtype."""
+    return jax.eval_shape(jax.random.key_data, x) if is_key(x) else x
+
+
+def from_words(words: Array, like: Any) -> Array:
+    """The array that `words_of` took apart; `like` says by its dtype whether it was one of keys."""
+    return jax.random.wrap_key_data(words) if is_key(like) else words
 
 
 class TimeStep(eqx.Module):

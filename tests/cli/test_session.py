@@ -20,24 +20,33 @@ def test_threads_of_one_core_are_counted_once(monkeypatch, tmp_path):
     assert cores() == 4
 
 
-def test_of_several_processes_each_has_as_many_devices(monkeypatch):
-    monkeypatch.setattr(jax, "process_count", lambda: 3)
-    monkeypatch.setattr(jax, "device_count", lambda: 6)
-    assert devices_for(0, 12) == 6
-    assert devices_for(0, 9) == 3
-    assert devices_for(3, 12) == 3
-    with pytest.raises(ConfigError, match="as many for each of the 3 processes; found 4"):
-        devices_for(4, 12)
-    with pytest.raises(ConfigError, match="that 3 processes can share evenly; found 16 in a minibatch"):
-        devices_for(0, 16)
+@pytest.mark.parametrize(
+    ("processes", "requested", "tasks", "expected"),
+    [(1, 0, 64, 2), (1, 0, 3, 1), (1, 1, 64, 1), (3, 0, 12, 6), (3, 0, 9, 3), (3, 3, 12, 3)],
+)
+def test_as_many_devices_of_each_process_as_divide_the_tasks_of_a_minibatch(
+    monkeypatch, processes, requested, tasks, expected
+):
+    _start(monkeypatch, processes)
+    assert devices_for(requested, tasks) == expected
 
 
-def test_devices_divide_the_tasks_of_a_minibatch():
-    # The tests run on two devices.
-    assert devices_for(0, 64) == 2
-    assert devices_for(0, 3) == 1
-    assert devices_for(1, 64) == 1
-    with pytest.raises(ConfigError, match="at most 2"):
-        devices_for(3, 66)
-    with pytest.raises(ConfigError, match="a divisor of the 3 tasks"):
-        devices_for(2, 3)
+@pytest.mark.parametrize(
+    ("processes", "requested", "tasks", "message"),
+    [
+        (1, 3, 66, "at most 2"),
+        (1, 2, 3, "a divisor of the 3 tasks"),
+        (3, 4, 12, "as many for each of the 3 processes; found 4"),
+        (3, 0, 16, "that 3 processes can share evenly; found 16 in a minibatch"),
+    ],
+)
+def test_other_numbers_of_devices_are_refused(monkeypatch, processes, requested, tasks, message):
+    _start(monkeypatch, processes)
+    with pytest.raises(ConfigError, match=message):
+        devices_for(requested, tasks)
+
+
+def _start(monkeypatch, processes):
+    """So many processes, of two devices each."""
+    monkeypatch.setattr(jax, "process_count", lambda: processes)
+    monkeypatch.setattr(jax, "device_count", lambda: 2 * processes)

@@ -4,8 +4,8 @@ import signal
 import pytest
 
 from adaptax.selftests import children
-from adaptax.selftests.children import end, result_of
-from adaptax.selftests.hosts import LOSSES, both, lose, pair, wait_for_rows
+from adaptax.selftests.children import end, result_of, rows_in, wait_for_rows
+from adaptax.selftests.hosts import LOSSES, both, lose, pair
 from adaptax.selftests.kill import SKIP, TRAIN, UPDATES
 
 pytestmark = pytest.mark.slow
@@ -51,12 +51,12 @@ def test_a_signal_to_either_stops_both_and_one_can_go_on_alone(place):
     first, second = (end(process) for process in processes)
     assert (first.code, second.code) == (75, 75), first.stderr + second.stderr
     assert "all is saved" in first.stderr
-    stopped_at = (place / "asked" / "metrics.jsonl").read_bytes().count(b"\n")
+    stopped_at = rows_in(place / "asked")
     assert 50 <= stopped_at < UPDATES
     alone = children.run(["train", "--resume", "asked"], place)
     assert alone.code == 0, alone.stderr
     assert f"resumed at update {stopped_at} (" in alone.stderr
-    assert (place / "asked" / "metrics.jsonl").read_bytes().count(b"\n") == UPDATES
+    assert rows_in(place / "asked") == UPDATES
 
 
 def test_processes_that_were_asked_for_different_things(place):

@@ -9,7 +9,7 @@ from jaxtyping import Array, Key, PyTree
 
 from adaptax.envs.base import Environment, TaskDistribution
 from adaptax.spaces import Discrete, Space
-from adaptax.types import Task
+from adaptax.types import Task, words_of
 
 
 class Record(NamedTuple):
@@ -111,7 +111,7 @@ def same(one: Any, other: Any) -> bool:
 
 def numbers_of(x: Array) -> np.ndarray:
     """An array for the host; keys have numbers, too."""
-    return np.asarray(jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x)
+    return np.asarray(words_of(x))
 
 
 def rows(tasks: Task) -> list[bytes]:

@@ -87,6 +87,20 @@ def has_children(process: "subprocess.Popen[str]", seconds: float = 6.0) -> bool
     return True
 
 
+def rows_in(directory: Path) -> int:
+    """Rows of a run's metrics so far."""
+    try:
+        return (directory / "metrics.jsonl").read_bytes().count(b"\n")
+    except OSError:
+        return 0
+
+
+def wait_for_rows(process: "subprocess.Popen[str]", directory: Path, rows: int) -> None:
+    """Wait until a run has so many rows of metrics, or has ended."""
+    while process.poll() is None and rows_in(directory) < rows:
+        time.sleep(0.002)
+
+
 class Result(NamedTuple):
     """What a run has left behind that must not depend on what happened to it on the way.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adaptax.selftests.checks import Check, at_least, at_most
-from adaptax.selftests.children import Ended, Result, end, result_of, start, workplace
+from adaptax.selftests.children import Ended, Result, end, result_of, start, wait_for_rows, workplace
 from adaptax.selftests.kill import SKIP, TRAIN, UPDATES
 
 HEARTBEAT = 3
@@ -64,13 +64,6 @@ def pair(arguments: Sequence[str], place: Path, others: Sequence[str] = ()) -> l
 def both(arguments: Sequence[str], place: Path, others: Sequence[str] = ()) -> list[Ended]:
     """Train in two processes until both have ended."""
     return [end(process) for process in pair(arguments, place, others)]
-
-
-def wait_for_rows(process: "subprocess.Popen[str]", directory: Path, rows: int) -> None:
-    """Wait until a run has so many rows of metrics, or has ended."""
-    metrics = directory / "metrics.jsonl"
-    while process.poll() is None and not (metrics.exists() and metrics.read_bytes().count(b"\n") >= rows):
-        time.sleep(0.002)
 
 
 class Aftermath(NamedTuple):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from adaptax.selftests import children
 from adaptax.selftests.checks import Check, at_least, measured
-from adaptax.selftests.children import Ended, Result, end, result_of, start, workplace
+from adaptax.selftests.children import Ended, Result, end, result_of, start, wait_for_rows, workplace
 from adaptax.selftests.fatal import main as fatal_main
 
 UPDATES = 200
@@ -68,9 +68,7 @@ def die(death: Death, place: Path, name: str) -> Ended:
     if death.kind != "time":
         return end(start(["", str(death.number), death.when, *arguments], place, program=FATAL))
     process = start(arguments, place)
-    metrics = place / name / "metrics.jsonl"
-    while process.poll() is None and not (metrics.exists() and metrics.read_bytes().count(b"\n") >= death.number):
-        time.sleep(0.002)
+    wait_for_rows(process, place / name, death.number)
     time.sleep(random.Random(death.number).uniform(0, 0.05))
     os.killpg(process.pid, signal.SIGKILL)
     return end(process)

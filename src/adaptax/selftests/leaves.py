@@ -4,15 +4,14 @@ import hashlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+
+from adaptax.types import words_of
 
 
 def arrays(tree: Any) -> list[np.ndarray]:
     """All leaves on the host; keys as their data."""
-    leaves = jax.tree.leaves(tree)
-    is_key = [jnp.issubdtype(x.dtype, jax.dtypes.prng_key) for x in leaves]
-    return [np.array(jax.random.key_data(x) if key else x) for x, key in zip(leaves, is_key, strict=True)]
+    return [np.array(words_of(x)) for x in jax.tree.leaves(tree)]
 
 
 def differing(one: Any, other: Any) -> int:

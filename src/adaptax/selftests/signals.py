@@ -12,27 +12,20 @@ from typing import NamedTuple
 
 from adaptax.selftests import children
 from adaptax.selftests.checks import Check, at_least, at_most
-from adaptax.selftests.children import Ended, end, has_children, result_of, start, workplace
+from adaptax.selftests.children import Ended, end, has_children, result_of, rows_in, start, workplace
 from adaptax.selftests.kill import EVALUATE, TRAIN, go_on
 
 Reached = Callable[[Path, float], bool]
 """From a run's directory and the seconds since it was started to whether a stage is reached."""
 
 
-def _rows(directory: Path) -> int:
-    try:
-        return (directory / "metrics.jsonl").read_bytes().count(b"\n")
-    except OSError:
-        return 0
-
-
 STAGES: dict[str, tuple[Reached, int]] = {
     "importing": (lambda directory, seconds: (directory / ".lock").exists(), 1),
     "compiling": (lambda directory, seconds: (directory / "config.json").exists(), 1),
-    "training": (lambda directory, seconds: _rows(directory) >= 10, 1),
-    "saving": (lambda directory, seconds: _rows(directory) >= 10 and any(directory.glob("checkpoints/*.tmp")), 1),
+    "training": (lambda directory, seconds: rows_in(directory) >= 10, 1),
+    "saving": (lambda directory, seconds: rows_in(directory) >= 10 and any(directory.glob("checkpoints/*.tmp")), 1),
     "evaluating": (lambda directory, seconds: (directory / "training.png").exists(), 1),
-    "twice in training": (lambda directory, seconds: _rows(directory) >= 10, 2),
+    "twice in training": (lambda directory, seconds: rows_in(directory) >= 10, 2),
 }
 """By name: when it is reached, and how often Ctrl-C is pressed."""
 

@@ -12,6 +12,7 @@ from adaptax.problem_settings import BanditSettings
 from adaptax.runs import Recipe, save_config
 from adaptax.settings import RL2Settings
 from adaptax.training import init
+from adaptax.types import is_key, words_of
 
 UPDATES = (10, 20, 30)
 OTHER_SEED = 1
@@ -112,9 +113,8 @@ def bitwise_equal(one: Any, other: Any) -> bool:
 
 
 def _bits(leaf: Any) -> tuple[Any, ...]:
-    is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    array = np.asarray(jax.random.key_data(leaf) if is_key else leaf)
-    return is_key, array.dtype, array.shape, array.tobytes()
+    array = np.asarray(words_of(leaf))
+    return is_key(leaf), array.dtype, array.shape, array.tobytes()
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

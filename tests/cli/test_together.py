@@ -1,0 +1,114 @@
+"""The group of processes as the command line sees it; with real processes: `tests/selftests/test_hosts.py`."""
+
+import dataclasses
+
+import jax
+import pytest
+
+from adaptax.cli.options import HostOptions, TrainOptions
+from adaptax.cli.together import Group, together
+from adaptax.errors import ConfigError, DivergenceError
+from adaptax.selftests.tiny_run import options, recipe
+from adaptax.training import init
+
+
+class Others:
+    """Stands for the processes; notes what was done with them."""
+
+    first, index = False, 1
+
+    def __init__(self, told=None):
+        self.content, self.state, self.left = told, None, 0
+
+    def told(self, content=None):
+        self.content = self.content if content is None else content
+        return self.content
+
+    def same(self, tree):
+        return tree if self.state is None else self.state
+
+    def any(self, flag):
+        return flag
+
+    def leave(self):
+        self.left += 1
+
+
+def test_alone_there_is_nobody_to_tell():
+    with together(HostOptions()) as group:
+        assert group.first
+        assert group.begin(recipe(), options(), 1, 0, "state") == "state"
+        assert not group.asked_to_stop()
+        group.dismiss()
+        with group.training():
+            pass
+
+
+def test_the_first_tells_what_to_train_but_not_where_it_writes():
+    others = Others()
+    assert Group(others).begin(recipe(), {**options(), "out": "somewhere"}, 2, 10, "state") == "state"
+    assert others.content["recipe"] == recipe().to_json()
+    assert (others.content["devices"], others.content["done"]) == (2, 10)
+    assert {"out", "json"}.isdisjoint(others.content["options"])
+
+
+@pytest.mark.parametrize("error", [None, DivergenceError("NaN")])
+def test_they_part_ways_after_training_and_after_what_all_noticed(error):
+    others = Others()
+    group = Group(others)
+    try:
+        with group.training():
+            if error is not None:
+                raise error
+    except DivergenceError:
+        pass
+    assert others.left == 1
+
+
+def test_after_an_error_of_its_own_a_process_does_not_wait_for_the_others():
+    others = Others()
+    with pytest.raises(OSError, match="disk"), Group(others).training():
+        raise OSError("disk")
+    assert others.left == 0
+
+
+def test_one_that_is_dismissed_has_nothing_to_do():
+    others = Others(told=None)
+    assert Group(others).follow(recipe(), TrainOptions()) == 0
+    assert others.left == 1
+
+
+def _told(**changes):
+    return {"recipe": recipe().to_json(), "options": {**options(), **changes}, "devices": 1, "done": 30}
+
+
+@pytest.mark.parametrize(
+    ("mine", "message"),
+    [
+        ({"seed": 4}, "--seed: expected the same as in process 0, 0; found 4 in process 1"),
+        ({"num_tasks": 16}, "--num-tasks: expected the same as in process 0, 8; found 16 in process 1"),
+        ({"num_arms": 7}, "--num-arms: expected the same as in process 0, 3; found 7 in process 1"),
+    ],
+)
+def test_a_process_that_was_asked_for_something_else_says_what(mine, message):
+    asked, run = recipe(), TrainOptions(eval_tasks=0)
+    for name, value in mine.items():
+        for part in ("algorithm_settings", "problem_settings"):
+            if hasattr(getattr(asked, part), name):
+                asked = dataclasses.replace(asked, **{part: dataclasses.replace(getattr(asked, part), **{name: value})})
+        run = dataclasses.replace(run, **{name: value}) if hasattr(run, name) else run
+    with pytest.raises(ConfigError, match=message):
+        Group(Others(_told())).follow(asked, run)
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_a_process_follows_to_the_end_and_writes_nothing(resumes, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    others = Others(_told())
+    algorithm, problem = recipe().build()
+    others.state = jax.device_get(init(algorithm, problem, seed=0))
+    own = () if resumes else (recipe(), TrainOptions(eval_tasks=0, json=True))
+    assert Group(others).follow(*own) == 0
+    assert others.left == 1
+    assert "process 1: trains with process 0" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
