@@ -1,3 +1,4 @@
+import socket
 import time
 
 import jax
@@ -40,14 +41,21 @@ def test_without_anybody_to_say_who_the_others_are(monkeypatch):
         join(None, None, None, silence=5, on_absent=print, on_lost=lambda peer, how: None, say=print)
 
 
+def test_a_port_that_is_in_use_is_refused():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        where = f"localhost:{server.getsockname()[1]}"
+        with pytest.raises(ConfigError, match=f"--coordinator: expected a port .* found {where} .*in use"):
+            join(where, 2, 0, silence=5, on_absent=print, on_lost=lambda peer, how: None, say=print)
+
+
 def test_others_that_do_not_come_are_told_of_before_jax_aborts(monkeypatch):
     said = []
     monkeypatch.setattr(hosts, "PATIENCE", 0.1)
     monkeypatch.setattr(jax.distributed, "initialize", lambda *words, **more: time.sleep(1))
     monkeypatch.setattr(jax.distributed, "shutdown", lambda: None)
-    assert join("a:1", 2, 0, silence=5, on_absent=said.append, on_lost=lambda peer, how: None, say=print).count == 1
+    assert join("a:1", 2, 1, silence=5, on_absent=said.append, on_lost=lambda peer, how: None, say=print).count == 1
     assert said == ["the other processes did not come in 0.1 s"]
     monkeypatch.setattr(jax.distributed, "initialize", lambda *words, **more: None)
-    join("a:1", 2, 0, silence=5, on_absent=said.append, on_lost=lambda peer, how: None, say=print)
+    join("a:1", 2, 1, silence=5, on_absent=said.append, on_lost=lambda peer, how: None, say=print)
     time.sleep(0.5)
     assert len(said) == 1

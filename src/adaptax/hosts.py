@@ -6,6 +6,7 @@ process does what is done once: it makes the first state or reads it, writes met
 """
 
 import json
+import os
 import socket
 import threading
 import time
@@ -122,9 +123,11 @@ def join(
         say: Called with a line for a person.
 
     Raises:
-        ConfigError: if nothing says who the others are.
+        ConfigError: if nothing says who the others are, or the first cannot listen where they will look for it.
         LostError: if they do not come.
     """
+    if coordinator is not None and process_id == 0:
+        _check_port(coordinator)
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM to itself
     late = threading.Timer(PATIENCE, on_absent, [f"the other processes did not come in {PATIENCE} s"])
     late.daemon = True
@@ -174,6 +177,17 @@ def _lifeline(
         say(f"warning: if a process is lost, the others are aborted after {_BEYOND * silence:g} s, without a message")
         return None
     return Lifeline(lines, silence, on_lost)
+
+
+def _check_port(coordinator: str) -> None:
+    """Refuse a port that is in use: JAX would share it, and wait in vain for whoever finds the other."""
+    try:
+        socket.create_server(("", int(coordinator.rpartition(":")[2]))).close()
+    except OSError as error:
+        raise ConfigError(
+            f"--coordinator: expected a port at which process 0 can listen; found {coordinator} "
+            f"({os.strerror(error.errno or 0)}). Choose another, or look for a process 0 that is there already"
+        ) from error
 
 
 def _name(coordinator: str | None) -> str:
