@@ -98,6 +98,9 @@ def products(jaxpr: Jaxpr) -> int:
             (contracted, _), _ = equation.params["dimension_numbers"]
             left = equation.invars[0].aval.shape
             total += 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(left[axis] for axis in contracted)
+        elif equation.primitive.name in ("dense_forward", "dense_backward", "dense_outer"):
+            left, right = (operand.aval.shape for operand in equation.invars)
+            total += 2 * math.prod(left) * right[-2 if equation.primitive.name == "dense_backward" else -1]
         times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
         for found in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: isinstance(x, Jaxpr)):
             inner = found.jaxpr if isinstance(found, ClosedJaxpr) else found

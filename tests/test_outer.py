@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from adaptax.distributions import Categorical, Normal, kl_divergence
-from adaptax.outer import PPO, TRPO, Ascent, conjugate_gradient, importance_weighted
+from adaptax.outer import PPO, TRPO, Ascent, Outcome, conjugate_gradient, importance_weighted
 from tests.problems import quick_jit
 
 ONES = jnp.ones((4, 1))
@@ -18,6 +18,14 @@ VALUES = jnp.asarray([1.0, 0.0, -2.0])
 
 def policies(parameters, batch):
     return Categorical(batch * parameters["logits"][None]), batch[:, 0] > 0
+
+
+def objective(loss):
+    def outcome(parameters, batch):
+        value, metrics = loss(parameters, batch)
+        return Outcome(value, *policies(parameters, batch), metrics)
+
+    return outcome
 
 
 def regret(parameters, batch):
@@ -39,7 +47,7 @@ def test_E5_log_probabilities_are_sums_and_ratios_are_1_where_the_policy_acted()
 
 def test_ascent_is_one_step_of_the_optimizer():
     ascent = Ascent(optax.sgd(0.1))
-    stepped, _, metrics = ascent.improve(regret, policies, START, ascent.init(START), ONES)
+    stepped, _, metrics = ascent.improve(objective(regret), START, ascent.init(START), ONES)
     slope = jax.grad(lambda p: regret(p, ONES)[0])(START)["logits"]
     np.testing.assert_allclose(stepped["logits"], START["logits"] - 0.1 * slope, rtol=1e-6)
     np.testing.assert_allclose(metrics["gradient_norm"], np.linalg.norm(slope), rtol=1e-6)
@@ -48,10 +56,11 @@ def test_ascent_is_one_step_of_the_optimizer():
 
 def test_ppo_takes_as_many_steps_as_epochs_and_minibatches_say():
     ppo = PPO(optax.sgd(0.1), clip=0.2, num_epochs=3, num_minibatches=2)
-    loss = lambda p, batch: (jnp.mean(batch) * p, {})  # noqa: E731
+    loss = lambda p, batch: (jnp.mean(batch) * p["x"], {})  # noqa: E731
     batch = jnp.asarray([[1.0], [1.0], [3.0], [3.0]])
-    stepped, _, _ = ppo.improve(loss, policies, jnp.asarray(0.0), ppo.init(jnp.asarray(0.0)), batch)
-    np.testing.assert_allclose(stepped, -0.1 * 3 * (1 + 3), rtol=1e-6)
+    start = {"logits": START["logits"], "x": jnp.asarray(0.0)}
+    stepped, _, _ = ppo.improve(objective(loss), start, ppo.init(start), batch)
+    np.testing.assert_allclose(stepped["x"], -0.1 * 3 * (1 + 3), rtol=1e-6)
 
 
 def test_ppo_clips():
@@ -62,7 +71,7 @@ def test_ppo_clips():
 
 
 def _improve(trust, loss, batch=ONES):
-    return quick_jit(lambda p: trust.improve(loss, policies, p, (), batch))(START)
+    return quick_jit(lambda p: trust.improve(objective(loss), p, (), batch))(START)
 
 
 @pytest.mark.parametrize("max_kl", [1e-3, 0.05, 1.0])
@@ -97,7 +106,7 @@ def test_E7_a_step_whose_true_kl_is_too_large_is_shortened_though_the_loss_falls
     kl = {}
     for backtracks in (0, 15):
         trust = TRPO(0.5, backtracks=backtracks)
-        stepped, _, metrics = quick_jit(lambda p, trust=trust: trust.improve(loss, policies, p, (), ONES))(certain)
+        stepped, _, metrics = quick_jit(lambda p, trust=trust: trust.improve(objective(loss), p, (), ONES))(certain)
         kl[backtracks] = kl_divergence(Categorical(certain["logits"]), Categorical(stepped["logits"]))
         assert bool(metrics["accepted"]) == (backtracks > 0)
     assert kl[0] == 0

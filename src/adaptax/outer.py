@@ -2,13 +2,13 @@
 
 Each is a frozen dataclass with the gain per step that it maximises (`surrogate`), and `improve`, which does as much
 with a batch as the method allows: one gradient step, PPO's epochs, or a trust-region step. `batch` has a leading task
-axis.
+axis; what is to be improved is an `Objective` of parameters and batch.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +21,35 @@ from adaptax.losses import clipped_surrogate, masked_mean
 from adaptax.types import Metrics
 
 Parameters = TypeVar("Parameters")
-Loss = Callable[[Any, Any], tuple[Float[Array, ""], Metrics]]
 SHORTER = 0.8
 """A step that goes too far is shortened to this share of itself."""
-Policies = Callable[[Any, Any], tuple[Distribution, Array]]
+
+
+class Outcome(NamedTuple):
+    """What parameters come to on a batch.
+
+    Attributes:
+        loss: To be minimised.
+        policies: Distributions that a trust region holds; the other optimisers do not look at them.
+        valid: Which of their entries count.
+        metrics: What to report.
+    """
+
+    loss: Float[Array, ""]
+    policies: Distribution
+    valid: Array
+    metrics: Metrics
+
+
+Objective = Callable[[Any, Any], Outcome]
+
+
+def _loss(objective: Objective) -> Callable[[Any, Any], tuple[Float[Array, ""], Metrics]]:
+    def loss(parameters: PyTree[Array], batch: PyTree[Array]) -> tuple[Float[Array, ""], Metrics]:
+        outcome = objective(parameters, batch[0])
+        return outcome.loss, outcome.metrics
+
+    return loss
 
 
 def importance_weighted(log_probs: Array, old_log_probs: Array, advantages: Array) -> Array:
@@ -49,11 +74,11 @@ class Ascent:
         return self.optimizer.init(parameters)
 
     def improve(
-        self, loss: Loss, policies: Policies, parameters: Parameters, opt_state: PyTree[Array], batch: PyTree[Array]
+        self, objective: Objective, parameters: Parameters, opt_state: PyTree[Array], batch: PyTree[Array]
     ) -> tuple[Parameters, PyTree[Array], Metrics]:
         """One step."""
         return optim.minibatch_epochs(
-            lambda p, b: loss(p, b[0]),
+            _loss(objective),
             self.optimizer,
             parameters,
             opt_state,
@@ -89,11 +114,11 @@ class PPO:
         return self.optimizer.init(parameters)
 
     def improve(
-        self, loss: Loss, policies: Policies, parameters: Parameters, opt_state: PyTree[Array], batch: PyTree[Array]
+        self, objective: Objective, parameters: Parameters, opt_state: PyTree[Array], batch: PyTree[Array]
     ) -> tuple[Parameters, PyTree[Array], Metrics]:
         """All epochs."""
         return optim.minibatch_epochs(
-            lambda p, b: loss(p, b[0]),
+            _loss(objective),
             self.optimizer,
             parameters,
             opt_state,
@@ -134,28 +159,20 @@ class TRPO:
         return ()
 
     def improve(
-        self,
-        loss: Loss,
-        policies: Policies,
-        parameters: Parameters,
-        opt_state: PyTree[Array],
-        batch: PyTree[Array],
+        self, objective: Objective, parameters: Parameters, opt_state: PyTree[Array], batch: PyTree[Array]
     ) -> tuple[Parameters, PyTree[Array], Metrics]:
-        """One step.
+        """One step."""
 
-        Args:
-            loss: From parameters and the batch to a scalar and metrics.
-            policies: From parameters and the batch to distributions, and to which of their entries count.
-            parameters: Where to start.
-            opt_state: Nothing.
-            batch: The data.
-        """
-        (before, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(parameters, batch)
+        def both(parameters: Parameters) -> Any:
+            outcome = objective(parameters, batch)
+            return (outcome.loss, outcome.policies), (outcome.valid, outcome.metrics)
+
+        # One linearisation for the gradient and the Fisher matrix: replays of inner loops are dear in time and memory.
+        (before, old), tangents_of, (valid, metrics) = jax.linearize(both, parameters, has_aux=True)
+        (gradient,) = jax.linear_transpose(lambda v: tangents_of(v)[0], parameters)(jnp.ones_like(before))
         before, gradient = parallel.mean((before, gradient))
-        distributions = lambda p: policies(p, batch)[0]  # noqa: E731
-        old, tangent_map = jax.linearize(distributions, parameters)
+        tangent_map = lambda v: tangents_of(v)[1]  # noqa: E731
         cotangent_map = jax.linear_transpose(tangent_map, parameters)
-        valid = policies(parameters, batch)[1]
         divergence = lambda new: masked_mean(kl_divergence(old, new), valid)  # noqa: E731
 
         def fisher(vector: Parameters) -> Parameters:
@@ -175,8 +192,8 @@ class TRPO:
 
         def judge(scale: Array) -> tuple[Array, Array, Array]:
             """Whether the step is accepted, its KL, and the loss after it."""
-            candidate = at(scale)
-            kl, after = parallel.mean((divergence(distributions(candidate)), loss(candidate, batch)[0]))
+            outcome = objective(at(scale), batch)
+            kl, after = parallel.mean((divergence(outcome.policies), outcome.loss))
             return (kl <= self.max_kl) & (after < before), kl, after  # false if anything is NaN
 
         def shorten(search: Any) -> Any:

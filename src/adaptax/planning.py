@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
+from jax.interpreters.partial_eval import dce_jaxpr
 
 _FUSED = """
 abs add add_any and argmax argmin atan2 bitcast_convert_type broadcast_in_dim cbrt ceil clamp concatenate
@@ -22,12 +23,18 @@ pow random_unwrap random_wrap reduce_precision rem reshape rev round rsqrt selec
 shift_right_logical sign sin sinh slice split sqrt square squeeze stop_gradient sub tan tanh transpose xor
 """
 _DEAR = "atan2 cbrt cos erf erf_inv exp exp2 expm1 lgamma log log1p logistic pow sin tanh"
-_OPAQUE = "dot_general conv_general_dilated sort scan while cond cumsum cumlogsumexp cummax cumprod"
+_RESHAPING = "broadcast_in_dim concatenate dynamic_slice gather iota pad rev slice split transpose"
+_OPAQUE = """
+dense_forward dense_backward dense_outer dot_general conv_general_dilated sort scan while cond cumsum cumlogsumexp
+cummax cumprod
+"""
 
 FUSED = frozenset(_FUSED.split())
 """Operations that cost no memory where their reader is an operation that can take them in."""
 DEAR = frozenset(_DEAR.split())
 """Of these, those that are not done twice for two readers."""
+RESHAPING = frozenset(_RESHAPING.split())
+"""Of these, those whose results' elements lie elsewhere than their operands'."""
 OPAQUE = frozenset(_OPAQUE.split())
 """Operations that read arrays, not expressions."""
 
@@ -53,7 +60,9 @@ def arrays_at_peak(function: Callable[..., Any], *arguments: Any) -> list[Held]:
         function: The function.
         arguments: Arrays, or `jax.ShapeDtypeStruct` of them.
     """
-    return sorted(_peak(jax.make_jaxpr(function)(*arguments).jaxpr), reverse=True)
+    jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
+    needed, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), instantiate=True)
+    return sorted(_peak(needed), reverse=True)
 
 
 def largest(held: Iterable[Held], count: int = 3) -> list[str]:
@@ -185,6 +194,7 @@ def _worst(steps: list[_Step], kept: dict[Any, bool], last: dict[Any, int]) -> l
         reused = _reused(step, index, holding, last)
         for name in step.writes:
             if kept[name]:
+                reused += _in_place(step, name, ends.get(index, []), reused, holding)
                 holding[name] = _held(name, step.equation)
                 total += holding[name].bytes
                 ends.setdefault(last[name], []).append(name)
@@ -208,6 +218,14 @@ def _within(step: _Step) -> list[Held]:
     if step.name == "cond":
         return max((_peak(branch.jaxpr) for branch in params["branches"]), key=_total)
     return []
+
+
+def _in_place(step: _Step, name: Any, ending: list[Any], taken: list[Any], holding: dict[Any, Held]) -> list[Any]:
+    """The operand whose memory an elementwise result takes over: one of its shape that nobody reads afterwards."""
+    if step.name not in FUSED - RESHAPING:
+        return []
+    fits = (x for x in ending if x in holding and x not in taken and holding[x].what == _held(name, step.equation).what)
+    return [x for x, _ in zip(fits, range(1), strict=False)]
 
 
 def _total(held: Iterable[Held]) -> int:

@@ -37,8 +37,8 @@ BUGS = (
     Mutant(
         "the meta-gradient has the wrong sign",
         "gradient_based/outer_loop.py",
-        'return -gain, {"gain": gain}',
-        'return gain, {"gain": gain}',
+        "return Outcome(-gain,",
+        "return Outcome(gain,",
         "optimisers descend and papers ascend",
         ("tests/algorithms/test_maml.py",),
     ),

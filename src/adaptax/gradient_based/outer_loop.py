@@ -20,7 +20,7 @@ from adaptax.envs.base import Problem
 from adaptax.gradient_based import critic
 from adaptax.gradient_based.inner_loop import GradientBased, Meta, Replay, Theta
 from adaptax.moments import no_moments
-from adaptax.outer import PPO, TRPO, Ascent, Outer
+from adaptax.outer import PPO, TRPO, Ascent, Outcome, Outer
 from adaptax.rollout import collect
 from adaptax.types import Metrics, TrainState, Transition, replace
 
@@ -124,16 +124,15 @@ class MetaGradient(GradientBased):
         def replays(theta: Theta, batch: Batch) -> Replay:
             return jax.vmap(lambda lives: self.replay(replace(meta, theta=theta), lives, key))(batch.lives)
 
-        def loss(theta: Theta, batch: Batch) -> tuple[Float[Array, ""], Metrics]:
-            gain = jnp.mean(jax.vmap(self.gain)(replays(theta, batch), batch))
-            return -gain, {"gain": gain}
-
-        def constrained(theta: Theta, batch: Batch) -> tuple[Distribution, Array]:
+        def objective(theta: Theta, batch: Batch) -> Outcome:
+            replay = replays(theta, batch)
+            gain = jnp.mean(jax.vmap(self.gain)(replay, batch))
             first = 0 if self.pays_explorers else self._first_judged
-            return jax.tree.map(lambda x: x[:, first:], (replays(theta, batch).policies, batch.lives.valid))
+            policies, valid = jax.tree.map(lambda x: x[:, first:], (replay.policies, batch.lives.valid))
+            return Outcome(-gain, policies, valid, {"gain": gain})
 
         opt_state, critic_state = state.opt_state
-        theta, opt_state, metrics = self.optimizer.improve(loss, constrained, meta.theta, opt_state, batch)
+        theta, opt_state, metrics = self.optimizer.improve(objective, meta.theta, opt_state, batch)
         meta = replace(meta, theta=theta)
         meta, critic_state, more = fit_critic(self, meta, critic_state, lives)
         metrics = {**report(lives), **parallel.mean({**metrics, **more})}

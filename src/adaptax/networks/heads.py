@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from adaptax.distributions import Categorical, Distribution, Normal
+from adaptax.networks.dense import dense
 from adaptax.spaces import Discrete, Space
 
 
@@ -49,7 +50,7 @@ class Linear(eqx.Module):
 
     def __call__(self, x: Float[Array, "*batch input_size"]) -> Float[Array, "*batch output_size"]:
         """Apply the layer."""
-        y = x @ self.weight
+        y = dense(x, self.weight)
         return y + self.bias.reshape((1,) * (y.ndim - 1) + (-1,))
 
 

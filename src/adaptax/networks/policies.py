@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.distributions import Distribution
+from adaptax.networks.dense import tanh
 from adaptax.networks.heads import Linear, PolicyHead
 from adaptax.spaces import Space
 
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": jnp.tanh, "relu": jax.nn.relu}
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": tanh, "relu": jax.nn.relu}
 
 
 class MLP(eqx.Module):

@@ -21,7 +21,7 @@ from adaptax.distributions import Normal
 from adaptax.envs.base import Problem, TaskDistribution
 from adaptax.envs.tabular import RandomMDPs
 from adaptax.gradient_based import Meta, MetaGradient, live
-from adaptax.outer import TRPO
+from adaptax.outer import TRPO, Outcome
 from adaptax.selftests import exactness, sampling
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.selftests.enumeration import (
@@ -109,12 +109,12 @@ def check_natural_step(key: Key[Array, ""]) -> Iterator[Check]:
     start, slope = jax.random.normal(mean_key, (6,)), jax.random.normal(slope_key, (6,))
     log_std = jax.random.normal(std_key, (6,))
     batch = jnp.ones((5, 1))
-    loss: Any = lambda mean, batch: (jnp.mean(batch) * (slope @ mean), {})  # noqa: E731
 
-    def policies(mean: Array, batch: Array) -> tuple[Normal, Array]:
-        return Normal(batch * mean[None], batch * log_std[None]), batch[:, 0] > 0
+    def objective(mean: Array, batch: Array) -> Outcome:
+        policies = Normal(batch * mean[None], batch * log_std[None])
+        return Outcome(jnp.mean(batch) * (slope @ mean), policies, batch[:, 0] > 0, {})
 
-    stepped, _, metrics = jit(lambda x: trust.improve(loss, policies, x, (), batch))(start)
+    stepped, _, metrics = jit(lambda x: trust.improve(objective, x, (), batch))(start)
     natural = -slope / (jnp.exp(-2 * log_std) + trust.damping)
     curvature = natural @ (natural * (jnp.exp(-2 * log_std) + trust.damping))
     natural = natural * jnp.sqrt(2 * trust.max_kl / curvature)

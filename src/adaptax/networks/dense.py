@@ -1,0 +1,115 @@
+"""Dense layers whose derivatives of any order are fast: three products, each a derivative of the others.
+
+    forward    y = x W           [..., inputs],  [inputs, outputs]  → [..., outputs]
+    backward   x = y Wᵀ          [..., outputs], [inputs, outputs]  → [..., inputs]
+    outer      W = Σ xᵀ y        [..., inputs],  [..., outputs]     → [inputs, outputs]
+
+The gradient of a layer is made of the second and third, and a derivative of that gradient of all three. JAX derives a
+product from the one before without a view on what comes of it: in the transpose of the tangent of a gradient, which is
+what MAML and TRPO multiply with ten times in an update, half of the products have features before samples, and
+what is done to each of their elements goes through memory in large steps. Here samples come first, always.
+
+Axes of tasks that both operands have, which `jax.vmap` adds, lead.
+"""
+
+import math
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+from jaxtyping import Array, Float
+
+
+def _forward(x: Array, w: Array, *, tasks: int) -> Array:
+    lead = tuple(range(tasks))
+    return jax.lax.dot_general(x, w, (((x.ndim - 1,), (tasks,)), (lead, lead)))
+
+
+def _backward(y: Array, w: Array, *, tasks: int) -> Array:
+    lead = tuple(range(tasks))
+    return jax.lax.dot_general(y, w, (((y.ndim - 1,), (tasks + 1,)), (lead, lead)))
+
+
+def _outer(x: Array, y: Array, *, tasks: int) -> Array:
+    if x.shape[-1] > y.shape[-1]:
+        # With two outputs, as an action's, XLA's product takes six times as long the other way round; the barrier
+        # keeps it from turning this one round.
+        return jnp.swapaxes(jax.lax.optimization_barrier(_outer(y, x, tasks=tasks)), -1, -2)
+    lead, samples = tuple(range(tasks)), math.prod(x.shape[tasks:-1])
+    # XLA transposes, into a copy, what it is to sum over more than one axis.
+    x, y = (a.reshape(*a.shape[:tasks], samples, a.shape[-1]) for a in (x, y))
+    return jax.lax.dot_general(x, y, (((tasks,), (tasks,)), (lead, lead)))
+
+
+def _primitive(function: Any, transpose_left: Any, transpose_right: Any) -> Primitive:
+    """A bilinear operation of JAX's."""
+    primitive = Primitive("dense" + function.__name__)
+
+    def with_tasks(operands: Any, axes: Any, *, tasks: int) -> tuple[Array, int]:
+        left, right = operands
+        if axes[1] is None and function is not _outer:  # the same weights for all: more samples
+            return primitive.bind(jnp.moveaxis(left, axes[0], tasks), right, tasks=tasks), tasks
+        size = next(x.shape[axis] for x, axis in zip(operands, axes, strict=True) if axis is not None)
+        left, right = (batching.bdim_at_front(x, axis, size) for x, axis in zip(operands, axes, strict=True))
+        return primitive.bind(left, right, tasks=tasks + 1), 0
+
+    def shape(left: Any, right: Any, *, tasks: int) -> Any:
+        found = jax.eval_shape(partial(function, tasks=tasks), left, right)
+        return left.update(shape=found.shape, weak_type=False)
+
+    primitive.def_impl(jax.jit(function, static_argnames="tasks"))
+    primitive.def_abstract_eval(shape)
+    mlir.register_lowering(primitive, mlir.lower_fun(function, multiple_results=False))
+    batching.primitive_batchers[primitive] = with_tasks
+    ad.defbilinear(primitive, transpose_left, transpose_right)
+    return primitive
+
+
+# Each transpose is given the cotangent of the result, and both operands, of which the one that is asked for is unknown.
+forward_p: Primitive = _primitive(
+    _forward,
+    lambda y, x, w, *, tasks: backward_p.bind(y, w, tasks=tasks),
+    lambda y, x, w, *, tasks: outer_p.bind(x, y, tasks=tasks),
+)
+backward_p: Primitive = _primitive(
+    _backward,
+    lambda x, y, w, *, tasks: forward_p.bind(x, w, tasks=tasks),
+    lambda x, y, w, *, tasks: outer_p.bind(x, y, tasks=tasks),
+)
+outer_p: Primitive = _primitive(
+    _outer,
+    lambda w, x, y, *, tasks: backward_p.bind(y, w, tasks=tasks),
+    lambda w, x, y, *, tasks: forward_p.bind(x, w, tasks=tasks),
+)
+
+
+def dense(x: Float[Array, "*batch inputs"], weight: Float[Array, "inputs outputs"]) -> Float[Array, "*batch outputs"]:
+    """`x @ weight`, of one type of numbers."""
+    dtype = jnp.result_type(x, weight)
+    return forward_p.bind(jnp.asarray(x, dtype), jnp.asarray(weight, dtype), tasks=0)
+
+
+@jax.custom_jvp
+def tanh(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The hyperbolic tangent; derivatives keep it and its slope. JAX's keep it and 1 − y, and multiply twice."""
+    return jnp.tanh(x)
+
+
+@tanh.defjvp
+def _tanh_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    y = tanh(*primals)
+    return y, tangents[0] * _slope(y)
+
+
+@jax.custom_jvp
+def _slope(y: Array) -> Array:
+    return (1 - y) * (1 + y)  # 1 − y² has no digits left where y is near 1
+
+
+@_slope.defjvp
+def _slope_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    (y,), (moved,) = primals, tangents
+    return _slope(y), -2 * y * moved
