@@ -17,13 +17,14 @@ from typing import Any
 from unittest import mock
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from adaptax import rollout, training
 from adaptax.algorithms import MAML, RL2
 from adaptax.envs import bernoulli_bandit, point_robot
 from adaptax.gradient_based import outer_loop
-from adaptax.networks import recurrent
+from adaptax.networks import heads, policies, recurrent
 
 Program = Callable[[], Any]
 
@@ -73,6 +74,10 @@ def maml() -> dict[str, Program]:
     programs = {"as it is": update(algorithm, problem, state), "collecting, with inner steps": lambda: lives(state)}
     programs["1 product in TRPO instead of 10"] = update(with_outer(cg_steps=1), problem, state)
     plain = with_outer(outer="gradient")
+    with mock.patch.object(heads, "dense", jnp.matmul):
+        programs["products as JAX derives them"] = update(algorithm, problem, state)
+    with mock.patch.dict(policies.ACTIVATIONS, tanh=jnp.tanh):
+        programs["tanh as JAX derives it"] = update(algorithm, problem, state)
     programs["Adam instead of TRPO"] = update(plain, problem, training.init(plain, problem, seed=0))
     return programs
 

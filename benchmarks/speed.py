@@ -3,6 +3,7 @@
     python benchmarks/speed.py                          # all, with one device and with one per core; about 6 minutes
     python benchmarks/speed.py grid-64 maml-2d --json
     python benchmarks/speed.py --csv benchmarks/speed.csv
+    taskset -c 0 python benchmarks/speed.py --devices 1 --csv benchmarks/speed_one_core.csv
 
 Work is that of public implementations (`WORK`), on our environments. A figure is of collection, adaptation and update
 together; compilation is timed apart. In the same run the machine's limits are measured: products of matrices of the
@@ -199,7 +200,7 @@ def machine() -> dict[str, Any]:
     return {
         "commit": done.stdout.strip() or "unknown",
         "device": jax.devices()[0].device_kind,
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)),
         "jax": jax.__version__,
         "copy_gb_per_second": copies_per_second() / 1e9,
     }

@@ -113,17 +113,21 @@ def descend(
     learned: PyTree[Array],
     state: PyTree[Array],
     parameters: Parameters,
-    loss: Callable[[Parameters], Float[Array, ""]],
+    loss: Callable[[Parameters], Any],
     *,
     first_order: bool = False,
-) -> tuple[Parameters, PyTree[Any], Float[Array, ""]]:
-    """One inner step on `loss`; return the new parameters, the optimiser's memory, and the loss before the step.
+    has_aux: bool = False,
+) -> tuple[Parameters, PyTree[Any], Any]:
+    """One inner step on `loss`; return the new parameters, the optimiser's memory, and what `loss` said before it.
+
+    With `has_aux`, `loss` returns the loss and something beside it, as for `jax.value_and_grad`.
 
     Nothing is changed in place. Differentiating through it gives second derivatives of `loss`, unless `first_order`:
     then the gradient counts as a constant (FOMAML: Finn et al. 2017, section 5.2).
     """
-    value, gradient = jax.value_and_grad(loss)(parameters)
+    found, gradient = jax.value_and_grad(loss, has_aux=has_aux)(parameters)
+    value = found[0] if has_aux else found
     if first_order:
         value, gradient = jax.lax.stop_gradient((value, gradient))
     parameters, state = optimizer.step(learned, state, parameters, gradient, value)
-    return parameters, state, value
+    return parameters, state, (value, found[1]) if has_aux else value

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from adaptax import envs
-from adaptax.algorithms import EMAML, ESMAML, MAML, RL2, MultiTaskPPO, Reptile
+from adaptax.algorithms import EMAML, ESMAML, MAML, RL2, MetaLSTM, MultiTaskPPO, Reptile
 from adaptax.cli import memory
 from adaptax.errors import ResourceError
 from adaptax.training import init, train
@@ -72,6 +72,27 @@ def test_the_lower_setting_that_is_named_runs(name, monkeypatch):
     fewer = int(str(refused.value).rsplit(" ", 1)[1])
     assert 16 <= fewer < 64
     assert (trained(dataclasses.replace(algorithm, num_tasks=fewer)).step == 1).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize(
+    ("algorithm", "problem"),
+    [
+        (RL2(), envs.bernoulli_bandit),
+        (MAML(), envs.point_robot),
+        (MAML(inner_steps=1), lambda: envs.point_robot(40)),
+        (Reptile(), envs.point_robot),
+        (ESMAML(), envs.point_robot),
+        (MetaLSTM(), envs.point_robot),
+    ],
+)
+def test_what_is_expected_before_compiling_is_within_a_quarter_of_what_the_compiler_says(algorithm, problem, devices):
+    problem = problem()
+    function, state = memory.program_of(algorithm, problem, devices)
+    needed = memory.needed_bytes(jax.jit(function, donate_argnums=0).lower(state).compile(), devices)
+    expected = memory.expected_bytes(memory.arrays_of(algorithm, problem, devices), devices)
+    assert expected == pytest.approx(needed, rel=0.25)
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.1, 0.02])

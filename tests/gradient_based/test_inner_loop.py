@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 
 import equinox as eqx
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.algorithms import MAML, MetaSGD
+from adaptax.algorithms import MAML, MetaLSTM, MetaSGD
 from adaptax.distributions import Categorical, Normal
 from adaptax.envs import point_robot, tabular_mdp
 from adaptax.gradient_based import Meta, Theta, live
@@ -217,3 +218,13 @@ def test_E5_what_explorers_did_is_replayed_as_they_did_it():
     path = adapt(EXPLORING)(meta, task(lives, 0, slice(0, 1)))
     np.testing.assert_array_equal(path.head.log_std[1], path.head.log_std[0])
     assert np.abs(path.head.layer.bias[1] - path.head.layer.bias[0]).max() > 0
+
+
+@pytest.mark.parametrize("algorithm", [MAML(num_layers=2), MetaLSTM(num_layers=2)])
+def test_a_replay_evaluates_the_policy_once_in_each_window(algorithm):
+    # The inner gradient and the replayed policies need the same forward pass; two would be kept for derivatives.
+    meta, lives = lived(algorithm)
+    jaxpr = jax.make_jaxpr(lambda meta: algorithm.replay(meta, task(lives, 0), KEY))(meta)
+    (loop,) = (e for e in jaxpr.eqns if e.primitive.name == "scan" and e.params["length"] == algorithm.inner_steps)
+    evaluated = re.findall(rf"f32\[{MDP.env.horizon},\d+,{algorithm.hidden_size}\] = tanh", str(loop.params["jaxpr"]))
+    assert len(evaluated) == algorithm.num_layers

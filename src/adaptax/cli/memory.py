@@ -1,6 +1,6 @@
 """Whether a program fits into memory, asked before it runs; and what to lower if not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,23 @@ def _available_on_host() -> int | None:
 
 def needed_bytes(program: Any, devices: int) -> int | None:
     """Memory that a compiled program needs beside what exists already; None if its compiler does not tell."""
-    import jax
-
     analysis = program.memory_analysis()
     if analysis is None:
         return None
-    # Host devices share one memory; the state, an argument, is donated, so its output is no new memory.
-    copies = devices // jax.process_count() if jax.local_devices()[0].platform == "cpu" else 1
-    return copies * (analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
+    # The state, an argument, is donated, so its output is no new memory.
+    return _sharing(devices) * (analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
+
+
+def expected_bytes(arrays: Iterable[Any], devices: int) -> int:
+    """The same by the arrays that are held at once (`arrays_of`), before anything is compiled."""
+    return _sharing(devices) * sum(array.bytes for array in arrays)
+
+
+def _sharing(devices: int) -> int:
+    """How many devices share one memory: those of the processor do."""
+    import jax
+
+    return devices // jax.process_count() if jax.local_devices()[0].platform == "cpu" else 1
 
 
 def check(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -> Callable[[Any], None]:

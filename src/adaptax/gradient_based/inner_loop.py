@@ -164,21 +164,33 @@ class GradientBased(InnerSettings, Algorithm):
 
     def adapt(self, meta: Meta, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """One inner step on a window with leaves `[time, stream, ...]`."""
+        return self.step(meta, agent, trajectory)[0]
+
+    def step(
+        self, meta: Meta, agent: AgentState, trajectory: Transition
+    ) -> tuple[AgentState, tuple[Float[Array, "time stream"], Distribution]]:
+        """The same, and what `log_probs` says before it: a replay needs both, and should not compute that twice."""
         fast: Fast = agent.adapted
         advantages = self.advantages(meta, trajectory, fast.steps)
         if self.normalize_advantages:
             advantages = normalized(advantages, trajectory.valid)
         old_log_probs = jnp.where(trajectory.valid, trajectory.aux["log_prob"], 0.0)
 
-        def loss(parameters: PyTree[Array]) -> Float[Array, ""]:
-            log_probs, _ = self.log_probs(meta.theta, parameters, trajectory, fast.steps)
-            gain = ESTIMATORS[self.estimator](log_probs, old_log_probs, advantages, self.gae_lambda)
-            return -jnp.mean(gain)
+        def loss(parameters: PyTree[Array]) -> tuple[Float[Array, ""], Any]:
+            before = self.log_probs(meta.theta, parameters, trajectory, fast.steps)
+            gain = ESTIMATORS[self.estimator](before[0], old_log_probs, advantages, self.gae_lambda)
+            return -jnp.mean(gain), before
 
-        parameters, optimizer, _ = descend(
-            self.inner, meta.theta.learned, fast.optimizer, fast.parameters, loss, first_order=self.first_order
+        parameters, optimizer, (_, before) = descend(
+            self.inner,
+            meta.theta.learned,
+            fast.optimizer,
+            fast.parameters,
+            loss,
+            first_order=self.first_order,
+            has_aux=True,
         )
-        return AgentState(Fast(parameters, optimizer, fast.steps + 1), agent.memory)
+        return AgentState(Fast(parameters, optimizer, fast.steps + 1), agent.memory), before
 
     def exploring(self, policy: Distribution, steps: Array | int) -> Distribution:
         """π_φ as it acts while it learns: normal distributions are as wide as exploration asks for after `steps`."""
@@ -221,10 +233,7 @@ class GradientBased(InnerSettings, Algorithm):
         """Live through one task's windows again: everything in it is a differentiable function of θ."""
         part = lambda window: jax.tree.map(lambda x: x[window], lives)  # noqa: E731
 
-        def step(agent: AgentState, window: Transition) -> tuple[AgentState, Any]:
-            log_probs, policy = self.log_probs(meta.theta, agent.adapted.parameters, window, agent.adapted.steps)
-            return self.adapt(meta, agent, window, key), (log_probs, policy)
-
+        step = lambda agent, window: self.step(meta, agent, window)  # noqa: E731
         step = jax.checkpoint(step) if self.checkpoint else step
         agent, before = jax.lax.scan(step, self.begin(meta, key), part(slice(0, -1)))
         last = self.log_probs(meta.theta, agent.adapted.parameters, part(-1), agent.adapted.steps)

@@ -112,4 +112,4 @@ def _slope(y: Array) -> Array:
 @_slope.defjvp
 def _slope_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     (y,), (moved,) = primals, tangents
-    return _slope(y), -2 * y * moved
+    return _slope(y), -2 * (y * moved)
