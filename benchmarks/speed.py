@@ -18,7 +18,6 @@ import csv
 import dataclasses
 import json
 import math
-import os
 import statistics
 import subprocess
 import time
@@ -33,6 +32,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 from adaptax import envs
 from adaptax.algorithms import MAML, RL2
 from adaptax.cli.memory import needed_bytes
+from adaptax.cli.session import cores
 from adaptax.registry import CLASSICAL, build
 from adaptax.rollout import collect
 from adaptax.training import chunk_of_updates, init
@@ -200,7 +200,7 @@ def machine() -> dict[str, Any]:
     return {
         "commit": done.stdout.strip() or "unknown",
         "device": jax.devices()[0].device_kind,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "jax": jax.__version__,
         "copy_gb_per_second": copies_per_second() / 1e9,
     }
@@ -220,7 +220,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", nargs="*", help=", ".join(WORK))
-    parser.add_argument("--devices", type=int, nargs="*", default=sorted({1, os.cpu_count() or 1}))
+    parser.add_argument("--devices", type=int, nargs="*", default=sorted({1, cores()}))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--json", action="store_true")
