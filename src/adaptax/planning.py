@@ -2,8 +2,8 @@
 
 What XLA does is modelled, not asked: arithmetic per element is fused into whoever needs it and has no memory of its
 own, loops keep their carry in place and write what they stack in place, and an array lives from the operation that
-makes it to the last that reads it. XLA's compiler has the last word: it may reorder operations, so that more is held at
-once (for MAML and TRPO with three inner steps two thirds more), and leave gaps.
+makes it to the last that reads it; an elementwise result takes the place of an operand that nobody reads again. XLA's
+compiler has the last word: it may reorder operations, so that more is held at once, and leave gaps.
 """
 
 import math

@@ -61,10 +61,26 @@ BUGS = (
     Mutant(
         "all inner steps learn from the first window",
         "gradient_based/inner_loop.py",
-        "return self.adapt(meta, agent, window, key), (log_probs, policy)",
-        "return self.adapt(meta, agent, part(0), key), (log_probs, policy)",
+        "step = lambda agent, window: self.step(meta, agent, window)",
+        "step = lambda agent, window: self.step(meta, agent, part(0))",
         "E4: more than one inner step on data that the first policy has collected",
         INNER_LOOP,
+    ),
+    Mutant(
+        "a first-order inner step is differentiated",
+        "inner.py",
+        "        value, gradient = jax.lax.stop_gradient((value, gradient))",
+        "        value = jax.lax.stop_gradient(value)",
+        "FOMAML is then MAML: the derivative of the inner gradient stays in",
+        ("tests/test_inner.py", *INNER_LOOP),
+    ),
+    Mutant(
+        "the derivative of a slope of tanh has the wrong sign",
+        "networks/dense.py",
+        "-2 * (y * moved)",
+        "2 * (y * moved)",
+        "E1: second derivatives are wrong, first ones are right",
+        ("tests/networks/test_dense.py",),
     ),
     Mutant(
         "every outer step sees the same tasks",
