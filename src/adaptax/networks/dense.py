@@ -58,7 +58,7 @@ def _primitive(function: Any, transpose_left: Any, transpose_right: Any) -> Prim
 
     def shape(left: Any, right: Any, *, tasks: int) -> Any:
         found = jax.eval_shape(partial(function, tasks=tasks), left, right)
-        return left.update(shape=found.shape, weak_type=False)
+        return jax.core.ShapedArray(found.shape, found.dtype)
 
     primitive.def_impl(jax.jit(function, static_argnames="tasks"))
     primitive.def_abstract_eval(shape)
