@@ -67,14 +67,6 @@ BUGS = (
         INNER_LOOP,
     ),
     Mutant(
-        "a first-order inner step is differentiated",
-        "inner.py",
-        "        value, gradient = jax.lax.stop_gradient((value, gradient))",
-        "        value = jax.lax.stop_gradient(value)",
-        "FOMAML is then MAML: the derivative of the inner gradient stays in",
-        ("tests/test_inner.py", *INNER_LOOP),
-    ),
-    Mutant(
         "the derivative of a slope of tanh has the wrong sign",
         "networks/dense.py",
         "-2 * (y * moved)",

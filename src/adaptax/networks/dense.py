@@ -87,7 +87,7 @@ outer_p: Primitive = _primitive(
 
 
 def dense(x: Float[Array, "*batch inputs"], weight: Float[Array, "inputs outputs"]) -> Float[Array, "*batch outputs"]:
-    """`x @ weight`, of one type of numbers."""
+    """`x @ weight`, of one type of numbers. Under `jax.shard_map`, derivatives need `check_vma=False`."""
     dtype = jnp.result_type(x, weight)
     return forward_p.bind(jnp.asarray(x, dtype), jnp.asarray(weight, dtype), tasks=0)
 
