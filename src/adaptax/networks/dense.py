@@ -23,6 +23,10 @@ from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
 
+NARROW = 8
+"""Up to so many outputs, sums over samples are done output by output."""
+
+
 def _forward(x: Array, w: Array, *, tasks: int) -> Array:
     lead = tuple(range(tasks))
     return jax.lax.dot_general(x, w, (((x.ndim - 1,), (tasks,)), (lead, lead)))
@@ -34,10 +38,11 @@ def _backward(y: Array, w: Array, *, tasks: int) -> Array:
 
 
 def _outer(x: Array, y: Array, *, tasks: int) -> Array:
-    if x.shape[-1] > y.shape[-1]:
-        # With two outputs, as an action's, XLA's product takes six times as long the other way round; the barrier
-        # keeps it from turning this one round.
-        return jnp.swapaxes(jax.lax.optimization_barrier(_outer(y, x, tasks=tasks)), -1, -2)
+    if y.shape[-1] <= NARROW < x.shape[-1]:
+        # With two outputs, as an action's, XLA's product takes five times as long the other way round. It is not
+        # transposed: XLA would turn it round again, or, kept from that by a barrier, fail for several axes of tasks.
+        turned = _outer(y, x, tasks=tasks)
+        return jnp.stack([turned[..., index, :] for index in range(y.shape[-1])], -1)
     lead, samples = tuple(range(tasks)), math.prod(x.shape[tasks:-1])
     # XLA transposes, into a copy, what it is to sum over more than one axis.
     x, y = (a.reshape(*a.shape[:tasks], samples, a.shape[-1]) for a in (x, y))
