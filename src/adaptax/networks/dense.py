@@ -22,7 +22,6 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
-
 NARROW = 8
 """Up to so many outputs, sums over samples are done output by output."""
 
