@@ -73,11 +73,11 @@ def maml() -> dict[str, Program]:
     with_outer = partial(dataclasses.replace, algorithm)
     programs = {"as it is": update(algorithm, problem, state), "collecting, with inner steps": lambda: lives(state)}
     programs["1 product in TRPO instead of 10"] = update(with_outer(cg_steps=1), problem, state)
-    plain = with_outer(outer="gradient")
     with mock.patch.object(heads, "dense", jnp.matmul):
         programs["products as JAX derives them"] = update(algorithm, problem, state)
     with mock.patch.dict(policies.ACTIVATIONS, tanh=jnp.tanh):
         programs["tanh as JAX derives it"] = update(algorithm, problem, state)
+    plain = with_outer(outer="gradient")
     programs["Adam instead of TRPO"] = update(plain, problem, training.init(plain, problem, seed=0))
     return programs
 

@@ -33,6 +33,7 @@ from adaptax import envs
 from adaptax.algorithms import MAML, RL2
 from adaptax.cli.memory import needed_bytes
 from adaptax.cli.session import cores
+from adaptax.networks.dense import OPERATIONS
 from adaptax.registry import CLASSICAL, build
 from adaptax.rollout import collect
 from adaptax.training import chunk_of_updates, init
@@ -99,7 +100,7 @@ def products(jaxpr: Jaxpr) -> int:
             (contracted, _), _ = equation.params["dimension_numbers"]
             left = equation.invars[0].aval.shape
             total += 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(left[axis] for axis in contracted)
-        elif equation.primitive.name in ("dense_forward", "dense_backward", "dense_outer"):
+        elif equation.primitive.name in OPERATIONS:
             left, right = (operand.aval.shape for operand in equation.invars)
             total += 2 * math.prod(left) * right[-2 if equation.primitive.name == "dense_backward" else -1]
         times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1

@@ -161,7 +161,7 @@ class TRPO:
     def improve(
         self, objective: Objective, parameters: Parameters, opt_state: PyTree[Array], batch: PyTree[Array]
     ) -> tuple[Parameters, PyTree[Array], Metrics]:
-        """One step."""
+        """One step; `opt_state` is nothing, and `objective`'s policies are those whose KL is held."""
 
         def both(parameters: Parameters) -> Any:
             outcome = objective(parameters, batch)

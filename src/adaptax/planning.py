@@ -15,6 +15,8 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
 from jax.interpreters.partial_eval import dce_jaxpr
 
+from adaptax.networks.dense import OPERATIONS
+
 _FUSED = """
 abs add add_any and argmax argmin atan2 bitcast_convert_type broadcast_in_dim cbrt ceil clamp concatenate
 convert_element_type copy copy_p cos cosh div dynamic_slice eq erf erf_inv exp exp2 expand_dims expm1 floor gather ge gt
@@ -25,7 +27,7 @@ shift_right_logical sign sin sinh slice split sqrt square squeeze stop_gradient 
 _DEAR = "atan2 cbrt cos erf erf_inv exp exp2 expm1 lgamma log log1p logistic pow sin tanh"
 _RESHAPING = "broadcast_in_dim concatenate dynamic_slice gather iota pad rev slice split transpose"
 _OPAQUE = """
-dense_forward dense_backward dense_outer dot_general conv_general_dilated sort scan while cond cumsum cumlogsumexp
+dot_general conv_general_dilated sort scan while cond cumsum cumlogsumexp
 cummax cumprod
 """
 
@@ -35,7 +37,7 @@ DEAR = frozenset(_DEAR.split())
 """Of these, those that are not done twice for two readers."""
 RESHAPING = frozenset(_RESHAPING.split())
 """Of these, those whose results' elements lie elsewhere than their operands'."""
-OPAQUE = frozenset(_OPAQUE.split())
+OPAQUE = frozenset(_OPAQUE.split()) | OPERATIONS
 """Operations that read arrays, not expressions."""
 
 
@@ -224,8 +226,8 @@ def _in_place(step: _Step, name: Any, ending: list[Any], taken: list[Any], holdi
     """The operand whose memory an elementwise result takes over: one of its shape that nobody reads afterwards."""
     if step.name not in FUSED - RESHAPING:
         return []
-    fits = (x for x in ending if x in holding and x not in taken and holding[x].what == _held(name, step.equation).what)
-    return [x for x, _ in zip(fits, range(1), strict=False)]
+    of_its_kind = lambda x: (x.aval.shape, x.aval.dtype) == (name.aval.shape, name.aval.dtype)  # noqa: E731
+    return [x for x in ending if x in holding and x not in taken and of_its_kind(x)][:1]
 
 
 def _total(held: Iterable[Held]) -> int:

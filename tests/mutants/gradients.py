@@ -61,8 +61,8 @@ BUGS = (
     Mutant(
         "all inner steps learn from the first window",
         "gradient_based/inner_loop.py",
-        "step = lambda agent, window: self.step(meta, agent, window)",
-        "step = lambda agent, window: self.step(meta, agent, part(0))",
+        "step = lambda agent, window: self.inner_step(meta, agent, window)",
+        "step = lambda agent, window: self.inner_step(meta, agent, part(0))",
         "E4: more than one inner step on data that the first policy has collected",
         INNER_LOOP,
     ),

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from adaptax.networks.dense import backward_p, dense, forward_p, outer_p, tanh
+from adaptax.networks.dense import NARROW, backward_p, dense, forward_p, outer_p, tanh
 
-X, W, Y = ((5, 3), (3, 4), (5, 4))
+X, W, Y, WIDE = (5, 3), (3, 4), (5, 4), (5, NARROW + 2)
 
 
 def arrays(*shapes):
@@ -30,9 +30,11 @@ def test_forward_is_the_product(batch):
     (backward_p, lambda y, w: y @ w.T, (Y, W)),
     (outer_p, lambda x, y: x.T @ y, (X, Y)),
     (outer_p, lambda y, x: y.T @ x, (Y, X)),
+    (outer_p, lambda x, y: x.T @ y, (WIDE, X)),
+    (outer_p, lambda y, x: y.T @ x, (X, WIDE)),
 ])  # fmt: skip
 @pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0), (1, 0), (-1, 1)])
-def test_each_operation_and_its_derivatives_with_one_and_two_axes_of_tasks(bind, expected, shapes, axes):
+def test_each_operation_and_its_derivatives_with_up_to_three_axes_of_tasks(bind, expected, shapes, axes):
     with jax.enable_x64(True):
         size = 6
         batched = [
@@ -43,6 +45,8 @@ def test_each_operation_and_its_derivatives_with_one_and_two_axes_of_tasks(bind,
         _same_up_to_second_order(ours, theirs, arrays(*batched))
         deeper = [(2, *shape) for shape in batched]
         _same_up_to_second_order(jax.vmap(ours), jax.vmap(theirs), arrays(*deeper))
+        deepest = [(3, *shape) for shape in deeper]
+        _same_up_to_second_order(jax.vmap(jax.vmap(ours)), jax.vmap(jax.vmap(theirs)), arrays(*deepest))
         _same_up_to_second_order(jax.vmap(ours, (0, None)), jax.vmap(theirs, (0, None)), arrays(deeper[0], batched[1]))
 
 
@@ -63,7 +67,7 @@ def _same_up_to_second_order(ours, theirs, primals):
         return function(*primals), found, moved, pulled
 
     close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)  # noqa: E731
-    jax.tree.map(close, everything(ours), everything(theirs))
+    jax.tree.map(close, jax.jit(everything, static_argnums=0)(ours), jax.jit(everything, static_argnums=0)(theirs))
 
 
 def test_numbers_of_two_types():

@@ -41,11 +41,11 @@ class MetaLSTM(MetaLSTMSettings, WholePolicy, MetaGradient):
         """φ' = f ∘ φ − i ∘ ∇L(φ)."""
         return LSTMOptimizer(self.inner_learning_rate, self.rule_size, self.inner_decay, self.rule_speed)
 
-    def step(self, meta: Meta, agent: AgentState, trajectory: Transition) -> tuple[AgentState, Any]:
+    def inner_step(self, meta: Meta, agent: AgentState, trajectory: Transition) -> tuple[AgentState, Any]:
         """One inner step, for which the rule reads the window's mean reward: the surrogate's own value says nothing."""
         level = -jnp.sum(trajectory.reward) / jnp.maximum(jnp.sum(trajectory.valid), 1).astype(trajectory.reward.dtype)
         fast = replace(agent.adapted, optimizer=replace(agent.adapted.optimizer, offset=level))
-        return super().step(meta, replace(agent, adapted=fast), trajectory)
+        return super().inner_step(meta, replace(agent, adapted=fast), trajectory)
 
     def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
         """The adapted policy's return."""

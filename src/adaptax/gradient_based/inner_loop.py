@@ -164,9 +164,9 @@ class GradientBased(InnerSettings, Algorithm):
 
     def adapt(self, meta: Meta, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """One inner step on a window with leaves `[time, stream, ...]`."""
-        return self.step(meta, agent, trajectory)[0]
+        return self.inner_step(meta, agent, trajectory)[0]
 
-    def step(
+    def inner_step(
         self, meta: Meta, agent: AgentState, trajectory: Transition
     ) -> tuple[AgentState, tuple[Float[Array, "time stream"], Distribution]]:
         """The same, and what `log_probs` says before it: a replay needs both, and should not compute that twice."""
@@ -233,7 +233,7 @@ class GradientBased(InnerSettings, Algorithm):
         """Live through one task's windows again: everything in it is a differentiable function of θ."""
         part = lambda window: jax.tree.map(lambda x: x[window], lives)  # noqa: E731
 
-        step = lambda agent, window: self.step(meta, agent, window)  # noqa: E731
+        step = lambda agent, window: self.inner_step(meta, agent, window)  # noqa: E731
         step = jax.checkpoint(step) if self.checkpoint else step
         agent, before = jax.lax.scan(step, self.begin(meta, key), part(slice(0, -1)))
         last = self.log_probs(meta.theta, agent.adapted.parameters, part(-1), agent.adapted.steps)

@@ -121,11 +121,8 @@ class MetaGradient(GradientBased):
         batch = self.batch(meta, lives)
         key = jax.random.key(0)  # the inner loop uses none
 
-        def replays(theta: Theta, batch: Batch) -> Replay:
-            return jax.vmap(lambda lives: self.replay(replace(meta, theta=theta), lives, key))(batch.lives)
-
         def objective(theta: Theta, batch: Batch) -> Outcome:
-            replay = replays(theta, batch)
+            replay = jax.vmap(lambda lives: self.replay(replace(meta, theta=theta), lives, key))(batch.lives)
             gain = jnp.mean(jax.vmap(self.gain)(replay, batch))
             first = 0 if self.pays_explorers else self._first_judged
             policies, valid = jax.tree.map(lambda x: x[:, first:], (replay.policies, batch.lives.valid))

@@ -23,7 +23,7 @@ from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
 NARROW = 8
-"""Up to so many outputs, sums over samples are done output by output."""
+"""The outer product with so few outputs is made as that with as many inputs."""
 
 
 def _forward(x: Array, w: Array, *, tasks: int) -> Array:
@@ -38,8 +38,8 @@ def _backward(y: Array, w: Array, *, tasks: int) -> Array:
 
 def _outer(x: Array, y: Array, *, tasks: int) -> Array:
     if y.shape[-1] <= NARROW < x.shape[-1]:
-        # With two outputs, as an action's, XLA's product takes five times as long the other way round. It is not
-        # transposed: XLA would turn it round again, or, kept from that by a barrier, fail for several axes of tasks.
+        # With two outputs, as an action's, XLA takes five times as long for xᵀ y as for yᵀ x. Stacked, since it would
+        # turn a transpose of the latter into the former.
         turned = _outer(y, x, tasks=tasks)
         return jnp.stack([turned[..., index, :] for index in range(y.shape[-1])], -1)
     lead, samples = tuple(range(tasks)), math.prod(x.shape[tasks:-1])
@@ -48,13 +48,22 @@ def _outer(x: Array, y: Array, *, tasks: int) -> Array:
     return jax.lax.dot_general(x, y, (((tasks,), (tasks,)), (lead, lead)))
 
 
-def _primitive(function: Any, transpose_left: Any, transpose_right: Any) -> Primitive:
-    """A bilinear operation of JAX's."""
+def _primitive(function: Any, transpose_left: Any, transpose_right: Any, *, shares: bool) -> Primitive:
+    """A bilinear operation of JAX's; `shares`: whether all tasks may have the same right operand, as weights."""
     primitive = Primitive("dense" + function.__name__)
+
+    def with_one_axis(left: Array, right: Array, *, tasks: int) -> Array:
+        """XLA's compiler aborts on some products with several axes of tasks, by the layout that it chose for them."""
+        if tasks < 2:
+            return function(left, right, tasks=tasks)
+        axes = left.shape[:tasks]
+        left, right = (x.reshape(math.prod(axes), *x.shape[tasks:]) for x in (left, right))
+        result = function(left, right, tasks=1)
+        return result.reshape(*axes, *result.shape[1:])
 
     def with_tasks(operands: Any, axes: Any, *, tasks: int) -> tuple[Array, int]:
         left, right = operands
-        if axes[1] is None and function is not _outer:  # the same weights for all: more samples
+        if shares and axes[1] is None:  # more samples
             return primitive.bind(jnp.moveaxis(left, axes[0], tasks), right, tasks=tasks), tasks
         size = next(x.shape[axis] for x, axis in zip(operands, axes, strict=True) if axis is not None)
         left, right = (batching.bdim_at_front(x, axis, size) for x, axis in zip(operands, axes, strict=True))
@@ -64,9 +73,9 @@ def _primitive(function: Any, transpose_left: Any, transpose_right: Any) -> Prim
         found = jax.eval_shape(partial(function, tasks=tasks), left, right)
         return jax.core.ShapedArray(found.shape, found.dtype)
 
-    primitive.def_impl(jax.jit(function, static_argnames="tasks"))
+    primitive.def_impl(jax.jit(with_one_axis, static_argnames="tasks"))
     primitive.def_abstract_eval(shape)
-    mlir.register_lowering(primitive, mlir.lower_fun(function, multiple_results=False))
+    mlir.register_lowering(primitive, mlir.lower_fun(with_one_axis, multiple_results=False))
     batching.primitive_batchers[primitive] = with_tasks
     ad.defbilinear(primitive, transpose_left, transpose_right)
     return primitive
@@ -77,17 +86,21 @@ forward_p: Primitive = _primitive(
     _forward,
     lambda y, x, w, *, tasks: backward_p.bind(y, w, tasks=tasks),
     lambda y, x, w, *, tasks: outer_p.bind(x, y, tasks=tasks),
+    shares=True,
 )
 backward_p: Primitive = _primitive(
     _backward,
     lambda x, y, w, *, tasks: forward_p.bind(x, w, tasks=tasks),
     lambda x, y, w, *, tasks: outer_p.bind(x, y, tasks=tasks),
+    shares=True,
 )
 outer_p: Primitive = _primitive(
     _outer,
     lambda w, x, y, *, tasks: backward_p.bind(y, w, tasks=tasks),
     lambda w, x, y, *, tasks: forward_p.bind(x, w, tasks=tasks),
+    shares=False,
 )
+OPERATIONS = frozenset(primitive.name for primitive in (forward_p, backward_p, outer_p))
 
 
 def dense(x: Float[Array, "*batch inputs"], weight: Float[Array, "inputs outputs"]) -> Float[Array, "*batch outputs"]:
