@@ -8,8 +8,11 @@ import pytest
 from adaptax.cli.interrupts import watching
 
 CODE = """
-import hashlib, sys, time
+import hashlib, signal, sys, time
 from adaptax.cli.interrupts import Interrupts
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP):  # whatever the tests' own caller ignores, as `nohup` does
+    signal.signal(number, signal.SIG_DFL)
 mode = sys.argv[1]
 def block():
     # One long call into C without Python's lock, as a compilation is: no signal handler runs until it is over.
