@@ -10,10 +10,12 @@ from jaxtyping import install_import_hook
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_disable_most_optimizations", True)  # tiny programs take longer to compile than to run
-# One cache of compiled programs for all worker processes of this run (workers inherit the variable), and for it alone.
-CACHE = os.environ.setdefault("ADAPTAX_TEST_CACHE", tempfile.mkdtemp(prefix="adaptax-test-"))
+# One cache of compiled programs for all worker processes of this run (workers inherit the variable). Whoever sets the
+# variable keeps it between runs: programs are found by all that they are compiled from, so a changed one is never found.
+OURS = "ADAPTAX_TEST_CACHE" not in os.environ
+CACHE = os.environ["ADAPTAX_TEST_CACHE"] = os.environ.get("ADAPTAX_TEST_CACHE") or tempfile.mkdtemp(prefix="adaptax-test-")
 jax.config.update("jax_compilation_cache_dir", CACHE)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -35,6 +37,6 @@ def key():
 
 
 def pytest_unconfigure(config):
-    """Remove the cache when the controlling process ends."""
-    if not hasattr(config, "workerinput"):
+    """Remove the cache when the controlling process ends, if it was made for this run."""
+    if OURS and not hasattr(config, "workerinput"):
         shutil.rmtree(CACHE, ignore_errors=True)
