@@ -23,10 +23,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax import rollout, training
+from adaptax import training
+from adaptax.core import rollout
+from adaptax.core.types import replace
 from adaptax.presets import settings_for
 from adaptax.registry import LEARNERS, PROBLEMS, build
-from adaptax.types import replace
 
 
 def unchecked_steps(env: Any, trajectory: Any) -> Any:

@@ -17,13 +17,13 @@ import sys
 import numpy as np
 
 from adaptax.algorithms import MetaPolicyGradient, QLearning
-from adaptax.envs.base import Problem
+from adaptax.core.problem import Problem
+from adaptax.core.types import replace
 from adaptax.evaluation import encounters, evaluate, oracle_return
 from adaptax.presets import settings_for
 from adaptax.registry import PROBLEMS, build
 from adaptax.statistics import stderr
 from adaptax.training import init, train
-from adaptax.types import replace
 
 
 def after_exploring(algorithm: MetaPolicyGradient, problem: Problem, meta: object, tasks: int, seed: int) -> np.ndarray:

@@ -20,8 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax import rollout, training
+from adaptax import training
 from adaptax.algorithms import MAML, RL2
+from adaptax.core import rollout
 from adaptax.envs import bernoulli_bandit, point_robot
 from adaptax.gradient_based import outer_loop
 from adaptax.networks import heads, policies, recurrent

@@ -20,13 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax.algorithms import A2C, MetaGradientRL
-from adaptax.envs.base import Problem
+from adaptax.core.problem import Problem
+from adaptax.core.rollout import lifetime
+from adaptax.core.settings import Settings
 from adaptax.evaluation import encounters
 from adaptax.presets import settings_for
 from adaptax.problem_settings import episodes_of
 from adaptax.registry import PROBLEMS, build
-from adaptax.rollout import lifetime
-from adaptax.settings import Settings
 from adaptax.statistics import bootstrap_interval, iqm, mean
 
 DISCOUNTS = (0.5, 0.8, 0.9, 0.95, 0.99)

@@ -33,9 +33,9 @@ from adaptax import envs
 from adaptax.algorithms import MAML, RL2
 from adaptax.cli.memory import needed_bytes
 from adaptax.cli.session import cores
+from adaptax.core.rollout import collect
 from adaptax.networks.dense import OPERATIONS
 from adaptax.registry import CLASSICAL, build
-from adaptax.rollout import collect
 from adaptax.training import chunk_of_updates, init
 
 

@@ -13,7 +13,9 @@ jax.config.update("jax_disable_most_optimizations", True)  # tiny programs take 
 # One cache of compiled programs for all worker processes of this run (workers inherit the variable). Whoever sets the
 # variable keeps it between runs: programs are found by all that they are compiled from, so a changed one is never found.
 OURS = "ADAPTAX_TEST_CACHE" not in os.environ
-CACHE = os.environ["ADAPTAX_TEST_CACHE"] = os.environ.get("ADAPTAX_TEST_CACHE") or tempfile.mkdtemp(prefix="adaptax-test-")
+CACHE = os.environ["ADAPTAX_TEST_CACHE"] = os.environ.get("ADAPTAX_TEST_CACHE") or tempfile.mkdtemp(
+    prefix="adaptax-test-"
+)
 jax.config.update("jax_compilation_cache_dir", CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

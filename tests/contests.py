@@ -4,13 +4,13 @@ import copy
 import functools
 from typing import Any
 
-from adaptax.algorithm import Algorithm
 from adaptax.algorithms import QLearning, Random, ThompsonSampling
 from adaptax.contest import Entrant, Plan, compare
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.problem import Problem
+from adaptax.core.types import replace
 from adaptax.envs import bernoulli_bandit, tabular_mdp
-from adaptax.envs.base import Problem
 from adaptax.training import init
-from adaptax.types import replace
 
 ODD = '<i>"rl2" & co</i>'
 """A name that HTML has to escape."""

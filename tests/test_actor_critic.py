@@ -11,13 +11,13 @@ import pytest
 from adaptax import actor_critic
 from adaptax.actor_critic import Learner, Lesson, Spaces
 from adaptax.algorithms import A2C, PPO, Reinforce
+from adaptax.core.spaces import Box, Discrete
+from adaptax.core.types import TimeStep, Transition, Window
 from adaptax.distributions import Categorical, Normal
 from adaptax.envs import cart_pole
 from adaptax.moments import Moments, no_moments
 from adaptax.scratch_settings import A2CSettings
-from adaptax.spaces import Box, Discrete
-from adaptax.types import TimeStep, Transition, Window
-from tests.problems import quick_jit, same
+from tests.sample_problems import quick_jit, same
 
 SPACES = Spaces(Box((2,)), Discrete(3))
 SMALL = {"hidden_size": 4, "streams": 2, "max_gradient_norm": 1e6}

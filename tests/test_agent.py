@@ -7,11 +7,11 @@ import pytest
 from adaptax.agent import Agent
 from adaptax.algorithms import A2C, DQN, MAML, QLearning
 from adaptax.algorithms.rl2 import RL2
+from adaptax.core.rollout import collect, live
+from adaptax.core.types import Window
 from adaptax.envs import bernoulli_bandit, point_robot, tabular_mdp
-from adaptax.rollout import collect, live
 from adaptax.training import init
-from adaptax.types import Window
-from tests.problems import clockwork
+from tests.sample_problems import clockwork
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=6)
 ALGORITHM = RL2(memory_size=4, critic_size=4, num_tasks=4, num_minibatches=2)

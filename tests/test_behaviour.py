@@ -20,12 +20,12 @@ from adaptax.behaviour import (
     watch,
     why_undefined,
 )
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.types import AgentState, Window
 from adaptax.envs import bernoulli_bandit, gaussian_bandit, point_robot, tabular_mdp
 from adaptax.evaluation import evaluate, sample_tasks
 from adaptax.training import init
-from adaptax.types import AgentState, Window
-from adaptax.untrained import Untrained
-from tests.problems import clockwork, odd_bandit
+from tests.sample_problems import clockwork, odd_bandit
 
 BANDIT = gaussian_bandit(num_arms=5, num_pulls=20)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from adaptax import checkpoints
-from adaptax.errors import CheckpointError
+from adaptax.core.errors import CheckpointError
 
 ABOUT = {"algorithm": "x", "settings": {"rate": 0.1, "layers": [3, 4]}, "options": {"seed": 0}}
 

@@ -6,12 +6,12 @@ import pytest
 
 from adaptax.algorithms import RL2, MultiTaskPPO, QLearning, Random, ThompsonSampling
 from adaptax.contest import Entrant, Plan, compare, live, oracle_of
+from adaptax.core.types import replace
 from adaptax.envs import bernoulli_bandit, gaussian_bandit, informed
 from adaptax.evaluation import evaluate
 from adaptax.training import init
-from adaptax.types import replace
 from tests.contests import ODD, entrant, small
-from tests.problems import TINY, OddBandit, clockwork, train
+from tests.sample_problems import TINY, OddBandit, clockwork, train
 
 BANDIT = bernoulli_bandit(num_arms=3, num_pulls=60)
 

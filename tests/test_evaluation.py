@@ -8,13 +8,13 @@ import pytest
 from adaptax.algorithms.ppo import PPO
 from adaptax.algorithms.random import Random
 from adaptax.algorithms.rl2 import RL2
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.types import AgentState, Window
 from adaptax.envs import bernoulli_bandit
 from adaptax.envs.bandit import UniformBernoulliArms
 from adaptax.evaluation import Evaluation, evaluate, is_probed, learns_from_windows, oracle_return, sample_tasks
 from adaptax.training import init
-from adaptax.types import AgentState, Window
-from adaptax.untrained import Untrained
-from tests.problems import clockwork
+from tests.sample_problems import clockwork
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=5)
 RANDOM = Random()

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from adaptax.errors import AdaptaxError
+from adaptax.core.errors import AdaptaxError
 from adaptax.few_shot import adapt, maml_train
 from adaptax.inner import SGD, MetaSGD
 from adaptax.sinusoids import Sinusoids

@@ -9,8 +9,8 @@ import pytest
 from jax.interpreters import partial_eval
 
 from adaptax import algorithms
+from adaptax.core.errors import ConfigError
 from adaptax.envs import point_robot
-from adaptax.errors import ConfigError
 from adaptax.gradient_settings import ESMAMLSettings, MAMLSettings, ProMPSettings
 from adaptax.problem_settings import BanditSettings, PointRobotSettings
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from adaptax import hosts
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
 from adaptax.hosts import Hosts, _name, join
 
 

@@ -10,6 +10,11 @@ import pytest
 from adaptax import inspection
 from adaptax.algorithms import MAML, RL2, Greedy, Random, ThompsonSampling
 from adaptax.algorithms.bandit_agents import BanditAgent, count, no_statistics
+from adaptax.core.errors import ConfigError
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import make_problem
+from adaptax.core.rollout import collect
+from adaptax.core.types import AgentState
 from adaptax.envs import (
     bernoulli_bandit,
     cart_pole,
@@ -19,10 +24,8 @@ from adaptax.envs import (
     tabular_mdp,
 )
 from adaptax.envs.bandit import UniformBernoulliArms
-from adaptax.envs.base import make_problem
 from adaptax.envs.cue import cue
 from adaptax.envs.grid_navigation import UniformGoals
-from adaptax.errors import ConfigError
 from adaptax.evaluation import sample_tasks
 from adaptax.inspection import (
     analyse,
@@ -35,11 +38,8 @@ from adaptax.inspection import (
     recorded_episodes,
 )
 from adaptax.probes import r_squared
-from adaptax.rollout import collect
 from adaptax.training import init
-from adaptax.types import AgentState
-from adaptax.untrained import Untrained
-from tests.problems import TINY, clockwork, random_state
+from tests.sample_problems import TINY, clockwork, random_state
 
 
 def tasks_and_keys(problem, num_tasks, seed=0):

@@ -8,7 +8,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from adaptax.errors import OutputError
+from adaptax.core.errors import OutputError
 from adaptax.inspection_plots import LONG, MOST_LABELS, after, inspection_figure, plot_inspection, shown_episodes
 from adaptax.reporting import CLASSICAL, REFERENCE, TRAINED
 

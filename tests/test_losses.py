@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.core.rollout import live
 from adaptax.losses import clipped_surrogate, generalized_advantages, masked_mean
-from adaptax.rollout import live
-from tests.problems import Counter, Length, clockwork
+from tests.sample_problems import Counter, Length, clockwork
 
 
 def _gae(rewards, values, ended, **options):

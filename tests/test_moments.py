@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax import parallel
+from adaptax.core import parallel
 from adaptax.moments import Moments, no_moments
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 RNG = np.random.default_rng(0)
 SAMPLES = (RNG.normal(size=(60, 3)) * [1, 10, 0.1] + [0, 5, -3]).astype(np.float32)

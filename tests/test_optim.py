@@ -4,8 +4,9 @@ import numpy as np
 import optax
 import pytest
 
-from adaptax import optim, parallel
-from tests.problems import quick_jit
+from adaptax import optim
+from adaptax.core import parallel
+from tests.sample_problems import quick_jit
 
 
 def _numpy_adam(gradients, *, rate, num_steps, max_norm, b1=0.9, b2=0.999, eps=1e-5):

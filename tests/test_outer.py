@@ -9,7 +9,7 @@ from scipy import stats
 
 from adaptax.distributions import Categorical, Normal, kl_divergence
 from adaptax.outer import PPO, TRPO, Ascent, Outcome, conjugate_gradient, importance_weighted
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 ONES = jnp.ones((4, 1))
 START = {"logits": jnp.asarray([0.5, -0.2, 0.1])}

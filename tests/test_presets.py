@@ -1,6 +1,6 @@
 import pytest
 
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
 from adaptax.presets import ANEW, GRADIENT_BASED, PRESETS, agent_for, settings_for
 from adaptax.published import TABLES
 from adaptax.registry import FROM_SCRATCH, LEARNERS, PROBLEMS, TRAINABLE

@@ -4,9 +4,9 @@ import inspect
 import pytest
 
 from adaptax import problem_settings
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import RL2Settings, Settings
 from adaptax.registry import PROBLEMS
-from adaptax.settings import RL2Settings, Settings
 
 CLASSES = [
     thing

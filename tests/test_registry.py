@@ -4,10 +4,10 @@ import inspect
 import pytest
 
 from adaptax import algorithms, envs
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
+from adaptax.core.spaces import Box, Discrete
 from adaptax.problem_settings import episodes_of, horizon_of
 from adaptax.registry import ALGORITHMS, CLASSICAL, PROBLEMS, TRAINABLE, build, build_agent, lookup
-from adaptax.spaces import Box, Discrete
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from adaptax import reporting
-from adaptax.errors import OutputError
+from adaptax.core.errors import OutputError
 from adaptax.reporting import plot_adaptation, plot_paths, plot_training
 from tests.shown import agent, bandits, grid
 

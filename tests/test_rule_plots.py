@@ -5,7 +5,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from adaptax.errors import OutputError
+from adaptax.core.errors import OutputError
 from adaptax.reporting import CLASSICAL
 from adaptax.rule_plots import plot_gates
 from adaptax.update_rules import QUANTILES, GroupGates, Spread

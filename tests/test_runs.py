@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from adaptax import runs
-from adaptax.errors import CheckpointError, OutputError
+from adaptax.core.errors import CheckpointError, OutputError
 from adaptax.presets import settings_for
 
 RECIPE = runs.Recipe("rl2", "bandit", *settings_for("rl2", "bandit"))

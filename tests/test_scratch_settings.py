@@ -7,7 +7,7 @@ import pytest
 
 from adaptax import problem_settings as problems
 from adaptax import scratch_settings as scratch
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
 
 CART_POLE = problems.CartPoleSettings(num_episodes=40, horizon=200)
 MDP = problems.TabularMDPSettings(num_episodes=20, horizon=10)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms.rl2 import RL2
+from adaptax.core.errors import DivergenceError
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.types import AgentState, replace
 from adaptax.envs import bernoulli_bandit
-from adaptax.errors import DivergenceError
 from adaptax.training import chunk_length, init, num_parameters, train
-from adaptax.types import AgentState, replace
-from adaptax.untrained import Untrained
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=4)
 ALGORITHM = RL2(memory_size=4, critic_size=4, num_tasks=8, num_minibatches=2, num_updates=6)

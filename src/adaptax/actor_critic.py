@@ -13,15 +13,15 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import Problem
+from adaptax.core.spaces import Space
+from adaptax.core.types import AgentState, Metrics, TimeStep, Transition, Window
 from adaptax.distributions import Distribution
-from adaptax.envs.base import Problem
 from adaptax.losses import generalized_advantages, masked_mean
 from adaptax.moments import Moments, no_moments
 from adaptax.networks import MLP, Linear, Policy
 from adaptax.scratch_settings import ActorCriticSettings
-from adaptax.spaces import Space
-from adaptax.types import AgentState, Metrics, TimeStep, Transition, Window
-from adaptax.untrained import Untrained
 
 
 class Spaces(eqx.Module):

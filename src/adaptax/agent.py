@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax import checkpoints
-from adaptax.algorithm import Algorithm
-from adaptax.envs.base import Problem
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.problem import Problem
+from adaptax.core.rollout import num_windows
+from adaptax.core.types import TimeStep, Transition, Window, replace
 from adaptax.gradient_based import GradientBased
-from adaptax.rollout import num_windows
 from adaptax.runs import read_recipe
 from adaptax.training import first_state
-from adaptax.types import TimeStep, Transition, Window, replace
 
 
 def load_meta(

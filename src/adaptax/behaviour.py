@@ -16,12 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from adaptax.algorithm import Algorithm
-from adaptax.envs.base import Problem
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.problem import Problem
+from adaptax.core.rollout import live
+from adaptax.core.spaces import Box, Discrete
+from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
 from adaptax.evaluation import encounters, learns_from_windows
-from adaptax.rollout import live
-from adaptax.spaces import Box, Discrete
-from adaptax.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
 
 STREAMS = 1024
 """Streams that are watched at once, about."""

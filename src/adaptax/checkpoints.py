@@ -29,8 +29,8 @@ from safetensors.numpy import load
 from safetensors.numpy import save as serialise
 
 from adaptax import durable
-from adaptax.errors import CheckpointError
-from adaptax.types import from_words, shape_of_words, words_of
+from adaptax.core.errors import CheckpointError
+from adaptax.core.types import from_words, shape_of_words, words_of
 
 FOLDER = "checkpoints"
 _CONFIG = "config.json"

@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from adaptax.algorithm import Algorithm
 from adaptax.behaviour import Behaviour, expected_rewards, is_bandit, off_best_mean, pulls_by_rank, watch
 from adaptax.comparison import (
     RESAMPLES,
@@ -37,7 +36,8 @@ from adaptax.comparison import (
     times,
     way_of,
 )
-from adaptax.envs.base import Problem, TaskDistribution
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.evaluation import Evaluation, encounters, evaluate, learns_from_windows, tasks_are_held_out
 from adaptax.statistics import stderr
 from adaptax.training import init

@@ -15,12 +15,12 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Key, PyTree
 
-from adaptax.algorithm import Algorithm
-from adaptax.envs.base import Problem, TaskDistribution
-from adaptax.errors import DivergenceError, EnvironmentContractError
-from adaptax.rollout import lifetime, num_probes, num_windows
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.errors import DivergenceError, EnvironmentContractError
+from adaptax.core.problem import Problem, TaskDistribution
+from adaptax.core.rollout import lifetime, num_probes, num_windows
+from adaptax.core.types import Task
 from adaptax.statistics import Summary, stderr, summarize
-from adaptax.types import Task
 
 CHUNK = 1024
 """Streams that one device evaluates at once, about: each task has as many as the agent uses in parallel."""

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from adaptax.errors import AdaptaxError
+from adaptax.core.errors import AdaptaxError
 from adaptax.few_shot_tasks import LossTask, Source, loss_of, sources
 from adaptax.inner import SGD, InnerOptimizer, descend
 

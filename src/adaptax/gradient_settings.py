@@ -3,8 +3,8 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from adaptax.errors import ConfigError
-from adaptax.settings import (
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import (
     LARGEST_COUNT,
     Settings,
     check_distribution,

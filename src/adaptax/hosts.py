@@ -1,6 +1,6 @@
 """Several processes, on one host or many, that train one agent together.
 
-Each runs the same program on its share of the tasks, and gradients meet in one mean (`adaptax.parallel`). The first
+Each runs the same program on its share of the tasks, and gradients meet in one mean (`adaptax.core.parallel`). The first
 process does what is done once: it makes the first state or reads it, writes metrics and checkpoints, and evaluates.
 `jax.distributed` brings the processes together; `adaptax.lifeline` notices if one is lost.
 """
@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from adaptax.errors import ConfigError, LostError
+from adaptax.core.errors import ConfigError, LostError
+from adaptax.core.types import from_words, shape_of_words, words_of
 from adaptax.lifeline import Address, Door, Lifeline, Peer, knock
-from adaptax.types import from_words, shape_of_words, words_of
 
 PATIENCE = 300
 """Seconds in which all processes have to be there."""

@@ -22,9 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax.algorithm import Algorithm
-from adaptax.envs.base import Problem, task_features
-from adaptax.errors import ConfigError
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.errors import ConfigError
+from adaptax.core.problem import Problem, task_features
+from adaptax.core.rollout import Life, rollout, start
+from adaptax.core.types import AgentState, Task
 from adaptax.evaluation import CHUNK, learns_from_windows, sample_tasks
 from adaptax.probes import (
     FLAT,
@@ -36,8 +38,6 @@ from adaptax.probes import (
     r_squared,
     similarity_of,
 )
-from adaptax.rollout import Life, rollout, start
-from adaptax.types import AgentState, Task
 
 MOST_RECORDED = 20
 """So many times a memory is read in a trial, at most, besides the start."""

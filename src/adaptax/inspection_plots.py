@@ -16,7 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from adaptax.errors import OutputError
+from adaptax.core.errors import OutputError
 from adaptax.reporting import CLASSICAL, DPI, FONT_SIZE, RANDOM, REFERENCE, TRAINED, known, spread
 
 PANEL = 2.2

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from adaptax import parallel
+from adaptax.core import parallel
 
 
 def generalized_advantages(

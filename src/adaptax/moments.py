@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from adaptax import parallel
+from adaptax.core import parallel
 
 
 class Moments(eqx.Module):

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PyTree
 
-from adaptax import parallel
-from adaptax.types import Metrics
+from adaptax.core import parallel
+from adaptax.core.types import Metrics
 
 
 def adam(

@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from adaptax import optim, parallel
+from adaptax import optim
+from adaptax.core import parallel
+from adaptax.core.types import Metrics
 from adaptax.distributions import Distribution, kl_divergence
 from adaptax.losses import clipped_surrogate, masked_mean
-from adaptax.types import Metrics
 
 Parameters = TypeVar("Parameters")
 SHORTER = 0.8

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from adaptax.errors import ConfigError
-from adaptax.settings import Settings, episodes_of, horizon_of, setting  # noqa: F401 (asked of problems)
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import Settings, episodes_of, horizon_of, setting  # noqa: F401 (asked of problems)
 
 MOST_TRANSITIONS = 1_000_000
 """S · A · S of a random MDP: a thousand of them are looked at side by side."""

@@ -8,8 +8,8 @@ from typing import Any
 from adaptax import gradient_settings as gradients
 from adaptax import problem_settings as problems
 from adaptax import scratch_settings as scratch
-from adaptax.errors import ConfigError
-from adaptax.settings import RL2Settings, Settings, suggestion
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import RL2Settings, Settings, suggestion
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from adaptax.errors import OutputError
+from adaptax.core.errors import OutputError
 from adaptax.statistics import Summary
 
 DPI = 150

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from adaptax.errors import OutputError
+from adaptax.core.errors import OutputError
 from adaptax.reporting import CLASSICAL, DASHES, DPI, FONT_SIZE, HEIGHT, REFERENCE
 from adaptax.update_rules import QUANTILES, GroupGates, Spread
 

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from adaptax import durable
-from adaptax.errors import CheckpointError, ConfigError, OutputError
+from adaptax.core.errors import CheckpointError, ConfigError, OutputError
+from adaptax.core.settings import Settings
 from adaptax.registry import LEARNERS, PROBLEMS, Entry, build, lookup, view
-from adaptax.settings import Settings
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"

@@ -3,9 +3,8 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from adaptax.errors import ConfigError
-from adaptax.gradient_settings import check_episodes
-from adaptax.settings import (
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import (
     LARGEST_COUNT,
     Settings,
     check_distribution,
@@ -14,6 +13,7 @@ from adaptax.settings import (
     horizon_of,
     setting,
 )
+from adaptax.gradient_settings import check_episodes
 
 MOST_VALUES = 10_000_000
 """Entries of a table of values, one table in every task."""

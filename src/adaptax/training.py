@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from adaptax import parallel
-from adaptax.algorithm import Algorithm
-from adaptax.envs.base import Problem
-from adaptax.errors import DivergenceError
-from adaptax.types import Metrics, TrainState
+from adaptax.core import parallel
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.errors import DivergenceError
+from adaptax.core.problem import Problem
+from adaptax.core.types import Metrics, TrainState
 
 CHUNK = 10
 """Updates between two looks of the host, at most."""

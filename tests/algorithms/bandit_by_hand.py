@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from adaptax.core.types import replace
 from adaptax.envs import bernoulli_bandit
 from adaptax.gradient_based import live
-from adaptax.types import replace
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 RATE = 0.7
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=12)

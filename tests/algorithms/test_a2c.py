@@ -11,12 +11,12 @@ import pytest
 
 from adaptax.actor_critic import Learner, Spaces
 from adaptax.algorithms.a2c import A2C
+from adaptax.core.rollout import live
+from adaptax.core.spaces import Box, Discrete
+from adaptax.core.types import AgentState, TimeStep, Transition, replace
 from adaptax.distributions import Categorical
 from adaptax.moments import Moments
-from adaptax.rollout import live
-from adaptax.spaces import Box, Discrete
-from adaptax.types import AgentState, TimeStep, Transition, replace
-from tests.problems import odd_bandit, quick_jit
+from tests.sample_problems import odd_bandit, quick_jit
 
 KEY = jax.random.key(0)
 NOTHING = Spaces(Box((0,)), Discrete(2))

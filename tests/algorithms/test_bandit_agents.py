@@ -26,12 +26,12 @@ from adaptax.algorithms.bandit_agents import (
     no_statistics,
     random_best,
 )
+from adaptax.core.rollout import collect, lifetime
+from adaptax.core.types import TimeStep
 from adaptax.envs.bandit import BernoulliArms, bernoulli_bandit
 from adaptax.envs.gaussian_bandit import gaussian_bandit
 from adaptax.envs.tabular import tabular_mdp
-from adaptax.rollout import collect, lifetime
-from adaptax.types import TimeStep
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 AGENTS = [
     Greedy(),

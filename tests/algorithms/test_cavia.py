@@ -7,7 +7,7 @@ import pytest
 from adaptax.algorithms import CAVIA
 from adaptax.envs import tabular_mdp
 from tests.algorithms import bandit_by_hand as by_hand
-from tests.problems import same
+from tests.sample_problems import same
 
 PROBLEM = tabular_mdp(num_states=3, num_actions=2, horizon=4, num_episodes=4)
 SETTINGS = {

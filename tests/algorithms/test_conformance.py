@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from adaptax import algorithms, envs
-from adaptax.algorithm import Algorithm
-from adaptax.rollout import lifetime, live, rollout, start
-from adaptax.spaces import Discrete
-from adaptax.types import AgentState
-from adaptax.untrained import Untrained
-from tests.problems import clockwork, marked, marked_steps, quick_jit, same
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.rollout import lifetime, live, rollout, start
+from adaptax.core.spaces import Discrete
+from adaptax.core.types import AgentState
+from tests.sample_problems import clockwork, marked, marked_steps, quick_jit, same
 
 bandit = functools.partial(envs.bernoulli_bandit, num_arms=3, num_pulls=5)
 mdp = functools.partial(envs.tabular_mdp, num_states=3, num_actions=2, horizon=4, num_episodes=2)

@@ -9,10 +9,10 @@ import pytest
 import scipy.stats
 
 from adaptax.algorithms.dqn import DQN, Memory, QNetwork, Sizes
+from adaptax.core.spaces import Box
+from adaptax.core.types import AgentState, TimeStep, Transition
 from adaptax.envs import point_robot
-from adaptax.spaces import Box
-from adaptax.types import AgentState, TimeStep, Transition
-from tests.problems import clockwork, quick_jit, same
+from tests.sample_problems import clockwork, quick_jit, same
 
 META = Sizes(Box((2,)), 3)
 KEY = jax.random.key(0)

@@ -9,7 +9,7 @@ import optax
 from adaptax.algorithms import ESMAML
 from tests.algorithms import bandit_by_hand as by_hand
 from tests.algorithms.bandit_by_hand import BARE, PROBLEM
-from tests.problems import quick_jit, same
+from tests.sample_problems import quick_jit, same
 
 NUM_TASKS = 2000
 DIRECTION = np.asarray([2.0, 0.0, -1.0], np.float32)

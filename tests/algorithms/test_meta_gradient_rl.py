@@ -11,9 +11,9 @@ from jax.flatten_util import ravel_pytree
 
 from adaptax import actor_critic, envs
 from adaptax.algorithms import A2C, MetaGradientRL
-from adaptax.rollout import live, rollout, start
-from adaptax.types import AgentState
-from tests.problems import quick_jit, same
+from adaptax.core.rollout import live, rollout, start
+from adaptax.core.types import AgentState
+from tests.sample_problems import quick_jit, same
 
 SMALL = {"hidden_size": 4, "num_layers": 1, "streams": 2, "num_steps": 3, "learning_rate": 0.05}
 

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import FOMAML, MAML, MetaLSTM
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
+from adaptax.core.types import replace
 from adaptax.gradient_based import live
 from adaptax.gradient_settings import MetaLSTMSettings
 from adaptax.selftests.enumeration import noise_like
-from adaptax.types import replace
 from adaptax.update_rules import spread_by_group
 from tests.algorithms import bandit_by_hand as by_hand
 from tests.algorithms.bandit_by_hand import BARE, RATE

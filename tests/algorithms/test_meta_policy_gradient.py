@@ -10,14 +10,14 @@ from jax.flatten_util import ravel_pytree
 
 from adaptax import envs
 from adaptax.algorithms import MetaPolicyGradient, QLearning
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
+from adaptax.core.rollout import live, rollout, start
+from adaptax.core.types import AgentState, replace
 from adaptax.evaluation import evaluate
 from adaptax.problem_settings import ChainSettings, PointRobotSettings
-from adaptax.rollout import live, rollout, start
 from adaptax.scratch_settings import MetaPolicyGradientSettings
 from adaptax.training import init, train
-from adaptax.types import AgentState, replace
-from tests.problems import quick_jit, same
+from tests.sample_problems import quick_jit, same
 
 SMALL = {"memory_size": 4, "num_tasks": 4, "replicas": 2, "exploration_episodes": 2, "base_steps": 3}
 

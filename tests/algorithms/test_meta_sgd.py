@@ -2,7 +2,7 @@ import jax
 import numpy as np
 
 from adaptax.algorithms import MetaSGD
-from adaptax.types import replace
+from adaptax.core.types import replace
 from tests.algorithms import bandit_by_hand as by_hand
 from tests.algorithms.bandit_by_hand import BARE, RATE, START
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import ProMP
+from adaptax.core.types import replace
 from adaptax.distributions import Categorical, kl_divergence
-from adaptax.types import replace
 from tests.algorithms import bandit_by_hand as by_hand
 from tests.algorithms.bandit_by_hand import BARE, PROBLEM
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 ALGORITHM = ProMP(**BARE, num_epochs=10, learning_rate=0.05)
 

@@ -7,11 +7,11 @@ import pytest
 import scipy.stats
 
 from adaptax.algorithms.random import ActionSpace, Random
+from adaptax.core.rollout import lifetime
+from adaptax.core.spaces import Box, Discrete
+from adaptax.core.types import TimeStep
 from adaptax.envs.bandit import bernoulli_bandit
-from adaptax.rollout import lifetime
-from adaptax.spaces import Box, Discrete
-from adaptax.types import TimeStep
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 
 def act(space, keys):

@@ -11,10 +11,10 @@ import pytest
 from adaptax import actor_critic
 from adaptax.actor_critic import Learner
 from adaptax.algorithms import Reinforce
+from adaptax.core.types import AgentState, TimeStep, Transition
 from adaptax.moments import Moments
 from adaptax.selftests.enumeration import HORIZON, STATES, all_paths, noise_like, tiny_problem
-from adaptax.types import AgentState, TimeStep, Transition
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 LEARNER = Reinforce(
     hidden_size=3, num_layers=1, discount=1.0, entropy_cost=0.0, max_gradient_norm=1e9, time_limits="end"

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import Reptile
+from adaptax.core.types import replace
 from adaptax.gradient_based import live
-from adaptax.types import replace
 from tests.algorithms import bandit_by_hand as by_hand
 from tests.algorithms.bandit_by_hand import BARE, PROBLEM, START
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 ALGORITHM = Reptile(**BARE, inner_steps=2, outer_step=0.4)
 

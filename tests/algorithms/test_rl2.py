@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms.rl2 import REWARD_BOUND, RL2, previous_observations, task_features
+from adaptax.core.problem import Step
+from adaptax.core.rollout import collect, live, rollout, start
+from adaptax.core.spaces import Discrete
+from adaptax.core.types import TimeStep, replace
 from adaptax.envs import bernoulli_bandit, point_robot
-from adaptax.envs.base import Step
 from adaptax.moments import Moments
-from adaptax.rollout import collect, live, rollout, start
-from adaptax.spaces import Discrete
-from adaptax.types import TimeStep, replace
-from tests.problems import TINY, Clockwork, clockwork, quick_jit, random_state
+from tests.sample_problems import TINY, Clockwork, clockwork, quick_jit, random_state
 
 CELLS = ("lstm", "gru", "symmetric")
 NUM_TASKS = 4

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms.rl2 import RL2
+from adaptax.core.rollout import collect, lifetime, rollout, start
+from adaptax.core.types import AgentState, replace
 from adaptax.envs import bernoulli_bandit, cue
-from adaptax.rollout import collect, lifetime, rollout, start
-from adaptax.types import AgentState, replace
-from tests.problems import odd_bandit, quick_jit, same, train
+from tests.sample_problems import odd_bandit, quick_jit, same, train
 
 SMALL = {
     "memory_size": 16, "critic_size": 16, "num_tasks": 64, "num_updates": 100, "num_epochs": 2, "num_minibatches": 2,

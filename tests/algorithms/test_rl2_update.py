@@ -9,17 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax import parallel
 from adaptax.algorithms.rl2 import RL2
+from adaptax.core import parallel
+from adaptax.core.problem import make_problem
+from adaptax.core.rollout import collect
+from adaptax.core.settings import RL2Settings
+from adaptax.core.types import replace
 from adaptax.envs import bernoulli_bandit, point_robot
 from adaptax.envs.bandit import UniformBernoulliArms
-from adaptax.envs.base import make_problem
 from adaptax.losses import masked_mean
 from adaptax.moments import Moments
-from adaptax.rollout import collect
-from adaptax.settings import RL2Settings
-from adaptax.types import replace
-from tests.problems import TINY, OddBandit, clockwork, odd_bandit, quick_jit, random_state, same
+from tests.sample_problems import TINY, OddBandit, clockwork, odd_bandit, quick_jit, random_state, same
 
 # ---------------------------------------------------------------- one update, computed again
 

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 
 from adaptax.algorithms.sampling import beta, dirichlet, gamma
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 DRAWS = 20_000
 

@@ -19,11 +19,11 @@ from adaptax.algorithms.tabular_agents import (
     TabularPrior,
 )
 from adaptax.algorithms.tabular_planning import plan
+from adaptax.core.rollout import collect, lifetime
+from adaptax.core.types import AgentState, TimeStep
 from adaptax.envs.bandit import bernoulli_bandit
 from adaptax.envs.tabular import tabular_mdp
-from adaptax.rollout import collect, lifetime
-from adaptax.types import AgentState, TimeStep
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 SMALL = tabular_mdp(num_states=3, num_actions=2, horizon=2, num_episodes=2)
 AGENTS = [TabularGreedy(), TabularEpsilonGreedy(), PSRL(), OptimisticPSRL(samples=2), UCRL2(), BEB()]

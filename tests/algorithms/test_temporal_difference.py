@@ -9,10 +9,10 @@ import pytest
 import scipy.stats
 
 from adaptax.algorithms.temporal_difference import SARSA, QLearning, Sizes
+from adaptax.core.rollout import Life, rollout, start
+from adaptax.core.types import AgentState, TimeStep, Transition
 from adaptax.envs import bernoulli_bandit, point_robot, tabular_mdp
-from adaptax.rollout import Life, rollout, start
-from adaptax.types import AgentState, TimeStep, Transition
-from tests.problems import clockwork, quick_jit, same
+from tests.sample_problems import clockwork, quick_jit, same
 
 TIMES, STATES, ACTIONS = 4, 3, 2
 BOTH = pytest.mark.parametrize("agent_class", [QLearning, SARSA])

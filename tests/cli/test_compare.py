@@ -10,12 +10,12 @@ import pytest
 from adaptax import checkpoints
 from adaptax.cli.compare import command, entrant_of
 from adaptax.cli.contestants import resolve
-from adaptax.errors import CheckpointError, ConfigError, OutputError
+from adaptax.core.errors import CheckpointError, ConfigError, OutputError
 from adaptax.presets import settings_for
 from adaptax.runs import Recipe, save_config
 from adaptax.training import init
 from tests.cli.conftest import run
-from tests.problems import TINY
+from tests.sample_problems import TINY
 
 FEW = ["--tasks", "12", "--family-tasks", "6"]
 BANDIT = {"num_arms": 2, "num_pulls": 6}

@@ -3,12 +3,12 @@ import dataclasses
 import pytest
 
 from adaptax.cli.contestants import Run, early_of, resolve
-from adaptax.errors import CheckpointError, ConfigError
+from adaptax.core.errors import CheckpointError, ConfigError
+from adaptax.core.settings import RL2Settings
 from adaptax.presets import settings_for
 from adaptax.problem_settings import TabularMDPSettings, TwoStepSettings
 from adaptax.runs import Recipe, write_json
 from adaptax.scratch_settings import A2CSettings, PPOLearnerSettings, QLearningSettings
-from adaptax.settings import RL2Settings
 
 MDP = TabularMDPSettings(num_states=3, num_episodes=20)
 

@@ -8,13 +8,13 @@ import pytest
 
 from adaptax import checkpoints
 from adaptax.cli.inspect import command
-from adaptax.errors import CheckpointError, ConfigError
+from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.inspection import inspect_memory
 from adaptax.presets import settings_for
 from adaptax.runs import Recipe, save_config
 from adaptax.training import init
 from tests.cli.conftest import run
-from tests.problems import TINY
+from tests.sample_problems import TINY
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from adaptax import envs
 from adaptax.algorithms import EMAML, ESMAML, MAML, RL2, MetaLSTM, MultiTaskPPO, Reptile
 from adaptax.cli import memory
-from adaptax.errors import ResourceError
+from adaptax.core.errors import ResourceError
 from adaptax.training import init, train
 
 

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from adaptax.cli.options import EvaluateOptions, TrainOptions, names, parse, take_preset
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
 from adaptax.presets import PRESETS, settings_for
 from adaptax.registry import PROBLEMS, TRAINABLE
 

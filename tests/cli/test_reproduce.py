@@ -5,7 +5,7 @@ import pytest
 
 from adaptax.cli import reproduce
 from adaptax.cli.options import ReproduceOptions
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
 from adaptax.published import TABLES
 
 TABLE = TABLES["duan2016-bandits"]

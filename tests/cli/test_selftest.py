@@ -6,7 +6,7 @@ import pytest
 
 from adaptax.cli import selftest, session
 from adaptax.cli.main import main
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
 from adaptax.selftests.checks import at_most, measured
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from adaptax.cli import session
 from adaptax.cli.session import cores, devices_for
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
 
 
 def test_there_is_a_core():

@@ -7,7 +7,7 @@ import pytest
 
 from adaptax.cli.options import HostOptions, TrainOptions
 from adaptax.cli.together import Group, together
-from adaptax.errors import ConfigError, DivergenceError
+from adaptax.core.errors import ConfigError, DivergenceError
 from adaptax.selftests.tiny_run import options, recipe
 from adaptax.training import init
 

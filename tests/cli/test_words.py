@@ -8,11 +8,11 @@ import tyro
 
 from adaptax.cli.options import CompareOptions, EvaluateOptions, ReproduceOptions, TrainOptions
 from adaptax.cli.words import read
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import Settings, setting
 from adaptax.presets import settings_for
 from adaptax.registry import LEARNERS, PROBLEMS
 from adaptax.selftests.fuzzing import good_value, option
-from adaptax.settings import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax.envs.base import Environment, Step, TaskDistribution, make_problem
-from adaptax.spaces import Box, Discrete, Space
+from adaptax.core.problem import Environment, Step, TaskDistribution, make_problem
+from adaptax.core.spaces import Box, Discrete, Space
 
 GOAL = jnp.asarray([0.5, -0.5])
 _COUNTER = [0]

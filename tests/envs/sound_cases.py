@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from adaptax import envs
-from adaptax.envs.base import Step
-from adaptax.spaces import Box, Discrete
+from adaptax.core.problem import Step
+from adaptax.core.spaces import Box, Discrete
 from tests.envs.contract_cases import FIVE, INSIDE, at_step, begin, changed, counted, go, goal, grid, plane
-from tests.problems import odd_bandit
+from tests.sample_problems import odd_bandit
 
 
 def early(state, action, task, key):

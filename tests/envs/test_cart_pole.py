@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.rollout import lifetime
+from adaptax.core.types import AgentState
 from adaptax.envs import cart_pole
 from adaptax.envs.cart_pole import BALANCED, BALANCED_STEPS, CartPoleTask
-from adaptax.rollout import lifetime
-from adaptax.types import AgentState
-from adaptax.untrained import Untrained
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 TEXTBOOK = np.asarray([0.5, 0.1, 1.0, 10.0])
 START = [0.01, -0.02, 0.03, 0.04]

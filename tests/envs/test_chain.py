@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.rollout import lifetime
+from adaptax.core.types import AgentState
 from adaptax.envs import chain
 from adaptax.envs.chain import Treasure
-from adaptax.rollout import lifetime
-from adaptax.types import AgentState
-from adaptax.untrained import Untrained
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 BACK, FORWARD, STAY = range(3)
 

@@ -11,9 +11,9 @@ import pytest
 
 from adaptax import envs
 from adaptax.algorithms.random import Random
-from adaptax.envs.base import SPLITS
-from adaptax.rollout import live
-from adaptax.spaces import Discrete
+from adaptax.core.problem import SPLITS
+from adaptax.core.rollout import live
+from adaptax.core.spaces import Discrete
 
 NUM_TASKS = 128
 # These programs run once: compiling them is all the work.

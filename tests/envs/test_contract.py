@@ -2,8 +2,8 @@ import time
 
 import pytest
 
+from adaptax.core.errors import EnvironmentContractError
 from adaptax.envs.contract import RULES, Finding, check, require
-from adaptax.errors import EnvironmentContractError
 from adaptax.registry import PROBLEMS, build
 from tests.envs.contract_cases import PLANTED
 from tests.envs.sound_cases import GOOD

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.rollout import collect
+from adaptax.core.types import AgentState
 from adaptax.envs import cue
 from adaptax.envs.cue import PENALTY, CueTask
-from adaptax.rollout import collect
-from adaptax.types import AgentState
-from adaptax.untrained import Untrained
 
 
 @dataclasses.dataclass(frozen=True)

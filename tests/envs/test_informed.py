@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from adaptax import envs
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import task_features
+from adaptax.core.rollout import lifetime
+from adaptax.core.types import AgentState, replace
 from adaptax.envs import cart_pole, grid_navigation, informed, point_robot
-from adaptax.envs.base import task_features
-from adaptax.rollout import lifetime
-from adaptax.types import AgentState, replace
-from adaptax.untrained import Untrained
-from tests.problems import clockwork, quick_jit, same
+from tests.sample_problems import clockwork, quick_jit, same
 
 OPTIONS = {"cart_pole": functools.partial(cart_pole, variation=0.5)}
 """Where the defaults make a family of one task."""

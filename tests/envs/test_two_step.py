@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.rollout import collect
+from adaptax.core.types import AgentState
 from adaptax.envs import two_step
 from adaptax.envs.two_step import TwoStepState, TwoStepTask
-from adaptax.rollout import collect
-from adaptax.types import AgentState
-from adaptax.untrained import Untrained
 
 
 def first_is_good(draws):

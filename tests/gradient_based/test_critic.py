@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adaptax.gradient_based.critic import ReturnCritic, critic_optimizer, fit
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 TASKS, WINDOWS, TIME, STREAMS = 3, 2, 5, 4
 SHAPE = (TASKS, WINDOWS, TIME, STREAMS)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import MAML, MetaLSTM, MetaSGD
+from adaptax.core.types import AgentState, TrainState, replace
 from adaptax.distributions import Categorical, Normal
 from adaptax.envs import point_robot, tabular_mdp
 from adaptax.gradient_based import Meta, Theta, live
 from adaptax.gradient_based.inner_loop import normalized
 from adaptax.selftests.enumeration import noise_like
-from adaptax.types import AgentState, TrainState, replace
-from tests.problems import quick_jit, same
+from tests.sample_problems import quick_jit, same
 
 KEY = jax.random.key(0)
 MDP = tabular_mdp(num_states=3, num_actions=2, horizon=3, num_episodes=6)

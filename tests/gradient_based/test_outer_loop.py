@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import FOMAML, MAML
+from adaptax.core.types import TrainState, replace
 from adaptax.gradient_based import Meta, fit_critic, report
-from adaptax.types import TrainState, replace
 from tests.gradient_based.test_inner_loop import KEY, MDP, lived
-from tests.problems import quick_jit, train
+from tests.sample_problems import quick_jit, train
 
 pytestmark = pytest.mark.slow
 

@@ -3,7 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 EVALUATION, STATISTICS = ("tests/test_evaluation.py",), ("tests/test_statistics.py",)
-COMPARISON, PARALLEL = ("tests/test_comparison.py",), ("tests/test_parallel.py",)
+COMPARISON, PARALLEL = ("tests/test_comparison.py",), ("tests/core/test_parallel.py",)
 
 BUGS = (
     Mutant(
@@ -120,7 +120,7 @@ BUGS = (
     ),
     Mutant(
         "the meta-gradient of devices is their sum",
-        "parallel.py",
+        "core/parallel.py",
         "means = jax.lax.pmean(",
         "means = jax.lax.psum(",
         "twice the devices, twice the learning rate",
@@ -128,7 +128,7 @@ BUGS = (
     ),
     Mutant(
         "devices share out tasks across minibatches",
-        "parallel.py",
+        "core/parallel.py",
         "shares = x.reshape(groups, devices, -1, *x.shape[1:])",
         "shares = jax.numpy.swapaxes(x.reshape(devices, groups, -1, *x.shape[1:]), 0, 1)",
         "E20: another number of devices is another experiment",

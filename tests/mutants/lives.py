@@ -2,14 +2,14 @@
 
 from tests.mutants.mutant import Mutant
 
-ROLLOUT = ("tests/test_rollout.py",)
+ROLLOUT = ("tests/core/test_rollout.py",)
 RL2, RL2_UPDATE = ("tests/algorithms/test_rl2.py",), ("tests/algorithms/test_rl2_update.py",)
-RECURRENT, SPACES = ("tests/networks/test_recurrent.py",), ("tests/test_spaces.py",)
+RECURRENT, SPACES = ("tests/networks/test_recurrent.py",), ("tests/core/test_spaces.py",)
 
 BUGS = (
     Mutant(
         "memory is lost when an episode ends",
-        "rollout.py",
+        "core/rollout.py",
         "return Life(life.adapted, life.memory, *body)",
         "due = (clock + 1) % problem.env.horizon == 0\n"
         "    memory = jax.tree.map(lambda x: jnp.where(due, jnp.zeros_like(x), x), life.memory)\n"
@@ -19,7 +19,7 @@ BUGS = (
     ),
     Mutant(
         "the previous action is forgotten when an episode begins",
-        "rollout.py",
+        "core/rollout.py",
         "return env_state, TimeStep(observation, timestep.action, timestep.reward, yes), yes",
         "return env_state, TimeStep(observation, problem.env.action_space.null(), timestep.reward, yes), yes",
         "E12: what the last action of an episode has brought is not known to be its doing",
@@ -27,7 +27,7 @@ BUGS = (
     ),
     Mutant(
         "a trial begins with a reward",
-        "rollout.py",
+        "core/rollout.py",
         "timestep = TimeStep(observation, problem.env.action_space.null(), jnp.zeros(()), jnp.asarray(True))",
         "timestep = TimeStep(observation, problem.env.action_space.null(), jnp.ones(()), jnp.asarray(True))",
         "E12: the previous reward is not 0 where there was none",
@@ -35,7 +35,7 @@ BUGS = (
     ),
     Mutant(
         "an episode begins one step late",
-        "rollout.py",
+        "core/rollout.py",
         "body = jax.lax.cond((clock + 1) % problem.env.horizon == 0, reset, lambda body: body, body)",
         "body = jax.lax.cond(clock % problem.env.horizon == 0, reset, lambda body: body, body)",
         "E9: off by one",
@@ -43,7 +43,7 @@ BUGS = (
     ),
     Mutant(
         "both terminated and truncated",
-        "rollout.py",
+        "core/rollout.py",
         "timestep, action, reward, terminated, active & last & ~terminated, step.observation, aux, active",
         "timestep, action, reward, terminated, active & last, step.observation, aux, active",
         "E11: the last step of an episode that ends just in time",
@@ -51,7 +51,7 @@ BUGS = (
     ),
     Mutant(
         "one key for all episodes' starts",
-        "rollout.py",
+        "core/rollout.py",
         "problem.env.reset(task, jax.random.fold_in(key, clock))",
         "problem.env.reset(task, key)",
         "E20: all episodes of a window begin in the same place",
@@ -59,7 +59,7 @@ BUGS = (
     ),
     Mutant(
         "the agent and its environment share their keys",
-        "rollout.py",
+        "core/rollout.py",
         "env_keys = jax.random.split(env_key, (steps, streams))",
         "env_keys = jax.random.split(agent_key, (steps, streams))",
         "E20: what is drawn for an action is what is drawn for its outcome",
@@ -67,7 +67,7 @@ BUGS = (
     ),
     Mutant(
         "one key for all windows",
-        "rollout.py",
+        "core/rollout.py",
         "rollout_key, adapt_key = jax.random.split(jax.random.fold_in(live_key, index))",
         "rollout_key, adapt_key = jax.random.split(live_key)",
         "E20: every inner step meets the same luck",
@@ -75,7 +75,7 @@ BUGS = (
     ),
     Mutant(
         "one inner step too few",
-        "rollout.py",
+        "core/rollout.py",
         "agent = jax.lax.cond(index < windows - 1, learn, lambda agent: agent, agent)",
         "agent = jax.lax.cond(index < windows - 2, learn, lambda agent: agent, agent)",
         "E4: the last window is lived by the policy before",
@@ -83,7 +83,7 @@ BUGS = (
     ),
     Mutant(
         "the evaluation's probes learn",
-        "rollout.py",
+        "core/rollout.py",
         "probed = _probe(algorithm, problem, meta, task, life.adapted, probe_key, explore=probe)",
         "probed = _probe(algorithm, problem, meta, task, life.adapted, probe_key, explore=probe)\n"
         "            agent = AgentState(life.adapted, life.memory)\n"
@@ -94,7 +94,7 @@ BUGS = (
     ),
     Mutant(
         "probes do not say that an episode begins",
-        "rollout.py",
+        "core/rollout.py",
         "fresh = Life(adapted, fresh.memory, fresh.env_state, fresh.timestep, fresh.active)",
         "seen = replace(fresh.timestep, first=~fresh.active)\n"
         "    fresh = Life(adapted, fresh.memory, fresh.env_state, seen, fresh.active)",
@@ -167,7 +167,7 @@ BUGS = (
     ),
     Mutant(
         "no action is the first action",
-        "spaces.py",
+        "core/spaces.py",
         "return jnp.asarray(-1, jnp.int32)",
         "return jnp.asarray(0, jnp.int32)",
         "E12: a trial begins as if action 0 had just been taken for nothing",
@@ -175,7 +175,7 @@ BUGS = (
     ),
     Mutant(
         "splits overlap: tasks are not stamped",
-        "envs/base.py",
+        "core/problem.py",
         "return stamp(self.draw(draw_key), self.split, stamp_key)",
         "return self.draw(draw_key)",
         "E21: training tasks may come up in the evaluation",
@@ -183,11 +183,11 @@ BUGS = (
     ),
     Mutant(
         "splits overlap: all stamps are those of training",
-        "envs/base.py",
+        "core/problem.py",
         "marks = jnp.asarray(SPLITS[split], jnp.int32)",
         'marks = jnp.asarray(SPLITS["train"], jnp.int32)',
         "E21: the split is an argument that nobody reads",
-        ("tests/envs/test_base.py",),
+        ("tests/core/test_problem.py",),
     ),
     Mutant(
         "cart-pole moves by the new velocities",

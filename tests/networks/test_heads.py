@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.core.spaces import Box, Discrete
 from adaptax.distributions import Categorical, Normal
 from adaptax.networks import Critic, Linear, PolicyHead, Readout
 from adaptax.networks.heads import orthogonal
-from adaptax.spaces import Box, Discrete
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 RNG = np.random.default_rng(0)
 

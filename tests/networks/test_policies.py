@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.core.spaces import Box, Discrete
 from adaptax.distributions import Categorical, Normal
 from adaptax.networks import MLP, Policy
-from adaptax.spaces import Box, Discrete
 
 RNG = np.random.default_rng(0)
 ACTIVATIONS = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0)}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adaptax.networks.recurrent import Memoryless, Recurrent, _masked, gru_cell, lstm_cell, scan_cell
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 CELLS = {"lstm": (lstm_cell, 4, 2), "gru": (gru_cell, 3, 1)}
 RNG = np.random.default_rng(0)

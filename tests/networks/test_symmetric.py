@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adaptax.networks import Symmetric
-from tests.problems import quick_jit
+from tests.sample_problems import quick_jit
 
 STATES, ACTIONS, SIZE, TIME, BATCH = 4, 3, 5, 7, 2
 RNG = np.random.default_rng(0)

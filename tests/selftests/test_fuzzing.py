@@ -3,9 +3,9 @@ import random
 
 import pytest
 
+from adaptax.core.settings import setting
 from adaptax.presets import settings_for
 from adaptax.selftests import fuzzing
-from adaptax.settings import setting
 
 
 def test_the_same_seed_draws_the_same_and_every_way_has_its_share():

@@ -3,13 +3,13 @@ import random
 
 import pytest
 
-from adaptax.errors import ConfigError, DivergenceError
+from adaptax.core.errors import ConfigError, DivergenceError
+from adaptax.core.settings import setting
 from adaptax.presets import settings_for
 from adaptax.problem_settings import CartPoleSettings, PointRobotSettings
 from adaptax.registry import LEARNERS, PROBLEMS
 from adaptax.runs import Recipe
 from adaptax.selftests import odd_settings
-from adaptax.settings import setting
 
 
 def recipe():

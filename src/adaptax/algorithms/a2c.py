@@ -16,8 +16,8 @@ from jaxtyping import Array, Key
 
 from adaptax import actor_critic
 from adaptax.actor_critic import FromNothing, Learner, Spaces
+from adaptax.core.types import AgentState, Transition
 from adaptax.scratch_settings import A2CSettings
-from adaptax.types import AgentState, Transition
 
 
 @dataclasses.dataclass(frozen=True)

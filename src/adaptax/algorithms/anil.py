@@ -14,8 +14,8 @@ import dataclasses
 import equinox as eqx
 from jaxtyping import Array, Float, Key, PyTree
 
+from adaptax.core.problem import Problem
 from adaptax.distributions import Distribution
-from adaptax.envs.base import Problem
 from adaptax.gradient_based import Batch, MetaGradient, Replay, Theta
 from adaptax.gradient_settings import ANILSettings
 from adaptax.inner import SGD

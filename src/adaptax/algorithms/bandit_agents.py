@@ -33,10 +33,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from adaptax.algorithms.sampling import beta
-from adaptax.envs.base import Problem
-from adaptax.spaces import Discrete
-from adaptax.types import AgentState, TimeStep
-from adaptax.untrained import Untrained
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import Problem
+from adaptax.core.spaces import Discrete
+from adaptax.core.types import AgentState, TimeStep
 
 
 class ArmStatistics(eqx.Module):

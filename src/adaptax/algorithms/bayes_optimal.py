@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
 from adaptax.beliefs import bernoulli_plan, grid_plan
-from adaptax.envs.base import Problem
-from adaptax.spaces import Discrete
-from adaptax.types import AgentState, TimeStep
-from adaptax.untrained import Untrained
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import Problem
+from adaptax.core.spaces import Discrete
+from adaptax.core.types import AgentState, TimeStep
 
 
 class BanditPolicy(eqx.Module):

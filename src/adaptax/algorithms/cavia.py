@@ -16,8 +16,8 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
+from adaptax.core.problem import Problem
 from adaptax.distributions import Distribution
-from adaptax.envs.base import Problem
 from adaptax.gradient_based import Batch, MetaGradient, Replay, Theta
 from adaptax.gradient_settings import CAVIASettings
 from adaptax.inner import SGD

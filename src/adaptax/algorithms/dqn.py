@@ -20,12 +20,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from adaptax.envs.base import Problem
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import Problem
+from adaptax.core.spaces import Discrete, Space
+from adaptax.core.types import AgentState, TimeStep, Transition, Window
 from adaptax.networks import MLP, Linear
 from adaptax.scratch_settings import DQNSettings
-from adaptax.spaces import Discrete, Space
-from adaptax.types import AgentState, TimeStep, Transition, Window
-from adaptax.untrained import Untrained
 
 
 class Sizes(eqx.Module):

@@ -21,12 +21,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from adaptax import optim, parallel, rollout
-from adaptax.envs.base import Problem
+from adaptax import optim
+from adaptax.core import parallel, rollout
+from adaptax.core.problem import Problem
+from adaptax.core.types import Metrics, Task, TrainState, replace
 from adaptax.gradient_based import Meta, Theta, WholePolicy
 from adaptax.gradient_settings import ESMAMLSettings
 from adaptax.inner import SGD
-from adaptax.types import Metrics, Task, TrainState, replace
 
 
 @dataclasses.dataclass(frozen=True)

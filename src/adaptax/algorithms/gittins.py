@@ -32,9 +32,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from adaptax.algorithms.bandit_agents import ArmStatistics, count, lowest_best, no_statistics, number_of_arms
-from adaptax.envs.base import Problem
-from adaptax.types import AgentState, TimeStep
-from adaptax.untrained import Untrained
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import Problem
+from adaptax.core.types import AgentState, TimeStep
 
 
 class IndexTable(eqx.Module):

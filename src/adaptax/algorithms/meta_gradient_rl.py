@@ -25,13 +25,13 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from adaptax import actor_critic
 from adaptax.actor_critic import Learner, Spaces
-from adaptax.envs.base import Problem
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import Problem
+from adaptax.core.types import AgentState, TimeStep, Transition, Window
 from adaptax.losses import masked_mean
 from adaptax.moments import no_moments
 from adaptax.networks import MLP, Linear
 from adaptax.scratch_settings import MetaGradientSettings
-from adaptax.types import AgentState, TimeStep, Transition, Window
-from adaptax.untrained import Untrained
 
 NETWORK = (16,)
 """Hidden layers of the network that makes γ and λ depend on the state."""

@@ -26,9 +26,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from adaptax.core.types import AgentState, Transition, replace
 from adaptax.gradient_based import Batch, Meta, MetaGradient, Replay, WholePolicy
 from adaptax.gradient_settings import MetaLSTMSettings
-from adaptax.types import AgentState, Transition, replace
 from adaptax.update_rules import Gates, LSTMOptimizer
 
 

@@ -29,18 +29,19 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from adaptax import optim, parallel
-from adaptax.algorithm import Algorithm
+from adaptax import optim
 from adaptax.algorithms import rl2
 from adaptax.algorithms.a2c import A2C
 from adaptax.algorithms.reinforce import Reinforce
 from adaptax.algorithms.rl2 import RL2
 from adaptax.algorithms.temporal_difference import QLearning
-from adaptax.envs.base import Problem
+from adaptax.core import parallel
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.problem import Problem
+from adaptax.core.rollout import Life, rollout, start
+from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
 from adaptax.losses import clipped_surrogate, masked_mean
-from adaptax.rollout import Life, rollout, start
 from adaptax.scratch_settings import MetaPolicyGradientSettings
-from adaptax.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
 
 
 class Meta(eqx.Module):

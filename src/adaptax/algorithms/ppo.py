@@ -23,15 +23,16 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Key, PyTree
 
-from adaptax import actor_critic, optim, parallel
+from adaptax import actor_critic, optim
 from adaptax.actor_critic import ActorCritic, FromNothing, Learner, Lesson, Spaces
-from adaptax.algorithm import Algorithm
-from adaptax.envs.base import Problem
+from adaptax.core import parallel
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.problem import Problem
+from adaptax.core.rollout import rollout, start
+from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
 from adaptax.losses import clipped_surrogate
 from adaptax.moments import Moments, no_moments
-from adaptax.rollout import rollout, start
 from adaptax.scratch_settings import MultiTaskPPOSettings, PPOLearnerSettings
-from adaptax.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
 
 
 def normalized(lesson: Lesson) -> Lesson:

@@ -6,10 +6,10 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Key, PyTree
 
-from adaptax.envs.base import Problem
-from adaptax.spaces import Space
-from adaptax.types import AgentState, TimeStep
-from adaptax.untrained import Untrained
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import Problem
+from adaptax.core.spaces import Space
+from adaptax.core.types import AgentState, TimeStep
 
 
 class ActionSpace(eqx.Module):

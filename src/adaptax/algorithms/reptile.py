@@ -17,12 +17,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from adaptax import parallel
-from adaptax.envs.base import Problem
+from adaptax.core import parallel
+from adaptax.core.problem import Problem
+from adaptax.core.types import Metrics, TrainState, Transition, replace
 from adaptax.gradient_based import Fast, Meta, WholePolicy, fit_critic, live, report
 from adaptax.gradient_settings import ReptileSettings
 from adaptax.inner import SGD
-from adaptax.types import Metrics, TrainState, Transition, replace
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,17 +36,18 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from adaptax import optim, parallel
-from adaptax.algorithm import Algorithm
+from adaptax import optim
+from adaptax.core import parallel
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.problem import Problem, task_features
+from adaptax.core.rollout import collect
+from adaptax.core.settings import RL2Settings
+from adaptax.core.spaces import Discrete, Space
+from adaptax.core.types import AgentState, Metrics, TimeStep, TrainState, Transition, replace
 from adaptax.distributions import Distribution
-from adaptax.envs.base import Problem, task_features
 from adaptax.losses import clipped_surrogate, generalized_advantages, masked_mean
 from adaptax.moments import Moments, no_moments
 from adaptax.networks import Critic, Memoryless, PolicyHead, Readout, Recurrent, ScoreHead, Symmetric
-from adaptax.rollout import collect
-from adaptax.settings import RL2Settings
-from adaptax.spaces import Discrete, Space
-from adaptax.types import AgentState, Metrics, TimeStep, TrainState, Transition, replace
 
 REWARD_BOUND = 10.0
 """Rewards enter the network clipped to this many deviations: the first reward of a sparse task is not a shock."""

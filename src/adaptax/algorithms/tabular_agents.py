@@ -34,10 +34,10 @@ from jaxtyping import Array, Float, Int, Key
 from adaptax.algorithms.bandit_agents import random_best
 from adaptax.algorithms.sampling import dirichlet
 from adaptax.algorithms.tabular_planning import anywhere, optimistic_plan, plan
-from adaptax.envs.base import Problem
-from adaptax.spaces import Discrete
-from adaptax.types import AgentState, TimeStep
-from adaptax.untrained import Untrained
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import Problem
+from adaptax.core.spaces import Discrete
+from adaptax.core.types import AgentState, TimeStep
 
 
 class Sizes(eqx.Module):

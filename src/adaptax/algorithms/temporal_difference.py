@@ -27,11 +27,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from adaptax.algorithms.bandit_agents import random_best
-from adaptax.envs.base import Problem
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import Problem
+from adaptax.core.spaces import Box, Discrete
+from adaptax.core.types import AgentState, TimeStep, Transition, Window
 from adaptax.scratch_settings import QLearningSettings, SARSASettings, TemporalDifferenceSettings
-from adaptax.spaces import Box, Discrete
-from adaptax.types import AgentState, TimeStep, Transition, Window
-from adaptax.untrained import Untrained
 
 
 class Sizes(eqx.Module):

@@ -12,7 +12,8 @@ import numpy as np
 
 from adaptax.cli.options import note
 from adaptax.cli.progress import Bar, table_console
-from adaptax.errors import DivergenceError, EnvironmentContractError
+from adaptax.core.errors import DivergenceError, EnvironmentContractError
+from adaptax.core.rollout import num_probes, num_windows, shots
 from adaptax.evaluation import (
     Evaluation,
     encounters,
@@ -25,7 +26,6 @@ from adaptax.evaluation import (
 from adaptax.presets import agent_for
 from adaptax.registry import PROBLEMS
 from adaptax.reporting import plot_adaptation, plot_paths
-from adaptax.rollout import num_probes, num_windows, shots
 from adaptax.runs import Recipe, write_json
 from adaptax.tables import results_table, shots_table
 from adaptax.training import init

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from adaptax.cli.factories import expect_module, is_factory, load_factory, made
 from adaptax.cli.options import names, parse, wants_help
-from adaptax.errors import ConfigError, EnvironmentContractError
+from adaptax.core.errors import ConfigError, EnvironmentContractError
+from adaptax.core.settings import Settings, setting, suggestion
 from adaptax.registry import PROBLEMS, build
-from adaptax.settings import Settings, setting, suggestion
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import Settings, suggestion
 from adaptax.presets import settings_for
 from adaptax.problem_settings import episodes_of
 from adaptax.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS, TRAINABLE, lookup
 from adaptax.runs import Recipe, read_recipe
-from adaptax.settings import Settings, suggestion
 
 RANDOM = "random"
 META_TRAINED, SCRATCH, KNOWN = "meta-trained", "from scratch", "classical"

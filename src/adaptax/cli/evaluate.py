@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adaptax.cli.options import EvaluateOptions, names, note, parse, wants_help
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
 from adaptax.presets import check_agent
 from adaptax.runs import read_recipe
 

@@ -10,8 +10,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from adaptax.errors import ConfigError
-from adaptax.settings import suggestion
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import suggestion
 
 
 def is_factory(name: str) -> bool:

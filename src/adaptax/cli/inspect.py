@@ -9,7 +9,7 @@ import numpy as np
 from rich.table import Table
 
 from adaptax.cli.options import InspectOptions, names, note, parse, wants_help
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
 from adaptax.runs import Recipe, read_recipe, write_json
 
 FIGURES = "inspection.json"

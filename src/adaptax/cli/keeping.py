@@ -8,7 +8,7 @@ from typing import Any
 
 from adaptax import checkpoints
 from adaptax.cli.options import note
-from adaptax.errors import AdaptaxError, OutputError, ResourceError
+from adaptax.core.errors import AdaptaxError, OutputError, ResourceError
 from adaptax.runlog import RunLog
 from adaptax.training import Progress
 

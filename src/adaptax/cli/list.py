@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from adaptax.cli.options import wants_help
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
 from adaptax.presets import PRESETS
 from adaptax.published import TABLES
 from adaptax.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, Entry

@@ -8,8 +8,8 @@ from typing import Any
 
 from adaptax.cli.crashes import write_traceback
 from adaptax.cli.interrupts import STOPPED, Interrupts
-from adaptax.errors import AdaptaxError, ConfigError
-from adaptax.settings import suggestion
+from adaptax.core.errors import AdaptaxError, ConfigError
+from adaptax.core.settings import suggestion
 
 USAGE = """\
 usage: adaptax COMMAND ...

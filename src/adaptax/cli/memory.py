@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from adaptax.errors import ResourceError
+from adaptax.core.errors import ResourceError
 
 
 def free_bytes() -> int | None:

@@ -16,11 +16,11 @@ from adaptax.cli.options import TrainOptions, note
 from adaptax.cli.progress import Bar
 from adaptax.cli.session import devices_for
 from adaptax.cli.together import Group
+from adaptax.core.errors import DivergenceError, EnvironmentContractError, ResourceError
+from adaptax.core.rollout import num_windows
 from adaptax.envs.contract import require
-from adaptax.errors import DivergenceError, EnvironmentContractError, ResourceError
 from adaptax.registry import FROM_SCRATCH
 from adaptax.reporting import plot_training
-from adaptax.rollout import num_windows
 from adaptax.runlog import RunLog, rows_after
 from adaptax.runs import Recipe, save_config
 from adaptax.training import Progress, first_state, init, num_parameters, train

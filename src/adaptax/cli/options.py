@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from adaptax.cli.words import read
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import LARGEST_COUNT, Settings, setting, suggestion
 from adaptax.durable import shown
-from adaptax.errors import ConfigError
 from adaptax.presets import DEFAULT
 from adaptax.registry import CLASSICAL, FROM_SCRATCH
-from adaptax.settings import LARGEST_COUNT, Settings, setting, suggestion
 
 
 @dataclasses.dataclass(frozen=True)

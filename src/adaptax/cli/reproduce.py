@@ -8,11 +8,11 @@ from typing import Any
 from adaptax.cli.crashes import crashes_into
 from adaptax.cli.interrupts import STOPPED
 from adaptax.cli.options import ReproduceOptions, TrainOptions, names, note, parse, wants_help
-from adaptax.errors import CheckpointError, ConfigError
+from adaptax.core.errors import CheckpointError, ConfigError
+from adaptax.core.settings import suggestion
 from adaptax.published import TABLES, Cell, Table
 from adaptax.registry import PROBLEMS, TRAINABLE
 from adaptax.runs import CONFIG, Recipe, claim, create_directory, read_recipe, write_json
-from adaptax.settings import suggestion
 
 RESULT = "cell.json"
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adaptax.cli.options import names, parse, wants_help
-from adaptax.errors import ConfigError
-from adaptax.settings import Settings, setting, suggestion
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import Settings, setting, suggestion
 
 
 @dataclasses.dataclass(frozen=True)

@@ -53,7 +53,7 @@ def devices_for(requested: int, tasks_per_minibatch: int) -> int:
     """
     import jax
 
-    from adaptax.errors import ConfigError
+    from adaptax.core.errors import ConfigError
 
     processes, available = jax.process_count(), jax.device_count()
     fitting = [n for n in range(processes, available + 1, processes) if tasks_per_minibatch % n == 0]

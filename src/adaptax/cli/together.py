@@ -10,9 +10,9 @@ from typing import Any
 
 from adaptax.cli.interrupts import STOPPED, watching
 from adaptax.cli.options import HostOptions, TrainOptions, note
-from adaptax.errors import ConfigError, DivergenceError
+from adaptax.core.errors import ConfigError, DivergenceError
+from adaptax.core.settings import Settings
 from adaptax.runs import Recipe, recipe_of
-from adaptax.settings import Settings
 
 _OWN = ("out", "json")
 """Options in which processes may differ."""

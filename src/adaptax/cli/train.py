@@ -10,7 +10,7 @@ from adaptax.cli.crashes import crashes_into
 from adaptax.cli.interrupts import STOPPED
 from adaptax.cli.options import HostOptions, ResumeOptions, TrainOptions, names, note, parse, take_preset, wants_help
 from adaptax.cli.together import Group, together
-from adaptax.errors import CheckpointError, ConfigError
+from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.presets import presets_for, settings_for
 from adaptax.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
 from adaptax.runs import CONFIG, Recipe, claim, create_directory, read_recipe

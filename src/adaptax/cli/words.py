@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import Settings, expectation, kind_of, suggestion
 from adaptax.durable import shown
-from adaptax.errors import ConfigError
-from adaptax.settings import Settings, expectation, kind_of, suggestion
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from adaptax.beliefs import bernoulli_plan
-from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
-from adaptax.spaces import Box, Discrete
+from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
+from adaptax.core.spaces import Box, Discrete
 
 POOR = 0.3
 """Highest success probability of an arm in a shifted task."""

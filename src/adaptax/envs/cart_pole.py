@@ -28,8 +28,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
-from adaptax.spaces import Box, Discrete
+from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
+from adaptax.core.spaces import Box, Discrete
 
 GRAVITY, TIME_STEP = 9.8, 0.02
 MAX_POSITION, MAX_ANGLE = 2.4, 12 * 2 * math.pi / 360

@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
-from adaptax.spaces import Discrete
+from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
+from adaptax.core.spaces import Discrete
 
 DISTRACTOR = 0.01
 LOWEST_VALUE, HIGHEST_VALUE = 0.5, 1.5

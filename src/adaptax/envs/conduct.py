@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from adaptax.envs.base import SPLITS, Environment, Problem, TaskDistribution
-from adaptax.envs.breach import HUGE
+from adaptax.core.problem import SPLITS, Environment, Problem, TaskDistribution
+from adaptax.core.spaces import Discrete, Space
+from adaptax.core.step_checks import HUGE
+from adaptax.core.types import Task
 from adaptax.envs.findings import Finding
 from adaptax.envs.informed import Informed
 from adaptax.envs.lives import Record, Recorder, by_hand, ends, numbers_of, oracles_of, rows, same, tasks_of
 from adaptax.envs.traces import changes, has_own_jit, unused_in
-from adaptax.spaces import Discrete, Space
-from adaptax.types import Task
 
 MOST_NUMBERS = 2**25
 """Numbers that are recorded of a family, at most: 128 MiB."""

@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from adaptax.envs.base import Problem
-from adaptax.envs.breach import mismatch, type_of
+from adaptax.core.errors import EnvironmentContractError
+from adaptax.core.problem import Problem
+from adaptax.core.spaces import Box, Discrete
+from adaptax.core.step_checks import mismatch, type_of
 from adaptax.envs.conduct import families, lived, numbers, steps_each, termination
 from adaptax.envs.findings import RULES, Finding, raised
 from adaptax.envs.lives import Recorder, tasks_of
-from adaptax.errors import EnvironmentContractError
-from adaptax.spaces import Box, Discrete
 
 __all__ = ["RULES", "Finding", "Verdict", "check", "examine", "require"]
 
@@ -153,7 +153,7 @@ def _plain(problem: Problem) -> Iterator[Finding]:
     for name in ("observation_space", "action_space"):
         space = getattr(env, name)
         if not isinstance(space, Box | Discrete):
-            advice = "Use adaptax.spaces; a composite observation is one vector"
+            advice = "Use adaptax.core.spaces; a composite observation is one vector"
             yield Finding("types", name, "a Box or Discrete", type(space).__name__, advice)
     if problem.optimum is not None and len(problem.optimum) != problem.episodes:
         expected = f"{problem.episodes} numbers, one for each episode"
@@ -181,7 +181,7 @@ def _steps(problem: Problem, task: Any, key: Key[Array, ""]) -> Iterator[Finding
         yield raised(where, error)
         return
     if not all(hasattr(step, name) for name in ("state", "observation", "reward", "terminated")):
-        yield Finding("types", "step", "an adaptax.envs.base.Step", type(step).__name__, "Return Step(state, …)")
+        yield Finding("types", "step", "an adaptax.core.problem.Step", type(step).__name__, "Return Step(state, …)")
         return
     yield from _wrong("step", "observation", step.observation, *type_of(env.observation_space))
     yield from _wrong("step", "reward", step.reward, (), jnp.floating)

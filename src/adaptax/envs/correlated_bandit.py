@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from adaptax.beliefs import correlated_rewards
+from adaptax.core.problem import Problem, TaskDistribution, make_problem
+from adaptax.core.types import replace
 from adaptax.envs.bandit import BernoulliArms, BernoulliBandit, UniformBernoulliArms, bernoulli_bandit
-from adaptax.envs.base import Problem, TaskDistribution, make_problem
-from adaptax.types import replace
 
 LOWER_PROBABILITY = {"uniform": None, "easy": 0.1, "medium": 0.25, "hard": 0.4}
 """The worse arm's success probability by variant; None where it is drawn."""

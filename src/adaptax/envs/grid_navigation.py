@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from adaptax.beliefs import GRID_MOVES, GRID_STEP_REWARD, grid_goals, grid_plan
-from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
-from adaptax.spaces import Discrete
+from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
+from adaptax.core.spaces import Discrete
 
 
 class GridGoal(eqx.Module):

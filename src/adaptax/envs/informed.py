@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax.envs.base import Environment, Problem, Step, task_features
-from adaptax.spaces import Box, Space
-from adaptax.types import Task, replace
+from adaptax.core.problem import Environment, Problem, Step, task_features
+from adaptax.core.spaces import Box, Space
+from adaptax.core.types import Task, replace
 
 NUM_TASKS = 1024
 """Training tasks from which mean and deviation are taken."""

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from adaptax.envs.base import Environment, TaskDistribution
-from adaptax.spaces import Discrete, Space
-from adaptax.types import Task, words_of
+from adaptax.core.problem import Environment, TaskDistribution
+from adaptax.core.spaces import Discrete, Space
+from adaptax.core.types import Task, words_of
 
 
 class Record(NamedTuple):

@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
-from adaptax.spaces import Box
+from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
+from adaptax.core.spaces import Box
 
 MAX_STEP = 0.1
 TOLERANCE = 0.01

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 from jax.extend.core import jaxprs_in_params
 
-from adaptax.envs.base import Environment
+from adaptax.core.problem import Environment
+from adaptax.core.types import Task
 from adaptax.envs.lives import numbers_of
-from adaptax.types import Task
 
 
 def unused(function: Callable[..., Any], *args: Any) -> list[bool]:

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from adaptax.beliefs import two_step_bayes_value
-from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
-from adaptax.spaces import Discrete
+from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
+from adaptax.core.spaces import Discrete
 
 COMMON, REWARD_GOOD, REWARD_BAD, REVERSAL = 0.8, 0.9, 0.1, 0.025
 

@@ -6,10 +6,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax import optim, parallel
+from adaptax import optim
+from adaptax.core import parallel
+from adaptax.core.types import Metrics
 from adaptax.moments import Moments, no_moments
 from adaptax.networks import MLP, Linear
-from adaptax.types import Metrics
 
 SIZES = (64, 64)
 NUM_STEPS = 20

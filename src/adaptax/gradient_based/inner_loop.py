@@ -21,17 +21,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax.algorithm import Algorithm
 from adaptax.baselines import linear_baseline, returns_to_go, time_features
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.problem import Problem
+from adaptax.core.types import AgentState, TimeStep, Transition, Window, replace
 from adaptax.distributions import Distribution, Normal
-from adaptax.envs.base import Problem
 from adaptax.estimators import ESTIMATORS
 from adaptax.gradient_based.critic import ReturnCritic, critic_optimizer
 from adaptax.gradient_settings import InnerSettings
 from adaptax.inner import InnerOptimizer, descend
 from adaptax.losses import generalized_advantages
 from adaptax.networks import Policy
-from adaptax.types import AgentState, TimeStep, Transition, Window, replace
 
 
 class Theta(eqx.Module):

@@ -13,16 +13,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax import optim, parallel
+from adaptax import optim
 from adaptax.baselines import returns_to_go
+from adaptax.core import parallel
+from adaptax.core.problem import Problem
+from adaptax.core.rollout import collect
+from adaptax.core.types import Metrics, TrainState, Transition, replace
 from adaptax.distributions import Distribution
-from adaptax.envs.base import Problem
 from adaptax.gradient_based import critic
 from adaptax.gradient_based.inner_loop import GradientBased, Meta, Replay, Theta
 from adaptax.moments import no_moments
 from adaptax.outer import PPO, TRPO, Ascent, Outcome, Outer
-from adaptax.rollout import collect
-from adaptax.types import Metrics, TrainState, Transition, replace
 
 
 class Batch(eqx.Module):

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from adaptax.core.spaces import Discrete, Space
 from adaptax.distributions import Categorical, Distribution, Normal
 from adaptax.networks.dense import dense
-from adaptax.spaces import Discrete, Space
 
 
 def orthogonal(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "inputs outputs"]:

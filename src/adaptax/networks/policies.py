@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
+from adaptax.core.spaces import Space
 from adaptax.distributions import Distribution
 from adaptax.networks.dense import tanh
 from adaptax.networks.heads import Linear, PolicyHead
-from adaptax.spaces import Space
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": tanh, "relu": jax.nn.relu}
 

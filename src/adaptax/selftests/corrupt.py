@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from adaptax import checkpoints
-from adaptax.errors import CheckpointError
+from adaptax.core.errors import CheckpointError
 from adaptax.runs import CONFIG, read_recipe
 from adaptax.selftests.checks import Check, at_least, at_most, measured
 from adaptax.selftests.damages import STRUCTURAL, Damage, flip, newest_ones, truncate

@@ -16,12 +16,12 @@ from typing import Any
 import jax
 
 from adaptax import envs
+from adaptax.core.settings import Settings
 from adaptax.evaluation import evaluate
 from adaptax.presets import agent_for
 from adaptax.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, build, view
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.selftests.leaves import fingerprint
-from adaptax.settings import Settings
 from adaptax.training import init, train
 
 SMALL: dict[str, Any] = {

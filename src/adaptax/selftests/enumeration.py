@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from adaptax.envs.base import Problem
+from adaptax.core.problem import Problem
+from adaptax.core.types import AgentState, TimeStep, Transition, replace
 from adaptax.envs.tabular import TabularTask, tabular_mdp
 from adaptax.gradient_based import GradientBased, Meta, Theta
 from adaptax.inner import descend
-from adaptax.types import AgentState, TimeStep, Transition, replace
 
 STATES, ACTIONS, HORIZON = 3, 2, 3
 

@@ -15,11 +15,11 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 from adaptax.algorithms import ANIL, CAVIA, FOMAML, MAML, MetaSGD
+from adaptax.core.types import replace
 from adaptax.envs.tabular import TabularTask
 from adaptax.gradient_based import Batch, GradientBased, Meta, MetaGradient, Theta
 from adaptax.selftests.checks import Check, at_least, at_most, measured
 from adaptax.selftests.enumeration import all_paths, exact_return, exact_returns, expected_life, jit, random_instance
-from adaptax.types import replace
 
 MAX_STEPS = 5
 NUM_TASKS = 3

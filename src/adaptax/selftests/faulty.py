@@ -11,12 +11,12 @@ import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from adaptax import optim
-from adaptax.algorithm import Algorithm
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
+from adaptax.core.rollout import collect
+from adaptax.core.spaces import Box, Discrete, Space
+from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, replace
 from adaptax.distributions import Categorical
-from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
-from adaptax.rollout import collect
-from adaptax.spaces import Box, Discrete, Space
-from adaptax.types import AgentState, Metrics, Task, TimeStep, TrainState, replace
 
 SPACES: dict[str, Space] = {"any": Box((3,)), "bounded": Box((3,), -1.0, 1.0), "discrete": Discrete(5)}
 ENTRY = 1

@@ -17,8 +17,9 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.algorithms import MAML
 from adaptax.baselines import linear_baseline, returns_to_go, time_features
+from adaptax.core.problem import Problem, TaskDistribution
+from adaptax.core.types import Task, TrainState, Transition
 from adaptax.distributions import Normal
-from adaptax.envs.base import Problem, TaskDistribution
 from adaptax.envs.tabular import RandomMDPs
 from adaptax.gradient_based import Meta, MetaGradient, live
 from adaptax.outer import TRPO, Outcome
@@ -35,7 +36,6 @@ from adaptax.selftests.enumeration import (
     tiny_problem,
     window,
 )
-from adaptax.types import Task, TrainState, Transition
 
 
 class OthersSwapped(TaskDistribution):

@@ -15,13 +15,13 @@ from jaxtyping import Array, Key, PyTree
 
 from adaptax import envs
 from adaptax.algorithms import A2C, DQN, MAML, PPO, RL2, MetaSGD, QLearning, Reinforce
-from adaptax.envs.base import Problem
+from adaptax.core.problem import Problem
+from adaptax.core.rollout import num_windows, rollout, start
+from adaptax.core.types import AgentState, Task, TimeStep
 from adaptax.evaluation import evaluate
-from adaptax.rollout import num_windows, rollout, start
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.selftests.enumeration import jit
 from adaptax.selftests.leaves import differing
-from adaptax.types import AgentState, Task, TimeStep
 
 NUM_TASKS = 8
 AXIS = "together"

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from adaptax.types import words_of
+from adaptax.core.types import words_of
 
 
 def arrays(tree: Any) -> list[np.ndarray]:

@@ -17,14 +17,14 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax import envs
 from adaptax.algorithms import RL2, Random
-from adaptax.envs.base import Problem
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import Problem
+from adaptax.core.rollout import collect, rollout, start
+from adaptax.core.types import AgentState, TimeStep, replace
 from adaptax.envs.cue import CueTask, cue
 from adaptax.registry import PROBLEMS, build
-from adaptax.rollout import collect, rollout, start
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.selftests.enumeration import jit
-from adaptax.types import AgentState, TimeStep, replace
-from adaptax.untrained import Untrained
 
 CELLS = ("lstm", "gru", "symmetric")
 NUM_TASKS = 4

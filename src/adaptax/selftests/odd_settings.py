@@ -12,13 +12,13 @@ from typing import Any, Literal, get_args, get_origin
 
 import jax
 
-from adaptax.errors import AdaptaxError, ConfigError, DivergenceError
+from adaptax.core.errors import AdaptaxError, ConfigError, DivergenceError
+from adaptax.core.settings import Settings, check_distribution
 from adaptax.evaluation import evaluate
 from adaptax.problem_settings import episodes_of
 from adaptax.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
 from adaptax.runs import Recipe
 from adaptax.selftests.checks import Check, at_most, measured
-from adaptax.settings import Settings, check_distribution
 from adaptax.training import init, train
 
 SMALL = {

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Key
 
 from adaptax.algorithms import EMAML, MAML
 from adaptax.baselines import returns_to_go
+from adaptax.core.types import AgentState, replace
 from adaptax.envs.tabular import TabularTask
 from adaptax.estimators import ESTIMATORS, magic_box
 from adaptax.gradient_based import Batch, Meta, Replay, Theta
@@ -32,7 +33,6 @@ from adaptax.selftests.enumeration import (
     window,
 )
 from adaptax.selftests.exactness import EXACT, MAX_STEPS, central_differences, relative
-from adaptax.types import AgentState, replace
 
 TABULAR: dict[str, Any] = {**EXACT, "num_layers": 0, "inner_learning_rate": 0.6}
 """A softmax policy with a logit for each state and action (and each action).

@@ -17,12 +17,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax import envs, parallel
+from adaptax import envs
 from adaptax.algorithms import ESMAML, MAML, RL2, MultiTaskPPO
+from adaptax.core import parallel
+from adaptax.core.types import replace
 from adaptax.evaluation import evaluate
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.training import init, sound_update
-from adaptax.types import replace
 
 UPDATES = 10
 NETWORK: dict[str, Any] = {"hidden_size": 8, "num_layers": 1}

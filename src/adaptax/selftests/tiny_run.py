@@ -8,11 +8,11 @@ import jax
 import numpy as np
 
 from adaptax import checkpoints
+from adaptax.core.settings import RL2Settings
+from adaptax.core.types import is_key, words_of
 from adaptax.problem_settings import BanditSettings
 from adaptax.runs import Recipe, save_config
-from adaptax.settings import RL2Settings
 from adaptax.training import init
-from adaptax.types import is_key, words_of
 
 UPDATES = (10, 20, 30)
 OTHER_SEED = 1

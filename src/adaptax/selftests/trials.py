@@ -15,7 +15,7 @@ import numpy as np
 
 from adaptax import checkpoints
 from adaptax.agent import Agent
-from adaptax.errors import CheckpointError, OutputError
+from adaptax.core.errors import CheckpointError, OutputError
 from adaptax.runlog import RunLog
 from adaptax.runs import CONFIG, claim, read_recipe, write_json
 from adaptax.selftests import fuzz

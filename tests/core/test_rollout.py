@@ -11,9 +11,9 @@ import pytest
 
 from adaptax.algorithms.random import Random
 from adaptax.algorithms.temporal_difference import QLearning
+from adaptax.core.rollout import MANY_WINDOWS, collect, lifetime, live, num_probes, num_windows, rollout, shots, start
 from adaptax.envs import bernoulli_bandit, gaussian_bandit, tabular_mdp
-from adaptax.rollout import MANY_WINDOWS, collect, lifetime, live, num_probes, num_windows, rollout, shots, start
-from tests.problems import Clockwork, Counter, Length, clockwork, quick_jit, same
+from tests.sample_problems import Clockwork, Counter, Length, clockwork, quick_jit, same
 
 NO_META, KEY = jnp.zeros(0), jax.random.key(0)
 

@@ -5,9 +5,9 @@ import abc
 import jax.numpy as jnp
 from jaxtyping import Array, Key, PyTree
 
-from adaptax.algorithm import Algorithm
-from adaptax.envs.base import Problem
-from adaptax.types import Metrics, TrainState
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.problem import Problem
+from adaptax.core.types import Metrics, TrainState
 
 
 class Untrained(Algorithm):

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.types import AgentState, TimeStep, TrainState, Transition, Window, replace
+from adaptax.core.types import AgentState, TimeStep, TrainState, Transition, Window, replace
 
 
 def _transition():

@@ -1,6 +1,6 @@
 import pytest
 
-from adaptax import errors
+from adaptax.core import errors
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from adaptax.algorithm import Algorithm
-from adaptax.envs.base import Environment, Problem
-from adaptax.envs.breach import action_is_in, check_action, check_outcome, check_types, is_in, is_sound
-from adaptax.types import AgentState, Task, TimeStep, Transition, replace
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.problem import Environment, Problem
+from adaptax.core.step_checks import action_is_in, check_action, check_outcome, check_types, is_in, is_sound
+from adaptax.core.types import AgentState, Task, TimeStep, Transition, replace
 
 MOST_PROBES = 20
 """How often an agent that learns from windows is asked, at most, what it knows."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from jaxtyping import Array, Key, PyTree
 
-from adaptax.envs.base import Problem
-from adaptax.types import AgentState, Metrics, TimeStep, TrainState, Transition, Window
+from adaptax.core.problem import Problem
+from adaptax.core.types import AgentState, Metrics, TimeStep, TrainState, Transition, Window
 
 
 class Algorithm(abc.ABC):

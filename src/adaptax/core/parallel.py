@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
-from adaptax.types import from_words, words_of
+from adaptax.core.types import from_words, words_of
 
 AXIS = "task"
 

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
-from adaptax.envs.base import Environment
-from adaptax.errors import DivergenceError, EnvironmentContractError
-from adaptax.spaces import Box, Discrete, Space
+from adaptax.core.errors import DivergenceError, EnvironmentContractError
+from adaptax.core.problem import Environment
+from adaptax.core.spaces import Box, Discrete, Space
 
 HUGE = 1e18
 """The square of anything beyond overflows float32, so losses of it are infinite."""

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from adaptax.spaces import Space
-from adaptax.types import Task
+from adaptax.core.spaces import Space
+from adaptax.core.types import Task
 
 SPLITS = {"train": (0, 1), "validation": (2,), "test": (3,)}
 """The last two bits of every float of a task, by split. See `stamp`."""

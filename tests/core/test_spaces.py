@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.spaces import Box, Discrete
+from adaptax.core.spaces import Box, Discrete
 
 
 def test_discrete_is_encoded_as_one_hot_and_nothing_as_zeros():

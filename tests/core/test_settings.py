@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 
 import pytest
 
-from adaptax.errors import ConfigError
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import RL2Settings, Settings, setting, suggestion
 from adaptax.problem_settings import BanditSettings, PointRobotSettings
-from adaptax.settings import RL2Settings, Settings, setting, suggestion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +173,7 @@ def test_every_number_of_rl2_is_described():
 
 
 def test_settings_are_checked_before_jax_is_imported():
-    program = "import sys, adaptax.settings; sys.exit('jax' in sys.modules)"
+    program = "import sys, adaptax.core.settings; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

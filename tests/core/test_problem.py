@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.core.problem import SPLITS, Problem, make_problem, stamp, task_features
 from adaptax.envs.bandit import BernoulliBandit, UniformBernoulliArms
-from adaptax.envs.base import SPLITS, Problem, make_problem, stamp, task_features
 
 
 def bits(x):

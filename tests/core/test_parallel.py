@@ -5,8 +5,9 @@ import pytest
 from jax.extend.core import ClosedJaxpr, Jaxpr
 from jax.sharding import PartitionSpec
 
-from adaptax import envs, parallel
+from adaptax import envs
 from adaptax.algorithms import RL2
+from adaptax.core import parallel
 from adaptax.selftests.shard import CASES, measure_apart
 from adaptax.training import chunk_of_updates, init
 

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
+from adaptax.core.spaces import Box, Discrete, Space
+from adaptax.core.types import AgentState, Window
 from adaptax.envs.bandit import BernoulliBandit, UniformBernoulliArms
-from adaptax.envs.base import Environment, Problem, Step, TaskDistribution, make_problem
-from adaptax.spaces import Box, Discrete, Space
-from adaptax.types import AgentState, Window
-from adaptax.untrained import Untrained
 
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 """For programs that run a few times on tiny arrays: less optimised, compiled in half the time."""

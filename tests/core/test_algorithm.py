@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from adaptax.algorithm import Algorithm
-from adaptax.types import AgentState, Window
-from tests.problems import Counter, clockwork
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.types import AgentState, Window
+from tests.sample_problems import Counter, clockwork
 
 
 @dataclasses.dataclass(frozen=True)
