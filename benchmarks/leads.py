@@ -25,7 +25,8 @@ from adaptax.algorithms import MAML, RL2
 from adaptax.core import rollout
 from adaptax.envs import bernoulli_bandit, point_robot
 from adaptax.gradient_based import outer_loop
-from adaptax.networks import heads, policies, recurrent
+from adaptax.networks import heads, mlp
+from adaptax.networks.memory import recurrent
 
 Program = Callable[[], Any]
 
@@ -76,7 +77,7 @@ def maml() -> dict[str, Program]:
     programs["1 product in TRPO instead of 10"] = update(with_outer(cg_steps=1), problem, state)
     with mock.patch.object(heads, "dense", jnp.matmul):
         programs["products as JAX derives them"] = update(algorithm, problem, state)
-    with mock.patch.dict(policies.ACTIVATIONS, tanh=jnp.tanh):
+    with mock.patch.dict(mlp.ACTIVATIONS, tanh=jnp.tanh):
         programs["tanh as JAX derives it"] = update(algorithm, problem, state)
     plain = with_outer(outer="gradient")
     programs["Adam instead of TRPO"] = update(plain, problem, training.init(plain, problem, seed=0))

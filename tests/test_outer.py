@@ -7,7 +7,7 @@ import optax
 import pytest
 from scipy import stats
 
-from adaptax.distributions import Categorical, Normal, kl_divergence
+from adaptax.networks.distributions import Categorical, Normal, kl_divergence
 from adaptax.outer import PPO, TRPO, Ascent, Outcome, conjugate_gradient, importance_weighted
 from tests.sample_problems import quick_jit
 

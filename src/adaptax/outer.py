@@ -18,8 +18,8 @@ from jaxtyping import Array, Float, PyTree
 from adaptax import optim
 from adaptax.core import parallel
 from adaptax.core.types import Metrics
-from adaptax.distributions import Distribution, kl_divergence
 from adaptax.losses import clipped_surrogate, masked_mean
+from adaptax.networks.distributions import Distribution, kl_divergence
 
 Parameters = TypeVar("Parameters")
 SHORTER = 0.8

@@ -7,7 +7,7 @@ import pytest
 
 from adaptax.algorithms import ProMP
 from adaptax.core.types import replace
-from adaptax.distributions import Categorical, kl_divergence
+from adaptax.networks.distributions import Categorical, kl_divergence
 from tests.algorithms import bandit_by_hand as by_hand
 from tests.algorithms.bandit_by_hand import BARE, PROBLEM
 from tests.sample_problems import quick_jit

@@ -2,7 +2,7 @@
 
 from tests.mutants.mutant import Mutant
 
-LOSSES, DISTRIBUTIONS = ("tests/test_losses.py",), ("tests/test_distributions.py",)
+LOSSES, DISTRIBUTIONS = ("tests/test_losses.py",), ("tests/networks/test_distributions.py",)
 ESTIMATORS, OUTER = ("tests/test_estimators.py",), ("tests/test_outer.py",)
 INNER_LOOP = ("tests/gradient_based/test_inner_loop.py", "tests/selftests/test_exactness.py")
 META_GRADIENT = ("tests/algorithms/test_meta_gradient_rl.py",)
@@ -172,7 +172,7 @@ BUGS = (
     ),
     Mutant(
         "log-densities are means over dimensions",
-        "distributions.py",
+        "networks/distributions.py",
         "return jnp.sum(-0.5 * z**2 - self.log_std - _LOG_SQRT_2PI, -1)",
         "return jnp.mean(-0.5 * z**2 - self.log_std - _LOG_SQRT_2PI, -1)",
         "E5: PPO's ratio becomes a geometric mean",
@@ -180,7 +180,7 @@ BUGS = (
     ),
     Mutant(
         "the divergence is the other way round",
-        "distributions.py",
+        "networks/distributions.py",
         "return jnp.sum(jnp.exp(log_p) * (log_p - log_q), -1)",
         "return jnp.sum(jnp.exp(log_q) * (log_q - log_p), -1)",
         "KL(q ‖ p) for KL(p ‖ q): the same to second order, so that training hardly shows it",
@@ -188,7 +188,7 @@ BUGS = (
     ),
     Mutant(
         "the divergence of normal distributions has its variances exchanged",
-        "distributions.py",
+        "networks/distributions.py",
         "variance_ratio = jnp.exp(2 * (p.log_std - q.log_std))",
         "variance_ratio = jnp.exp(2 * (q.log_std - p.log_std))",
         "half of the formula is that of the other direction",

@@ -4,7 +4,7 @@ from tests.mutants.mutant import Mutant
 
 ROLLOUT = ("tests/core/test_rollout.py",)
 RL2, RL2_UPDATE = ("tests/algorithms/test_rl2.py",), ("tests/algorithms/test_rl2_update.py",)
-RECURRENT, SPACES = ("tests/networks/test_recurrent.py",), ("tests/core/test_spaces.py",)
+RECURRENT, SPACES = ("tests/networks/memory/test_recurrent.py",), ("tests/core/test_spaces.py",)
 
 BUGS = (
     Mutant(
@@ -151,7 +151,7 @@ BUGS = (
     ),
     Mutant(
         "idle steps change the memory in the learner",
-        "networks/recurrent.py",
+        "networks/memory/recurrent.py",
         "    if valid is None:\n        return new\n",
         "    if True:\n        return new\n",
         "E9: padding is fed to the memory while learning, and was not while acting",
@@ -159,7 +159,7 @@ BUGS = (
     ),
     Mutant(
         "the LSTM's gates change places",
-        "networks/recurrent.py",
+        "networks/memory/recurrent.py",
         "i, f, o, g = jnp.split(from_input + from_hidden, 4, -1)",
         "f, i, o, g = jnp.split(from_input + from_hidden, 4, -1)",
         "E30: two libraries order the gates in two ways; biases meant to remember make it forget",

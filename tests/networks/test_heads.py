@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from adaptax.core.spaces import Box, Discrete
-from adaptax.distributions import Categorical, Normal
 from adaptax.networks import Critic, Linear, PolicyHead, Readout
+from adaptax.networks.distributions import Categorical, Normal
 from adaptax.networks.heads import orthogonal
 from tests.sample_problems import quick_jit
 

@@ -15,11 +15,11 @@ import equinox as eqx
 from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.core.problem import Problem
-from adaptax.distributions import Distribution
 from adaptax.gradient_based import Batch, MetaGradient, Replay, Theta
 from adaptax.gradient_settings import ANILSettings
 from adaptax.inner import SGD
 from adaptax.networks import PolicyHead
+from adaptax.networks.distributions import Distribution
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,10 +17,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.core.problem import Problem
-from adaptax.distributions import Distribution
 from adaptax.gradient_based import Batch, MetaGradient, Replay, Theta
 from adaptax.gradient_settings import CAVIASettings
 from adaptax.inner import SGD
+from adaptax.networks.distributions import Distribution
 
 
 @dataclasses.dataclass(frozen=True)

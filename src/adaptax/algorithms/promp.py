@@ -20,10 +20,10 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from adaptax.distributions import kl_divergence
 from adaptax.gradient_based import Batch, MetaGradient, Replay, WholePolicy
 from adaptax.gradient_settings import ProMPSettings
 from adaptax.inner import SGD
+from adaptax.networks.distributions import kl_divergence
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ Differences from the paper:
       A layer that reads memory and observation together (`policy_size`) can then look the present state up. Without
       both, RL² on random MDPs learns which action is best on the whole, and stays there.
     - Or, with `memory="symmetric"`, a small GRU for each pair of state and action, all with the same weights: the
-      learning rule is the same for every pair. See `adaptax.networks.symmetric`.
+      learning rule is the same for every pair. See `adaptax.networks.memory.symmetric`.
     - Rewards enter in units of their running deviation, and the critic predicts the *average* reward of the remaining
       steps in those units, so trials of 10 and of 500 steps, and rewards of 1 and of 1000, train alike.
     - The critic is told the task in training (`informed_critic`); policy and deployment never are.
@@ -44,10 +44,10 @@ from adaptax.core.rollout import collect
 from adaptax.core.settings import RL2Settings
 from adaptax.core.spaces import Discrete, Space
 from adaptax.core.types import AgentState, Metrics, TimeStep, TrainState, Transition, replace
-from adaptax.distributions import Distribution
 from adaptax.losses import clipped_surrogate, generalized_advantages, masked_mean
 from adaptax.moments import Moments, no_moments
 from adaptax.networks import Critic, Memoryless, PolicyHead, Readout, Recurrent, ScoreHead, Symmetric
+from adaptax.networks.distributions import Distribution
 
 REWARD_BOUND = 10.0
 """Rewards enter the network clipped to this many deviations: the first reward of a sparse task is not a shock."""

@@ -25,13 +25,13 @@ from adaptax.baselines import linear_baseline, returns_to_go, time_features
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Problem
 from adaptax.core.types import AgentState, TimeStep, Transition, Window, replace
-from adaptax.distributions import Distribution, Normal
 from adaptax.estimators import ESTIMATORS
 from adaptax.gradient_based.critic import ReturnCritic, critic_optimizer
 from adaptax.gradient_settings import InnerSettings
 from adaptax.inner import InnerOptimizer, descend
 from adaptax.losses import generalized_advantages
 from adaptax.networks import Policy
+from adaptax.networks.distributions import Distribution, Normal
 
 
 class Theta(eqx.Module):

@@ -19,10 +19,10 @@ from adaptax.core import parallel
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import collect
 from adaptax.core.types import Metrics, TrainState, Transition, replace
-from adaptax.distributions import Distribution
 from adaptax.gradient_based import critic
 from adaptax.gradient_based.inner_loop import GradientBased, Meta, Replay, Theta
 from adaptax.moments import no_moments
+from adaptax.networks.distributions import Distribution
 from adaptax.outer import PPO, TRPO, Ascent, Outcome, Outer
 
 

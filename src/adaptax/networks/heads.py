@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from adaptax.core.spaces import Discrete, Space
-from adaptax.distributions import Categorical, Distribution, Normal
 from adaptax.networks.dense import dense
+from adaptax.networks.distributions import Categorical, Distribution, Normal
 
 
 def orthogonal(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "inputs outputs"]:

@@ -16,7 +16,7 @@ from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, m
 from adaptax.core.rollout import collect
 from adaptax.core.spaces import Box, Discrete, Space
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, replace
-from adaptax.distributions import Categorical
+from adaptax.networks.distributions import Categorical
 
 SPACES: dict[str, Space] = {"any": Box((3,)), "bounded": Box((3,), -1.0, 1.0), "discrete": Discrete(5)}
 ENTRY = 1

@@ -19,9 +19,9 @@ from adaptax.algorithms import MAML
 from adaptax.baselines import linear_baseline, returns_to_go, time_features
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.types import Task, TrainState, Transition
-from adaptax.distributions import Normal
 from adaptax.envs.tabular import RandomMDPs
 from adaptax.gradient_based import Meta, MetaGradient, live
+from adaptax.networks.distributions import Normal
 from adaptax.outer import TRPO, Outcome
 from adaptax.selftests import exactness, sampling
 from adaptax.selftests.checks import Check, at_least, at_most

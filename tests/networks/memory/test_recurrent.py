@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.networks.recurrent import Memoryless, Recurrent, _masked, gru_cell, lstm_cell, scan_cell
+from adaptax.networks.memory.recurrent import Memoryless, Recurrent, _masked, gru_cell, lstm_cell, scan_cell
 from tests.sample_problems import quick_jit
 
 CELLS = {"lstm": (lstm_cell, 4, 2), "gru": (gru_cell, 3, 1)}

@@ -5,7 +5,7 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
-from adaptax.distributions import Categorical, Normal, TanhNormal, kl_divergence
+from adaptax.networks.distributions import Categorical, Normal, TanhNormal, kl_divergence
 
 RNG = np.random.default_rng(0)
 

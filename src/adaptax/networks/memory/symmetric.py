@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from adaptax.networks.heads import Linear
-from adaptax.networks.recurrent import Recurrent, State
+from adaptax.networks.memory.recurrent import Recurrent, State
 
 
 class Symmetric(eqx.Module):

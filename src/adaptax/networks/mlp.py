@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.core.spaces import Space
-from adaptax.distributions import Distribution
 from adaptax.networks.dense import tanh
+from adaptax.networks.distributions import Distribution
 from adaptax.networks.heads import Linear, PolicyHead
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": tanh, "relu": jax.nn.relu}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from adaptax.core.spaces import Box, Discrete
-from adaptax.distributions import Categorical, Normal
 from adaptax.networks import MLP, Policy
+from adaptax.networks.distributions import Categorical, Normal
 
 RNG = np.random.default_rng(0)
 ACTIVATIONS = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0)}

@@ -1,0 +1,1 @@
+"""Memories: cells that take in experience step by step."""
