@@ -19,7 +19,7 @@ import optax
 import optax.contrib
 
 from adaptax.few_shot import MetaTrained, maml_train
-from adaptax.inner import MetaSGD
+from adaptax.optimization.inner_optimizers import MetaSGD
 from adaptax.sinusoids import INPUTS, Sinusoids, sinusoid_network
 
 matplotlib.use("Agg")

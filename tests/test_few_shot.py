@@ -8,7 +8,7 @@ import pytest
 
 from adaptax.core.errors import AdaptaxError
 from adaptax.few_shot import adapt, maml_train
-from adaptax.inner import SGD, MetaSGD
+from adaptax.optimization.inner_optimizers import SGD, MetaSGD
 from adaptax.sinusoids import Sinusoids
 from tests.few_shot_cases import (
     CENTRES,

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from adaptax.few_shot import adapt
-from adaptax.inner import MetaSGD
+from adaptax.optimization.inner_optimizers import MetaSGD
 from tests.few_shot_cases import (
     LR,
     Bowl,

@@ -9,7 +9,7 @@ from tests.mutants.mutants import MUTANTS
 from tests.mutants.run import Failure, Verdict, readme
 
 ROOT = Path(__file__).parents[1]
-SAMPLE = Mutant("a sign", "x.py", "a + b", "a - b", "E1", ("tests/test_losses.py",))
+SAMPLE = Mutant("a sign", "x.py", "a + b", "a - b", "E1", ("tests/optimization/test_losses.py",))
 
 
 def test_there_are_enough_and_each_has_a_name_of_its_own():
@@ -46,7 +46,9 @@ def test_a_planted_bug_changes_nothing_else():
 
 
 def test_the_table_says_what_was_caught_and_by_what():
-    table = readme([SAMPLE], {"a sign": Verdict(Failure("tests/test_losses.py::test_x", "assert"), True, 3.0)})
+    table = readme(
+        [SAMPLE], {"a sign": Verdict(Failure("tests/optimization/test_losses.py::test_x", "assert"), True, 3.0)}
+    )
     assert "1 of 1 are caught, 1 of them by a test that is marked slow" in table
-    assert "| a sign | E1 | `x.py` | `tests/test_losses.py::test_x` (slow) |" in table
+    assert "| a sign | E1 | `x.py` | `tests/optimization/test_losses.py::test_x` (slow) |" in table
     assert "**nothing**" in readme([SAMPLE], {"a sign": Verdict(None, False, 3.0)})

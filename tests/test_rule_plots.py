@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from adaptax.core.errors import OutputError
+from adaptax.optimization.update_rules import QUANTILES, GroupGates, Spread
 from adaptax.reporting import CLASSICAL
 from adaptax.rule_plots import plot_gates
-from adaptax.update_rules import QUANTILES, GroupGates, Spread
 
 
 def level(mean, width=0.0):

@@ -17,10 +17,10 @@ from adaptax.core.from_scratch import Untrained
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Space
 from adaptax.core.types import AgentState, Metrics, TimeStep, Transition, Window
-from adaptax.losses import generalized_advantages, masked_mean
-from adaptax.moments import Moments, no_moments
 from adaptax.networks import MLP, Linear, Policy
 from adaptax.networks.distributions import Distribution
+from adaptax.optimization.losses import generalized_advantages, masked_mean
+from adaptax.optimization.moments import Moments, no_moments
 from adaptax.scratch_settings import ActorCriticSettings
 
 

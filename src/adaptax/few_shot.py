@@ -3,7 +3,7 @@
     min_θ Σ_i L_i(φ_i^N)   with   φ_i^0 = θ,   φ_i^{k+1} = φ_i^k − α ∇L_i(φ_i^k)
 
 (Finn et al. 2017, arXiv 1703.03400, algorithms 1 and 2), differentiated *through* the inner steps, whichever inner
-optimiser takes them (`adaptax.inner`). A task is any object with `loss(model)`.
+optimiser takes them (`adaptax.optimization.inner_optimizers`). A task is any object with `loss(model)`.
 
 Differences from the paper: the loss is averaged over the tasks of an outer step, not summed; the outer optimiser is any
 of optax.
@@ -25,7 +25,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adaptax.core.errors import AdaptaxError
 from adaptax.few_shot_tasks import LossTask, Source, loss_of, sources
-from adaptax.inner import SGD, InnerOptimizer, descend
+from adaptax.optimization.inner_optimizers import SGD, InnerOptimizer, descend
 
 LEARNING_RATE = 0.01
 """α where none is given: the sinusoids' (Finn et al. 2017, section 5.1)."""
@@ -141,7 +141,7 @@ def maml_train(
         inner_steps: N; with 0 the model is trained on all tasks at once, without adaptation.
         outer_steps: How often the outer optimiser steps.
         inner_lr: α of plain gradient descent, 0.01 if not given.
-        inner_optimizer: Takes the inner steps, instead of plain gradient descent; `adaptax.inner.MetaSGD(0.01)`, say.
+        inner_optimizer: Takes the inner steps, instead of plain gradient descent; `adaptax.optimization.inner_optimizers.MetaSGD(0.01)`, say.
         first_order: Take inner gradients for constants (FOMAML, section 5.2).
         tasks_per_step: How many tasks make an outer step: of a sampler, 25 if not given; of a sequence, all if not
             given, otherwise a random choice without replacement, for which all its tasks must be stackable.

@@ -12,8 +12,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from adaptax.core.errors import OutputError
+from adaptax.optimization.update_rules import QUANTILES, GroupGates, Spread
 from adaptax.reporting import CLASSICAL, DASHES, DPI, FONT_SIZE, HEIGHT, REFERENCE
-from adaptax.update_rules import QUANTILES, GroupGates, Spread
 
 WIDTH = 11
 """Of the picture, in inches."""
@@ -26,7 +26,7 @@ def plot_gates(path: str | Path, gates: Mapping[str, GroupGates], *, title: str)
 
     Args:
         path: PNG file to write; missing folders are made.
-        gates: By group, as `adaptax.update_rules.gates_over_steps` returns them.
+        gates: By group, as `adaptax.optimization.update_rules.gates_over_steps` returns them.
         title: Above the picture.
 
     Raises:

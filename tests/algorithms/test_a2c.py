@@ -14,8 +14,8 @@ from adaptax.algorithms.a2c import A2C
 from adaptax.core.rollout import live
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.types import AgentState, TimeStep, Transition, replace
-from adaptax.moments import Moments
 from adaptax.networks.distributions import Categorical
+from adaptax.optimization.moments import Moments
 from tests.sample_problems import odd_bandit, quick_jit
 
 KEY = jax.random.key(0)

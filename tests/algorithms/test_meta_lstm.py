@@ -7,8 +7,8 @@ from adaptax.core.errors import ConfigError
 from adaptax.core.types import replace
 from adaptax.gradient_based import live
 from adaptax.gradient_settings import MetaLSTMSettings
+from adaptax.optimization.update_rules import spread_by_group
 from adaptax.selftests.enumeration import noise_like
-from adaptax.update_rules import spread_by_group
 from tests.algorithms import bandit_by_hand as by_hand
 from tests.algorithms.bandit_by_hand import BARE, RATE
 

@@ -12,7 +12,7 @@ from adaptax import actor_critic
 from adaptax.actor_critic import Learner
 from adaptax.algorithms import Reinforce
 from adaptax.core.types import AgentState, TimeStep, Transition
-from adaptax.moments import Moments
+from adaptax.optimization.moments import Moments
 from adaptax.selftests.enumeration import HORIZON, STATES, all_paths, noise_like, tiny_problem
 from tests.sample_problems import quick_jit
 

@@ -17,8 +17,8 @@ from adaptax.core.settings import RL2Settings
 from adaptax.core.types import replace
 from adaptax.envs import bernoulli_bandit, point_robot
 from adaptax.envs.bandit import UniformBernoulliArms
-from adaptax.losses import masked_mean
-from adaptax.moments import Moments
+from adaptax.optimization.losses import masked_mean
+from adaptax.optimization.moments import Moments
 from tests.sample_problems import TINY, OddBandit, clockwork, odd_bandit, quick_jit, random_state, same
 
 # ---------------------------------------------------------------- one update, computed again

@@ -136,7 +136,7 @@ BUGS = (
     ),
     Mutant(
         "devices' steps are joined instead of their gradients",
-        "optim.py",
+        "optimization/minibatches.py",
         """\
         gradient = parallel.mean(gradient)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
@@ -148,7 +148,7 @@ BUGS = (
         updates = parallel.mean(updates)
 """,
         "Adam's step of a mean is not the mean of Adam's steps",
-        ("tests/test_optim.py",),
+        ("tests/optimization/test_minibatches.py",),
     ),
     Mutant(
         "an update with NaN is taken",

@@ -2,29 +2,29 @@
 
 from tests.mutants.mutant import Mutant
 
-LOSSES, DISTRIBUTIONS = ("tests/test_losses.py",), ("tests/networks/test_distributions.py",)
-ESTIMATORS, OUTER = ("tests/test_estimators.py",), ("tests/test_outer.py",)
+LOSSES, DISTRIBUTIONS = ("tests/optimization/test_losses.py",), ("tests/networks/test_distributions.py",)
+ESTIMATORS, OUTER = ("tests/optimization/test_estimators.py",), ("tests/optimization/test_outer_optimizers.py",)
 INNER_LOOP = ("tests/gradient_based/test_inner_loop.py", "tests/selftests/test_exactness.py")
 META_GRADIENT = ("tests/algorithms/test_meta_gradient_rl.py",)
 ACTOR_CRITIC = ("tests/test_actor_critic.py",)
-RULES = ("tests/test_update_rules.py",)
+RULES = ("tests/optimization/test_update_rules.py",)
 
 BUGS = (
     Mutant(
         "stop-gradient too many: second order is first order",
-        "inner.py",
+        "optimization/inner_optimizers.py",
         "if first_order:",
         "if True:",
         "E2: the silent first order; a stop_gradient is left in, or the graph is not created",
-        ("tests/test_inner.py",),
+        ("tests/optimization/test_inner_optimizers.py",),
     ),
     Mutant(
         "first order is second order",
-        "inner.py",
+        "optimization/inner_optimizers.py",
         "if first_order:",
         "if False:",
         "E2: FOMAML that pays for second derivatives and reports their results as its own",
-        ("tests/test_inner.py",),
+        ("tests/optimization/test_inner_optimizers.py",),
     ),
     Mutant(
         "the inner step climbs the loss instead of descending it",
@@ -84,15 +84,15 @@ BUGS = (
     ),
     Mutant(
         "the learned baseline has seen what it predicts",
-        "baselines.py",
+        "optimization/baselines.py",
         "others = lambda x: jnp.sum(x, 0, keepdims=True) - x  # noqa: E731",
         "others = lambda x: jnp.sum(x, 0, keepdims=True) + 0 * x  # noqa: E731",
         "E6: fitted on the batch that it is subtracted from",
-        ("tests/test_baselines.py",),
+        ("tests/optimization/test_baselines.py",),
     ),
     Mutant(
         "the inner loop's surrogate is the biased one",
-        "estimators.py",
+        "optimization/estimators.py",
         "return jnp.exp(log_probs - old_log_probs) * advantages",
         "return log_probs * advantages",
         "E1: automatic differentiation of the usual loss, sold as LVC",
@@ -100,7 +100,7 @@ BUGS = (
     ),
     Mutant(
         "DiCE forgets what led here",
-        "estimators.py",
+        "optimization/estimators.py",
         "before = gae_lambda * before\n",
         "before = 0 * before\n",
         "E1c: a running sum of log-probabilities that decays, or starts in the wrong place",
@@ -108,7 +108,7 @@ BUGS = (
     ),
     Mutant(
         "the sign of the log-ratio",
-        "losses.py",
+        "optimization/losses.py",
         "ratio = jnp.exp(log_probs - old_log_probs)",
         "ratio = jnp.exp(old_log_probs - log_probs)",
         "new and old change places; at the first epoch nothing shows",
@@ -116,7 +116,7 @@ BUGS = (
     ),
     Mutant(
         "PPO's minimum is a maximum",
-        "losses.py",
+        "optimization/losses.py",
         "return jnp.minimum(ratio * advantages,",
         "return jnp.maximum(ratio * advantages,",
         "a loss's maximum, copied where a gain needs the minimum",
@@ -124,7 +124,7 @@ BUGS = (
     ),
     Mutant(
         "PPO clips one side only",
-        "losses.py",
+        "optimization/losses.py",
         "jnp.clip(ratio, 1 - clip, 1 + clip) * advantages)",
         "jnp.minimum(ratio, 1 + clip) * advantages)",
         "bad actions become ever less probable",
@@ -132,7 +132,7 @@ BUGS = (
     ),
     Mutant(
         "a time limit counts as a termination",
-        "losses.py",
+        "optimization/losses.py",
         "next_value = jnp.where(ended, 0.0, jnp.where(cut, bootstrap, next_value))",
         "next_value = jnp.where(ended, 0.0, jnp.where(cut, 0.0, next_value))",
         "E11: values of truncated episodes are not bootstrapped",
@@ -140,7 +140,7 @@ BUGS = (
     ),
     Mutant(
         "advantages run on through the end of what is to be maximised",
-        "losses.py",
+        "optimization/losses.py",
         "advantage = jnp.where(ended | cut, 0.0, advantage)",
         "advantage = jnp.where(cut, 0.0, advantage)",
         "E10: `done` is always False",
@@ -148,7 +148,7 @@ BUGS = (
     ),
     Mutant(
         "the discount is applied twice",
-        "losses.py",
+        "optimization/losses.py",
         "reward + discount * next_value - value",
         "reward + discount * discount * next_value - value",
         "once in the values' target and once in the difference",
@@ -156,7 +156,7 @@ BUGS = (
     ),
     Mutant(
         "steps that never happened enter the loss",
-        "losses.py",
+        "optimization/losses.py",
         "return jnp.sum(jnp.where(mask, x, 0.0)) / jnp.maximum(count, 1.0)",
         "return jnp.sum(x) / jnp.maximum(count, 1.0)",
         "a mask that is used to count and not to leave out",
@@ -164,11 +164,11 @@ BUGS = (
     ),
     Mutant(
         "steps that never happened enter the running moments",
-        "moments.py",
+        "optimization/moments.py",
         "weight = jnp.ones(x.shape[0]) if weight is None else weight",
         "weight = jnp.ones(x.shape[0])",
         "zeros of padding make rewards look smaller than they are",
-        ("tests/test_moments.py",),
+        ("tests/optimization/test_moments.py",),
     ),
     Mutant(
         "log-densities are means over dimensions",
@@ -204,7 +204,7 @@ BUGS = (
     ),
     Mutant(
         "the trust region's line search ignores the loss",
-        "outer.py",
+        "optimization/outer_optimizers.py",
         "return (kl <= self.max_kl) & (after < before), kl, after",
         "return (kl <= self.max_kl), kl, after",
         "E7: it accepts any step that is short enough",
@@ -212,7 +212,7 @@ BUGS = (
     ),
     Mutant(
         "the trust region's line search ignores the divergence",
-        "outer.py",
+        "optimization/outer_optimizers.py",
         "return (kl <= self.max_kl) & (after < before), kl, after",
         "return (after < before), kl, after",
         "E7: it accepts any step that helps on this batch",
@@ -276,7 +276,7 @@ BUGS = (
     ),
     Mutant(
         "the learned rule's gates change places",
-        "update_rules.py",
+        "optimization/update_rules.py",
         "return unravel(forget * flat - rate * gate * slope), after",
         "return unravel(gate * flat - rate * forget * slope), after",
         "both are 1 at the start, so that it still starts as gradient descent",
@@ -284,10 +284,10 @@ BUGS = (
     ),
     Mutant(
         "the learned rule does not count its steps",
-        "update_rules.py",
+        "optimization/update_rules.py",
         "after = Gates(reader, forget, gate, state.steps + 1, state.offset)",
         "after = Gates(reader, forget, gate, state.steps, state.offset)",
         "E4: all inner steps are the first, as far as the rate's decay is concerned",
-        ("tests/test_update_rules.py", "tests/algorithms/test_meta_lstm.py"),
+        ("tests/optimization/test_update_rules.py", "tests/algorithms/test_meta_lstm.py"),
     ),
 )

@@ -17,9 +17,9 @@ from jaxtyping import Array, Float, Key, PyTree
 from adaptax.core.problem import Problem
 from adaptax.gradient_based import Batch, MetaGradient, Replay, Theta
 from adaptax.gradient_settings import ANILSettings
-from adaptax.inner import SGD
 from adaptax.networks import PolicyHead
 from adaptax.networks.distributions import Distribution
+from adaptax.optimization.inner_optimizers import SGD
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,8 +19,8 @@ from jaxtyping import Array, Float, Key, PyTree
 from adaptax.core.problem import Problem
 from adaptax.gradient_based import Batch, MetaGradient, Replay, Theta
 from adaptax.gradient_settings import CAVIASettings
-from adaptax.inner import SGD
 from adaptax.networks.distributions import Distribution
+from adaptax.optimization.inner_optimizers import SGD
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,7 +28,7 @@ from jaxtyping import Array, Float
 
 from adaptax.gradient_based import Batch, MetaGradient, Replay, WholePolicy
 from adaptax.gradient_settings import EMAMLSettings
-from adaptax.inner import SGD
+from adaptax.optimization.inner_optimizers import SGD
 
 
 @dataclasses.dataclass(frozen=True)

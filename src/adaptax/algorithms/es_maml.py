@@ -21,13 +21,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from adaptax import optim
 from adaptax.core import parallel, rollout
 from adaptax.core.problem import Problem
 from adaptax.core.types import Metrics, Task, TrainState, replace
 from adaptax.gradient_based import Meta, Theta, WholePolicy
 from adaptax.gradient_settings import ESMAMLSettings
-from adaptax.inner import SGD
+from adaptax.optimization import minibatches
+from adaptax.optimization.inner_optimizers import SGD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ESMAML(ESMAMLSettings, WholePolicy):
     @property
     def optimizer(self) -> optax.GradientTransformation:
         """Adam; ranks of returns have no scale, so the gradient's norm is not cut."""
-        return optim.adam(self.learning_rate, self.num_updates, max_gradient_norm=float("inf"))
+        return minibatches.adam(self.learning_rate, self.num_updates, max_gradient_norm=float("inf"))
 
     def update_steps(self, problem: Problem) -> int:
         """Environment steps of one update: two signs for each task."""

@@ -25,7 +25,7 @@ from jaxtyping import Array, Float
 
 from adaptax.gradient_based import Batch, MetaGradient, Replay, WholePolicy
 from adaptax.gradient_settings import FOMAMLSettings, MAMLSettings
-from adaptax.inner import SGD
+from adaptax.optimization.inner_optimizers import SGD
 
 
 class _MAML(WholePolicy, MetaGradient):

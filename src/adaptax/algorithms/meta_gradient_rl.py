@@ -28,9 +28,9 @@ from adaptax.actor_critic import Learner, Spaces
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.problem import Problem
 from adaptax.core.types import AgentState, TimeStep, Transition, Window
-from adaptax.losses import masked_mean
-from adaptax.moments import no_moments
 from adaptax.networks import MLP, Linear
+from adaptax.optimization.losses import masked_mean
+from adaptax.optimization.moments import no_moments
 from adaptax.scratch_settings import MetaGradientSettings
 
 NETWORK = (16,)

@@ -5,7 +5,7 @@ Ravi & Larochelle 2017, "Optimization as a model for few-shot learning" (ICLR 20
     θ*, Θ* = argmax_{θ, Θ} E_task [ J(φ_K) ],   φ_0 = θ,   φ_{k+1} = f_k ∘ φ_k − i_k ∘ ∇L̂(φ_k; D_k)
 
 with gates f and i from an LSTM with weights Θ that reads each coordinate's gradient and the loss
-(`adaptax.update_rules`).
+(`adaptax.optimization.update_rules`).
 
 Differences from the paper:
     - Policies that learn from policy gradients instead of classifiers; the outer step is the family's (TRPO, say).
@@ -29,7 +29,7 @@ from jaxtyping import Array, Float
 from adaptax.core.types import AgentState, Transition, replace
 from adaptax.gradient_based import Batch, Meta, MetaGradient, Replay, WholePolicy
 from adaptax.gradient_settings import MetaLSTMSettings
-from adaptax.update_rules import Gates, LSTMOptimizer
+from adaptax.optimization.update_rules import Gates, LSTMOptimizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ class MetaLSTM(MetaLSTMSettings, WholePolicy, MetaGradient):
     def gates(self, meta: Meta, lives: Transition) -> Gates:
         """The gates in each inner step on one task's windows, leaves `[step, coordinate]`.
 
-        `adaptax.update_rules.spread_by_group` sums them up, `adaptax.rule_plots.plot_gates` draws them.
+        `adaptax.optimization.update_rules.spread_by_group` sums them up, `adaptax.rule_plots.plot_gates` draws them.
 
         Args:
             meta: What was learned.

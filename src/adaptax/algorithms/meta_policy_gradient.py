@@ -29,7 +29,6 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from adaptax import optim
 from adaptax.algorithms import rl2
 from adaptax.algorithms.a2c import A2C
 from adaptax.algorithms.reinforce import Reinforce
@@ -40,7 +39,8 @@ from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import Life, rollout, start
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
-from adaptax.losses import clipped_surrogate, masked_mean
+from adaptax.optimization import minibatches
+from adaptax.optimization.losses import clipped_surrogate, masked_mean
 from adaptax.scratch_settings import MetaPolicyGradientSettings
 
 
@@ -96,7 +96,7 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, Algorithm):
 
     def _optimizer(self) -> optax.GradientTransformation:
         steps = self.num_updates * self.num_epochs
-        return optim.adam(self.learning_rate, steps, max_gradient_norm=self.max_gradient_norm)
+        return minibatches.adam(self.learning_rate, steps, max_gradient_norm=self.max_gradient_norm)
 
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
         """Build the meta-policy."""
@@ -171,7 +171,7 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, Algorithm):
         trajectory = replace(trajectory, aux=None, next_observation=None)
 
         entropy_cost = self.entropy_cost * jnp.maximum(1 - state.step / self.num_updates, 0.0)
-        network, opt_state, metrics = optim.minibatch_epochs(
+        network, opt_state, metrics = minibatches.minibatch_epochs(
             lambda network, batch: self._loss(meta, entropy_cost, network, batch),
             self._optimizer(),
             meta.explorer.network,

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from adaptax.gradient_based import Batch, MetaGradient, Replay, WholePolicy
 from adaptax.gradient_settings import MetaSGDSettings
-from adaptax.inner import MetaSGD as LearnedRates
+from adaptax.optimization.inner_optimizers import MetaSGD as LearnedRates
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,15 +23,16 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Key, PyTree
 
-from adaptax import actor_critic, optim
+from adaptax import actor_critic
 from adaptax.actor_critic import ActorCritic, FromNothing, Learner, Lesson, Spaces
 from adaptax.core import parallel
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import rollout, start
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
-from adaptax.losses import clipped_surrogate
-from adaptax.moments import Moments, no_moments
+from adaptax.optimization import minibatches as optim
+from adaptax.optimization.losses import clipped_surrogate
+from adaptax.optimization.moments import Moments, no_moments
 from adaptax.scratch_settings import MultiTaskPPOSettings, PPOLearnerSettings
 
 

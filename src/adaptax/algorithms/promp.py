@@ -22,8 +22,8 @@ from jaxtyping import Array, Float
 
 from adaptax.gradient_based import Batch, MetaGradient, Replay, WholePolicy
 from adaptax.gradient_settings import ProMPSettings
-from adaptax.inner import SGD
 from adaptax.networks.distributions import kl_divergence
+from adaptax.optimization.inner_optimizers import SGD
 
 
 @dataclasses.dataclass(frozen=True)

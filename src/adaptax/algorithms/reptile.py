@@ -22,7 +22,7 @@ from adaptax.core.problem import Problem
 from adaptax.core.types import Metrics, TrainState, Transition, replace
 from adaptax.gradient_based import Fast, Meta, WholePolicy, fit_critic, live, report
 from adaptax.gradient_settings import ReptileSettings
-from adaptax.inner import SGD
+from adaptax.optimization.inner_optimizers import SGD
 
 
 @dataclasses.dataclass(frozen=True)

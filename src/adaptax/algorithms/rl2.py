@@ -36,7 +36,6 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from adaptax import optim
 from adaptax.core import parallel
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Problem, task_features
@@ -44,10 +43,11 @@ from adaptax.core.rollout import collect
 from adaptax.core.settings import RL2Settings
 from adaptax.core.spaces import Discrete, Space
 from adaptax.core.types import AgentState, Metrics, TimeStep, TrainState, Transition, replace
-from adaptax.losses import clipped_surrogate, generalized_advantages, masked_mean
-from adaptax.moments import Moments, no_moments
 from adaptax.networks import Critic, Memoryless, PolicyHead, Readout, Recurrent, ScoreHead, Symmetric
 from adaptax.networks.distributions import Distribution
+from adaptax.optimization import minibatches
+from adaptax.optimization.losses import clipped_surrogate, generalized_advantages, masked_mean
+from adaptax.optimization.moments import Moments, no_moments
 
 REWARD_BOUND = 10.0
 """Rewards enter the network clipped to this many deviations: the first reward of a sparse task is not a shock."""
@@ -189,7 +189,7 @@ class RL2(RL2Settings, Algorithm):
 
     def _optimizer(self) -> optax.GradientTransformation:
         steps = self.num_updates * self.num_epochs * self.num_minibatches
-        return optim.adam(self.learning_rate, steps, max_gradient_norm=self.max_gradient_norm, b2=self.adam_b2)
+        return minibatches.adam(self.learning_rate, steps, max_gradient_norm=self.max_gradient_norm, b2=self.adam_b2)
 
     def update_steps(self, problem: Problem) -> int:
         """One trial in each task."""
@@ -245,7 +245,7 @@ class RL2(RL2Settings, Algorithm):
 
         entropy_cost = self.entropy_cost * jnp.maximum(1 - state.step / self.num_updates, 0.0)
         loss = functools.partial(self._loss, meta, entropy_cost)
-        network, opt_state, metrics = optim.minibatch_epochs(
+        network, opt_state, metrics = minibatches.minibatch_epochs(
             loss,
             self._optimizer(),
             meta.network,

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax import optim
 from adaptax.core import parallel
 from adaptax.core.types import Metrics
-from adaptax.moments import Moments, no_moments
 from adaptax.networks import MLP, Linear
+from adaptax.optimization import minibatches
+from adaptax.optimization.moments import Moments, no_moments
 
 SIZES = (64, 64)
 NUM_STEPS = 20
@@ -86,7 +86,7 @@ def fit(
         error = jnp.sum(weight * (predicted - targets) ** 2) / count
         return error, {"critic_loss": error}
 
-    parts, opt_state, metrics = optim.minibatch_epochs(
+    parts, opt_state, metrics = minibatches.minibatch_epochs(
         loss,
         critic_optimizer(learning_rate),
         (critic.body, critic.head),

@@ -2,8 +2,8 @@
 
 A method of this family answers five questions here, and is one file in `adaptax.algorithms`:
 
-    inner        how parameters follow from a gradient (`adaptax.inner`)
-    estimator    which surrogate the gradient is of (`adaptax.estimators`)
+    inner        how parameters follow from a gradient (`adaptax.optimization.inner_optimizers`)
+    estimator    which surrogate the gradient is of (`adaptax.optimization.estimators`)
     build        what θ is
     initial      which part of θ is adapted: φ_0
     policy       how θ and φ make a policy
@@ -21,17 +21,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax.baselines import linear_baseline, returns_to_go, time_features
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Problem
 from adaptax.core.types import AgentState, TimeStep, Transition, Window, replace
-from adaptax.estimators import ESTIMATORS
 from adaptax.gradient_based.critic import ReturnCritic, critic_optimizer
 from adaptax.gradient_settings import InnerSettings
-from adaptax.inner import InnerOptimizer, descend
-from adaptax.losses import generalized_advantages
 from adaptax.networks import Policy
 from adaptax.networks.distributions import Distribution, Normal
+from adaptax.optimization.baselines import linear_baseline, returns_to_go, time_features
+from adaptax.optimization.estimators import ESTIMATORS
+from adaptax.optimization.inner_optimizers import InnerOptimizer, descend
+from adaptax.optimization.losses import generalized_advantages
 
 
 class Theta(eqx.Module):

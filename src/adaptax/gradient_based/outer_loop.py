@@ -13,17 +13,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax import optim
-from adaptax.baselines import returns_to_go
 from adaptax.core import parallel
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import collect
 from adaptax.core.types import Metrics, TrainState, Transition, replace
 from adaptax.gradient_based import critic
 from adaptax.gradient_based.inner_loop import GradientBased, Meta, Replay, Theta
-from adaptax.moments import no_moments
 from adaptax.networks.distributions import Distribution
-from adaptax.outer import PPO, TRPO, Ascent, Outcome, Outer
+from adaptax.optimization import minibatches
+from adaptax.optimization.baselines import returns_to_go
+from adaptax.optimization.moments import no_moments
+from adaptax.optimization.outer_optimizers import PPO, TRPO, Ascent, Outcome, Outer
 
 
 class Batch(eqx.Module):
@@ -103,7 +103,7 @@ class MetaGradient(GradientBased):
         if self.outer == "trpo":
             return TRPO(settings.max_kl, settings.cg_steps)
         passes = settings.num_epochs * settings.num_minibatches if self.outer == "ppo" else 1
-        adam = optim.adam(
+        adam = minibatches.adam(
             settings.learning_rate, self.num_updates * passes, max_gradient_norm=settings.max_gradient_norm
         )
         if self.outer == "gradient":

@@ -18,7 +18,7 @@ from adaptax.core.problem import Problem
 from adaptax.core.types import AgentState, TimeStep, Transition, replace
 from adaptax.envs.tabular import TabularTask, tabular_mdp
 from adaptax.gradient_based import GradientBased, Meta, Theta
-from adaptax.inner import descend
+from adaptax.optimization.inner_optimizers import descend
 
 STATES, ACTIONS, HORIZON = 3, 2, 3
 

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from adaptax import optim
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.rollout import collect
 from adaptax.core.spaces import Box, Discrete, Space
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, replace
 from adaptax.networks.distributions import Categorical
+from adaptax.optimization import minibatches
 
 SPACES: dict[str, Space] = {"any": Box((3,)), "bounded": Box((3,), -1.0, 1.0), "discrete": Discrete(5)}
 ENTRY = 1
@@ -262,7 +262,7 @@ class Descent(Algorithm):
             return value, {"loss": value}
 
         noise = jax.random.normal(jax.random.fold_in(state.key, state.step), (4,))
-        weights, opt_state, metrics = optim.minibatch_epochs(
+        weights, opt_state, metrics = minibatches.minibatch_epochs(
             loss, self._optimizer(), meta.weights, state.opt_state, (noise,), (0,), num_epochs=1, num_minibatches=1
         )
         new = replace(state, meta=replace(meta, weights=weights), opt_state=opt_state, step=state.step + 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adaptax.core import parallel
-from adaptax.moments import Moments, no_moments
+from adaptax.optimization.moments import Moments, no_moments
 from tests.sample_problems import quick_jit
 
 RNG = np.random.default_rng(0)

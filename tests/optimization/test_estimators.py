@@ -5,7 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.estimators import ESTIMATORS, dice, loaded_dice, low_variance_curvature, magic_box, policy_gradient
+from adaptax.optimization.estimators import (
+    ESTIMATORS,
+    dice,
+    loaded_dice,
+    low_variance_curvature,
+    magic_box,
+    policy_gradient,
+)
 
 LOG_PROBS = jnp.log(jnp.asarray([[0.5, 0.2], [0.25, 0.7], [0.8, 0.1]]))
 OLD = jnp.log(jnp.asarray([[0.25, 0.2], [0.5, 0.7], [0.8, 0.2]]))

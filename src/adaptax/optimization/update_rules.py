@@ -33,8 +33,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
-from adaptax.inner import descend
 from adaptax.networks import Recurrent
+from adaptax.optimization.inner_optimizers import descend
 
 Parameters = TypeVar("Parameters")
 RANGE = 10.0

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from adaptax.networks.distributions import Categorical, Normal, kl_divergence
-from adaptax.outer import PPO, TRPO, Ascent, Outcome, conjugate_gradient, importance_weighted
+from adaptax.optimization.outer_optimizers import PPO, TRPO, Ascent, Outcome, conjugate_gradient, importance_weighted
 from tests.sample_problems import quick_jit
 
 ONES = jnp.ones((4, 1))

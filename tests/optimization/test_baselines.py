@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.baselines import RIDGE, linear_baseline, returns_to_go, solve_positive, time_features
+from adaptax.optimization.baselines import RIDGE, linear_baseline, returns_to_go, solve_positive, time_features
 from tests.cli.conftest import run
 
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.inner import SGD, MetaSGD, descend
+from adaptax.optimization.inner_optimizers import SGD, MetaSGD, descend
 
 PARAMETERS = {"w": jnp.asarray([1.0, -2.0]), "b": jnp.asarray(0.5)}
 GRADIENT = {"w": jnp.asarray([4.0, 0.5]), "b": jnp.asarray(-1.0)}

@@ -10,12 +10,10 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from adaptax import update_rules
 from adaptax.few_shot import maml_train
-from adaptax.inner import SGD, descend
-from adaptax.selftests.enumeration import noise_like
-from adaptax.sinusoids import Sinusoids
-from adaptax.update_rules import (
+from adaptax.optimization import update_rules
+from adaptax.optimization.inner_optimizers import SGD, descend
+from adaptax.optimization.update_rules import (
     FORGET_BIAS,
     QUANTILES,
     RANGE,
@@ -26,6 +24,8 @@ from adaptax.update_rules import (
     preprocess,
     spread_by_group,
 )
+from adaptax.selftests.enumeration import noise_like
+from adaptax.sinusoids import Sinusoids
 
 PARAMETERS = {"w": jnp.asarray([1.0, -2.0]), "b": jnp.asarray(0.5)}
 OPTIMIZER = LSTMOptimizer(0.1, size=3, decay=0.5, speed=0.5, read_through=True)

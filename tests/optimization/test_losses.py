@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adaptax.core.rollout import live
-from adaptax.losses import clipped_surrogate, generalized_advantages, masked_mean
+from adaptax.optimization.losses import clipped_surrogate, generalized_advantages, masked_mean
 from tests.sample_problems import Counter, Length, clockwork
 
 

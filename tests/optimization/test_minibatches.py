@@ -4,8 +4,8 @@ import numpy as np
 import optax
 import pytest
 
-from adaptax import optim
 from adaptax.core import parallel
+from adaptax.optimization import minibatches
 from tests.sample_problems import quick_jit
 
 
@@ -34,20 +34,20 @@ def _updates(optimizer, gradients):
 @pytest.mark.parametrize("b2", [0.999, 0.9])
 def test_adam_against_numpy(b2):
     gradients = np.random.default_rng(0).normal(size=(6, 3)) * np.asarray([[0.1], [3], [0.5], [10], [1], [0.2]])
-    updates = _updates(optim.adam(0.01, 6, max_gradient_norm=1.0, b2=b2), gradients)
+    updates = _updates(minibatches.adam(0.01, 6, max_gradient_norm=1.0, b2=b2), gradients)
     expected = _numpy_adam(gradients, rate=0.01, num_steps=6, max_norm=1.0, b2=b2)
     np.testing.assert_allclose(updates, expected, rtol=1e-4, atol=1e-7)
 
 
 def test_learning_rate_falls_to_zero_along_a_cosine():
     # With a constant gradient, Adam's step is the learning rate (up to ε).
-    sizes = -_updates(optim.adam(0.01, 4, max_gradient_norm=9.0), np.ones((6, 1)))[:, 0]
+    sizes = -_updates(minibatches.adam(0.01, 4, max_gradient_norm=9.0), np.ones((6, 1)))[:, 0]
     np.testing.assert_allclose(sizes[:4], 0.01 * 0.5 * (1 + np.cos(np.pi * np.arange(4) / 4)), rtol=1e-4)
     np.testing.assert_allclose(sizes[4:], 0, atol=1e-9)
 
 
 def test_warmup_rises_linearly():
-    sizes = -_updates(optim.adam(0.01, 10, max_gradient_norm=9.0, warmup=0.4), np.ones((5, 1)))[:, 0]
+    sizes = -_updates(minibatches.adam(0.01, 10, max_gradient_norm=9.0, warmup=0.4), np.ones((5, 1)))[:, 0]
     np.testing.assert_allclose(sizes, 0.01 * np.asarray([0, 0.25, 0.5, 0.75, 1]), rtol=1e-4, atol=1e-9)
 
 
@@ -60,7 +60,7 @@ def _squared_error(parameters, minibatch):
 def _descend(x, *, num_epochs, num_minibatches):
     batch = (x, jnp.zeros((1, x.shape[0])).T)
     optimizer = optax.sgd(0.25)
-    return optim.minibatch_epochs(
+    return minibatches.minibatch_epochs(
         _squared_error,
         optimizer,
         jnp.zeros(()),
@@ -95,7 +95,7 @@ def test_E14_time_is_never_cut_or_shuffled():
         return parameters * 0, {"in_order": order.astype(jnp.float32), "task": tasks[0]}
 
     optimizer = optax.sgd(1.0)
-    _, _, metrics = optim.minibatch_epochs(
+    _, _, metrics = minibatches.minibatch_epochs(
         loss,
         optimizer,
         jnp.zeros(()),

@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from adaptax import optim
 from adaptax.core import parallel
 from adaptax.core.types import Metrics
-from adaptax.losses import clipped_surrogate, masked_mean
 from adaptax.networks.distributions import Distribution, kl_divergence
+from adaptax.optimization import minibatches
+from adaptax.optimization.losses import clipped_surrogate, masked_mean
 
 Parameters = TypeVar("Parameters")
 SHORTER = 0.8
@@ -78,7 +78,7 @@ class Ascent:
         self, objective: Objective, parameters: Parameters, opt_state: PyTree[Array], batch: PyTree[Array]
     ) -> tuple[Parameters, PyTree[Array], Metrics]:
         """One step."""
-        return optim.minibatch_epochs(
+        return minibatches.minibatch_epochs(
             _loss(objective),
             self.optimizer,
             parameters,
@@ -118,7 +118,7 @@ class PPO:
         self, objective: Objective, parameters: Parameters, opt_state: PyTree[Array], batch: PyTree[Array]
     ) -> tuple[Parameters, PyTree[Array], Metrics]:
         """All epochs."""
-        return optim.minibatch_epochs(
+        return minibatches.minibatch_epochs(
             _loss(objective),
             self.optimizer,
             parameters,

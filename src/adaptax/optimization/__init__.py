@@ -1,0 +1,1 @@
+"""Losses, estimators, baselines and optimisers: arrays in, arrays out."""
