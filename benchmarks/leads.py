@@ -23,10 +23,10 @@ import numpy as np
 from adaptax import training
 from adaptax.algorithms import MAML, RL2
 from adaptax.core import rollout
-from adaptax.envs import bernoulli_bandit, point_robot
 from adaptax.gradient_based import outer_loop
 from adaptax.networks import heads, mlp
 from adaptax.networks.memory import recurrent
+from adaptax.problems import bernoulli_bandit, point_robot
 
 Program = Callable[[], Any]
 

@@ -25,7 +25,7 @@ from adaptax.core.rollout import lifetime
 from adaptax.core.settings import Settings
 from adaptax.evaluation import encounters
 from adaptax.presets import settings_for
-from adaptax.problem_settings import episodes_of
+from adaptax.problems.settings import episodes_of
 from adaptax.registry import PROBLEMS, build
 from adaptax.statistics import bootstrap_interval, iqm, mean
 

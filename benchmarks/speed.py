@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from adaptax import envs
+from adaptax import problems
 from adaptax.algorithms import MAML, RL2
 from adaptax.cli.memory import needed_bytes
 from adaptax.cli.session import cores
@@ -64,25 +64,25 @@ def _memory(size: int, streams: int, epochs: int, minibatches: int = 4) -> Calla
 
 WORK = {
     "grid-64": Work(
-        _memory(64, 64, 1), lambda: envs.grid_navigation(4, horizon=8), "XLand-MiniGrid (JAX)", 10_150, 100_000
+        _memory(64, 64, 1), lambda: problems.grid_navigation(4, horizon=8), "XLand-MiniGrid (JAX)", 10_150, 100_000
     ),
     "grid-1024": Work(
-        _memory(64, 1024, 1), lambda: envs.grid_navigation(4, horizon=8), "XLand-MiniGrid (JAX)", 3_871, 120_000
+        _memory(64, 1024, 1), lambda: problems.grid_navigation(4, horizon=8), "XLand-MiniGrid (JAX)", 3_871, 120_000
     ),
-    "varibad-grid": Work(_memory(64, 16, 2), envs.grid_navigation, "varibad (PyTorch)", 666, 60_000),
+    "varibad-grid": Work(_memory(64, 16, 2), problems.grid_navigation, "varibad (PyTorch)", 666, 60_000),
     "cart-pole": Work(
-        _memory(128, 4, 4), lambda: envs.cart_pole(1, horizon=128, variation=0.3), "PureJaxRL (JAX)", 5_554, 15_000
+        _memory(128, 4, 4), lambda: problems.cart_pole(1, horizon=128, variation=0.3), "PureJaxRL (JAX)", 5_554, 15_000
     ),
     "maml-2d": Work(
         lambda: MAML(hidden_size=64, num_layers=2, num_tasks=20, trajectories=20, inner_steps=1, outer="trpo"),
-        lambda: envs.point_robot(40),
+        lambda: problems.point_robot(40),
         "pytorch-maml-rl",
         15_000,
         75_000,
     ),
     "maml-mdp": Work(
         lambda: MAML(hidden_size=32, num_layers=2, num_tasks=40, trajectories=20, inner_steps=1, outer="gradient"),
-        lambda: envs.tabular_mdp(num_episodes=40),
+        lambda: problems.tabular_mdp(num_episodes=40),
         "torchopt (PyTorch)",
         3_265,
         150_000,

@@ -9,7 +9,7 @@ from adaptax.contest import Entrant, Plan, compare
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Problem
 from adaptax.core.types import replace
-from adaptax.envs import bernoulli_bandit, tabular_mdp
+from adaptax.problems import bernoulli_bandit, tabular_mdp
 from adaptax.training import init
 
 ODD = '<i>"rl2" & co</i>'

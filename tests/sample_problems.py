@@ -13,7 +13,7 @@ from adaptax.core.from_scratch import Untrained
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Box, Discrete, Space
 from adaptax.core.types import AgentState, Window
-from adaptax.envs.bandit import BernoulliBandit, UniformBernoulliArms
+from adaptax.problems.bandit import BernoulliBandit, UniformBernoulliArms
 
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 """For programs that run a few times on tiny arrays: less optimised, compiled in half the time."""

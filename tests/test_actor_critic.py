@@ -13,9 +13,9 @@ from adaptax.actor_critic import Learner, Lesson, Spaces
 from adaptax.algorithms import A2C, PPO, Reinforce
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.types import TimeStep, Transition, Window
-from adaptax.envs import cart_pole
 from adaptax.networks.distributions import Categorical, Normal
 from adaptax.optimization.moments import Moments, no_moments
+from adaptax.problems import cart_pole
 from adaptax.scratch_settings import A2CSettings
 from tests.sample_problems import quick_jit, same
 

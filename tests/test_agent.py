@@ -9,7 +9,7 @@ from adaptax.algorithms import A2C, DQN, MAML, QLearning
 from adaptax.algorithms.rl2 import RL2
 from adaptax.core.rollout import collect, live
 from adaptax.core.types import Window
-from adaptax.envs import bernoulli_bandit, point_robot, tabular_mdp
+from adaptax.problems import bernoulli_bandit, point_robot, tabular_mdp
 from adaptax.training import init
 from tests.sample_problems import clockwork
 

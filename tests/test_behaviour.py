@@ -22,8 +22,8 @@ from adaptax.behaviour import (
 )
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.types import AgentState, Window
-from adaptax.envs import bernoulli_bandit, gaussian_bandit, point_robot, tabular_mdp
 from adaptax.evaluation import evaluate, sample_tasks
+from adaptax.problems import bernoulli_bandit, gaussian_bandit, point_robot, tabular_mdp
 from adaptax.training import init
 from tests.sample_problems import clockwork, odd_bandit
 

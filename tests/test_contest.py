@@ -7,8 +7,8 @@ import pytest
 from adaptax.algorithms import RL2, MultiTaskPPO, QLearning, Random, ThompsonSampling
 from adaptax.contest import Entrant, Plan, compare, live, oracle_of
 from adaptax.core.types import replace
-from adaptax.envs import bernoulli_bandit, gaussian_bandit, informed
 from adaptax.evaluation import evaluate
+from adaptax.problems import bernoulli_bandit, gaussian_bandit, informed
 from adaptax.training import init
 from tests.contests import ODD, entrant, small
 from tests.sample_problems import TINY, OddBandit, clockwork, train

@@ -10,9 +10,9 @@ from adaptax.algorithms.random import Random
 from adaptax.algorithms.rl2 import RL2
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.types import AgentState, Window
-from adaptax.envs import bernoulli_bandit
-from adaptax.envs.bandit import UniformBernoulliArms
 from adaptax.evaluation import Evaluation, evaluate, is_probed, learns_from_windows, oracle_return, sample_tasks
+from adaptax.problems import bernoulli_bandit
+from adaptax.problems.bandit import UniformBernoulliArms
 from adaptax.training import init
 from tests.sample_problems import clockwork
 

@@ -10,9 +10,9 @@ from jax.interpreters import partial_eval
 
 from adaptax import algorithms
 from adaptax.core.errors import ConfigError
-from adaptax.envs import point_robot
 from adaptax.gradient_settings import ESMAMLSettings, MAMLSettings, ProMPSettings
-from adaptax.problem_settings import BanditSettings, PointRobotSettings
+from adaptax.problems import point_robot
+from adaptax.problems.settings import BanditSettings, PointRobotSettings
 
 PROBLEM = point_robot(num_episodes=6, horizon=2)
 TINY = {"hidden_size": 2, "num_layers": 1, "num_tasks": 2, "trajectories": 2, "inner_steps": 2}

@@ -15,17 +15,6 @@ from adaptax.core.from_scratch import Untrained
 from adaptax.core.problem import make_problem
 from adaptax.core.rollout import collect
 from adaptax.core.types import AgentState
-from adaptax.envs import (
-    bernoulli_bandit,
-    cart_pole,
-    correlated_bandit,
-    grid_navigation,
-    point_robot,
-    tabular_mdp,
-)
-from adaptax.envs.bandit import UniformBernoulliArms
-from adaptax.envs.cue import cue
-from adaptax.envs.grid_navigation import UniformGoals
 from adaptax.evaluation import sample_tasks
 from adaptax.inspection import (
     analyse,
@@ -38,6 +27,17 @@ from adaptax.inspection import (
     recorded_episodes,
 )
 from adaptax.probes import r_squared
+from adaptax.problems import (
+    bernoulli_bandit,
+    cart_pole,
+    correlated_bandit,
+    grid_navigation,
+    point_robot,
+    tabular_mdp,
+)
+from adaptax.problems.bandit import UniformBernoulliArms
+from adaptax.problems.cue import cue
+from adaptax.problems.grid_navigation import UniformGoals
 from adaptax.training import init
 from tests.sample_problems import TINY, clockwork, random_state
 

@@ -3,10 +3,10 @@ import inspect
 
 import pytest
 
-from adaptax import algorithms, envs
+from adaptax import algorithms, problems
 from adaptax.core.errors import ConfigError
 from adaptax.core.spaces import Box, Discrete
-from adaptax.problem_settings import episodes_of, horizon_of
+from adaptax.problems.settings import episodes_of, horizon_of
 from adaptax.registry import ALGORITHMS, CLASSICAL, PROBLEMS, TRAINABLE, build, build_agent, lookup
 
 
@@ -43,7 +43,7 @@ def test_agents_of_gaussian_bandits_know_the_noise():
 def test_nothing_exported_lacks_a_name():
     targets = {entry.target.split(":")[1] for entry in (*ALGORITHMS.values(), *PROBLEMS.values())}
     # The cue problem is a test of memory and no problem to train on.
-    assert set(algorithms.__all__) | (set(envs.__all__) - {"cue"}) <= targets
+    assert set(algorithms.__all__) | (set(problems.__all__) - {"cue"}) <= targets
 
 
 @pytest.mark.parametrize("name", TRAINABLE)

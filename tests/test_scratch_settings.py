@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from adaptax import problem_settings as problems
 from adaptax import scratch_settings as scratch
 from adaptax.core.errors import ConfigError
+from adaptax.problems import settings as problems
 
 CART_POLE = problems.CartPoleSettings(num_episodes=40, horizon=200)
 MDP = problems.TabularMDPSettings(num_episodes=20, horizon=10)

@@ -7,7 +7,7 @@ from adaptax.algorithms.rl2 import RL2
 from adaptax.core.errors import DivergenceError
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.types import AgentState, replace
-from adaptax.envs import bernoulli_bandit
+from adaptax.problems import bernoulli_bandit
 from adaptax.training import chunk_length, init, num_parameters, train
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=4)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from adaptax import gradient_settings as gradients
-from adaptax import problem_settings as problems
 from adaptax import scratch_settings as scratch
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import RL2Settings, Settings, suggestion
+from adaptax.problems import settings as problems
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,58 +53,58 @@ _TABULAR = ("random", "tabular-greedy", "tabular-epsilon-greedy", "psrl", "optim
 
 PROBLEMS: Mapping[str, Entry] = {
     "bandit": Entry(
-        "adaptax.envs:bernoulli_bandit",
+        "adaptax.problems:bernoulli_bandit",
         "Bernoulli bandits, p ~ U[0,1] (Duan et al. 2016)",
         problems.BanditSettings,
         (*_BANDIT, "gittins"),
     ),
     "gaussian-bandit": Entry(
-        "adaptax.envs:gaussian_bandit",
+        "adaptax.problems:gaussian_bandit",
         "Gaussian bandits, means ~ N(0,1)",
         problems.GaussianBanditSettings,
         ("random", "gaussian-greedy", "gaussian-epsilon-greedy", "gaussian-ucb1", "gaussian-thompson"),
     ),
     "correlated-bandit": Entry(
-        "adaptax.envs:correlated_bandit",
+        "adaptax.problems:correlated_bandit",
         "two arms, p₂ = 1 − p₁ (Wang et al. 2016)",
         problems.CorrelatedBanditSettings,
         (*_BANDIT, "gittins"),
     ),
     "two-step": Entry(
-        "adaptax.envs:two_step", "the two-step task (Wang et al. 2016)", problems.TwoStepSettings, ("random",)
+        "adaptax.problems:two_step", "the two-step task (Wang et al. 2016)", problems.TwoStepSettings, ("random",)
     ),
     "tabular-mdp": Entry(
-        "adaptax.envs:tabular_mdp",
+        "adaptax.problems:tabular_mdp",
         "random tabular MDPs (Duan et al. 2016)",
         problems.TabularMDPSettings,
         _TABULAR,
     ),
     "grid-navigation": Entry(
-        "adaptax.envs:grid_navigation",
+        "adaptax.problems:grid_navigation",
         "5×5 grid with a hidden goal (Zintgraf et al. 2020)",
         problems.GridNavigationSettings,
         ("random", "bayes-optimal-grid"),
     ),
     "point-robot": Entry(
-        "adaptax.envs:point_robot",
+        "adaptax.problems:point_robot",
         "2D navigation (Finn et al. 2017)",
         problems.PointRobotSettings,
         ("random",),
     ),
     "point-robot-sparse": Entry(
-        "adaptax.envs:point_robot_sparse",
+        "adaptax.problems:point_robot_sparse",
         "2D navigation, sparse half-circle (Gupta et al. 2018)",
         problems.PointRobotSparseSettings,
         ("random",),
     ),
     "cart-pole": Entry(
-        "adaptax.envs:cart_pole",
+        "adaptax.problems:cart_pole",
         "CartPole-v1, and a family around it (Barto et al. 1983)",
         problems.CartPoleSettings,
         ("random",),
     ),
     "chain": Entry(
-        "adaptax.envs:chain",
+        "adaptax.problems:chain",
         "a chain where undirected exploration fails",
         problems.ChainSettings,
         ("random",),
@@ -162,7 +162,7 @@ TRAINABLE: Mapping[str, Entry] = {
         "adaptax.algorithms:MultiTaskPPO",
         "the same, but told the task: an upper reference",
         scratch.MultiTaskPPOSettings,
-        view="adaptax.envs:informed",
+        view="adaptax.problems:informed",
     ),
 }
 """What `adaptax train` meta-trains."""

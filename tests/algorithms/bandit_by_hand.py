@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax.core.types import replace
-from adaptax.envs import bernoulli_bandit
 from adaptax.gradient_based import live
+from adaptax.problems import bernoulli_bandit
 from tests.sample_problems import quick_jit
 
 RATE = 0.7

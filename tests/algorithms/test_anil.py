@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import ANIL
-from adaptax.envs import tabular_mdp
 from adaptax.networks import PolicyHead
+from adaptax.problems import tabular_mdp
 from tests.algorithms import bandit_by_hand as by_hand
 
 PROBLEM = tabular_mdp(num_states=3, num_actions=2, horizon=4, num_episodes=4)

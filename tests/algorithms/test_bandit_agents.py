@@ -28,9 +28,9 @@ from adaptax.algorithms.bandit_agents import (
 )
 from adaptax.core.rollout import collect, lifetime
 from adaptax.core.types import TimeStep
-from adaptax.envs.bandit import BernoulliArms, bernoulli_bandit
-from adaptax.envs.gaussian_bandit import gaussian_bandit
-from adaptax.envs.tabular import tabular_mdp
+from adaptax.problems.bandit import BernoulliArms, bernoulli_bandit
+from adaptax.problems.gaussian_bandit import gaussian_bandit
+from adaptax.problems.tabular import tabular_mdp
 from tests.sample_problems import quick_jit
 
 AGENTS = [

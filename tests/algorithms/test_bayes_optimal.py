@@ -8,9 +8,9 @@ import pytest
 from adaptax.algorithms.bayes_optimal import BayesOptimalBandit, BayesOptimalGrid
 from adaptax.core.rollout import lifetime
 from adaptax.core.types import AgentState, TimeStep
-from adaptax.envs import bernoulli_bandit, grid_navigation, two_step
-from adaptax.envs.bandit import BernoulliArms
-from adaptax.envs.grid_navigation import GridGoal
+from adaptax.problems import bernoulli_bandit, grid_navigation, two_step
+from adaptax.problems.bandit import BernoulliArms
+from adaptax.problems.grid_navigation import GridGoal
 
 
 @pytest.mark.parametrize(("size", "horizon", "num_episodes"), [(5, 15, 4), (4, 6, 3)])

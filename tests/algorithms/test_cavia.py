@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import CAVIA
-from adaptax.envs import tabular_mdp
+from adaptax.problems import tabular_mdp
 from tests.algorithms import bandit_by_hand as by_hand
 from tests.sample_problems import same
 

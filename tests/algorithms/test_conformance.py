@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax import algorithms, envs
+from adaptax import algorithms, problems
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.rollout import lifetime, live, rollout, start
@@ -17,18 +17,18 @@ from adaptax.core.spaces import Discrete
 from adaptax.core.types import AgentState
 from tests.sample_problems import clockwork, marked, marked_steps, quick_jit, same
 
-bandit = functools.partial(envs.bernoulli_bandit, num_arms=3, num_pulls=5)
-mdp = functools.partial(envs.tabular_mdp, num_states=3, num_actions=2, horizon=4, num_episodes=2)
-robot = functools.partial(envs.point_robot, num_episodes=4, horizon=4)
+bandit = functools.partial(problems.bernoulli_bandit, num_arms=3, num_pulls=5)
+mdp = functools.partial(problems.tabular_mdp, num_states=3, num_actions=2, horizon=4, num_episodes=2)
+robot = functools.partial(problems.point_robot, num_episodes=4, horizon=4)
 ending = functools.partial(clockwork, horizon=3, episodes=4, num_actions=3)  # its episodes end early
 
 PROBLEMS = {
     "A2C": robot,
     "ANIL": ending,
     "BEB": mdp,
-    "BayesOptimalBandit": functools.partial(envs.bernoulli_bandit, num_arms=2, num_pulls=5),
-    "BayesOptimalGrid": functools.partial(envs.grid_navigation, num_episodes=2),
-    "CAVIA": functools.partial(envs.bernoulli_bandit, num_arms=3, num_pulls=4),
+    "BayesOptimalBandit": functools.partial(problems.bernoulli_bandit, num_arms=2, num_pulls=5),
+    "BayesOptimalGrid": functools.partial(problems.grid_navigation, num_episodes=2),
+    "CAVIA": functools.partial(problems.bernoulli_bandit, num_arms=3, num_pulls=4),
     "DQN": ending,
     "EMAML": functools.partial(mdp, num_episodes=4),
     "ESMAML": robot,
@@ -52,7 +52,7 @@ PROBLEMS = {
     "RL2": robot,
     "Random": robot,
     "Reinforce": functools.partial(mdp, num_episodes=4),
-    "Reptile": functools.partial(envs.bernoulli_bandit, num_arms=3, num_pulls=4),
+    "Reptile": functools.partial(problems.bernoulli_bandit, num_arms=3, num_pulls=4),
     "SARSA": bandit,
     "TabularEpsilonGreedy": mdp,
     "TabularGreedy": mdp,

@@ -11,7 +11,7 @@ import scipy.stats
 from adaptax.algorithms.dqn import DQN, Memory, QNetwork, Sizes
 from adaptax.core.spaces import Box
 from adaptax.core.types import AgentState, TimeStep, Transition
-from adaptax.envs import point_robot
+from adaptax.problems import point_robot
 from tests.sample_problems import clockwork, quick_jit, same
 
 META = Sizes(Box((2,)), 3)

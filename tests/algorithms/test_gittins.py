@@ -8,9 +8,9 @@ import pytest
 
 from adaptax.algorithms.bandit_agents import ArmStatistics
 from adaptax.algorithms.gittins import Gittins, enumerate_indices, index_table
-from adaptax.beliefs import bernoulli_plan
 from adaptax.core.types import TimeStep
-from adaptax.envs.bandit import bernoulli_bandit
+from adaptax.problems.bandit import bernoulli_bandit
+from adaptax.problems.exact import bernoulli_plan
 from adaptax.selftests.oracles import best_stopping_rule
 
 FINE = np.linspace(0.0, 1.0, 4097)

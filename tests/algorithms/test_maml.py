@@ -8,8 +8,8 @@ import pytest
 from adaptax.algorithms import FOMAML, MAML
 from adaptax.core.rollout import live
 from adaptax.core.types import replace
-from adaptax.envs import bernoulli_bandit, gaussian_bandit
 from adaptax.gradient_based import live as gather
+from adaptax.problems import bernoulli_bandit, gaussian_bandit
 from tests.algorithms import bandit_by_hand as by_hand
 from tests.algorithms.bandit_by_hand import BARE, RATE, START
 from tests.sample_problems import quick_jit

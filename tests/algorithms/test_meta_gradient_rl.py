@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from adaptax import actor_critic, envs
+from adaptax import actor_critic, problems
 from adaptax.algorithms import A2C, MetaGradientRL
 from adaptax.core.rollout import live, rollout, start
 from adaptax.core.types import AgentState
@@ -73,7 +73,7 @@ def with_constants_of(algorithm, known, window, following):
 )
 def test_the_meta_gradient_is_that_of_finite_differences(per_state, seed):
     algorithm = MetaGradientRL(**SMALL, per_state=per_state)
-    problem = envs.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)
+    problem = problems.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)
     meta = algorithm.describe(problem)
     agents, lived = windows(algorithm, problem, meta, 3, seed)
     with jax.enable_x64(True):
@@ -97,7 +97,7 @@ def test_the_meta_gradient_is_that_of_finite_differences(per_state, seed):
 @pytest.mark.slow
 def test_at_the_present_hyper_parameters_the_step_is_the_one_that_was_taken():
     algorithm = MetaGradientRL(**SMALL)
-    problem = envs.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)
+    problem = problems.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)
     agents, lived = windows(algorithm, problem, algorithm.describe(problem), 2)
     known = agents[2].adapted
     again = algorithm.step(known.before, known.window, known.eta)
@@ -110,7 +110,7 @@ def test_at_the_present_hyper_parameters_the_step_is_the_one_that_was_taken():
 def test_E29_without_learning_its_hyper_parameters_it_is_a2c():
     changes = {**SMALL, "discount": 0.9, "gae_lambda": 0.8, "entropy_cost": 0.02}
     learned, fixed = MetaGradientRL(**changes, meta_learning_rate=0.0), A2C(**changes)
-    problem = envs.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)
+    problem = problems.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)
     key, task = jax.random.key(0), problem.test.sample(jax.random.key(1))
     one = live(learned, problem, learned.describe(problem), task, key)
     assert one.reward.shape == (12, 2)
@@ -127,7 +127,7 @@ def test_E29_without_learning_its_hyper_parameters_it_is_a2c():
 @pytest.mark.parametrize(("learns", "returns", "weights"), [("all", 1, 1), ("returns", 1, 0), ("weights", 0, 1)])
 def test_it_learns_what_it_is_asked_to_from_the_second_window_on(learns, returns, weights):
     algorithm = MetaGradientRL(**SMALL, learns=learns)
-    problem = envs.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)
+    problem = problems.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)
     agents, _ = windows(algorithm, problem, algorithm.describe(problem), 2)
     etas = [agent.adapted.eta for agent in agents]
     assert same(etas[0], etas[1])
@@ -138,7 +138,7 @@ def test_it_learns_what_it_is_asked_to_from_the_second_window_on(learns, returns
 @pytest.mark.slow
 def test_a_discount_that_misleads_is_raised():
     """A step of A2C towards what a larger γ shows: reward comes late, and γ starts so small that it is not seen."""
-    problem = envs.chain(length=4, horizon=8, num_episodes=1600)
+    problem = problems.chain(length=4, horizon=8, num_episodes=1600)
     algorithm = MetaGradientRL(streams=8, num_steps=8, discount=0.5, learning_rate=0.01, meta_learning_rate=0.03)
     meta = algorithm.describe(problem)
     task = problem.test.sample(jax.random.key(0))
@@ -163,7 +163,7 @@ def test_a_discount_that_misleads_is_raised():
 def test_a_window_that_teaches_nothing_leaves_a_finite_meta_gradient():
     """Uniform policy, no reward, value 0: the gradient is exactly 0, where its norm has no derivative."""
     agent = MetaGradientRL(hidden_size=1, num_layers=0, streams=1, num_steps=2)
-    problem = envs.bernoulli_bandit(num_arms=2, num_pulls=6)
+    problem = problems.bernoulli_bandit(num_arms=2, num_pulls=6)
     meta = agent.init(problem, jax.random.key(0)).meta
     state = agent.begin(meta, jax.random.key(1))
     task = eqx.tree_at(lambda t: t.probabilities, problem.test.sample(jax.random.key(2)), jnp.zeros(2))

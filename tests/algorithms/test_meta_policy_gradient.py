@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from adaptax import envs
+from adaptax import problems
 from adaptax.algorithms import MetaPolicyGradient, QLearning
 from adaptax.core.errors import ConfigError
 from adaptax.core.rollout import live, rollout, start
 from adaptax.core.types import AgentState, replace
 from adaptax.evaluation import evaluate
-from adaptax.problem_settings import ChainSettings, PointRobotSettings
+from adaptax.problems.settings import ChainSettings, PointRobotSettings
 from adaptax.scratch_settings import MetaPolicyGradientSettings
 from adaptax.training import init, train
 from tests.sample_problems import quick_jit, same
@@ -23,7 +23,7 @@ SMALL = {"memory_size": 4, "num_tasks": 4, "replicas": 2, "exploration_episodes"
 
 
 def small_chain(episodes=4):
-    return envs.chain(length=4, horizon=6, num_episodes=episodes)
+    return problems.chain(length=4, horizon=6, num_episodes=episodes)
 
 
 def case(**changes):
@@ -174,7 +174,7 @@ def test_it_is_paid_for_what_it_teaches_and_not_for_what_it_earns():
 @pytest.mark.parametrize("seed", range(2))
 def test_it_learns_to_explore_where_undirected_exploring_fails(seed):
     """At least twice what the base learner reaches by itself; `benchmarks/exploration.py` measures it at full size."""
-    problem = envs.chain(length=8, horizon=16, num_episodes=4)
+    problem = problems.chain(length=8, horizon=16, num_episodes=4)
     algorithm = MetaPolicyGradient(num_updates=60)
     state = train(algorithm, problem, init(algorithm, problem, seed=seed), num_updates=60)
     taught = evaluate(algorithm, problem, state.meta, num_tasks=200, seed=seed).shots[..., 1]

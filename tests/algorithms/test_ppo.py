@@ -15,9 +15,9 @@ from adaptax.algorithms.ppo import PPO, MultiTaskPPO, epochs, normalized
 from adaptax.core import parallel
 from adaptax.core.rollout import live, num_windows, shots
 from adaptax.core.types import AgentState, Window, replace
-from adaptax.envs import bernoulli_bandit
-from adaptax.envs.informed import informed
 from adaptax.evaluation import evaluate, oracle_return, sample_tasks
+from adaptax.problems import bernoulli_bandit
+from adaptax.problems.task_informed import informed
 from tests.sample_problems import clockwork, quick_jit, same, train
 from tests.test_actor_critic import SPACES, numpy_advantages, random_learner, random_lesson, random_trajectory
 

@@ -10,7 +10,7 @@ from adaptax.algorithms.random import ActionSpace, Random
 from adaptax.core.rollout import lifetime
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.types import TimeStep
-from adaptax.envs.bandit import bernoulli_bandit
+from adaptax.problems.bandit import bernoulli_bandit
 from tests.sample_problems import quick_jit
 
 

@@ -12,8 +12,8 @@ from adaptax.core.problem import Step
 from adaptax.core.rollout import collect, live, rollout, start
 from adaptax.core.spaces import Discrete
 from adaptax.core.types import TimeStep, replace
-from adaptax.envs import bernoulli_bandit, point_robot
 from adaptax.optimization.moments import Moments
+from adaptax.problems import bernoulli_bandit, point_robot
 from tests.sample_problems import TINY, Clockwork, clockwork, quick_jit, random_state
 
 CELLS = ("lstm", "gru", "symmetric")

@@ -11,7 +11,7 @@ import pytest
 from adaptax.algorithms.rl2 import RL2
 from adaptax.core.rollout import collect, lifetime, rollout, start
 from adaptax.core.types import AgentState, replace
-from adaptax.envs import bernoulli_bandit, cue
+from adaptax.problems import bernoulli_bandit, cue
 from tests.sample_problems import odd_bandit, quick_jit, same, train
 
 SMALL = {

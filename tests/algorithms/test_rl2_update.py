@@ -15,10 +15,10 @@ from adaptax.core.problem import make_problem
 from adaptax.core.rollout import collect
 from adaptax.core.settings import RL2Settings
 from adaptax.core.types import replace
-from adaptax.envs import bernoulli_bandit, point_robot
-from adaptax.envs.bandit import UniformBernoulliArms
 from adaptax.optimization.losses import masked_mean
 from adaptax.optimization.moments import Moments
+from adaptax.problems import bernoulli_bandit, point_robot
+from adaptax.problems.bandit import UniformBernoulliArms
 from tests.sample_problems import TINY, OddBandit, clockwork, odd_bandit, quick_jit, random_state, same
 
 # ---------------------------------------------------------------- one update, computed again

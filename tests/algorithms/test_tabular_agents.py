@@ -21,8 +21,8 @@ from adaptax.algorithms.tabular_agents import (
 from adaptax.algorithms.tabular_planning import plan
 from adaptax.core.rollout import collect, lifetime
 from adaptax.core.types import AgentState, TimeStep
-from adaptax.envs.bandit import bernoulli_bandit
-from adaptax.envs.tabular import tabular_mdp
+from adaptax.problems.bandit import bernoulli_bandit
+from adaptax.problems.tabular import tabular_mdp
 from tests.sample_problems import quick_jit
 
 SMALL = tabular_mdp(num_states=3, num_actions=2, horizon=2, num_episodes=2)

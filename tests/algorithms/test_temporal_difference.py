@@ -11,7 +11,7 @@ import scipy.stats
 from adaptax.algorithms.temporal_difference import SARSA, QLearning, Sizes
 from adaptax.core.rollout import Life, rollout, start
 from adaptax.core.types import AgentState, TimeStep, Transition
-from adaptax.envs import bernoulli_bandit, point_robot, tabular_mdp
+from adaptax.problems import bernoulli_bandit, point_robot, tabular_mdp
 from tests.sample_problems import clockwork, quick_jit, same
 
 TIMES, STATES, ACTIONS = 4, 3, 2

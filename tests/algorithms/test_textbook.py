@@ -6,7 +6,7 @@ more in their last probe. The rule is "at least 6 of 8", without another try.
 
 import pytest
 
-from adaptax import envs
+from adaptax import problems
 from adaptax.algorithms import A2C, DQN, PPO, Reinforce
 from adaptax.evaluation import evaluate
 
@@ -31,6 +31,6 @@ _DQN = {
     ids=["PPO", "A2C", "Reinforce", "DQN"],
 )
 def test_cart_pole_is_solved_in_at_least_six_of_eight_lives(algorithm, episodes):
-    problem = envs.cart_pole(num_episodes=episodes, horizon=200)
+    problem = problems.cart_pole(num_episodes=episodes, horizon=200)
     found = evaluate(algorithm, problem, algorithm.describe(problem), num_tasks=LIVES, seed=101)
     assert (found.shots[0, :, -1] >= SOLVED).sum() >= 6

@@ -5,10 +5,10 @@ import pytest
 
 from adaptax.algorithms.random import Random
 from adaptax.cli.assess import Assessment, assess, present
-from adaptax.envs import bernoulli_bandit, grid_navigation
 from adaptax.evaluation import Evaluation
 from adaptax.presets import settings_for
-from adaptax.problem_settings import BanditSettings
+from adaptax.problems import bernoulli_bandit, grid_navigation
+from adaptax.problems.settings import BanditSettings
 from adaptax.runs import Recipe
 from adaptax.training import init
 

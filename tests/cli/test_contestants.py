@@ -6,7 +6,7 @@ from adaptax.cli.contestants import Run, early_of, resolve
 from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.core.settings import RL2Settings
 from adaptax.presets import settings_for
-from adaptax.problem_settings import TabularMDPSettings, TwoStepSettings
+from adaptax.problems.settings import TabularMDPSettings, TwoStepSettings
 from adaptax.runs import Recipe, write_json
 from adaptax.scratch_settings import A2CSettings, PPOLearnerSettings, QLearningSettings
 

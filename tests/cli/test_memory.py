@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from adaptax import envs
+from adaptax import problems
 from adaptax.algorithms import EMAML, ESMAML, MAML, RL2, MetaLSTM, MultiTaskPPO, Reptile
 from adaptax.cli import memory
 from adaptax.core.errors import ResourceError
@@ -26,7 +26,7 @@ def test_what_a_program_needs_is_what_its_arrays_take():
 
 
 def test_what_fits_is_silent_and_what_does_not_is_told_what_to_lower(monkeypatch):
-    algorithm, problem = RL2(num_tasks=512, num_minibatches=16), envs.bernoulli_bandit(num_arms=3, num_pulls=4)
+    algorithm, problem = RL2(num_tasks=512, num_minibatches=16), problems.bernoulli_bandit(num_arms=3, num_pulls=4)
     fits = memory.check(algorithm, problem, 1)
     fits(compiled(0.1))
     needed = memory.needed_bytes(compiled(1.0), 1)
@@ -39,16 +39,16 @@ def test_what_fits_is_silent_and_what_does_not_is_told_what_to_lower(monkeypatch
 SMALL = {"hidden_size": 16, "num_layers": 1, "num_tasks": 64}
 MEMORY = {"memory_size": 16, "critic_size": 16, "num_tasks": 64, "num_minibatches": 2}
 TEN = {
-    "RL², LSTM": (RL2(**MEMORY), lambda: envs.bernoulli_bandit(num_arms=5, num_pulls=40)),
-    "RL², GRU": (RL2(**MEMORY, memory="gru"), lambda: envs.tabular_mdp(num_episodes=4)),
-    "RL², symmetric": (RL2(**MEMORY, memory="symmetric"), lambda: envs.bernoulli_bandit(num_arms=5, num_pulls=40)),
-    "RL², three seeds": (RL2(**MEMORY), lambda: envs.chain(length=4, horizon=8, num_episodes=4)),
-    "MAML, TRPO": (MAML(**SMALL, trajectories=4), lambda: envs.point_robot(num_episodes=8, horizon=20)),
-    "MAML, PPO": (MAML(**SMALL, trajectories=4, outer="ppo"), lambda: envs.tabular_mdp(num_episodes=8)),
-    "Reptile": (Reptile(**SMALL, trajectories=4), lambda: envs.point_robot(num_episodes=8, horizon=20)),
-    "E-MAML": (EMAML(**SMALL, trajectories=4), lambda: envs.point_robot(num_episodes=8, horizon=20)),
-    "ES-MAML": (ESMAML(**SMALL, trajectories=4), lambda: envs.point_robot(num_episodes=8, horizon=20)),
-    "PPO for all": (MultiTaskPPO(**SMALL, num_minibatches=2), lambda: envs.chain(length=4, horizon=40)),
+    "RL², LSTM": (RL2(**MEMORY), lambda: problems.bernoulli_bandit(num_arms=5, num_pulls=40)),
+    "RL², GRU": (RL2(**MEMORY, memory="gru"), lambda: problems.tabular_mdp(num_episodes=4)),
+    "RL², symmetric": (RL2(**MEMORY, memory="symmetric"), lambda: problems.bernoulli_bandit(num_arms=5, num_pulls=40)),
+    "RL², three seeds": (RL2(**MEMORY), lambda: problems.chain(length=4, horizon=8, num_episodes=4)),
+    "MAML, TRPO": (MAML(**SMALL, trajectories=4), lambda: problems.point_robot(num_episodes=8, horizon=20)),
+    "MAML, PPO": (MAML(**SMALL, trajectories=4, outer="ppo"), lambda: problems.tabular_mdp(num_episodes=8)),
+    "Reptile": (Reptile(**SMALL, trajectories=4), lambda: problems.point_robot(num_episodes=8, horizon=20)),
+    "E-MAML": (EMAML(**SMALL, trajectories=4), lambda: problems.point_robot(num_episodes=8, horizon=20)),
+    "ES-MAML": (ESMAML(**SMALL, trajectories=4), lambda: problems.point_robot(num_episodes=8, horizon=20)),
+    "PPO for all": (MultiTaskPPO(**SMALL, num_minibatches=2), lambda: problems.chain(length=4, horizon=40)),
 }
 
 
@@ -79,12 +79,12 @@ def test_the_lower_setting_that_is_named_runs(name, monkeypatch):
 @pytest.mark.parametrize(
     ("algorithm", "problem"),
     [
-        (RL2(), envs.bernoulli_bandit),
-        (MAML(), envs.point_robot),
-        (MAML(inner_steps=1), lambda: envs.point_robot(40)),
-        (Reptile(), envs.point_robot),
-        (ESMAML(), envs.point_robot),
-        (MetaLSTM(), envs.point_robot),
+        (RL2(), problems.bernoulli_bandit),
+        (MAML(), problems.point_robot),
+        (MAML(inner_steps=1), lambda: problems.point_robot(40)),
+        (Reptile(), problems.point_robot),
+        (ESMAML(), problems.point_robot),
+        (MetaLSTM(), problems.point_robot),
     ],
 )
 def test_what_is_expected_before_compiling_is_within_a_quarter_of_what_the_compiler_says(algorithm, problem, devices):

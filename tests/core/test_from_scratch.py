@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from adaptax.algorithms.bandit_agents import ThompsonSampling
 from adaptax.algorithms.random import Random
 from adaptax.core.types import AgentState
-from adaptax.envs.bandit import bernoulli_bandit
+from adaptax.problems.bandit import bernoulli_bandit
 
 
 def test_the_only_state_is_what_it_was_told_and_updates_leave_it_alone(key):

@@ -5,7 +5,7 @@ import pytest
 from jax.extend.core import ClosedJaxpr, Jaxpr
 from jax.sharding import PartitionSpec
 
-from adaptax import envs
+from adaptax import problems
 from adaptax.algorithms import RL2
 from adaptax.core import parallel
 from adaptax.selftests.shard import CASES, measure_apart
@@ -91,7 +91,7 @@ def _depths(jaxpr, depth=0):
 
 def test_an_update_has_one_collective_for_a_gradient_and_none_inside_the_backward_pass():
     algorithm = RL2(memory_size=8, critic_size=8, num_tasks=8, num_minibatches=2, num_updates=4)
-    problem = envs.bernoulli_bandit(num_arms=3, num_pulls=6)
+    problem = problems.bernoulli_bandit(num_arms=3, num_pulls=6)
     state = init(algorithm, problem, seed=0)
     function = chunk_of_updates(algorithm, problem, 2, devices=2)
     depths = _depths(jax.make_jaxpr(function)(state).jaxpr)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adaptax.core.problem import SPLITS, Problem, make_problem, stamp, task_features
-from adaptax.envs.bandit import BernoulliBandit, UniformBernoulliArms
+from adaptax.problems.bandit import BernoulliBandit, UniformBernoulliArms
 
 
 def bits(x):

@@ -12,7 +12,7 @@ import pytest
 from adaptax.algorithms.random import Random
 from adaptax.algorithms.temporal_difference import QLearning
 from adaptax.core.rollout import MANY_WINDOWS, collect, lifetime, live, num_probes, num_windows, rollout, shots, start
-from adaptax.envs import bernoulli_bandit, gaussian_bandit, tabular_mdp
+from adaptax.problems import bernoulli_bandit, gaussian_bandit, tabular_mdp
 from tests.sample_problems import Clockwork, Counter, Length, clockwork, quick_jit, same
 
 NO_META, KEY = jnp.zeros(0), jax.random.key(0)

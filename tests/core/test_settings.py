@@ -8,7 +8,7 @@ import pytest
 
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import RL2Settings, Settings, setting, suggestion
-from adaptax.problem_settings import BanditSettings, PointRobotSettings
+from adaptax.problems.settings import BanditSettings, PointRobotSettings
 
 
 @dataclasses.dataclass(frozen=True)

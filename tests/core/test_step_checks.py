@@ -5,7 +5,7 @@ import pytest
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.step_checks import HUGE, action_is_in, check_action, check_outcome, check_types, is_in, is_sound
-from adaptax.envs import bernoulli_bandit, point_robot
+from adaptax.problems import bernoulli_bandit, point_robot
 
 BAD = [np.nan, np.inf, -np.inf, HUGE, -HUGE, 1e30]
 

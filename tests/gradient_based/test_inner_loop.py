@@ -12,10 +12,10 @@ import pytest
 
 from adaptax.algorithms import MAML, MetaLSTM, MetaSGD
 from adaptax.core.types import AgentState, TrainState, replace
-from adaptax.envs import point_robot, tabular_mdp
 from adaptax.gradient_based import Meta, Theta, live
 from adaptax.gradient_based.inner_loop import normalized
 from adaptax.networks.distributions import Categorical, Normal
+from adaptax.problems import point_robot, tabular_mdp
 from adaptax.selftests.enumeration import noise_like
 from tests.sample_problems import quick_jit, same
 

@@ -179,7 +179,7 @@ BUGS = (
         "return stamp(self.draw(draw_key), self.split, stamp_key)",
         "return self.draw(draw_key)",
         "E21: training tasks may come up in the evaluation",
-        ("tests/envs/test_conformance.py::test_E21_train_validation_and_test_tasks_are_disjoint",),
+        ("tests/problems/test_conformance.py::test_E21_train_validation_and_test_tasks_are_disjoint",),
     ),
     Mutant(
         "splits overlap: all stamps are those of training",
@@ -191,19 +191,19 @@ BUGS = (
     ),
     Mutant(
         "cart-pole moves by the new velocities",
-        "envs/cart_pole.py",
+        "problems/cart_pole.py",
         "derivative = jnp.stack([velocity, acceleration, spin, angle_acceleration])",
         "velocity, spin = velocity + TIME_STEP * acceleration, spin + TIME_STEP * angle_acceleration\n"
         "        derivative = jnp.stack([velocity, acceleration, spin, angle_acceleration])",
         "E28: another integrator than in the original",
-        ("tests/envs/test_cart_pole.py",),
+        ("tests/problems/test_cart_pole.py",),
     ),
     Mutant(
         "the point robot is paid for where it was",
-        "envs/point_robot.py",
+        "problems/point_robot.py",
         "left = position - task.position",
         "left = state - task.position",
         "E9, E28: the reward of the position before the move",
-        ("tests/envs/test_point_robot.py",),
+        ("tests/problems/test_point_robot.py",),
     ),
 )

@@ -6,7 +6,7 @@ import pytest
 from adaptax.core.errors import ConfigError, DivergenceError
 from adaptax.core.settings import setting
 from adaptax.presets import settings_for
-from adaptax.problem_settings import CartPoleSettings, PointRobotSettings
+from adaptax.problems.settings import CartPoleSettings, PointRobotSettings
 from adaptax.registry import LEARNERS, PROBLEMS
 from adaptax.runs import Recipe
 from adaptax.selftests import odd_settings

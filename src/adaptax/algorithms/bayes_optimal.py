@@ -2,7 +2,7 @@
 
 A learner that starts from the prior over tasks faces one Markov decision process whose state is what it has
 seen (Duff 2002; Zintgraf et al. 2020, section 2.2, arXiv 1910.08348): V(b) = max_a E[r + V(b') | b, a].
-Dynamic programming over the beliefs b, in `adaptax.beliefs`, gives policies that trade exploring for
+Dynamic programming over the beliefs b, in `adaptax.problems.exact`, gives policies that trade exploring for
 exploiting exactly as much as pays.
 
 - `BayesOptimalBandit`, two Bernoulli arms with p ~ Beta(1, 1): b is each arm's successes and failures. Worth
@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
-from adaptax.beliefs import bernoulli_plan, grid_plan
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Discrete
 from adaptax.core.types import AgentState, TimeStep
+from adaptax.problems.exact import bernoulli_plan, grid_plan
 
 
 class BanditPolicy(eqx.Module):
@@ -125,7 +125,7 @@ class BayesOptimalGrid(Untrained):
     """
 
     def describe(self, problem: Problem) -> GridSearchPlan:
-        """Plan the search; see `adaptax.beliefs.grid_plan` for what it costs.
+        """Plan the search; see `adaptax.problems.exact.grid_plan` for what it costs.
 
         Raises:
             ValueError: If the problem is not a grid.

@@ -7,7 +7,7 @@ advantages:
 
 `PPO` starts anew in every task: its learning curve is its adaptation curve. `MultiTaskPPO` is what meta-learning has to
 beat: the best policy *on average over tasks*, without a memory to tell them apart; with `fine_tuning_rate` it goes on
-learning in a new task. On the task-informed view of a problem (`adaptax.envs.informed`) it is the upper reference.
+learning in a new task. On the task-informed view of a problem (`adaptax.problems.task_informed`) it is the upper reference.
 
 Differences from the paper: advantages are normalised over a window; targets of V in units of their deviation; V's loss
 is not clipped; steps are shuffled once per window.

@@ -60,7 +60,7 @@ def command(arguments: Sequence[str]) -> int:
 
 def report(name: str, problem: object, options: CheckEnvOptions) -> int:
     """Check, and print a line for each finding."""
-    from adaptax.envs.contract import RULES, examine
+    from adaptax.problems.checks.check import RULES, examine
 
     began = time.monotonic()
     verdict = examine(problem, seed=options.seed, steps=options.steps, tasks=options.tasks)

@@ -12,7 +12,7 @@ from adaptax.cli.contestants import Contestant, resolve
 from adaptax.cli.options import CompareOptions, names, note, parse, wants_help
 from adaptax.core.errors import ConfigError, OutputError
 from adaptax.core.settings import Settings
-from adaptax.problem_settings import episodes_of
+from adaptax.problems.settings import episodes_of
 from adaptax.registry import ALGORITHMS, PROBLEMS, build, lookup, view
 from adaptax.runs import create_directory, write_json
 

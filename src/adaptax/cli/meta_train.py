@@ -18,7 +18,7 @@ from adaptax.cli.session import devices_for
 from adaptax.cli.together import Group
 from adaptax.core.errors import DivergenceError, EnvironmentContractError, ResourceError
 from adaptax.core.rollout import num_windows
-from adaptax.envs.contract import require
+from adaptax.problems.checks.check import require
 from adaptax.registry import FROM_SCRATCH
 from adaptax.reporting import plot_training
 from adaptax.runlog import RunLog, rows_after

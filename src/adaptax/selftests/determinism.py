@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 
-from adaptax import envs
+from adaptax import problems as envs
 from adaptax.core.settings import Settings
 from adaptax.evaluation import evaluate
 from adaptax.presets import agent_for

@@ -16,9 +16,9 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from adaptax.core.problem import Problem
 from adaptax.core.types import AgentState, TimeStep, Transition, replace
-from adaptax.envs.tabular import TabularTask, tabular_mdp
 from adaptax.gradient_based import GradientBased, Meta, Theta
 from adaptax.optimization.inner_optimizers import descend
+from adaptax.problems.tabular import TabularTask, tabular_mdp
 
 STATES, ACTIONS, HORIZON = 3, 2, 3
 

@@ -16,8 +16,8 @@ from jaxtyping import Array, Float, Key
 
 from adaptax.algorithms import ANIL, CAVIA, FOMAML, MAML, MetaSGD
 from adaptax.core.types import replace
-from adaptax.envs.tabular import TabularTask
 from adaptax.gradient_based import Batch, GradientBased, Meta, MetaGradient, Theta
+from adaptax.problems.tabular import TabularTask
 from adaptax.selftests.checks import Check, at_least, at_most, measured
 from adaptax.selftests.enumeration import all_paths, exact_return, exact_returns, expected_life, jit, random_instance
 

@@ -18,11 +18,11 @@ from jaxtyping import Array, Float, Key, PyTree
 from adaptax.algorithms import MAML
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.types import Task, TrainState, Transition
-from adaptax.envs.tabular import RandomMDPs
 from adaptax.gradient_based import Meta, MetaGradient, live
 from adaptax.networks.distributions import Normal
 from adaptax.optimization.baselines import linear_baseline, returns_to_go, time_features
 from adaptax.optimization.outer_optimizers import TRPO, Outcome
+from adaptax.problems.tabular import RandomMDPs
 from adaptax.selftests import exactness, sampling
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.selftests.enumeration import (

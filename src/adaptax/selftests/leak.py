@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key, PyTree
 
-from adaptax import envs
+from adaptax import problems
 from adaptax.algorithms import A2C, DQN, MAML, PPO, RL2, MetaSGD, QLearning, Reinforce
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import num_windows, rollout, start
@@ -28,8 +28,8 @@ AXIS = "together"
 """Axis of the tasks that are lived in together; only an agent that peeps asks for it."""
 INSTANCES = 100
 
-MDP = functools.partial(envs.tabular_mdp, num_states=3, num_actions=2, horizon=4, num_episodes=4)
-ROBOT = functools.partial(envs.point_robot, num_episodes=4, horizon=5)
+MDP = functools.partial(problems.tabular_mdp, num_states=3, num_actions=2, horizon=4, num_episodes=4)
+ROBOT = functools.partial(problems.point_robot, num_episodes=4, horizon=5)
 NETWORK: dict[str, Any] = {"hidden_size": 4, "num_layers": 1}
 
 

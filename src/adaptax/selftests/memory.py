@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax import envs
+from adaptax import problems as envs
 from adaptax.algorithms import RL2, Random
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import collect, rollout, start
 from adaptax.core.types import AgentState, TimeStep, replace
-from adaptax.envs.cue import CueTask, cue
+from adaptax.problems.cue import CueTask, cue
 from adaptax.registry import PROBLEMS, build
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.selftests.enumeration import jit

@@ -24,8 +24,8 @@ from adaptax.core.problem import Problem
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.types import TrainState, replace
 from adaptax.diagnosis import Breach
-from adaptax.envs import bernoulli_bandit
 from adaptax.evaluation import encounters, evaluate
+from adaptax.problems import bernoulli_bandit
 from adaptax.selftests.checks import Check, at_most
 from adaptax.selftests.faulty import ENTRY, FAULTS, MARK, STUMBLES, TRACED, Averager, Descent, Fault, faulty
 from adaptax.selftests.leaves import differing, not_finite

@@ -14,9 +14,9 @@ import numpy as np
 
 from adaptax.algorithms import Random
 from adaptax.algorithms.gittins import enumerate_indices
-from adaptax.beliefs import bernoulli_bayes_value
-from adaptax.envs import tabular_mdp
 from adaptax.evaluation import evaluate, oracle_return, sample_tasks
+from adaptax.problems import tabular_mdp
+from adaptax.problems.exact import bernoulli_bayes_value
 from adaptax.registry import PROBLEMS, build
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.training import init

@@ -15,10 +15,10 @@ from jaxtyping import Array, Float, Key
 
 from adaptax.algorithms import EMAML, MAML
 from adaptax.core.types import AgentState, replace
-from adaptax.envs.tabular import TabularTask
 from adaptax.gradient_based import Batch, Meta, Replay, Theta
 from adaptax.optimization.baselines import returns_to_go
 from adaptax.optimization.estimators import ESTIMATORS, magic_box
+from adaptax.problems.tabular import TabularTask
 from adaptax.selftests.checks import Check, at_least, at_most, measured
 from adaptax.selftests.enumeration import (
     HORIZON,

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax import envs
+from adaptax import problems
 from adaptax.algorithms import ESMAML, MAML, RL2, MultiTaskPPO
 from adaptax.core import parallel
 from adaptax.core.types import replace
@@ -30,19 +30,19 @@ NETWORK: dict[str, Any] = {"hidden_size": 8, "num_layers": 1}
 CASES: dict[str, tuple[Any, Any]] = {
     "RL² on a bandit": (
         RL2(memory_size=8, critic_size=8, num_tasks=8, num_minibatches=2, num_updates=UPDATES),
-        lambda: envs.bernoulli_bandit(num_arms=3, num_pulls=6),
+        lambda: problems.bernoulli_bandit(num_arms=3, num_pulls=6),
     ),
     "MAML and PPO on point-robot": (
         MAML(**NETWORK, num_tasks=8, trajectories=2, outer="ppo", num_minibatches=2, num_updates=UPDATES),
-        lambda: envs.point_robot(num_episodes=4, horizon=5),
+        lambda: problems.point_robot(num_episodes=4, horizon=5),
     ),
     "ES-MAML on point-robot": (
         ESMAML(**NETWORK, num_tasks=8, trajectories=2, num_updates=UPDATES),
-        lambda: envs.point_robot(num_episodes=4, horizon=5),
+        lambda: problems.point_robot(num_episodes=4, horizon=5),
     ),
     "PPO for all tasks on a chain": (
         MultiTaskPPO(**NETWORK, streams=2, num_tasks=8, num_minibatches=2, num_epochs=2, num_updates=UPDATES),
-        lambda: envs.chain(length=3, horizon=6, num_episodes=2),
+        lambda: problems.chain(length=3, horizon=6, num_episodes=2),
     ),
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 from adaptax import checkpoints
 from adaptax.core.settings import RL2Settings
 from adaptax.core.types import is_key, words_of
-from adaptax.problem_settings import BanditSettings
+from adaptax.problems.settings import BanditSettings
 from adaptax.runs import Recipe, save_config
 from adaptax.training import init
 

@@ -16,13 +16,13 @@ from .gaussian_bandit import GaussianBandit as GaussianBandit
 from .gaussian_bandit import gaussian_bandit as gaussian_bandit
 from .grid_navigation import GridNavigation as GridNavigation
 from .grid_navigation import grid_navigation as grid_navigation
-from .informed import Informed as Informed
-from .informed import informed as informed
 from .point_robot import PointRobot as PointRobot
 from .point_robot import point_robot as point_robot
 from .point_robot import point_robot_sparse as point_robot_sparse
 from .tabular import TabularMDP as TabularMDP
 from .tabular import tabular_mdp as tabular_mdp
+from .task_informed import Informed as Informed
+from .task_informed import informed as informed
 from .two_step import TwoStep as TwoStep
 from .two_step import two_step as two_step
 

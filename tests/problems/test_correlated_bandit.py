@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from adaptax.envs import bernoulli_bandit, correlated_bandit
+from adaptax.problems import bernoulli_bandit, correlated_bandit
 
 
 def probabilities(problem, split="train", num_tasks=512):

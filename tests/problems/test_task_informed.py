@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax import envs
+from adaptax import problems
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.problem import task_features
 from adaptax.core.rollout import lifetime
 from adaptax.core.types import AgentState, replace
-from adaptax.envs import cart_pole, grid_navigation, informed, point_robot
+from adaptax.problems import cart_pole, grid_navigation, informed, point_robot
 from tests.sample_problems import clockwork, quick_jit, same
 
 OPTIONS = {"cart_pole": functools.partial(cart_pole, variation=0.5)}
@@ -27,9 +27,9 @@ def features_of(tasks):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", envs.__all__)
+@pytest.mark.parametrize("name", problems.__all__)
 def test_all_but_the_observation_is_bitwise_that_of_the_inner_problem(name):
-    inner = OPTIONS.get(name, getattr(envs, name))()
+    inner = OPTIONS.get(name, getattr(problems, name))()
     outer = informed(inner)
 
     def walk(env, task, key):
@@ -67,9 +67,9 @@ def test_all_but_the_observation_is_bitwise_that_of_the_inner_problem(name):
         np.testing.assert_allclose(shown[..., size:], told, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", envs.__all__)
+@pytest.mark.parametrize("name", problems.__all__)
 def test_families_and_lengths_are_those_of_the_inner_problem(name):
-    inner = OPTIONS.get(name, getattr(envs, name))()
+    inner = OPTIONS.get(name, getattr(problems, name))()
     outer = informed(inner)
     for field in ("train", "validation", "test", "shifted", "shift", "episodes"):
         assert getattr(outer, field) == getattr(inner, field)
@@ -96,7 +96,7 @@ def test_a_constant_feature_has_deviation_1_and_is_shown_as_0():
     observation = outer.env.reset(outer.test.sample(jax.random.key(0)), jax.random.key(1))[1]
     np.testing.assert_allclose(observation[4:], 0, atol=1e-6)
     # The marks of the splits make no constant vary.
-    cases = envs.cart_pole(variation=1e-12)
+    cases = problems.cart_pole(variation=1e-12)
     assert cases.train.finite is None
     assert informed(cases).env.std == (1.0,) * 4
 

@@ -11,8 +11,8 @@ from scipy import stats
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.rollout import lifetime
 from adaptax.core.types import AgentState
-from adaptax.envs import point_robot, point_robot_sparse
-from adaptax.envs.point_robot import PointGoal
+from adaptax.problems import point_robot, point_robot_sparse
+from adaptax.problems.point_robot import PointGoal
 
 
 class Position(Untrained):

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from adaptax.beliefs import GRID_MOVES, GRID_STEP_REWARD, grid_goals, grid_plan
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Discrete
+from adaptax.problems.exact import GRID_MOVES, GRID_STEP_REWARD, grid_goals, grid_plan
 
 
 class GridGoal(eqx.Module):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from adaptax.envs import bernoulli_bandit
-from adaptax.envs.bandit import BernoulliArms
+from adaptax.problems import bernoulli_bandit
+from adaptax.problems.bandit import BernoulliArms
 
 
 def test_an_arm_pays_one_with_its_own_probability():

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from adaptax.beliefs import (
+from adaptax.problems.exact import (
     GRID_MOVES,
     bernoulli_bayes_value,
     bernoulli_plan,

@@ -2,9 +2,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax.envs.traces import changes, has_own_jit, unused, unused_in
-from tests.envs.contract_cases import PLANTED, goal, plane
-from tests.envs.sound_cases import GOOD
+from adaptax.problems.checks.tracing import changes, has_own_jit, unused, unused_in
+from tests.problems.checks.contract_cases import PLANTED, goal, plane
+from tests.problems.checks.sound_cases import GOOD
 
 
 def test_what_no_output_depends_on_is_unused_even_if_something_is_computed_from_it():

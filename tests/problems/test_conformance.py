@@ -1,4 +1,4 @@
-"""What every problem family promises. A family joins by being listed in `adaptax.envs.__all__`."""
+"""What every problem family promises. A family joins by being listed in `adaptax.problems.__all__`."""
 
 import functools
 import inspect
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax import envs
+from adaptax import problems
 from adaptax.algorithms.random import Random
 from adaptax.core.problem import SPLITS
 from adaptax.core.rollout import live
@@ -18,8 +18,10 @@ from adaptax.core.spaces import Discrete
 NUM_TASKS = 128
 # These programs run once: compiling them is all the work.
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-CASES = {name: getattr(envs, name) for name in envs.__all__}
-CASES["cart_pole(variation=0.5)"] = functools.partial(envs.cart_pole, variation=0.5)  # by default it has one task only
+CASES = {name: getattr(problems, name) for name in problems.__all__}
+CASES["cart_pole(variation=0.5)"] = functools.partial(
+    problems.cart_pole, variation=0.5
+)  # by default it has one task only
 every_problem = pytest.mark.parametrize("name", CASES)
 INSIDE = {
     "bernoulli_bandit": "a corner of the training range, which holds all that there is",
@@ -94,9 +96,9 @@ def mean_and_error(x):
     return x.mean(), x.std(ddof=1) / len(x) ** 0.5
 
 
-@pytest.mark.parametrize("name", envs.__all__)
+@pytest.mark.parametrize("name", problems.__all__)
 def test_options_are_plain_values_with_defaults(name):
-    for parameter in inspect.signature(getattr(envs, name)).parameters.values():
+    for parameter in inspect.signature(getattr(problems, name)).parameters.values():
         assert type(parameter.default) in (int, float, str, bool), parameter
 
 

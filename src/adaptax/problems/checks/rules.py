@@ -13,10 +13,20 @@ from adaptax.core.problem import SPLITS, Environment, Problem, TaskDistribution
 from adaptax.core.spaces import Discrete, Space
 from adaptax.core.step_checks import HUGE
 from adaptax.core.types import Task
-from adaptax.envs.findings import Finding
-from adaptax.envs.informed import Informed
-from adaptax.envs.lives import Record, Recorder, by_hand, ends, numbers_of, oracles_of, rows, same, tasks_of
-from adaptax.envs.traces import changes, has_own_jit, unused_in
+from adaptax.problems.checks.findings import Finding
+from adaptax.problems.checks.recording import (
+    Record,
+    Recorder,
+    by_hand,
+    ends,
+    numbers_of,
+    oracles_of,
+    rows,
+    same,
+    tasks_of,
+)
+from adaptax.problems.checks.tracing import changes, has_own_jit, unused_in
+from adaptax.problems.task_informed import Informed
 
 MOST_NUMBERS = 2**25
 """Numbers that are recorded of a family, at most: 128 MiB."""
@@ -265,7 +275,7 @@ def leak(problem: Problem, tasks: Task, seen: Record) -> Iterator[Finding]:
             if always.any():
                 where = f"observation[{always.argmax()}] after every step"
                 found = f"entry {j} of task{jax.tree_util.keystr(path)}"
-                advice = "There is nothing to find out then; for a policy that knows the task use adaptax.envs.informed"
+                advice = "There is nothing to find out then; for a policy that knows the task use adaptax.problems.task_informed"
                 yield Finding("leak", where, "what an agent may see", found, advice)
                 return
 

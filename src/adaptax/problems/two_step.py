@@ -19,9 +19,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from adaptax.beliefs import two_step_bayes_value
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Discrete
+from adaptax.problems.exact import two_step_bayes_value
 
 COMMON, REWARD_GOOD, REWARD_BAD, REVERSAL = 0.8, 0.9, 0.1, 0.025
 

@@ -1,4 +1,4 @@
-"""Lives of random actions, recorded step by step: what the rules of `adaptax.envs.contract` look at."""
+"""Lives of random actions, recorded step by step: what the rules of `adaptax.problems.checks.check` look at."""
 
 from typing import Any, NamedTuple
 

@@ -11,8 +11,8 @@ import pytest
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.rollout import lifetime
 from adaptax.core.types import AgentState
-from adaptax.envs import chain
-from adaptax.envs.chain import Treasure
+from adaptax.problems import chain
+from adaptax.problems.chain import Treasure
 from tests.sample_problems import quick_jit
 
 BACK, FORWARD, STAY = range(3)

@@ -3,10 +3,10 @@ import time
 import pytest
 
 from adaptax.core.errors import EnvironmentContractError
-from adaptax.envs.contract import RULES, Finding, check, require
+from adaptax.problems.checks.check import RULES, Finding, check, require
 from adaptax.registry import PROBLEMS, build
-from tests.envs.contract_cases import PLANTED
-from tests.envs.sound_cases import GOOD
+from tests.problems.checks.contract_cases import PLANTED
+from tests.problems.checks.sound_cases import GOOD
 
 FEW = {"steps": 200, "tasks": 8}
 QUICK = {

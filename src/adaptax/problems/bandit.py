@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from adaptax.beliefs import bernoulli_plan
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Box, Discrete
+from adaptax.problems.exact import bernoulli_plan
 
 POOR = 0.3
 """Highest success probability of an arm in a shifted task."""

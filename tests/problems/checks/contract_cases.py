@@ -1,4 +1,4 @@
-"""Environments with one planted bug each, for `adaptax.envs.contract`."""
+"""Environments with one planted bug each, for `adaptax.problems.checks.check`."""
 
 import dataclasses
 from collections.abc import Callable

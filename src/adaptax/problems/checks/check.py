@@ -16,9 +16,9 @@ from adaptax.core.errors import EnvironmentContractError
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.step_checks import mismatch, type_of
-from adaptax.envs.conduct import families, lived, numbers, steps_each, termination
-from adaptax.envs.findings import RULES, Finding, raised
-from adaptax.envs.lives import Recorder, tasks_of
+from adaptax.problems.checks.findings import RULES, Finding, raised
+from adaptax.problems.checks.recording import Recorder, tasks_of
+from adaptax.problems.checks.rules import families, lived, numbers, steps_each, termination
 
 __all__ = ["RULES", "Finding", "Verdict", "check", "examine", "require"]
 

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from adaptax.beliefs import correlated_rewards
 from adaptax.core.problem import Problem, TaskDistribution, make_problem
 from adaptax.core.types import replace
-from adaptax.envs.bandit import BernoulliArms, BernoulliBandit, UniformBernoulliArms, bernoulli_bandit
+from adaptax.problems.bandit import BernoulliArms, BernoulliBandit, UniformBernoulliArms, bernoulli_bandit
+from adaptax.problems.exact import correlated_rewards
 
 LOWER_PROBABILITY = {"uniform": None, "easy": 0.1, "medium": 0.25, "hard": 0.4}
 """The worse arm's success probability by variant; None where it is drawn."""
@@ -56,7 +56,7 @@ class CorrelatedArms(TaskDistribution):
 def correlated_bandit(variant: str = "uniform", num_pulls: int = 100) -> Problem:
     """Two-armed bandits of Wang et al. 2016 with p₂ = 1 − p₁.
 
-    The optimum is exact: see `adaptax.beliefs.correlated_rewards`. In shifted tasks the arms are what they are not in
+    The optimum is exact: see `adaptax.problems.exact.correlated_rewards`. In shifted tasks the arms are what they are not in
     training: independent, or, for the control, correlated.
 
     Args:

@@ -11,8 +11,8 @@ import pytest
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.rollout import collect
 from adaptax.core.types import AgentState
-from adaptax.envs import cue
-from adaptax.envs.cue import PENALTY, CueTask
+from adaptax.problems import cue
+from adaptax.problems.cue import PENALTY, CueTask
 
 
 @dataclasses.dataclass(frozen=True)

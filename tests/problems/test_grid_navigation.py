@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.envs import grid_navigation
-from adaptax.envs.grid_navigation import GridGoal
+from adaptax.problems import grid_navigation
+from adaptax.problems.grid_navigation import GridGoal
 
 
 def goal(cell):

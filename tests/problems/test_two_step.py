@@ -10,8 +10,8 @@ import pytest
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.rollout import collect
 from adaptax.core.types import AgentState
-from adaptax.envs import two_step
-from adaptax.envs.two_step import TwoStepState, TwoStepTask
+from adaptax.problems import two_step
+from adaptax.problems.two_step import TwoStepState, TwoStepTask
 
 
 def first_is_good(draws):

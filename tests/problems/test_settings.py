@@ -3,9 +3,9 @@ import inspect
 
 import pytest
 
-from adaptax import problem_settings
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import RL2Settings, Settings
+from adaptax.problems import settings as problem_settings
 from adaptax.registry import PROBLEMS
 
 CLASSES = [

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from adaptax.envs import tabular_mdp
-from adaptax.envs.tabular import TabularTask
+from adaptax.problems import tabular_mdp
+from adaptax.problems.tabular import TabularTask
 from adaptax.selftests.oracles import best_of_all_policies
 
 

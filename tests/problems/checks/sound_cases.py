@@ -1,4 +1,4 @@
-"""Good environments with unusual features, in which `adaptax.envs.contract` must find nothing."""
+"""Good environments with unusual features, in which `adaptax.problems.checks.check` must find nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from adaptax import envs
+from adaptax import problems
 from adaptax.core.problem import Step
 from adaptax.core.spaces import Box, Discrete
-from tests.envs.contract_cases import FIVE, INSIDE, at_step, begin, changed, counted, go, goal, grid, plane
+from tests.problems.checks.contract_cases import FIVE, INSIDE, at_step, begin, changed, counted, go, goal, grid, plane
 from tests.sample_problems import odd_bandit
 
 
@@ -106,18 +106,18 @@ GOOD: dict[str, Callable[[], Any]] = {
     "a finite family": lambda: plane(goal=lambda key: jnp.sign(goal(key)), finite=4),
     "an oracle that knows": lambda: plane(oracle=lambda task: jnp.asarray(0.0)),
     "rewards all negative and far away": lambda: plane(goal=lambda key: 100 + goal(key)),
-    "discrete actions": lambda: envs.tabular_mdp(num_states=3, num_actions=2, horizon=4, num_episodes=2),
+    "discrete actions": lambda: problems.tabular_mdp(num_states=3, num_actions=2, horizon=4, num_episodes=2),
     "a bandit that pays 2": lambda: odd_bandit(3, 5, scale=2.0),
-    "one arm and another": envs.correlated_bandit,
-    "a cue in the first episode": envs.cue,
-    "the two-step task": envs.two_step,
-    "informed": lambda: envs.informed(plane()),
-    "cart pole, varied": lambda: envs.cart_pole(variation=0.5, horizon=50),
-    "held-out goals of a grid": lambda: envs.grid_navigation(held_out=True),
+    "one arm and another": problems.correlated_bandit,
+    "a cue in the first episode": problems.cue,
+    "the two-step task": problems.two_step,
+    "informed": lambda: problems.informed(plane()),
+    "cart pole, varied": lambda: problems.cart_pole(variation=0.5, horizon=50),
+    "held-out goals of a grid": lambda: problems.grid_navigation(held_out=True),
     "one step, which is the last": lambda: plane(
         go=changed(terminated=lambda *_: jnp.asarray(True)), horizon=1, ends_early=True
     ),
-    "ends after two steps by its own rules": lambda: envs.cue(num_cues=3),
+    "ends after two steps by its own rules": lambda: problems.cue(num_cues=3),
     "paid by a rare end": lambda: plane(go=at_home, oracle=lambda task: jnp.asarray(0.0), ends_early=True),
     "whole numbers as tasks": lambda: plane(
         go=of_whole_numbers, goal=lambda key: jax.random.randint(key, (2,), 0, 3), finite=9
@@ -147,6 +147,6 @@ GOOD: dict[str, Callable[[], Any]] = {
     "an oracle that is met": lambda: plane(
         go=changed(reward=lambda s, state, action, task: task[0] + 0 * action[0]), oracle=lambda task: 10 * task[0]
     ),
-    "sparse": lambda: envs.point_robot_sparse(horizon=20),
+    "sparse": lambda: problems.point_robot_sparse(horizon=20),
 }
 """By name: how it is made."""

@@ -12,8 +12,8 @@ import pytest
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.rollout import lifetime
 from adaptax.core.types import AgentState
-from adaptax.envs import cart_pole
-from adaptax.envs.cart_pole import BALANCED, BALANCED_STEPS, CartPoleTask
+from adaptax.problems import cart_pole
+from adaptax.problems.cart_pole import BALANCED, BALANCED_STEPS, CartPoleTask
 from tests.sample_problems import quick_jit
 
 TEXTBOOK = np.asarray([0.5, 0.1, 1.0, 10.0])

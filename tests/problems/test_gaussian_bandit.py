@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from adaptax.envs import gaussian_bandit
-from adaptax.envs.gaussian_bandit import GaussianArms
+from adaptax.problems import gaussian_bandit
+from adaptax.problems.gaussian_bandit import GaussianArms
 
 
 def test_rewards_are_normal_around_the_arms_mean():

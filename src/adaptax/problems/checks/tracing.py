@@ -10,7 +10,7 @@ from jax.extend.core import jaxprs_in_params
 
 from adaptax.core.problem import Environment
 from adaptax.core.types import Task
-from adaptax.envs.lives import numbers_of
+from adaptax.problems.checks.recording import numbers_of
 
 
 def unused(function: Callable[..., Any], *args: Any) -> list[bool]:
