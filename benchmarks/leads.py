@@ -22,8 +22,8 @@ import numpy as np
 
 from adaptax import training
 from adaptax.algorithms import MAML, RL2
+from adaptax.algorithms.gradient import outer_loop
 from adaptax.core import rollout
-from adaptax.gradient_based import outer_loop
 from adaptax.networks import heads, mlp
 from adaptax.networks.memory import recurrent
 from adaptax.problems import bernoulli_bandit, point_robot

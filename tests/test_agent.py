@@ -6,7 +6,7 @@ import pytest
 
 from adaptax.agent import Agent
 from adaptax.algorithms import A2C, DQN, MAML, QLearning
-from adaptax.algorithms.rl2 import RL2
+from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.core.rollout import collect, live
 from adaptax.core.types import Window
 from adaptax.problems import bernoulli_bandit, point_robot, tabular_mdp

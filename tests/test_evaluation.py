@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.algorithms.ppo import PPO
-from adaptax.algorithms.random import Random
-from adaptax.algorithms.rl2 import RL2
+from adaptax.algorithms.classical.random import Random
+from adaptax.algorithms.memory.rl2 import RL2
+from adaptax.algorithms.standard_rl.ppo import PPO
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.types import AgentState, Window
 from adaptax.evaluation import Evaluation, evaluate, is_probed, learns_from_windows, oracle_return, sample_tasks

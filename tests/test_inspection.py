@@ -9,7 +9,7 @@ import pytest
 
 from adaptax import inspection
 from adaptax.algorithms import MAML, RL2, Greedy, Random, ThompsonSampling
-from adaptax.algorithms.bandit_agents import BanditAgent, count, no_statistics
+from adaptax.algorithms.classical.bandit_agents import BanditAgent, count, no_statistics
 from adaptax.core.errors import ConfigError
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.problem import make_problem

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.algorithms.rl2 import RL2
+from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.core.errors import DivergenceError
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.types import AgentState, replace

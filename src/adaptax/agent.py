@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax import checkpoints
+from adaptax.algorithms.gradient import GradientBased
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import num_windows
 from adaptax.core.types import TimeStep, Transition, Window, replace
-from adaptax.gradient_based import GradientBased
 from adaptax.runs import read_recipe
 from adaptax.training import first_state
 

@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from adaptax.algorithms.gradient.settings import InnerSettings
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import Settings, suggestion
-from adaptax.gradient_settings import InnerSettings
 from adaptax.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS, build, build_agent, lookup
 
 DEFAULT = "default"

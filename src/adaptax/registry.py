@@ -5,8 +5,8 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from adaptax import gradient_settings as gradients
-from adaptax import scratch_settings as scratch
+from adaptax.algorithms.gradient import settings as gradients
+from adaptax.algorithms.standard_rl import settings as scratch
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import RL2Settings, Settings, suggestion
 from adaptax.problems import settings as problems
@@ -45,7 +45,7 @@ def _load(target: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-_NORMAL = {"prior": "adaptax.algorithms.bandit_agents:NormalPrior"}
+_NORMAL = {"prior": "adaptax.algorithms.classical.bandit_agents:NormalPrior"}
 
 
 _BANDIT = ("random", "epsilon-greedy", "greedy", "ucb1", "thompson", "optimistic-thompson")

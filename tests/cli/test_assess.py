@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from adaptax.algorithms.random import Random
+from adaptax.algorithms.classical.random import Random
 from adaptax.cli.assess import Assessment, assess, present
 from adaptax.evaluation import Evaluation
 from adaptax.presets import settings_for

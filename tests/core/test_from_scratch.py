@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from adaptax.algorithms.bandit_agents import ThompsonSampling
-from adaptax.algorithms.random import Random
+from adaptax.algorithms.classical.bandit_agents import ThompsonSampling
+from adaptax.algorithms.classical.random import Random
 from adaptax.core.types import AgentState
 from adaptax.problems.bandit import bernoulli_bandit
 

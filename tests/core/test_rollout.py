@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.algorithms.random import Random
-from adaptax.algorithms.temporal_difference import QLearning
+from adaptax.algorithms.classical.random import Random
+from adaptax.algorithms.standard_rl.temporal_difference import QLearning
 from adaptax.core.rollout import MANY_WINDOWS, collect, lifetime, live, num_probes, num_windows, rollout, shots, start
 from adaptax.problems import bernoulli_bandit, gaussian_bandit, tabular_mdp
 from tests.sample_problems import Clockwork, Counter, Length, clockwork, quick_jit, same

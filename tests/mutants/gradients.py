@@ -4,9 +4,9 @@ from tests.mutants.mutant import Mutant
 
 LOSSES, DISTRIBUTIONS = ("tests/optimization/test_losses.py",), ("tests/networks/test_distributions.py",)
 ESTIMATORS, OUTER = ("tests/optimization/test_estimators.py",), ("tests/optimization/test_outer_optimizers.py",)
-INNER_LOOP = ("tests/gradient_based/test_inner_loop.py", "tests/selftests/test_exactness.py")
-META_GRADIENT = ("tests/algorithms/test_meta_gradient_rl.py",)
-ACTOR_CRITIC = ("tests/test_actor_critic.py",)
+INNER_LOOP = ("tests/algorithms/gradient/test_inner_loop.py", "tests/selftests/test_exactness.py")
+META_GRADIENT = ("tests/algorithms/standard_rl/test_meta_gradient_rl.py",)
+ACTOR_CRITIC = ("tests/algorithms/standard_rl/test_actor_critic.py",)
 RULES = ("tests/optimization/test_update_rules.py",)
 
 BUGS = (
@@ -28,7 +28,7 @@ BUGS = (
     ),
     Mutant(
         "the inner step climbs the loss instead of descending it",
-        "gradient_based/inner_loop.py",
+        "algorithms/gradient/inner_loop.py",
         "return -jnp.mean(gain)",
         "return jnp.mean(gain)",
         "a sign; a meta-learner can hide it, since it may learn to start where climbing helps",
@@ -36,23 +36,23 @@ BUGS = (
     ),
     Mutant(
         "the meta-gradient has the wrong sign",
-        "gradient_based/outer_loop.py",
+        "algorithms/gradient/outer_loop.py",
         "return Outcome(-gain,",
         "return Outcome(gain,",
         "optimisers descend and papers ascend",
-        ("tests/algorithms/test_maml.py",),
+        ("tests/algorithms/gradient/test_maml.py",),
     ),
     Mutant(
         "advantages of the inner step are differentiated",
-        "gradient_based/inner_loop.py",
+        "algorithms/gradient/inner_loop.py",
         "return jax.lax.stop_gradient(advantages)",
         "return advantages",
         "E6: the gradient leaks through the baseline",
-        ("tests/gradient_based/test_inner_loop.py",),
+        ("tests/algorithms/gradient/test_inner_loop.py",),
     ),
     Mutant(
         "judged by the data before adaptation",
-        "gradient_based/inner_loop.py",
+        "algorithms/gradient/inner_loop.py",
         "last = self.log_probs(meta.theta, agent.adapted.parameters, part(-1), agent.adapted.steps)",
         "last = self.log_probs(meta.theta, agent.adapted.parameters, part(-2), agent.adapted.steps)",
         "E1b: the meta-loss of a well-known library is on the last batch before adaptation",
@@ -60,7 +60,7 @@ BUGS = (
     ),
     Mutant(
         "all inner steps learn from the first window",
-        "gradient_based/inner_loop.py",
+        "algorithms/gradient/inner_loop.py",
         "step = lambda agent, window: self.inner_step(meta, agent, window)",
         "step = lambda agent, window: self.inner_step(meta, agent, part(0))",
         "E4: more than one inner step on data that the first policy has collected",
@@ -76,11 +76,11 @@ BUGS = (
     ),
     Mutant(
         "every outer step sees the same tasks",
-        "gradient_based/outer_loop.py",
+        "algorithms/gradient/outer_loop.py",
         "jax.random.split(jax.random.fold_in(state.key, state.step), (algorithm.num_tasks, 2))",
         "jax.random.split(state.key, (algorithm.num_tasks, 2))",
         "E20: a key that nobody folds the step into",
-        ("tests/algorithms/test_maml.py::test_E20_every_task_of_every_update_is_another_one",),
+        ("tests/algorithms/gradient/test_maml.py::test_E20_every_task_of_every_update_is_another_one",),
     ),
     Mutant(
         "the learned baseline has seen what it predicts",
@@ -196,11 +196,11 @@ BUGS = (
     ),
     Mutant(
         "ProMP's penalty is the other divergence",
-        "algorithms/promp.py",
+        "algorithms/gradient/promp.py",
         "kl_divergence(batch.policies, replay.policies)[:-1]",
         "kl_divergence(replay.policies, batch.policies)[:-1]",
         "equation 14 has the old policy first",
-        ("tests/algorithms/test_promp.py",),
+        ("tests/algorithms/gradient/test_promp.py",),
     ),
     Mutant(
         "the trust region's line search ignores the loss",
@@ -220,23 +220,23 @@ BUGS = (
     ),
     Mutant(
         "ES-MAML judges the return before adaptation",
-        "algorithms/es_maml.py",
+        "algorithms/gradient/es_maml.py",
         "gaps = plus[:, -1] - minus[:, -1]",
         "gaps = plus[:, 0] - minus[:, 0]",
         "E1b: evolution of a policy that is good on average, without any learning to learn",
-        ("tests/algorithms/test_es_maml.py",),
+        ("tests/algorithms/gradient/test_es_maml.py",),
     ),
     Mutant(
         "Reptile learns from the window that shows what it is worth",
-        "algorithms/reptile.py",
+        "algorithms/gradient/reptile.py",
         "windows = jax.tree.map(lambda x: x[:-1], lives)",
         "windows = jax.tree.map(lambda x: x[1:], lives)",
         "E9: off by one window, and φ₁ learns from what φ₂ lived",
-        ("tests/algorithms/test_reptile.py",),
+        ("tests/algorithms/gradient/test_reptile.py",),
     ),
     Mutant(
         "hyper-parameters are judged by the window that they were used on",
-        "algorithms/meta_gradient_rl.py",
+        "algorithms/standard_rl/meta_gradient_rl.py",
         "self, learner, following, discount=self.outer_discount",
         "self, learner, window, discount=self.outer_discount",
         "E1b: the outer loss needs experience that the inner step has not seen",
@@ -244,7 +244,7 @@ BUGS = (
     ),
     Mutant(
         "hyper-parameters descend what they should climb",
-        "algorithms/meta_gradient_rl.py",
+        "algorithms/standard_rl/meta_gradient_rl.py",
         "jnp.where(known.started, -g, 0.0)",
         "jnp.where(known.started, g, 0.0)",
         "a gain's gradient, given to an optimiser that descends",
@@ -252,7 +252,7 @@ BUGS = (
     ),
     Mutant(
         "importance weights are inverted",
-        "actor_critic.py",
+        "algorithms/standard_rl/actor_critic.py",
         'log_ratio = jnp.where(trajectory.valid, log_prob - trajectory.aux["log_prob"], 0.0)',
         'log_ratio = jnp.where(trajectory.valid, trajectory.aux["log_prob"] - log_prob, 0.0)',
         "μ/π for π/μ; on one's own data all are 1",
@@ -260,7 +260,7 @@ BUGS = (
     ),
     Mutant(
         "experience is cut one step early",
-        "actor_critic.py",
+        "algorithms/standard_rl/actor_critic.py",
         "last = last == trajectory.valid.shape[0] - 1",
         "last = last == trajectory.valid.shape[0] - 2",
         "E9: the last step's advantage runs into the step before",
@@ -268,7 +268,7 @@ BUGS = (
     ),
     Mutant(
         "the critic's value of a cut is that of the step itself",
-        "actor_critic.py",
+        "algorithms/standard_rl/actor_critic.py",
         "(learner.values(trajectory.timestep.observation), learner.values(trajectory.next_observation))",
         "(learner.values(trajectory.timestep.observation), learner.values(trajectory.timestep.observation))",
         "E11: bootstrapped, but from the observation before the step",
@@ -288,6 +288,6 @@ BUGS = (
         "after = Gates(reader, forget, gate, state.steps + 1, state.offset)",
         "after = Gates(reader, forget, gate, state.steps, state.offset)",
         "E4: all inner steps are the first, as far as the rate's decay is concerned",
-        ("tests/optimization/test_update_rules.py", "tests/algorithms/test_meta_lstm.py"),
+        ("tests/optimization/test_update_rules.py", "tests/algorithms/gradient/test_meta_lstm.py"),
     ),
 )

@@ -3,7 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 ROLLOUT = ("tests/core/test_rollout.py",)
-RL2, RL2_UPDATE = ("tests/algorithms/test_rl2.py",), ("tests/algorithms/test_rl2_update.py",)
+RL2, RL2_UPDATE = ("tests/algorithms/memory/test_rl2.py",), ("tests/algorithms/memory/test_rl2_update.py",)
 RECURRENT, SPACES = ("tests/networks/memory/test_recurrent.py",), ("tests/core/test_spaces.py",)
 
 BUGS = (
@@ -103,7 +103,7 @@ BUGS = (
     ),
     Mutant(
         "RL²'s return stops at an episode's end",
-        "algorithms/rl2.py",
+        "algorithms/memory/rl2.py",
         "ended=jnp.broadcast_to(last_step, values.shape),",
         "ended=jnp.broadcast_to(last_step, values.shape) | trajectory.terminated | trajectory.truncated,",
         "E10: nobody explores for an episode that does not count",
@@ -111,7 +111,7 @@ BUGS = (
     ),
     Mutant(
         "every update sees the same tasks",
-        "algorithms/rl2.py",
+        "algorithms/memory/rl2.py",
         "keys = jax.random.split(jax.random.fold_in(state.key, state.step), (self.num_tasks, 2))",
         "keys = jax.random.split(state.key, (self.num_tasks, 2))",
         "E20: a key that nobody folds the step into",
@@ -119,7 +119,7 @@ BUGS = (
     ),
     Mutant(
         "a task and the life in it share a key",
-        "algorithms/rl2.py",
+        "algorithms/memory/rl2.py",
         "trajectory = collect(self, problem, meta, tasks, keys[:, 1])",
         "trajectory = collect(self, problem, meta, tasks, keys[:, 0])",
         "E20: a key used twice, so that a task's parameters and its luck may be the same numbers",
@@ -127,7 +127,7 @@ BUGS = (
     ),
     Mutant(
         "rewards enter raw",
-        "algorithms/rl2.py",
+        "algorithms/memory/rl2.py",
         "reward = jnp.clip(timestep.reward / self.reward.std, -REWARD_BOUND, REWARD_BOUND)[..., None]",
         "reward = jnp.clip(timestep.reward, -REWARD_BOUND, REWARD_BOUND)[..., None]",
         "E13: RL² does not learn where rewards are large",
@@ -135,7 +135,7 @@ BUGS = (
     ),
     Mutant(
         "replay pairs an outcome with the present state",
-        "algorithms/rl2.py",
+        "algorithms/memory/rl2.py",
         "return jnp.where(valid[:, None], observation, last), last",
         "return jnp.where(valid[:, None], observation, last), observation",
         "E9: inputs while learning are not those while acting",
@@ -143,7 +143,7 @@ BUGS = (
     ),
     Mutant(
         "the critic's target is in other units than its output",
-        "algorithms/rl2.py",
+        "algorithms/memory/rl2.py",
         "targets = ((advantages + values) / remaining - meta.reward.mean) / meta.reward.std",
         "targets = (advantages + values) / remaining",
         "a normaliser that is applied to the prediction and not to the target",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from adaptax import problems
-from adaptax.algorithms.random import Random
+from adaptax.algorithms.classical.random import Random
 from adaptax.core.problem import SPLITS
 from adaptax.core.rollout import live
 from adaptax.core.spaces import Discrete

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from adaptax.algorithms.gradient import GradientBased, Meta, Theta
 from adaptax.core.problem import Problem
 from adaptax.core.types import AgentState, TimeStep, Transition, replace
-from adaptax.gradient_based import GradientBased, Meta, Theta
 from adaptax.optimization.inner_optimizers import descend
 from adaptax.problems.tabular import TabularTask, tabular_mdp
 

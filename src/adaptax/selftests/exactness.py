@@ -15,8 +15,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 from adaptax.algorithms import ANIL, CAVIA, FOMAML, MAML, MetaSGD
+from adaptax.algorithms.gradient import Batch, GradientBased, Meta, MetaGradient, Theta
 from adaptax.core.types import replace
-from adaptax.gradient_based import Batch, GradientBased, Meta, MetaGradient, Theta
 from adaptax.problems.tabular import TabularTask
 from adaptax.selftests.checks import Check, at_least, at_most, measured
 from adaptax.selftests.enumeration import all_paths, exact_return, exact_returns, expected_life, jit, random_instance

@@ -16,9 +16,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.algorithms import MAML
+from adaptax.algorithms.gradient import Meta, MetaGradient, live
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.types import Task, TrainState, Transition
-from adaptax.gradient_based import Meta, MetaGradient, live
 from adaptax.networks.distributions import Normal
 from adaptax.optimization.baselines import linear_baseline, returns_to_go, time_features
 from adaptax.optimization.outer_optimizers import TRPO, Outcome

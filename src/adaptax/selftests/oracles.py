@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from adaptax.algorithms import Random
-from adaptax.algorithms.gittins import enumerate_indices
+from adaptax.algorithms.classical.gittins import enumerate_indices
 from adaptax.evaluation import evaluate, oracle_return, sample_tasks
 from adaptax.problems import tabular_mdp
 from adaptax.problems.exact import bernoulli_bayes_value

@@ -1,0 +1,1 @@
+"""Agents that know their problem and learn by statistics."""

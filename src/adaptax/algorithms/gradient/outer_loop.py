@@ -1,0 +1,164 @@
+"""The outer loop that gradient-based meta-learners share: live in tasks, replay the inner loops, ascend.
+
+A method adds one answer to those of the inner loop:
+
+    gain         what θ is to maximise, given a replay of the inner loop
+"""
+
+import abc
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, PyTree
+
+from adaptax.algorithms.gradient import critic
+from adaptax.algorithms.gradient.inner_loop import GradientBased, Meta, Replay, Theta
+from adaptax.core import parallel
+from adaptax.core.problem import Problem
+from adaptax.core.rollout import collect
+from adaptax.core.types import Metrics, TrainState, Transition, replace
+from adaptax.networks.distributions import Distribution
+from adaptax.optimization import minibatches
+from adaptax.optimization.baselines import returns_to_go
+from adaptax.optimization.moments import no_moments
+from adaptax.optimization.outer_optimizers import PPO, TRPO, Ascent, Outcome, Outer
+
+
+class Batch(eqx.Module):
+    """What an outer step learns from; leaves `[task, window, time, stream, ...]`.
+
+    Attributes:
+        lives: The experience.
+        advantages: Of each step within its episode, normalised over the judged windows of all tasks.
+        log_probs: Log-probabilities of the actions under the policies that took them.
+        policies: Distributions of all windows' policies, as they acted.
+        standing: What the judged windows after each one contribute to the objective, less the mean of the other tasks',
+            in the units of `advantages`, `[task, window]`.
+    """
+
+    lives: Transition
+    advantages: Float[Array, "task window time stream"]
+    log_probs: Float[Array, "task window time stream"]
+    policies: Distribution
+    standing: Float[Array, "task window"]
+
+
+def live(algorithm: GradientBased, problem: Problem, state: TrainState) -> Transition:
+    """`inner_steps` + 1 windows of experience in each of `num_tasks` tasks, `[task, window, time, stream, ...]`."""
+    keys = jax.random.split(jax.random.fold_in(state.key, state.step), (algorithm.num_tasks, 2))
+    keys = parallel.local(keys, algorithm.num_minibatches)
+    tasks = jax.vmap(problem.train.sample)(keys[:, 0])
+    windows = algorithm.inner_steps + 1
+    trial = replace(problem, episodes=windows * algorithm.trajectories)
+    lives = collect(algorithm, trial, state.meta, tasks, keys[:, 1])
+    per_window = lambda x: jnp.moveaxis(x.reshape(windows, len(x) // windows, *x.shape[1:]), 2, 0)  # noqa: E731
+    return jax.tree.map(per_window, lives)
+
+
+def returns_by_window(lives: Transition) -> Float[Array, " window"]:
+    """Mean undiscounted return of an episode, by window."""
+    return parallel.mean(jnp.mean(jnp.sum(lives.reward, 2), (0, 2)))
+
+
+def report(lives: Transition) -> Metrics:
+    """Returns before and after adaptation."""
+    returns = returns_by_window(lives)
+    return {"return": returns[-1], **{f"return_{k}": returns[k] for k in range(len(returns) - 1)}}
+
+
+def fit_critic(
+    algorithm: GradientBased, meta: Meta, opt_state: PyTree[Array], lives: Transition
+) -> tuple[Meta, PyTree[Array], Metrics]:
+    """Fit the learned baseline, if there is one, to the newest returns, after they were compared with an older fit."""
+    if meta.critic is None:
+        return meta, opt_state, {}
+    observations = meta.theta.policy.observation_space.encode(lives.timestep.observation)
+    returns = jax.vmap(jax.vmap(lambda r: returns_to_go(r, algorithm.discount)))(lives.reward)
+    fitted, opt_state, metrics = critic.fit(
+        meta.critic, opt_state, algorithm.critic_learning_rate, observations, returns, lives.valid
+    )
+    return replace(meta, critic=fitted), opt_state, metrics
+
+
+class MetaGradient(GradientBased):
+    """A gradient-based method that differentiates its inner loop."""
+
+    @abc.abstractmethod
+    def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
+        """What one task contributes to the objective; `batch` has this task's leaves."""
+
+    pays_explorers: ClassVar[bool] = False
+    """Whether the gain has a part for the policies before adaptation; a trust region then holds them too."""
+    objective: ClassVar[str]
+    """Whether "last" or "every-step" is judged."""
+    outer: ClassVar[str]
+    """Outer optimiser: "trpo", "ppo" or "gradient"; a field where it can be chosen."""
+
+    @property
+    def optimizer(self) -> Outer:
+        """The outer optimiser, as the settings say."""
+        settings: Any = self
+        if self.outer == "trpo":
+            return TRPO(settings.max_kl, settings.cg_steps)
+        passes = settings.num_epochs * settings.num_minibatches if self.outer == "ppo" else 1
+        adam = minibatches.adam(
+            settings.learning_rate, self.num_updates * passes, max_gradient_norm=settings.max_gradient_norm
+        )
+        if self.outer == "gradient":
+            return Ascent(adam)
+        return PPO(adam, settings.clip, settings.num_epochs, settings.num_minibatches)
+
+    def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
+        """Build θ, and the learned baseline if there is one."""
+        meta, critic_state = self.begin_meta(problem, key)
+        return TrainState(meta, (self.optimizer.init(meta.theta), critic_state), jnp.asarray(0), key)
+
+    def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
+        """Live in fresh tasks, adapting with θ as it is; then improve θ on what came of it."""
+        meta: Meta = state.meta
+        lives = live(self, problem, state)
+        batch = self.batch(meta, lives)
+        key = jax.random.key(0)  # the inner loop uses none
+
+        def objective(theta: Theta, batch: Batch) -> Outcome:
+            replay = jax.vmap(lambda lives: self.replay(replace(meta, theta=theta), lives, key))(batch.lives)
+            gain = jnp.mean(jax.vmap(self.gain)(replay, batch))
+            first = 0 if self.pays_explorers else self._first_judged
+            policies, valid = jax.tree.map(lambda x: x[:, first:], (replay.policies, batch.lives.valid))
+            return Outcome(-gain, policies, valid, {"gain": gain})
+
+        opt_state, critic_state = state.opt_state
+        theta, opt_state, metrics = self.optimizer.improve(objective, meta.theta, opt_state, batch)
+        meta = replace(meta, theta=theta)
+        meta, critic_state, more = fit_critic(self, meta, critic_state, lives)
+        metrics = {**report(lives), **parallel.mean({**metrics, **more})}
+        return replace(state, meta=meta, opt_state=(opt_state, critic_state), step=state.step + 1), metrics
+
+    def batch(self, meta: Meta, lives: Transition) -> Batch:
+        """Put together what the outer step needs; nothing in it depends on θ any more."""
+        steps = jnp.arange(self.inner_steps + 1)
+        per_window = jax.vmap(self.advantages, (None, 0, 0))
+        advantages = jax.vmap(per_window, (None, 0, None))(meta, lives, steps)
+        judged, valid = advantages[:, self._first_judged :], lives.valid[:, self._first_judged :]
+        spread = no_moments().observe(judged.ravel(), valid.ravel().astype(judged.dtype))
+        advantages = jnp.where(lives.valid, (advantages - spread.mean) / spread.std, 0.0)
+        log_probs = jnp.where(lives.valid, lives.aux["log_prob"], 0.0)
+        outcomes = jnp.mean(lives.reward, (2, 3)).at[:, : self._first_judged].set(0.0)
+        outcomes = outcomes / (outcomes.shape[1] - self._first_judged)
+        later = jnp.cumsum(outcomes[:, ::-1], 1)[:, ::-1] - outcomes
+        others = self.num_tasks / max(self.num_tasks - 1, 1)  # x_i less the mean of the others = this × (x_i − mean)
+        standing = others * (later - parallel.mean(jnp.mean(later, 0, keepdims=True))) / spread.std
+        return Batch(lives, advantages, log_probs, lives.aux["policy"], standing)
+
+    @property
+    def _first_judged(self) -> int:
+        """The first window whose return counts."""
+        return 1 if self.objective == "every-step" else self.inner_steps
+
+    def adapted_gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
+        """Surrogate of the adapted policies' return on the windows that they themselves collected (trap E1b)."""
+        judged = slice(self._first_judged, None)
+        log_probs = replay.log_probs[judged]
+        return jnp.mean(self.optimizer.surrogate(log_probs, batch.log_probs[judged], batch.advantages[judged]))

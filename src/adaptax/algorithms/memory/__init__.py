@@ -1,0 +1,1 @@
+"""Meta-learners whose inner learner is a memory."""

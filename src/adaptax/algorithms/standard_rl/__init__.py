@@ -1,0 +1,1 @@
+"""Reinforcement learning from scratch, and for all tasks at once."""

@@ -1,0 +1,314 @@
+"""What learners with a policy and a value network share: networks, acting, advantages, and one loss.
+
+They have no outer loop and no memory: φ is a policy, a value network, and their optimiser's state, and `adapt` improves
+them on a window of experience. A final class says how, and is one file in `adaptax.algorithms`.
+"""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from adaptax.algorithms.standard_rl.settings import ActorCriticSettings
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import Problem
+from adaptax.core.spaces import Space
+from adaptax.core.types import AgentState, Metrics, TimeStep, Transition, Window
+from adaptax.networks import MLP, Linear, Policy
+from adaptax.networks.distributions import Distribution
+from adaptax.optimization.losses import generalized_advantages, masked_mean
+from adaptax.optimization.moments import Moments, no_moments
+
+
+class Spaces(eqx.Module):
+    """What a learner is told of a problem.
+
+    Attributes:
+        observation: The observation space.
+        action: The action space.
+    """
+
+    observation: Space = eqx.field(static=True)
+    action: Space = eqx.field(static=True)
+
+
+class ValueNetwork(eqx.Module):
+    """V(s), in deviations from the mean return.
+
+    Attributes:
+        body: Dense layers.
+        head: To one number.
+        observation_space: How observations are read.
+    """
+
+    body: MLP
+    head: Linear
+    observation_space: Space = eqx.field(static=True)
+
+    def __call__(self, observation: PyTree[Array]) -> Float[Array, "*batch"]:
+        """Values of observations with any batch axes."""
+        return self.head(self.body(self.observation_space.encode(observation)))[..., 0]
+
+
+class ActorCritic(eqx.Module):
+    """Everything that gradients change.
+
+    Attributes:
+        policy: π.
+        critic: V.
+    """
+
+    policy: Policy
+    critic: ValueNetwork
+
+
+class Learner(eqx.Module):
+    """φ.
+
+    Attributes:
+        network: Policy and value network.
+        opt_state: Their optimiser's state; None if nothing more is learned.
+        returns: Moments of the critic's targets so far: what its outputs are in units of.
+    """
+
+    network: ActorCritic
+    opt_state: PyTree[Array]
+    returns: Moments
+
+    def values(self, observation: PyTree[Array]) -> Float[Array, "*batch"]:
+        """V in units of reward."""
+        return self.returns.mean + self.returns.std * self.network.critic(observation)
+
+
+class Lesson(eqx.Module):
+    """What a step of experience teaches; leaves `[time, stream, ...]`, or flattened.
+
+    Attributes:
+        observation: What was seen.
+        action: What was done, as the policy's distribution has it.
+        log_prob: Its log-probability when it was done.
+        advantage: Weight of ∇ log π; 0 where nothing happened.
+        target: For the critic, in units of reward.
+        valid: Whether it happened.
+    """
+
+    observation: PyTree[Array]
+    action: PyTree[Array]
+    log_prob: Float[Array, "*batch"]
+    advantage: Float[Array, "*batch"]
+    target: Float[Array, "*batch"]
+    valid: Bool[Array, "*batch"]
+
+
+def build(settings: ActorCriticSettings, spaces: Spaces, key: Key[Array, ""]) -> ActorCritic:
+    """Fresh networks."""
+    policy_key, body_key, head_key = jax.random.split(key, 3)
+    sizes = (settings.hidden_size,) * settings.num_layers
+    policy = Policy(
+        spaces.observation,
+        spaces.action,
+        sizes,
+        policy_key,
+        activation=settings.activation,
+        initial_std=settings.initial_std,
+    )
+    size = spaces.observation.encoded_size
+    body = MLP(size, sizes, settings.activation, body_key)
+    return ActorCritic(
+        policy, ValueNetwork(body, Linear(sizes[-1] if sizes else size, 1, 0.0, head_key), spaces.observation)
+    )
+
+
+TINY = 1e-30
+"""Added to a squared norm: its root has a derivative then, and no norm that matters is changed by it."""
+
+
+def adam(
+    settings: ActorCriticSettings, learning_rate: float | Array | None = None, *, eps_root: float = 0.0
+) -> optax.GradientTransformation:
+    """Adam at a constant rate, gradients scaled down to a norm.
+
+    Args:
+        settings: Of the learner.
+        learning_rate: Instead of the settings' own.
+        eps_root: Added under Adam's square root, whose derivative at 0 is infinite, for who differentiates a step.
+    """
+    rate: Any = settings.learning_rate if learning_rate is None else learning_rate
+    adam = optax.adam(rate, eps=1e-5, eps_root=eps_root)
+    # The derivative of a norm at 0 is NaN, and a gradient is 0 where a window has brought no reward and no surprise.
+    clip = _differentiable_clip if eps_root else optax.clip_by_global_norm
+    return optax.chain(clip(settings.max_gradient_norm), adam)
+
+
+def _differentiable_clip(max_norm: float | Array) -> optax.GradientTransformation:
+    """`optax.clip_by_global_norm`, with derivative 1 at a gradient of 0."""
+
+    def clip(gradient: PyTree[Array], _: Any) -> PyTree[Array]:
+        norm = jnp.sqrt(sum(jnp.sum(x**2) for x in jax.tree.leaves(gradient)) + TINY)
+        return jax.tree.map(lambda x: jnp.where(norm < max_norm, x, x / norm * max_norm), gradient)
+
+    return optax.stateless(clip)
+
+
+def window_of(settings: ActorCriticSettings, problem: Problem) -> Window:
+    """Whole episodes, or as many steps as the settings say."""
+    steps = problem.env.horizon if settings.whole_episodes else getattr(settings, "num_steps", 1)
+    return Window(settings.streams, steps)
+
+
+def act(
+    network: ActorCritic, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+) -> tuple[PyTree[Array], dict[str, Array]]:
+    """Sample an action from π (or take its mode, if not `explore`); return it with its log-probability."""
+    policy = network.policy(timestep.observation)
+    action = policy.sample(key) if explore else policy.mode()
+    return network.policy.head.space.from_policy(action), {"log_prob": policy.log_prob(action)}
+
+
+def boundaries(settings: ActorCriticSettings, trajectory: Transition) -> tuple[Array, Array]:
+    """Where nothing comes after a step, and where only the experience stops (trap E11)."""
+    last = jnp.arange(trajectory.valid.shape[0]).reshape(-1, *(1,) * (trajectory.valid.ndim - 1))
+    last = last == trajectory.valid.shape[0] - 1
+    if settings.time_limits == "end":
+        return trajectory.terminated | trajectory.truncated, jnp.broadcast_to(last, trajectory.valid.shape)
+    return trajectory.terminated, trajectory.truncated | last
+
+
+def importance(learner: Learner, trajectory: Transition, max_ratio: float) -> Float[Array, "time stream"]:
+    """min(ρ̄, π/μ) of every action, μ the policy that acted; a constant."""
+    action = learner.network.policy.head.space.policy_action(trajectory.action)
+    log_prob = learner.network.policy(trajectory.timestep.observation).log_prob(action)
+    log_ratio = jnp.where(trajectory.valid, log_prob - trajectory.aux["log_prob"], 0.0)
+    return jax.lax.stop_gradient(jnp.minimum(jnp.exp(jnp.minimum(log_ratio, 80.0)), max_ratio))
+
+
+def lessons(
+    settings: ActorCriticSettings,
+    learner: Learner,
+    trajectory: Transition,
+    *,
+    discount: float | Array,
+    gae_lambda: float | Array,
+    max_ratio: float | None = None,
+) -> Lesson:
+    """What a window, leaves `[time, stream, ...]`, teaches a learner: a function of γ and λ, not of φ (trap E6).
+
+    Args:
+        settings: Of the learner.
+        learner: As it is before it learns.
+        trajectory: The window; `aux["log_prob"]` has the log-probabilities under whichever policy acted.
+        discount: γ.
+        gae_lambda: λ.
+        max_ratio: Where importance weights are cut off, if another policy may have acted; None: none are needed.
+    """
+    action = learner.network.policy.head.space.policy_action(trajectory.action)
+    weights = None if max_ratio is None else importance(learner, trajectory, max_ratio)
+    ended, cut = boundaries(settings, trajectory)
+    values, bootstraps = jax.lax.stop_gradient(
+        (learner.values(trajectory.timestep.observation), learner.values(trajectory.next_observation))
+    )
+    advantages = generalized_advantages(
+        trajectory.reward,
+        values,
+        discount=discount,
+        gae_lambda=gae_lambda,
+        ended=ended,
+        cut=cut,
+        bootstraps=bootstraps,
+        valid=trajectory.valid,
+        weights=weights,
+    )
+    log_prob = jnp.where(trajectory.valid, trajectory.aux["log_prob"], 0.0)
+    targets = values + advantages
+    return Lesson(trajectory.timestep.observation, action, log_prob, advantages, targets, trajectory.valid)
+
+
+def observe(learner: Learner, lesson: Lesson) -> Moments:
+    """Moments of the critic's targets, with those of a new window; constants."""
+    weight = lesson.valid.ravel().astype(lesson.target.dtype)
+    return jax.lax.stop_gradient(learner.returns.observe(lesson.target.ravel(), weight))
+
+
+def loss(
+    policy_gain: Any,
+    returns: Moments,
+    entropy_cost: float | Array,
+    network: ActorCritic,
+    lesson: Lesson,
+    value_cost: float | Array = 1.0,
+) -> tuple[Float[Array, ""], Metrics]:
+    """½ c mean (V − target)² − mean gain − entropy bonus, the values in deviations.
+
+    Args:
+        policy_gain: What to maximise in each step, from log π(a) and the lesson.
+        returns: Moments that targets are normalised by.
+        entropy_cost: Weight of the entropy bonus.
+        network: What to improve.
+        lesson: What to learn from.
+        value_cost: c, weight of the critic's part.
+    """
+    policy: Distribution = network.policy(lesson.observation)
+    log_prob = jnp.where(lesson.valid, policy.log_prob(lesson.action), 0.0)
+    gain = masked_mean(policy_gain(log_prob, lesson), lesson.valid)
+    error = (lesson.target - returns.mean) / returns.std - network.critic(lesson.observation)
+    value_loss = 0.5 * masked_mean(error**2, lesson.valid)
+    entropy = masked_mean(policy.entropy(), lesson.valid)
+    metrics = {"value_loss": value_loss, "entropy": entropy, "policy_gain": gain}
+    return value_cost * value_loss - gain - entropy_cost * entropy, metrics
+
+
+def policy_gradient(log_prob: Array, lesson: Lesson) -> Array:
+    """Log π(a) A."""
+    return log_prob * lesson.advantage
+
+
+def descend(
+    optimizer: optax.GradientTransformation,
+    learner: Learner,
+    returns: Moments,
+    lesson: Lesson,
+    *,
+    entropy_cost: float | Array,
+    value_cost: float | Array = 1.0,
+) -> Learner:
+    """One step along the policy gradient, with advantages in deviations of the return, and towards the targets.
+
+    No step at all if nothing happened: Adam would go on along its momentum.
+    """
+    lesson = dataclasses.replace(lesson, advantage=lesson.advantage / returns.std)
+    cost = lambda network: loss(policy_gradient, returns, entropy_cost, network, lesson, value_cost)[0]  # noqa: E731
+    gradient = jax.grad(cost)(learner.network)
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
+        updates, opt_state = optimizer.update(gradient, learner.opt_state, learner.network)
+    improved = Learner(eqx.apply_updates(learner.network, updates), opt_state, returns)
+    happened = jnp.any(lesson.valid)
+    return jax.tree.map(lambda new, old: jnp.where(happened, new, old), improved, learner)
+
+
+@dataclasses.dataclass(frozen=True)
+class FromNothing(ActorCriticSettings, Untrained):
+    """Fresh networks in every task; final classes say how `adapt` improves them."""
+
+    def describe(self, problem: Problem) -> Spaces:
+        """The spaces."""
+        return Spaces(problem.env.observation_space, problem.env.action_space)
+
+    def window(self, problem: Problem) -> Window:
+        """The experience that one `adapt` consumes."""
+        return window_of(self, problem)
+
+    def begin(self, meta: Spaces, key: Key[Array, ""]) -> AgentState:
+        """Draw networks."""
+        network = build(self, meta, key)
+        return AgentState(Learner(network, adam(self).init(network), no_moments()), None)
+
+    def act(
+        self, meta: Spaces, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+    ) -> tuple[PyTree[Array], None, Any]:
+        """Sample from π, or take its mode."""
+        action, aux = act(agent.adapted.network, timestep, key, explore=explore)
+        return action, None, aux

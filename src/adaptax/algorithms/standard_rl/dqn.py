@@ -1,0 +1,194 @@
+"""Deep Q-networks, from nothing on every task.
+
+Mnih et al. 2015, "Human-level control through deep reinforcement learning"; van Hasselt et al. 2016, "Deep
+reinforcement learning with double Q-learning" (arXiv 1509.06461).
+
+    minimise (r + γ Q̄(s', argmax_a' Q(s', a')) − Q(s, a))²  over steps drawn from a memory of past experience
+
+where Q̄ is an older copy of Q. Actions are ε-greedy; ε falls linearly over episodes.
+
+Differences from the papers: dense layers; Adam; gradients are scaled down to a norm, but errors are not clipped at 1:
+where values are far larger, the end of an episode would weigh no more than each small error before it, and cart-pole
+diverges. A time limit is no end: what comes after it is estimated (trap E11).
+"""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from adaptax.algorithms.standard_rl.settings import DQNSettings
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.problem import Problem
+from adaptax.core.spaces import Discrete, Space
+from adaptax.core.types import AgentState, TimeStep, Transition, Window
+from adaptax.networks import MLP, Linear
+
+
+class Sizes(eqx.Module):
+    """What the learner is told of a problem.
+
+    Attributes:
+        observation: The observation space.
+        num_actions: A.
+    """
+
+    observation: Space = eqx.field(static=True)
+    num_actions: int = eqx.field(static=True)
+
+
+class QNetwork(eqx.Module):
+    """Q(s, ·) from an encoded observation.
+
+    Attributes:
+        body: Dense layers.
+        head: To a value per action.
+    """
+
+    body: MLP
+    head: Linear
+
+    def __call__(self, features: Float[Array, "*batch size"]) -> Float[Array, "*batch actions"]:
+        """Values of all actions."""
+        return self.head(self.body(features))
+
+
+class Memory(eqx.Module):
+    """The newest steps of experience; leaves `[capacity, ...]`.
+
+    Attributes:
+        before: Encoded observations.
+        action: What was done.
+        reward: What it brought.
+        after: Encoded observations where it led.
+        terminated: Whether nothing comes after it.
+        count: Steps ever put in.
+    """
+
+    before: Float[Array, "capacity size"]
+    action: Int[Array, " capacity"]
+    reward: Float[Array, " capacity"]
+    after: Float[Array, "capacity size"]
+    terminated: Bool[Array, " capacity"]
+    count: Int[Array, ""]
+
+
+class Learner(eqx.Module):
+    """φ.
+
+    Attributes:
+        network: Q.
+        target: Q̄.
+        opt_state: The optimiser's state.
+        memory: Past experience.
+        episodes: Episodes over.
+        steps: Gradient steps done.
+    """
+
+    network: QNetwork
+    target: QNetwork
+    opt_state: PyTree[Array]
+    memory: Memory
+    episodes: Int[Array, ""]
+    steps: Int[Array, ""]
+
+
+@dataclasses.dataclass(frozen=True)
+class DQN(DQNSettings, Untrained):
+    """DQN; see the module and `DQNSettings`."""
+
+    def describe(self, problem: Problem) -> Sizes:
+        """The spaces.
+
+        Raises:
+            ValueError: if actions are not discrete.
+        """
+        actions = problem.env.action_space
+        if not isinstance(actions, Discrete):
+            raise ValueError(f"DQN: expected a Discrete space of actions, got {actions!r}")
+        return Sizes(problem.env.observation_space, actions.num)
+
+    def window(self, problem: Problem) -> Window:
+        """As many steps as lie between gradient steps."""
+        return Window(streams=1, steps=self.train_every)
+
+    def _optimizer(self) -> optax.GradientTransformation:
+        return optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), optax.adam(self.learning_rate))
+
+    def begin(self, meta: Sizes, key: Key[Array, ""]) -> AgentState:
+        """Draw a network; remember nothing."""
+        body_key, head_key = jax.random.split(key)
+        size, zero = meta.observation.encoded_size, jnp.asarray(0, jnp.int32)
+        hidden = (self.hidden_size, self.hidden_size)
+        network = QNetwork(
+            MLP(size, hidden, "relu", body_key), Linear(self.hidden_size, meta.num_actions, 0.01, head_key)
+        )
+        nothing = jnp.zeros(self.buffer_size)
+        places = jnp.zeros((self.buffer_size, size))
+        memory = Memory(places, nothing.astype(jnp.int32), nothing, places, nothing > 0, zero)
+        return AgentState(Learner(network, network, self._optimizer().init(network), memory, zero, zero), None)
+
+    def act(
+        self, meta: Sizes, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+    ) -> tuple[Int[Array, ""], None, None]:
+        """The best action known; with probability ε, if exploring, any."""
+        learner: Learner = agent.adapted
+        best = jnp.argmax(learner.network(meta.observation.encode(timestep.observation))).astype(jnp.int32)
+        if not explore:
+            return best, None, None
+        explore_key, random_key = jax.random.split(key)
+        share = jnp.minimum(learner.episodes / self.epsilon_episodes, 1.0)
+        epsilon = self.epsilon + (self.final_epsilon - self.epsilon) * share
+        curious = jax.random.uniform(explore_key) < epsilon
+        return jnp.where(curious, jax.random.randint(random_key, (), 0, meta.num_actions), best), None, None
+
+    def adapt(self, meta: Sizes, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
+        """Remember a window, leaves `[time, stream, ...]`; take one gradient step on steps drawn from the memory."""
+        learner: Learner = agent.adapted
+        window = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
+        memory = self._remember(meta, learner.memory, window)
+        over = window.terminated | window.truncated
+        episodes = learner.episodes + jnp.sum(over, dtype=jnp.int32)
+        draws = jax.random.randint(key, (self.batch_size,), 0, jnp.clip(memory.count, 1, self.buffer_size))
+        batch = jax.tree.map(lambda x: x[draws] if x.ndim else x, memory)
+        gradient = jax.grad(self._loss)(learner.network, learner.target, batch)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
+            updates, opt_state = self._optimizer().update(gradient, learner.opt_state, learner.network)
+        network = eqx.apply_updates(learner.network, updates)
+        steps = learner.steps + 1
+        copied = steps % self.target_every == 0
+        target = jax.tree.map(lambda new, old: jnp.where(copied, new, old), network, learner.target)
+        ready = (memory.count >= self.learning_starts) & jnp.any(window.valid)  # idle time is no experience
+        learned = jax.tree.map(
+            lambda new, old: jnp.where(ready, new, old),
+            (network, target, opt_state, steps),
+            (learner.network, learner.target, learner.opt_state, learner.steps),
+        )
+        network, target, opt_state, steps = learned
+        return AgentState(Learner(network, target, opt_state, memory, episodes, steps), agent.memory)
+
+    def _remember(self, meta: Sizes, memory: Memory, window: Transition) -> Memory:
+        """Put the steps that happened into the places of the oldest ones."""
+        index = memory.count + jnp.cumsum(window.valid, dtype=jnp.int32) - 1
+        places = jnp.where(window.valid, index % self.buffer_size, self.buffer_size)  # out of range: dropped
+        put = lambda store, values: store.at[places].set(values, mode="drop")  # noqa: E731
+        return Memory(
+            put(memory.before, meta.observation.encode(window.timestep.observation)),
+            put(memory.action, window.action),
+            put(memory.reward, window.reward),
+            put(memory.after, meta.observation.encode(window.next_observation)),
+            put(memory.terminated, window.terminated),
+            memory.count + jnp.sum(window.valid, dtype=jnp.int32),
+        )
+
+    def _loss(self, network: QNetwork, target: QNetwork, batch: Memory) -> Float[Array, ""]:
+        """Half the mean square of the temporal-difference errors."""
+        after = target(batch.after)
+        best = jnp.argmax(network(batch.after) if self.double else after, -1)
+        value = jnp.take_along_axis(after, best[:, None], -1)[:, 0]
+        goal = batch.reward + self.discount * jnp.where(batch.terminated, 0.0, value)
+        quality = jnp.take_along_axis(network(batch.before), batch.action[:, None], -1)[:, 0]
+        return 0.5 * jnp.mean((jax.lax.stop_gradient(goal) - quality) ** 2)

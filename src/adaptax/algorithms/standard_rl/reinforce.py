@@ -1,0 +1,41 @@
+"""REINFORCE with a learned baseline, from nothing on every task.
+
+Williams 1992, "Simple statistical gradient-following algorithms for connectionist reinforcement learning"; Sutton &
+Barto 2018, section 13.4.
+
+    θ ← θ + α Σ_t ρ_t (G_t − V(s_t)) ∇ log π(a_t | s_t),   G_t = Σ_{i ≥ t} γ^{i−t} r_i
+
+and V is regressed on G, after every window of whole episodes. ρ_t = min(ρ̄, π(a_t | s_t) / μ(a_t | s_t)) corrects for
+actions of another policy μ (Degris, White & Sutton 2012, arXiv 1205.4839); on its own experience it is 1.
+
+Differences from the papers: Adam; a mean over steps instead of a sum; advantages in units of the returns' deviation; an
+entropy bonus; what a time limit cuts off is estimated by V.
+"""
+
+import dataclasses
+
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from adaptax.algorithms.standard_rl import actor_critic
+from adaptax.algorithms.standard_rl.actor_critic import FromNothing, Learner, Spaces
+from adaptax.algorithms.standard_rl.settings import ReinforceSettings
+from adaptax.core.types import AgentState, Transition
+
+
+@dataclasses.dataclass(frozen=True)
+class Reinforce(ReinforceSettings, FromNothing):
+    """REINFORCE with a baseline; see the module and `ReinforceSettings`."""
+
+    def adapt(self, meta: Spaces, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
+        """One gradient step on a window of whole episodes, leaves `[time, stream, ...]`."""
+        learner: Learner = agent.adapted
+        lesson = actor_critic.lessons(self, learner, trajectory, discount=self.discount, gae_lambda=1.0)
+        gain = lesson.advantage if self.baseline == "value" else jnp.where(lesson.valid, lesson.target, 0.0)
+        weights = actor_critic.importance(learner, trajectory, self.max_ratio)
+        lesson = dataclasses.replace(lesson, advantage=weights * gain)
+        returns = actor_critic.observe(learner, lesson)
+        learner = actor_critic.descend(
+            actor_critic.adam(self), learner, returns, lesson, entropy_cost=self.entropy_cost
+        )
+        return AgentState(learner, agent.memory)
