@@ -23,11 +23,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax import training
 from adaptax.core import rollout
 from adaptax.core.types import replace
 from adaptax.presets import settings_for
 from adaptax.registry import LEARNERS, PROBLEMS, build
+from adaptax.training import loop
 
 
 def unchecked_steps(env: Any, trajectory: Any) -> Any:
@@ -36,7 +36,7 @@ def unchecked_steps(env: Any, trajectory: Any) -> Any:
 
 
 def unchecked_update(algorithm: Any, problem: Any, state: Any, num_seeds: int = 1) -> Any:
-    """Instead of `training.sound_update`."""
+    """Instead of `loop.sound_update`."""
     new, metrics = algorithm.update(problem, state)
     return new, (metrics, jnp.asarray(True))
 
@@ -45,14 +45,14 @@ def compiled(algorithm: Any, problem: Any, state: Any, chunk: int, *, checks: bo
     """A chunk of updates as one program."""
 
     def run(state: Any) -> Any:
-        update = lambda state, _: training.sound_update(algorithm, problem, state)  # noqa: E731
+        update = lambda state, _: loop.sound_update(algorithm, problem, state)  # noqa: E731
         return jax.lax.scan(update, state, None, length=chunk)
 
     if checks:
         return jax.jit(run).lower(state).compile()
     with (
         mock.patch.object(rollout, "_checked", unchecked_steps),
-        mock.patch.object(training, "sound_update", unchecked_update),
+        mock.patch.object(loop, "sound_update", unchecked_update),
     ):
         return jax.jit(run).lower(state).compile()
 
@@ -76,7 +76,7 @@ def own_share(algorithm: Any, problem: Any, state: Any) -> float:
         return jax.vmap(one_task, in_axes=1, out_axes=1)(trajectory).reward
 
     def check_update(state: Any) -> Any:
-        return training.sound_update(Nothing(), problem, state)
+        return loop.sound_update(Nothing(), problem, state)
 
     def alone(function: Any, argument: Any) -> float:
         program = jax.jit(function).lower(argument).compile()
@@ -96,7 +96,7 @@ class Nothing:
 
 def measure(algorithm: Any, problem: Any, chunk: int, rounds: int) -> dict[str, Any]:
     """Ratios with to without."""
-    state = training.init(algorithm, problem, seed=0)
+    state = loop.init(algorithm, problem, seed=0)
     own = own_share(algorithm, problem, state)
     programs = {checks: compiled(algorithm, problem, state, chunk, checks=checks) for checks in (True, False)}
     for program in programs.values():

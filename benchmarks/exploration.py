@@ -23,7 +23,7 @@ from adaptax.evaluation import encounters, evaluate, oracle_return
 from adaptax.presets import settings_for
 from adaptax.registry import PROBLEMS, build
 from adaptax.statistics import stderr
-from adaptax.training import init, train
+from adaptax.training.loop import init, train
 
 
 def after_exploring(algorithm: MetaPolicyGradient, problem: Problem, meta: object, tasks: int, seed: int) -> np.ndarray:

@@ -17,7 +17,7 @@ import jax
 
 from adaptax.presets import GRADIENT_BASED, settings_for
 from adaptax.runs import Recipe
-from adaptax.training import init
+from adaptax.training.loop import init
 
 METHODS = ("maml", "fomaml")
 UPDATES = 3

@@ -36,7 +36,7 @@ from adaptax.cli.session import cores
 from adaptax.core.rollout import collect
 from adaptax.networks.dense import OPERATIONS
 from adaptax.registry import CLASSICAL, build
-from adaptax.training import chunk_of_updates, init
+from adaptax.training.loop import chunk_of_updates, init
 
 
 class Work(NamedTuple):

@@ -10,7 +10,7 @@ from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Problem
 from adaptax.core.types import replace
 from adaptax.problems import bernoulli_bandit, tabular_mdp
-from adaptax.training import init
+from adaptax.training.loop import init
 
 ODD = '<i>"rl2" & co</i>'
 """A name that HTML has to escape."""

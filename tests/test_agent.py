@@ -10,7 +10,7 @@ from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.core.rollout import collect, live
 from adaptax.core.types import Window
 from adaptax.problems import bernoulli_bandit, point_robot, tabular_mdp
-from adaptax.training import init
+from adaptax.training.loop import init
 from tests.sample_problems import clockwork
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=6)

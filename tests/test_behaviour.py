@@ -24,7 +24,7 @@ from adaptax.core.from_scratch import Untrained
 from adaptax.core.types import AgentState, Window
 from adaptax.evaluation import evaluate, sample_tasks
 from adaptax.problems import bernoulli_bandit, gaussian_bandit, point_robot, tabular_mdp
-from adaptax.training import init
+from adaptax.training.loop import init
 from tests.sample_problems import clockwork, odd_bandit
 
 BANDIT = gaussian_bandit(num_arms=5, num_pulls=20)

@@ -9,7 +9,7 @@ from adaptax.contest import Entrant, Plan, compare, live, oracle_of
 from adaptax.core.types import replace
 from adaptax.evaluation import evaluate
 from adaptax.problems import bernoulli_bandit, gaussian_bandit, informed
-from adaptax.training import init
+from adaptax.training.loop import init
 from tests.contests import ODD, entrant, small
 from tests.sample_problems import TINY, OddBandit, clockwork, train
 

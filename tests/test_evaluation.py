@@ -13,7 +13,7 @@ from adaptax.core.types import AgentState, Window
 from adaptax.evaluation import Evaluation, evaluate, is_probed, learns_from_windows, oracle_return, sample_tasks
 from adaptax.problems import bernoulli_bandit
 from adaptax.problems.bandit import UniformBernoulliArms
-from adaptax.training import init
+from adaptax.training.loop import init
 from tests.sample_problems import clockwork
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=5)

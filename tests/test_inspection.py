@@ -38,7 +38,7 @@ from adaptax.problems import (
 from adaptax.problems.bandit import UniformBernoulliArms
 from adaptax.problems.cue import cue
 from adaptax.problems.grid_navigation import UniformGoals
-from adaptax.training import init
+from adaptax.training.loop import init
 from tests.sample_problems import TINY, clockwork, random_state
 
 

@@ -9,7 +9,7 @@ import pytest
 from adaptax import durable
 from adaptax.runlog import RunLog, rows_after
 from adaptax.runs import METRICS
-from adaptax.training import Progress
+from adaptax.training.loop import Progress
 
 
 def test_a_row_per_update_and_means_over_seeds(tmp_path):

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from adaptax.evaluation import evaluate as evaluate
     from adaptax.few_shot import adapt as adapt
     from adaptax.few_shot import maml_train as maml_train
-    from adaptax.training import init as init
-    from adaptax.training import train as train
+    from adaptax.training.loop import init as init
+    from adaptax.training.loop import train as train
 
 _WHERE = {
     "adaptax.agent": ("Agent",),
@@ -37,7 +37,7 @@ _WHERE = {
     "adaptax.evaluation": ("Evaluation", "evaluate"),
     "adaptax.few_shot": ("adapt", "maml_train"),
     "adaptax.core.rollout": ("collect", "lifetime", "start"),
-    "adaptax.training": ("init", "train"),
+    "adaptax.training.loop": ("init", "train"),
     "adaptax.core.types": ("AgentState", "TimeStep", "TrainState", "Transition", "Window"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}

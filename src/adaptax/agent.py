@@ -20,7 +20,7 @@ from adaptax.core.problem import Problem
 from adaptax.core.rollout import num_windows
 from adaptax.core.types import TimeStep, Transition, Window, replace
 from adaptax.runs import read_recipe
-from adaptax.training import first_state
+from adaptax.training.loop import first_state
 
 
 def load_meta(

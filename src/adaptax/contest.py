@@ -40,7 +40,7 @@ from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.evaluation import Evaluation, encounters, evaluate, learns_from_windows, tasks_are_held_out
 from adaptax.statistics import stderr
-from adaptax.training import init
+from adaptax.training.loop import init
 
 RANDOM = "random"
 HELD_OUT, TRAINING, SHIFTED = "held-out", "training", "shifted"

@@ -11,7 +11,7 @@ from typing import Any
 from adaptax import durable
 from adaptax.board import Board
 from adaptax.runs import METRICS
-from adaptax.training import Progress
+from adaptax.training.loop import Progress
 
 _ROW = 65_536
 """Bytes of a row, at most: one with the returns of 1024 seeds has about 25,000."""

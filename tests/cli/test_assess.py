@@ -10,7 +10,7 @@ from adaptax.presets import settings_for
 from adaptax.problems import bernoulli_bandit, grid_navigation
 from adaptax.problems.settings import BanditSettings
 from adaptax.runs import Recipe
-from adaptax.training import init
+from adaptax.training.loop import init
 
 RECIPE = Recipe("rl2", "bandit", settings_for("rl2", "bandit")[0], BanditSettings(num_arms=2, num_pulls=5))
 

@@ -13,7 +13,7 @@ from adaptax.cli.contestants import resolve
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError
 from adaptax.presets import settings_for
 from adaptax.runs import Recipe, save_config
-from adaptax.training import init
+from adaptax.training.loop import init
 from tests.cli.conftest import run
 from tests.sample_problems import TINY
 

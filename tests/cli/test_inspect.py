@@ -12,7 +12,7 @@ from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.inspection import inspect_memory
 from adaptax.presets import settings_for
 from adaptax.runs import Recipe, save_config
-from adaptax.training import init
+from adaptax.training.loop import init
 from tests.cli.conftest import run
 from tests.sample_problems import TINY
 

@@ -6,7 +6,7 @@ import pytest
 from adaptax import checkpoints
 from adaptax.cli.keeping import PATIENCE, Keeper, unwritable, warn_if_disk_is_nearly_full
 from adaptax.core.errors import OutputError, ResourceError
-from adaptax.training import Progress
+from adaptax.training.loop import Progress
 
 
 class Log:

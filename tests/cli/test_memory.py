@@ -10,7 +10,7 @@ from adaptax import problems
 from adaptax.algorithms import EMAML, ESMAML, MAML, RL2, MetaLSTM, MultiTaskPPO, Reptile
 from adaptax.cli import memory
 from adaptax.core.errors import ResourceError
-from adaptax.training import init, train
+from adaptax.training.loop import init, train
 
 
 def compiled(gigabytes):

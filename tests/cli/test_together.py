@@ -9,7 +9,7 @@ from adaptax.cli.options import HostOptions, TrainOptions
 from adaptax.cli.together import Group, together
 from adaptax.core.errors import ConfigError, DivergenceError
 from adaptax.selftests.tiny_run import options, recipe
-from adaptax.training import init
+from adaptax.training.loop import init
 
 
 class Others:

@@ -9,7 +9,7 @@ from adaptax import problems
 from adaptax.algorithms import RL2
 from adaptax.core import parallel
 from adaptax.selftests.shard import CASES, measure_apart
-from adaptax.training import chunk_of_updates, init
+from adaptax.training.loop import chunk_of_updates, init
 
 
 def _per_device(function):

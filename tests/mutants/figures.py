@@ -152,11 +152,11 @@ BUGS = (
     ),
     Mutant(
         "an update with NaN is taken",
-        "training.py",
+        "training/loop.py",
         "lambda new, old: old, new, state)",
         "lambda new, old: new, new, state)",
         "what was good is lost",
-        ("tests/test_training.py",),
+        ("tests/training/test_loop.py",),
     ),
     Mutant(
         "a checkpoint's checksum is not looked at",

@@ -28,7 +28,7 @@ from adaptax.registry import PROBLEMS
 from adaptax.reporting import plot_adaptation, plot_paths
 from adaptax.runs import Recipe, write_json
 from adaptax.tables import results_table, shots_table
-from adaptax.training import init
+from adaptax.training.loop import init
 
 PATHS = "paths.png"
 NUM_PATHS = 4
@@ -133,7 +133,7 @@ def explained(
     """Say what made a return of an evaluation NaN: lives that life again."""
     import jax
 
-    from adaptax import diagnosis
+    from adaptax.training import diagnosis
 
     try:
         yield

@@ -135,7 +135,7 @@ def entrant_of(contestant: Contestant, problem: str, seed: int) -> "Entrant":
     from adaptax.agent import load_meta
     from adaptax.contest import Entrant
     from adaptax.presets import agent_for
-    from adaptax.training import init
+    from adaptax.training.loop import init
 
     entry = ALGORITHMS[contestant.algorithm]
     seen = view(entry, build_problem(problem, contestant.problem_settings))

@@ -10,7 +10,7 @@ from adaptax import checkpoints
 from adaptax.cli.options import note
 from adaptax.core.errors import AdaptaxError, OutputError, ResourceError
 from adaptax.runlog import RunLog
-from adaptax.training import Progress
+from adaptax.training.loop import Progress
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PATIENCE = 3

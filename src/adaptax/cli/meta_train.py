@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from adaptax import checkpoints, diagnosis
+from adaptax import checkpoints
 from adaptax.cli import memory
 from adaptax.cli.interrupts import watching
 from adaptax.cli.keeping import Keeper, unwritable, warn_if_disk_is_nearly_full
@@ -23,7 +23,8 @@ from adaptax.registry import FROM_SCRATCH
 from adaptax.reporting import plot_training
 from adaptax.runlog import RunLog, rows_after
 from adaptax.runs import Recipe, save_config
-from adaptax.training import Progress, first_state, init, num_parameters, train
+from adaptax.training import diagnosis
+from adaptax.training.loop import Progress, first_state, init, num_parameters, train
 
 NOTHING_YET = "the beginning; nothing was trained"
 

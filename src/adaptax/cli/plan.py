@@ -52,7 +52,7 @@ def planned(recipe: Recipe, run: TrainOptions) -> dict[str, Any]:
     from adaptax.cli import memory
     from adaptax.cli.session import devices_for
     from adaptax.planning import bytes_of, largest
-    from adaptax.training import num_parameters
+    from adaptax.training.loop import num_parameters
 
     algorithm, problem = recipe.build()
     devices = devices_for(run.devices, algorithm.num_tasks // algorithm.num_minibatches)

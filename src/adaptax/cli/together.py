@@ -77,7 +77,7 @@ class Group:
         import jax
 
         from adaptax.cli import memory
-        from adaptax.training import first_state, train
+        from adaptax.training.loop import first_state, train
 
         told = self._hosts.told()
         if told is None:
@@ -150,7 +150,7 @@ def together(options: HostOptions) -> Iterator[Group]:
     start_jax()
     import jax
 
-    from adaptax.hosts import join
+    from adaptax.training.multihost import join
 
     def on_lost(peer: Any, how: str) -> None:
         where = f": adaptax train --resume {group.directory}" if group.directory else ""

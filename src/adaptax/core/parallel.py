@@ -6,7 +6,7 @@ Outside `shard_map`, and on one device, both are the identity. Every device take
 tasks, and one mean joins them *after* the backward pass: with sharded arrays under plain `jit`, XLA reduces the
 recurrent weights' gradient inside the backward scan, at a third of the speed.
 
-Devices may belong to several processes (`adaptax.hosts`): each then has the same number of them.
+Devices may belong to several processes (`adaptax.training.multihost`): each then has the same number of them.
 """
 
 from typing import Any, TypeVar, cast

@@ -22,7 +22,7 @@ from adaptax.presets import agent_for
 from adaptax.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, build, view
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.selftests.leaves import fingerprint
-from adaptax.training import init, train
+from adaptax.training.loop import init, train
 
 SMALL: dict[str, Any] = {
     "hidden_size": 4, "num_layers": 1, "memory_size": 4, "critic_size": 4, "num_tasks": 4, "num_minibatches": 1,

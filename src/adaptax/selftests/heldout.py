@@ -20,7 +20,7 @@ from adaptax.evaluation import encounters, tasks_are_held_out
 from adaptax.problems import cart_pole, correlated_bandit, grid_navigation
 from adaptax.registry import PROBLEMS, build
 from adaptax.selftests.checks import Check, at_least, at_most
-from adaptax.training import init
+from adaptax.training.loop import init
 
 BATCH = 1000
 EVALUATIONS = 3

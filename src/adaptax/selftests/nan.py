@@ -16,20 +16,20 @@ from typing import Any
 import jax
 import numpy as np
 
-from adaptax import diagnosis
 from adaptax.algorithms import ESMAML, MAML, RL2, MetaPolicyGradient, MultiTaskPPO, Random
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.types import TrainState, replace
-from adaptax.diagnosis import Breach
 from adaptax.evaluation import encounters, evaluate
 from adaptax.problems import bernoulli_bandit
 from adaptax.selftests.checks import Check, at_most
 from adaptax.selftests.faulty import ENTRY, FAULTS, MARK, STUMBLES, TRACED, Averager, Descent, Fault, faulty
 from adaptax.selftests.leaves import differing, not_finite
-from adaptax.training import Progress, init, train
+from adaptax.training import diagnosis
+from adaptax.training.diagnosis import Breach
+from adaptax.training.loop import Progress, init, train
 
 HORIZON = 1000
 MOMENTS = (0, 1, 3, 997, HORIZON)

@@ -19,7 +19,7 @@ from adaptax.problems.settings import episodes_of
 from adaptax.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
 from adaptax.runs import Recipe
 from adaptax.selftests.checks import Check, at_most, measured
-from adaptax.training import init, train
+from adaptax.training.loop import init, train
 
 SMALL = {
     "num_updates": (1,), "num_tasks": (1, 2, 3, 5), "num_epochs": (1, 2), "num_layers": (0, 1), "inner_steps": (1, 2),

@@ -19,7 +19,7 @@ from adaptax.problems import tabular_mdp
 from adaptax.problems.exact import bernoulli_bayes_value
 from adaptax.registry import PROBLEMS, build
 from adaptax.selftests.checks import Check, at_least, at_most
-from adaptax.training import init
+from adaptax.training.loop import init
 
 CHARGES = np.linspace(0.0, 1.0, 4097)
 PUBLISHED = {2: 13 / 12, 5: 2.888889, 20: 12.431265}

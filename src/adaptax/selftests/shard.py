@@ -23,7 +23,7 @@ from adaptax.core import parallel
 from adaptax.core.types import replace
 from adaptax.evaluation import evaluate
 from adaptax.selftests.checks import Check, at_least, at_most
-from adaptax.training import init, sound_update
+from adaptax.training.loop import init, sound_update
 
 UPDATES = 10
 NETWORK: dict[str, Any] = {"hidden_size": 8, "num_layers": 1}

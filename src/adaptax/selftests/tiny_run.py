@@ -12,7 +12,7 @@ from adaptax.core.settings import RL2Settings
 from adaptax.core.types import is_key, words_of
 from adaptax.problems.settings import BanditSettings
 from adaptax.runs import Recipe, save_config
-from adaptax.training import init
+from adaptax.training.loop import init
 
 UPDATES = (10, 20, 30)
 OTHER_SEED = 1

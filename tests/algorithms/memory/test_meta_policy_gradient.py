@@ -16,7 +16,7 @@ from adaptax.core.rollout import live, rollout, start
 from adaptax.core.types import AgentState, replace
 from adaptax.evaluation import evaluate
 from adaptax.problems.settings import ChainSettings, PointRobotSettings
-from adaptax.training import init, train
+from adaptax.training.loop import init, train
 from tests.sample_problems import quick_jit, same
 
 SMALL = {"memory_size": 4, "num_tasks": 4, "replicas": 2, "exploration_episodes": 2, "base_steps": 3}

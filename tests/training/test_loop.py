@@ -8,7 +8,7 @@ from adaptax.core.errors import DivergenceError
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.types import AgentState, replace
 from adaptax.problems import bernoulli_bandit
-from adaptax.training import chunk_length, init, num_parameters, train
+from adaptax.training.loop import chunk_length, init, num_parameters, train
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=4)
 ALGORITHM = RL2(memory_size=4, critic_size=4, num_tasks=8, num_minibatches=2, num_updates=6)

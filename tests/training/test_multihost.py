@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from adaptax import hosts
 from adaptax.core.errors import ConfigError
-from adaptax.hosts import Hosts, _name, join
+from adaptax.training import multihost
+from adaptax.training.multihost import Hosts, _name, join
 
 
 def test_alone_everything_is_the_identity():
@@ -50,7 +50,7 @@ def test_a_port_that_is_in_use_is_refused():
 
 def test_others_that_do_not_come_are_told_of_before_jax_aborts(monkeypatch):
     said = []
-    monkeypatch.setattr(hosts, "PATIENCE", 0.1)
+    monkeypatch.setattr(multihost, "PATIENCE", 0.1)
     monkeypatch.setattr(jax.distributed, "initialize", lambda *words, **more: time.sleep(1))
     monkeypatch.setattr(jax.distributed, "shutdown", lambda: None)
     assert join("a:1", 2, 1, silence=5, on_absent=said.append, on_lost=lambda peer, how: None, say=print).count == 1

@@ -2,7 +2,7 @@
 
 Each runs the same program on its share of the tasks, and gradients meet in one mean (`adaptax.core.parallel`). The first
 process does what is done once: it makes the first state or reads it, writes metrics and checkpoints, and evaluates.
-`jax.distributed` brings the processes together; `adaptax.lifeline` notices if one is lost.
+`jax.distributed` brings the processes together; `adaptax.training.heartbeat` notices if one is lost.
 """
 
 import json
@@ -20,7 +20,7 @@ from jax.experimental import multihost_utils
 
 from adaptax.core.errors import ConfigError, LostError
 from adaptax.core.types import from_words, shape_of_words, words_of
-from adaptax.lifeline import Address, Door, Lifeline, Peer, knock
+from adaptax.training.heartbeat import Address, Door, Lifeline, Peer, knock
 
 PATIENCE = 300
 """Seconds in which all processes have to be there."""

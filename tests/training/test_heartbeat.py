@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from adaptax.lifeline import Door, Lifeline, Peer, knock
+from adaptax.training.heartbeat import Door, Lifeline, Peer, knock
 
 WATCHING = []
 

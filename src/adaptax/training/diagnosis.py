@@ -21,7 +21,7 @@ from adaptax.core.rollout import lifetime
 from adaptax.core.spaces import Box, Discrete, Space
 from adaptax.core.step_checks import HUGE, action_is_in, is_in, is_sound
 from adaptax.core.types import Task, TrainState, replace
-from adaptax.training import first_state, sound_update
+from adaptax.training.loop import first_state, sound_update
 
 NO_AXIS = 99
 """Of what lives in one task only."""
