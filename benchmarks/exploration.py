@@ -19,10 +19,10 @@ import numpy as np
 from adaptax.algorithms import MetaPolicyGradient, QLearning
 from adaptax.core.problem import Problem
 from adaptax.core.types import replace
-from adaptax.evaluation import encounters, evaluate, oracle_return
+from adaptax.evaluation.evaluator import encounters, evaluate, oracle_return
+from adaptax.evaluation.statistics import stderr
 from adaptax.presets import settings_for
 from adaptax.registry import PROBLEMS, build
-from adaptax.statistics import stderr
 from adaptax.training.loop import init, train
 
 

@@ -23,11 +23,11 @@ from adaptax.algorithms import A2C, MetaGradientRL
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import lifetime
 from adaptax.core.settings import Settings
-from adaptax.evaluation import encounters
+from adaptax.evaluation.evaluator import encounters
+from adaptax.evaluation.statistics import bootstrap_interval, iqm, mean
 from adaptax.presets import settings_for
 from adaptax.problems.settings import episodes_of
 from adaptax.registry import PROBLEMS, build
-from adaptax.statistics import bootstrap_interval, iqm, mean
 
 DISCOUNTS = (0.5, 0.8, 0.9, 0.95, 0.99)
 LAMBDAS = (0.0, 0.5, 0.9, 1.0)

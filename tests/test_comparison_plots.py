@@ -9,7 +9,7 @@ from adaptax.comparison_plots import (
     regret_figure,
     svg,
 )
-from tests.contests import small
+from tests.evaluation.comparisons import small
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 
 from adaptax.comparison_report import report
 from adaptax.comparison_tables import number, reached
-from tests.contests import ODD, small
+from tests.evaluation.comparisons import ODD, small
 
 VOID = {"meta", "img", "br", "hr", "link"}
 

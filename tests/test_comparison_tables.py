@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from adaptax.comparison_tables import number, percent, ratio, reached, tables
-from tests.contests import ODD, small
+from tests.evaluation.comparisons import ODD, small
 
 
 @pytest.fixture(scope="module", params=[True, pytest.param(False, marks=pytest.mark.slow)], ids=["bandit", "mdp"])

@@ -11,7 +11,7 @@ import pytest
 from adaptax import reporting
 from adaptax.core.errors import OutputError
 from adaptax.reporting import plot_adaptation, plot_paths, plot_training
-from tests.shown import agent, bandits, grid
+from tests.evaluation.shown import agent, bandits, grid
 
 
 def pixels(path):

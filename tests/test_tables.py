@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from adaptax.tables import reproduction_table, results_table, shots_table
-from tests.shown import agent, bandits, grid
+from tests.evaluation.shown import agent, bandits, grid
 
 
 def rendered(table, width=100):

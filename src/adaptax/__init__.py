@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from adaptax.core.types import TrainState as TrainState
     from adaptax.core.types import Transition as Transition
     from adaptax.core.types import Window as Window
-    from adaptax.evaluation import Evaluation as Evaluation
-    from adaptax.evaluation import evaluate as evaluate
+    from adaptax.evaluation.evaluator import Evaluation as Evaluation
+    from adaptax.evaluation.evaluator import evaluate as evaluate
     from adaptax.few_shot import adapt as adapt
     from adaptax.few_shot import maml_train as maml_train
     from adaptax.training.loop import init as init
@@ -34,7 +34,7 @@ _WHERE = {
     "adaptax.agent": ("Agent",),
     "adaptax.core.algorithm": ("Algorithm",),
     "adaptax.core.problem": ("Environment", "Problem", "Step", "TaskDistribution", "make_problem"),
-    "adaptax.evaluation": ("Evaluation", "evaluate"),
+    "adaptax.evaluation.evaluator": ("Evaluation", "evaluate"),
     "adaptax.few_shot": ("adapt", "maml_train"),
     "adaptax.core.rollout": ("collect", "lifetime", "start"),
     "adaptax.training.loop": ("init", "train"),

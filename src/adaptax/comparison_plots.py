@@ -1,4 +1,4 @@
-"""Pictures of a comparison, drawn from its plain data (`adaptax.contest.compare`), as SVG.
+"""Pictures of a comparison, drawn from its plain data (`adaptax.evaluation.comparison.compare`), as SVG.
 
 As in `adaptax.reporting`, nothing is run here, and pictures are drawn through matplotlib's object interface.
 """

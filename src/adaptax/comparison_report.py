@@ -1,6 +1,6 @@
 """A comparison as one HTML page: self-contained, to read on a screen and on paper.
 
-It is written from plain data (`adaptax.contest.compare`) and shows nothing that is not there.
+It is written from plain data (`adaptax.evaluation.comparison.compare`) and shows nothing that is not there.
 """
 
 import shlex

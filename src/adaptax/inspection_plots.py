@@ -47,7 +47,7 @@ class CurveLike(Protocol):
 
 
 class InspectionLike(Protocol):
-    """What is drawn; see `adaptax.inspection.Inspection`."""
+    """What is drawn; see `adaptax.evaluation.inspection.Inspection`."""
 
     episodes: tuple[int, ...]
     pooled: Any

@@ -16,7 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from adaptax.core.errors import OutputError
-from adaptax.statistics import Summary
+from adaptax.evaluation.statistics import Summary
 
 DPI = 150
 HEIGHT = 4.4

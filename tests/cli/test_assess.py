@@ -5,7 +5,7 @@ import pytest
 
 from adaptax.algorithms.classical.random import Random
 from adaptax.cli.assess import Assessment, assess, present
-from adaptax.evaluation import Evaluation
+from adaptax.evaluation.evaluator import Evaluation
 from adaptax.presets import settings_for
 from adaptax.problems import bernoulli_bandit, grid_navigation
 from adaptax.problems.settings import BanditSettings

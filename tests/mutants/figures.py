@@ -2,13 +2,13 @@
 
 from tests.mutants.mutant import Mutant
 
-EVALUATION, STATISTICS = ("tests/test_evaluation.py",), ("tests/test_statistics.py",)
-COMPARISON, PARALLEL = ("tests/test_comparison.py",), ("tests/core/test_parallel.py",)
+EVALUATION, STATISTICS = ("tests/evaluation/test_evaluator.py",), ("tests/evaluation/test_statistics.py",)
+COMPARISON, PARALLEL = ("tests/evaluation/test_comparison_statistics.py",), ("tests/core/test_parallel.py",)
 
 BUGS = (
     Mutant(
         "training tasks in the evaluation",
-        "evaluation.py",
+        "evaluation/evaluator.py",
         "encounters(problem.test if family is None else family, num_tasks, seed)",
         "encounters(problem.train if family is None else family, num_tasks, seed)",
         "E21: the benchmark that was trained on",
@@ -16,7 +16,7 @@ BUGS = (
     ),
     Mutant(
         "all evaluation tasks live the same life",
-        "evaluation.py",
+        "evaluation/evaluator.py",
         "jax.random.split(life_key, num_tasks)",
         "jax.random.split(life_key, 1)[np.zeros(num_tasks, int)]",
         "E20: one key on every device, so that thousands of lives are one",
@@ -24,7 +24,7 @@ BUGS = (
     ),
     Mutant(
         "repetitions that fill up a chunk are counted",
-        "evaluation.py",
+        "evaluation/evaluator.py",
         "use = min(chunk, num_tasks - begin)",
         "use = chunk",
         "E24: some tasks count twice",
@@ -32,7 +32,7 @@ BUGS = (
     ),
     Mutant(
         "who adapts does not explore in the evaluation",
-        "evaluation.py",
+        "evaluation/evaluator.py",
         "explore=explore or adapts, probes=probes)",
         "explore=explore, probes=probes)",
         "E15: gradients of a deterministic policy's windows",
@@ -40,7 +40,7 @@ BUGS = (
     ),
     Mutant(
         "the interquartile mean is of the upper half",
-        "statistics.py",
+        "evaluation/statistics.py",
         "low, high = 0.25 * up_to[-1], 0.75 * up_to[-1]",
         "low, high = 0.5 * up_to[-1], up_to[-1]",
         "E22: the best runs",
@@ -48,7 +48,7 @@ BUGS = (
     ),
     Mutant(
         "the interquartile mean trims a quarter in all",
-        "statistics.py",
+        "evaluation/statistics.py",
         "low, high = 0.25 * up_to[-1], 0.75 * up_to[-1]",
         "low, high = 0.125 * up_to[-1], 0.875 * up_to[-1]",
         "25 % in all instead of 25 % at each end",
@@ -56,7 +56,7 @@ BUGS = (
     ),
     Mutant(
         "an interval over seeds resamples tasks alone",
-        "statistics.py",
+        "evaluation/statistics.py",
         "return (by_seed * (scores @ by_task)).sum(0) / (by_seed.sum(0) * by_task.sum(0))",
         "return (scores @ by_task).mean(0) / by_task.sum(0)",
         "E23: thousands of tasks make a narrow interval, and say nothing of the next seed",
@@ -64,7 +64,7 @@ BUGS = (
     ),
     Mutant(
         "an interval of 95 % is one of 90 %",
-        "statistics.py",
+        "evaluation/statistics.py",
         "tail = (1 - confidence) / 2",
         "tail = 1 - confidence",
         "5 % at each end",
@@ -72,7 +72,7 @@ BUGS = (
     ),
     Mutant(
         "the standard error takes all trials for independent",
-        "statistics.py",
+        "evaluation/statistics.py",
         "return float(np.sqrt(max(of_seeds, of_tasks, of_seeds + of_tasks - twice)))",
         "return float(np.sqrt(scores.var(ddof=1) / scores.size))",
         "E23: the usual formula, in a crossed design",
@@ -80,7 +80,7 @@ BUGS = (
     ),
     Mutant(
         "a tie is an improvement",
-        "statistics.py",
+        "evaluation/statistics.py",
         "(x > other) + 0.5 * (x == other)",
         "1.0 * (x >= other)",
         "an agent beats itself",
@@ -88,7 +88,7 @@ BUGS = (
     ),
     Mutant(
         "the way goes from the oracle to random",
-        "comparison.py",
+        "evaluation/comparison_statistics.py",
         "return (returns - floor) / np.where(way > 0, way, np.nan)",
         "return (target - returns) / np.where(way > 0, way, np.nan)",
         "what is missing for what was reached",
@@ -96,27 +96,27 @@ BUGS = (
     ),
     Mutant(
         "the oracle is that of other tasks",
-        "contest.py",
+        "evaluation/comparison.py",
         "tasks, _ = encounters(family, num_tasks, seed)",
         "tasks, _ = encounters(family, num_tasks, seed + 1)",
         "E24: regret against the optimum of tasks that nobody met",
-        ("tests/test_contest.py::test_E24_the_oracle_is_that_of_the_tasks_that_were_met",),
+        ("tests/evaluation/test_comparison.py::test_E24_the_oracle_is_that_of_the_tasks_that_were_met",),
     ),
     Mutant(
         "a decoder's penalty is chosen by what it was fitted on",
-        "probes.py",
+        "evaluation/linear_probes.py",
         "/ (1 - influence)[:, None]) ** 2).mean(0))",
         "/ np.ones_like(influence)[:, None]) ** 2).mean(0))",
         "the error on training data is least without any penalty",
-        ("tests/test_probes.py",),
+        ("tests/evaluation/test_linear_probes.py",),
     ),
     Mutant(
         "the memory is decoded in the tasks of the fit",
-        "inspection.py",
+        "evaluation/inspection.py",
         "decoded = fit_decoder(x, features.train)(y)",
         "decoded = fit_decoder(y, features.test)(y)",
         "E21: R² of the training set",
-        ("tests/test_inspection.py",),
+        ("tests/evaluation/test_inspection.py",),
     ),
     Mutant(
         "the meta-gradient of devices is their sum",

@@ -9,7 +9,7 @@ from adaptax.algorithms import RL2, Random
 from adaptax.cli.assess import explained
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.types import replace
-from adaptax.evaluation import encounters, evaluate
+from adaptax.evaluation.evaluator import encounters, evaluate
 from adaptax.selftests.faulty import FAULTS, MARK, faulty
 from adaptax.training.diagnosis import Breach, breach_in_init, breach_in_life, breach_in_update
 from adaptax.training.loop import init, train

@@ -14,7 +14,7 @@ from adaptax.cli.options import note
 from adaptax.cli.progress import Bar, table_console
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.rollout import num_probes, num_windows, shots
-from adaptax.evaluation import (
+from adaptax.evaluation.evaluator import (
     Evaluation,
     encounters,
     evaluate,

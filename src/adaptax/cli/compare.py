@@ -17,7 +17,7 @@ from adaptax.registry import ALGORITHMS, PROBLEMS, build, lookup, view
 from adaptax.runs import create_directory, write_json
 
 if TYPE_CHECKING:
-    from adaptax.contest import Entrant
+    from adaptax.evaluation.comparison import Entrant
 
 FIGURES = "comparison.json"
 REPORT = "report.html"
@@ -108,7 +108,7 @@ def provenance(
 def measure(problem: str, contestants: Sequence[Contestant], options: CompareOptions) -> dict[str, Any]:
     """Load the agents and let them live; with a progress bar."""
     from adaptax.cli.progress import Bar
-    from adaptax.contest import Plan, compare
+    from adaptax.evaluation.comparison import Plan, compare
 
     base = build_problem(problem, contestants[0].problem_settings)
     entrants = [entrant_of(contestant, problem, options.seed) for contestant in contestants]
@@ -133,7 +133,7 @@ def entrant_of(contestant: Contestant, problem: str, seed: int) -> "Entrant":
     import jax.numpy as jnp
 
     from adaptax.agent import load_meta
-    from adaptax.contest import Entrant
+    from adaptax.evaluation.comparison import Entrant
     from adaptax.presets import agent_for
     from adaptax.training.loop import init
 

@@ -60,7 +60,7 @@ def look(directory: Path, recipe: Recipe, num_seeds: int, options: InspectOption
 
     from adaptax.agent import load_meta
     from adaptax.cli.progress import Bar
-    from adaptax.inspection import check_remembers, inspect_memory
+    from adaptax.evaluation.inspection import check_remembers, inspect_memory
 
     algorithm, problem = recipe.build()
     meta = load_meta(directory, algorithm, problem, num_seeds, note)
@@ -82,7 +82,7 @@ def look(directory: Path, recipe: Recipe, num_seeds: int, options: InspectOption
 
 def protocol_of(problem: Any, num_seeds: int, options: InspectOptions) -> dict[str, Any]:
     """How it was measured."""
-    from adaptax.evaluation import tasks_are_held_out
+    from adaptax.evaluation.evaluator import tasks_are_held_out
 
     return {
         "split": "test",

@@ -16,7 +16,7 @@ from jaxtyping import Array, Key
 from adaptax.algorithms import RL2
 from adaptax.core.problem import SPLITS, Problem, TaskDistribution
 from adaptax.core.types import Task
-from adaptax.evaluation import encounters, tasks_are_held_out
+from adaptax.evaluation.evaluator import encounters, tasks_are_held_out
 from adaptax.problems import cart_pole, correlated_bandit, grid_navigation
 from adaptax.registry import PROBLEMS, build
 from adaptax.selftests.checks import Check, at_least, at_most

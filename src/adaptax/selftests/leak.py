@@ -18,7 +18,7 @@ from adaptax.algorithms import A2C, DQN, MAML, PPO, RL2, MetaSGD, QLearning, Rei
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import num_windows, rollout, start
 from adaptax.core.types import AgentState, Task, TimeStep
-from adaptax.evaluation import evaluate
+from adaptax.evaluation.evaluator import evaluate
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.selftests.enumeration import jit
 from adaptax.selftests.leaves import differing

@@ -22,7 +22,7 @@ from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.types import TrainState, replace
-from adaptax.evaluation import encounters, evaluate
+from adaptax.evaluation.evaluator import encounters, evaluate
 from adaptax.problems import bernoulli_bandit
 from adaptax.selftests.checks import Check, at_most
 from adaptax.selftests.faulty import ENTRY, FAULTS, MARK, STUMBLES, TRACED, Averager, Descent, Fault, faulty

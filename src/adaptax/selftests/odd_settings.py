@@ -14,7 +14,7 @@ import jax
 
 from adaptax.core.errors import AdaptaxError, ConfigError, DivergenceError
 from adaptax.core.settings import Settings, check_distribution
-from adaptax.evaluation import evaluate
+from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems.settings import episodes_of
 from adaptax.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
 from adaptax.runs import Recipe

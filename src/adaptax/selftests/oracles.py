@@ -14,7 +14,7 @@ import numpy as np
 
 from adaptax.algorithms import Random
 from adaptax.algorithms.classical.gittins import enumerate_indices
-from adaptax.evaluation import evaluate, oracle_return, sample_tasks
+from adaptax.evaluation.evaluator import evaluate, oracle_return, sample_tasks
 from adaptax.problems import tabular_mdp
 from adaptax.problems.exact import bernoulli_bayes_value
 from adaptax.registry import PROBLEMS, build

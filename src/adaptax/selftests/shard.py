@@ -21,7 +21,7 @@ from adaptax import problems
 from adaptax.algorithms import ESMAML, MAML, RL2, MultiTaskPPO
 from adaptax.core import parallel
 from adaptax.core.types import replace
-from adaptax.evaluation import evaluate
+from adaptax.evaluation.evaluator import evaluate
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.training.loop import init, sound_update
 

@@ -14,7 +14,7 @@ from adaptax.algorithms.standard_rl.settings import MetaPolicyGradientSettings
 from adaptax.core.errors import ConfigError
 from adaptax.core.rollout import live, rollout, start
 from adaptax.core.types import AgentState, replace
-from adaptax.evaluation import evaluate
+from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems.settings import ChainSettings, PointRobotSettings
 from adaptax.training.loop import init, train
 from tests.sample_problems import quick_jit, same

@@ -15,7 +15,7 @@ from adaptax.algorithms.standard_rl.ppo import PPO, MultiTaskPPO, epochs, normal
 from adaptax.core import parallel
 from adaptax.core.rollout import live, num_windows, shots
 from adaptax.core.types import AgentState, Window, replace
-from adaptax.evaluation import evaluate, oracle_return, sample_tasks
+from adaptax.evaluation.evaluator import evaluate, oracle_return, sample_tasks
 from adaptax.problems import bernoulli_bandit
 from adaptax.problems.task_informed import informed
 from tests.algorithms.standard_rl.test_actor_critic import (

@@ -8,7 +8,7 @@ import pytest
 
 from adaptax import problems
 from adaptax.algorithms import A2C, DQN, PPO, Reinforce
-from adaptax.evaluation import evaluate
+from adaptax.evaluation.evaluator import evaluate
 
 LIVES = 8
 SOLVED = 190.0

@@ -12,8 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from adaptax.behaviour import Behaviour, expected_rewards, is_bandit, off_best_mean, pulls_by_rank, watch
-from adaptax.comparison import (
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.problem import Problem, TaskDistribution
+from adaptax.evaluation.comparison_statistics import (
     RESAMPLES,
     THRESHOLDS,
     Crossing,
@@ -36,10 +37,9 @@ from adaptax.comparison import (
     times,
     way_of,
 )
-from adaptax.core.algorithm import Algorithm
-from adaptax.core.problem import Problem, TaskDistribution
-from adaptax.evaluation import Evaluation, encounters, evaluate, learns_from_windows, tasks_are_held_out
-from adaptax.statistics import stderr
+from adaptax.evaluation.evaluator import Evaluation, encounters, evaluate, learns_from_windows, tasks_are_held_out
+from adaptax.evaluation.exploration import Behaviour, expected_rewards, is_bandit, off_best_mean, pulls_by_rank, watch
+from adaptax.evaluation.statistics import stderr
 from adaptax.training.loop import init
 
 RANDOM = "random"

@@ -5,10 +5,10 @@ import functools
 from typing import Any
 
 from adaptax.algorithms import QLearning, Random, ThompsonSampling
-from adaptax.contest import Entrant, Plan, compare
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Problem
 from adaptax.core.types import replace
+from adaptax.evaluation.comparison import Entrant, Plan, compare
 from adaptax.problems import bernoulli_bandit, tabular_mdp
 from adaptax.training.loop import init
 

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from adaptax.statistics import summarize
+from adaptax.evaluation.statistics import summarize
 
 
 @dataclasses.dataclass(frozen=True)

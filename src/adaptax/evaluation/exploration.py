@@ -21,7 +21,7 @@ from adaptax.core.problem import Problem
 from adaptax.core.rollout import live
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
-from adaptax.evaluation import encounters, learns_from_windows
+from adaptax.evaluation.evaluator import encounters, learns_from_windows
 
 STREAMS = 1024
 """Streams that are watched at once, about."""

@@ -1,7 +1,7 @@
 """What agents are worth beside each other in new tasks: figures with intervals, from what they did there.
 
 Arrays in, numbers out: nothing here runs an agent. All agents meet the same tasks, so the bootstrap draws the same
-tasks for all of them, and apart from that each agent's training seeds (`adaptax.statistics`). With one seed, an
+tasks for all of them, and apart from that each agent's training seeds (`adaptax.evaluation.statistics`). With one seed, an
 interval is about this one trained agent.
 
 Three questions:
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.statistics import Interval, iqm, resampled_counts, summarize
+from adaptax.evaluation.statistics import Interval, iqm, resampled_counts, summarize
 
 THRESHOLDS = (0.5, 0.8, 0.9, 0.95)
 """Shares of the way from random to the reference."""

@@ -5,8 +5,8 @@ import pytest
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
-from adaptax import probes
-from adaptax.probes import (
+from adaptax.evaluation import linear_probes
+from adaptax.evaluation.linear_probes import (
     PENALTIES,
     Curve,
     curve_of,
@@ -139,7 +139,7 @@ def test_standard_error_of_a_mean_is_the_known_one():
     curve = curve_of((right @ draws(400) / 400)[None])
     assert curve.value[0] == right.mean()
     known = np.sqrt(right.mean() * (1 - right.mean()) / 400)
-    assert curve.stderr[0] == pytest.approx(known, rel=4 / np.sqrt(2 * probes.RESAMPLES))
+    assert curve.stderr[0] == pytest.approx(known, rel=4 / np.sqrt(2 * linear_probes.RESAMPLES))
     np.testing.assert_allclose(curve.interval[0], right.mean() + np.array([-1.96, 1.96]) * known, atol=0.3 * known)
 
 

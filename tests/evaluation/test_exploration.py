@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import PPO, PSRL, RL2, UCB1, QLearning, Random
-from adaptax.behaviour import (
+from adaptax.core.from_scratch import Untrained
+from adaptax.core.types import AgentState, Window
+from adaptax.evaluation.evaluator import evaluate, sample_tasks
+from adaptax.evaluation.exploration import (
     ACTS_BY_MODE,
     CONTINUOUS,
     NO_CHOICE,
@@ -20,9 +23,6 @@ from adaptax.behaviour import (
     watch,
     why_undefined,
 )
-from adaptax.core.from_scratch import Untrained
-from adaptax.core.types import AgentState, Window
-from adaptax.evaluation import evaluate, sample_tasks
 from adaptax.problems import bernoulli_bandit, gaussian_bandit, point_robot, tabular_mdp
 from adaptax.training.loop import init
 from tests.sample_problems import clockwork, odd_bandit
@@ -168,7 +168,7 @@ def test_tasks_are_watched_in_several_parts_and_with_several_seeds(monkeypatch):
     agent = RL2(memory_size=4, critic_size=4, num_tasks=4, num_minibatches=2)
     meta = init(agent, BANDIT, seed=0, num_seeds=2).meta
     whole = watch(agent, BANDIT, meta, num_tasks=10, seeds=True, pulls=True)
-    monkeypatch.setattr("adaptax.behaviour.STREAMS", 4)
+    monkeypatch.setattr("adaptax.evaluation.exploration.STREAMS", 4)
     done = []
     parts = watch(agent, BANDIT, meta, num_tasks=10, seeds=True, pulls=True, on_progress=done.append)
     assert whole.actions.shape == (2, 10, 20)

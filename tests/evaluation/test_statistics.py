@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from adaptax import statistics
-from adaptax.statistics import (
+from adaptax.evaluation import statistics
+from adaptax.evaluation.statistics import (
     bootstrap_interval,
     bootstrap_intervals,
     iqm,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.statistics import resampled_counts
+from adaptax.evaluation.statistics import resampled_counts
 
 RESAMPLES = 1000
 PENALTIES = np.logspace(-6, 4, 31)

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax import inspection
 from adaptax.algorithms import MAML, RL2, Greedy, Random, ThompsonSampling
 from adaptax.algorithms.classical.bandit_agents import BanditAgent, count, no_statistics
 from adaptax.core.errors import ConfigError
@@ -15,8 +14,9 @@ from adaptax.core.from_scratch import Untrained
 from adaptax.core.problem import make_problem
 from adaptax.core.rollout import collect
 from adaptax.core.types import AgentState
-from adaptax.evaluation import sample_tasks
-from adaptax.inspection import (
+from adaptax.evaluation import inspection
+from adaptax.evaluation.evaluator import sample_tasks
+from adaptax.evaluation.inspection import (
     analyse,
     check_remembers,
     features_of,
@@ -26,7 +26,7 @@ from adaptax.inspection import (
     record,
     recorded_episodes,
 )
-from adaptax.probes import r_squared
+from adaptax.evaluation.linear_probes import r_squared
 from adaptax.problems import (
     bernoulli_bandit,
     cart_pole,

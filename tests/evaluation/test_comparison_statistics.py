@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from adaptax import comparison
-from adaptax.comparison import (
+from adaptax.evaluation import comparison_statistics
+from adaptax.evaluation.comparison_statistics import (
     Curve,
     Place,
     Reference,
@@ -21,7 +21,7 @@ from adaptax.comparison import (
     times,
     way_of,
 )
-from adaptax.evaluation import Evaluation
+from adaptax.evaluation.evaluator import Evaluation
 
 TASKS = 40
 
@@ -236,7 +236,7 @@ def test_resampled_means_are_those_of_the_resampled_table():
 def test_many_points_are_resampled_in_parts_that_make_no_difference(monkeypatch):
     curve, reference, draws = curve_of(lived(np.linspace(0, 1, 30), 0.1)), way(), draw(1, TASKS)
     whole = way_of(curve, reference, draws)
-    monkeypatch.setattr(comparison, "ENTRIES_AT_ONCE", 7 * comparison.RESAMPLES)
+    monkeypatch.setattr(comparison_statistics, "ENTRIES_AT_ONCE", 7 * comparison_statistics.RESAMPLES)
     parts = way_of(curve, reference, draws)
     # Up to rounding: a product of fewer columns may be summed in another order, depending on the processor.
     np.testing.assert_allclose(whole.low, parts.low, rtol=1e-12)
@@ -257,7 +257,7 @@ def test_without_a_way_nothing_is_reached():
 def test_what_is_shown_of_a_long_trial():
     curve = curve_of(lived(np.arange(1000) / 1000, tasks=4))
     shown = performance(curve, way_of(curve, way(tasks=4), draw(1, 4)), draw(1, 4))
-    assert len(shown["episodes"]) <= comparison.MOST_POINTS
+    assert len(shown["episodes"]) <= comparison_statistics.MOST_POINTS
     assert shown["episodes"][0] == 1
     # The last point stands for the last tenth: from 910 on, 91 episodes end with number 1000.
     assert shown["episodes"][-1] == 910

@@ -20,7 +20,7 @@ from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.rollout import lifetime, num_probes, num_windows
 from adaptax.core.types import Task
-from adaptax.statistics import Summary, stderr, summarize
+from adaptax.evaluation.statistics import Summary, stderr, summarize
 
 CHUNK = 1024
 """Streams that one device evaluates at once, about: each task has as many as the agent uses in parallel."""

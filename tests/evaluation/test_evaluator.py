@@ -10,7 +10,14 @@ from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.algorithms.standard_rl.ppo import PPO
 from adaptax.core.from_scratch import Untrained
 from adaptax.core.types import AgentState, Window
-from adaptax.evaluation import Evaluation, evaluate, is_probed, learns_from_windows, oracle_return, sample_tasks
+from adaptax.evaluation.evaluator import (
+    Evaluation,
+    evaluate,
+    is_probed,
+    learns_from_windows,
+    oracle_return,
+    sample_tasks,
+)
 from adaptax.problems import bernoulli_bandit
 from adaptax.problems.bandit import UniformBernoulliArms
 from adaptax.training.loop import init
@@ -34,13 +41,13 @@ def test_shapes_and_reproducibility():
 
 
 def test_an_odd_number_of_tasks_over_several_chunks_is_complete(monkeypatch):
-    monkeypatch.setattr("adaptax.evaluation.CHUNK", 8)
+    monkeypatch.setattr("adaptax.evaluation.evaluator.CHUNK", 8)
     done = []
     returns = random_returns(num_tasks=37, on_progress=done.append)
     assert returns.shape == (1, 37, 5)
     assert done == [16, 32, 37]
     # The same tasks and the same randomness, however they are cut into chunks.
-    monkeypatch.setattr("adaptax.evaluation.CHUNK", 1024)
+    monkeypatch.setattr("adaptax.evaluation.evaluator.CHUNK", 1024)
     np.testing.assert_array_equal(returns, random_returns(num_tasks=37))
 
 
@@ -225,7 +232,7 @@ def test_learners_from_scratch_come_to_the_same_on_two_devices_as_on_one(monkeyp
     assert len(jax.local_devices()) == 2
     two = evaluate(agent, problem, meta, num_tasks=5)
     one_device = jax.local_devices()[:1]
-    monkeypatch.setattr("adaptax.evaluation.jax.local_devices", lambda: one_device)
+    monkeypatch.setattr("adaptax.evaluation.evaluator.jax.local_devices", lambda: one_device)
     one = evaluate(agent, problem, meta, num_tasks=5)
     np.testing.assert_array_equal(two.returns, one.returns)
     np.testing.assert_array_equal(two.shots, one.shots)

@@ -1,7 +1,7 @@
 """What an agent's memory knows of the task that it is in, and after how many episodes.
 
 The agent lives one trial in each of many tasks. At its start and after episodes its memory is read as one vector, with
-the last reward taken in. Then (`adaptax.probes`)
+the last reward taken in. Then (`adaptax.evaluation.linear_probes`)
 
 - the task's features are **decoded** from it, linearly: fitted on training tasks, scored by R² on held-out tasks. Where
   the family is finite, the same regression on one-hot vectors names the task;
@@ -27,8 +27,8 @@ from adaptax.core.errors import ConfigError
 from adaptax.core.problem import Problem, task_features
 from adaptax.core.rollout import Life, rollout, start
 from adaptax.core.types import AgentState, Task
-from adaptax.evaluation import CHUNK, learns_from_windows, sample_tasks
-from adaptax.probes import (
+from adaptax.evaluation.evaluator import CHUNK, learns_from_windows, sample_tasks
+from adaptax.evaluation.linear_probes import (
     FLAT,
     Curve,
     curve_of,
