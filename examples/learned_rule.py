@@ -21,11 +21,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from adaptax.few_shot import MetaTrained, adapt, maml_train
+from adaptax.few_shot.maml import MetaTrained, adapt, maml_train
+from adaptax.few_shot.sinusoids import Sinusoids, SinusoidTask, sinusoid_network
 from adaptax.optimization.inner_optimizers import SGD, InnerOptimizer
 from adaptax.optimization.update_rules import Gates, LSTMOptimizer, gates_of_adaptation, spread_by_group
 from adaptax.rule_plots import plot_gates
-from adaptax.sinusoids import Sinusoids, SinusoidTask, sinusoid_network
 
 SHOTS, STEPS = 10, 5
 RULE_RATE, MAML_RATE = 0.01, 0.01

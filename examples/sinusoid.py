@@ -18,9 +18,9 @@ import numpy as np
 import optax
 import optax.contrib
 
-from adaptax.few_shot import MetaTrained, maml_train
+from adaptax.few_shot.maml import MetaTrained, maml_train
+from adaptax.few_shot.sinusoids import INPUTS, Sinusoids, sinusoid_network
 from adaptax.optimization.inner_optimizers import MetaSGD
-from adaptax.sinusoids import INPUTS, Sinusoids, sinusoid_network
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

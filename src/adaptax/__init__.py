@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from adaptax.core.types import Window as Window
     from adaptax.evaluation.evaluator import Evaluation as Evaluation
     from adaptax.evaluation.evaluator import evaluate as evaluate
-    from adaptax.few_shot import adapt as adapt
-    from adaptax.few_shot import maml_train as maml_train
+    from adaptax.few_shot.maml import adapt as adapt
+    from adaptax.few_shot.maml import maml_train as maml_train
     from adaptax.training.loop import init as init
     from adaptax.training.loop import train as train
 
@@ -35,7 +35,7 @@ _WHERE = {
     "adaptax.core.algorithm": ("Algorithm",),
     "adaptax.core.problem": ("Environment", "Problem", "Step", "TaskDistribution", "make_problem"),
     "adaptax.evaluation.evaluator": ("Evaluation", "evaluate"),
-    "adaptax.few_shot": ("adapt", "maml_train"),
+    "adaptax.few_shot.maml": ("adapt", "maml_train"),
     "adaptax.core.rollout": ("collect", "lifetime", "start"),
     "adaptax.training.loop": ("init", "train"),
     "adaptax.core.types": ("AgentState", "TimeStep", "TrainState", "Transition", "Window"),

@@ -10,7 +10,8 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from adaptax.few_shot import maml_train
+from adaptax.few_shot.maml import maml_train
+from adaptax.few_shot.sinusoids import Sinusoids
 from adaptax.optimization import update_rules
 from adaptax.optimization.inner_optimizers import SGD, descend
 from adaptax.optimization.update_rules import (
@@ -25,7 +26,6 @@ from adaptax.optimization.update_rules import (
     spread_by_group,
 )
 from adaptax.selftests.enumeration import noise_like
-from adaptax.sinusoids import Sinusoids
 
 PARAMETERS = {"w": jnp.asarray([1.0, -2.0]), "b": jnp.asarray(0.5)}
 OPTIMIZER = LSTMOptimizer(0.1, size=3, decay=0.5, speed=0.5, read_through=True)

@@ -7,10 +7,10 @@ import optax
 import pytest
 
 from adaptax.core.errors import AdaptaxError
-from adaptax.few_shot import adapt, maml_train
+from adaptax.few_shot.maml import adapt, maml_train
+from adaptax.few_shot.sinusoids import Sinusoids
 from adaptax.optimization.inner_optimizers import SGD, MetaSGD
-from adaptax.sinusoids import Sinusoids
-from tests.few_shot_cases import (
+from tests.few_shot.cases import (
     CENTRES,
     CURVATURES,
     LR,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from adaptax.few_shot import maml_train
+from adaptax.few_shot.maml import maml_train
 
 
 class Bowl(eqx.Module):

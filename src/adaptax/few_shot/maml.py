@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adaptax.core.errors import AdaptaxError
-from adaptax.few_shot_tasks import LossTask, Source, loss_of, sources
+from adaptax.few_shot.tasks import LossTask, Source, loss_of, sources
 from adaptax.optimization.inner_optimizers import SGD, InnerOptimizer, descend
 
 LEARNING_RATE = 0.01
@@ -163,7 +163,7 @@ def maml_train(
 
     Examples:
         >>> import equinox as eqx, jax, optax
-        >>> from adaptax.few_shot import adapt, maml_train
+        >>> from adaptax.few_shot.maml import adapt, maml_train
         >>> class Line(eqx.Module):
         ...     slope: jax.Array
         ...     def loss(self, model):

@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from adaptax.few_shot import adapt
+from adaptax.few_shot.maml import adapt
 from adaptax.optimization.inner_optimizers import MetaSGD
-from tests.few_shot_cases import (
+from tests.few_shot.cases import (
     LR,
     Bowl,
     PlainBowl,

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.sinusoids import Sinusoids, SinusoidTask, sinusoid_network
+from adaptax.few_shot.sinusoids import Sinusoids, SinusoidTask, sinusoid_network
 
 MANY = 4000
 

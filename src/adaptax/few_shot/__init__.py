@@ -1,0 +1,1 @@
+"""MAML for anything with a differentiable loss."""
