@@ -25,8 +25,8 @@ import numpy as np
 
 from adaptax.core import rollout
 from adaptax.core.types import replace
-from adaptax.presets import settings_for
-from adaptax.registry import LEARNERS, PROBLEMS, build
+from adaptax.registry.presets import settings_for
+from adaptax.registry.registry import LEARNERS, PROBLEMS, build
 from adaptax.training import loop
 
 

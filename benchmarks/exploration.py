@@ -21,8 +21,8 @@ from adaptax.core.problem import Problem
 from adaptax.core.types import replace
 from adaptax.evaluation.evaluator import encounters, evaluate, oracle_return
 from adaptax.evaluation.statistics import stderr
-from adaptax.presets import settings_for
-from adaptax.registry import PROBLEMS, build
+from adaptax.registry.presets import settings_for
+from adaptax.registry.registry import PROBLEMS, build
 from adaptax.training.loop import init, train
 
 

@@ -25,9 +25,9 @@ from adaptax.core.rollout import lifetime
 from adaptax.core.settings import Settings
 from adaptax.evaluation.evaluator import encounters
 from adaptax.evaluation.statistics import bootstrap_interval, iqm, mean
-from adaptax.presets import settings_for
 from adaptax.problems.settings import episodes_of
-from adaptax.registry import PROBLEMS, build
+from adaptax.registry.presets import settings_for
+from adaptax.registry.registry import PROBLEMS, build
 
 DISCOUNTS = (0.5, 0.8, 0.9, 0.95, 0.99)
 LAMBDAS = (0.0, 0.5, 0.9, 1.0)

@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 
-from adaptax.presets import GRADIENT_BASED, settings_for
+from adaptax.registry.presets import GRADIENT_BASED, settings_for
 from adaptax.runs import Recipe
 from adaptax.training.loop import init
 

@@ -35,7 +35,7 @@ from adaptax.cli.memory import needed_bytes
 from adaptax.cli.session import cores
 from adaptax.core.rollout import collect
 from adaptax.networks.dense import OPERATIONS
-from adaptax.registry import CLASSICAL, build
+from adaptax.registry.registry import CLASSICAL, build
 from adaptax.training.loop import chunk_of_updates, init
 
 

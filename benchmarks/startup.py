@@ -19,8 +19,8 @@ import time
 from adaptax.cli.session import devices_for, start_jax
 start_jax()
 import jax
-from adaptax.presets import settings_for
-from adaptax.registry import LEARNERS, PROBLEMS, build
+from adaptax.registry.presets import settings_for
+from adaptax.registry.registry import LEARNERS, PROBLEMS, build
 from adaptax.training.loop import CHUNK, chunk_length, chunk_of_updates, first_state
 a, p = settings_for("rl2", "bandit", "default")
 algorithm, problem = build(LEARNERS["rl2"], a), build(PROBLEMS["bandit"], p)

@@ -6,7 +6,7 @@ import pytest
 
 from adaptax import runs
 from adaptax.core.errors import CheckpointError, OutputError
-from adaptax.presets import settings_for
+from adaptax.registry.presets import settings_for
 
 RECIPE = runs.Recipe("rl2", "bandit", *settings_for("rl2", "bandit"))
 

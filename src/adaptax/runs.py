@@ -25,7 +25,7 @@ from typing import Any
 from adaptax import durable
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError
 from adaptax.core.settings import Settings
-from adaptax.registry import LEARNERS, PROBLEMS, Entry, build, lookup, view
+from adaptax.registry.registry import LEARNERS, PROBLEMS, Entry, build, lookup, view
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"

@@ -6,9 +6,9 @@ import pytest
 from adaptax.algorithms.classical.random import Random
 from adaptax.cli.assess import Assessment, assess, present
 from adaptax.evaluation.evaluator import Evaluation
-from adaptax.presets import settings_for
 from adaptax.problems import bernoulli_bandit, grid_navigation
 from adaptax.problems.settings import BanditSettings
+from adaptax.registry.presets import settings_for
 from adaptax.runs import Recipe
 from adaptax.training.loop import init
 

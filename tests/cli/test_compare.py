@@ -11,7 +11,7 @@ from adaptax import checkpoints
 from adaptax.cli.compare import command, entrant_of
 from adaptax.cli.contestants import resolve
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError
-from adaptax.presets import settings_for
+from adaptax.registry.presets import settings_for
 from adaptax.runs import Recipe, save_config
 from adaptax.training.loop import init
 from tests.cli.conftest import run

@@ -6,8 +6,8 @@ from adaptax.algorithms.standard_rl.settings import A2CSettings, PPOLearnerSetti
 from adaptax.cli.contestants import Run, early_of, resolve
 from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.core.settings import RL2Settings
-from adaptax.presets import settings_for
 from adaptax.problems.settings import TabularMDPSettings, TwoStepSettings
+from adaptax.registry.presets import settings_for
 from adaptax.runs import Recipe, write_json
 
 MDP = TabularMDPSettings(num_states=3, num_episodes=20)

@@ -10,7 +10,7 @@ from adaptax import checkpoints
 from adaptax.cli.inspect import command
 from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.evaluation.inspection import inspect_memory
-from adaptax.presets import settings_for
+from adaptax.registry.presets import settings_for
 from adaptax.runs import Recipe, save_config
 from adaptax.training.loop import init
 from tests.cli.conftest import run

@@ -1,6 +1,6 @@
 from adaptax.cli.list import command
-from adaptax.published import TABLES
-from adaptax.registry import ALGORITHMS, PROBLEMS
+from adaptax.registry.paper_tables import TABLES
+from adaptax.registry.registry import ALGORITHMS, PROBLEMS
 
 
 def test_everything_is_listed(capsys):

@@ -5,8 +5,8 @@ import pytest
 
 from adaptax.cli.options import EvaluateOptions, TrainOptions, names, parse, take_preset
 from adaptax.core.errors import ConfigError
-from adaptax.presets import PRESETS, settings_for
-from adaptax.registry import PROBLEMS, TRAINABLE
+from adaptax.registry.presets import PRESETS, settings_for
+from adaptax.registry.registry import PROBLEMS, TRAINABLE
 
 TOGETHER = ["train", "rl2", "bandit", "--distributed", "--num-processes", "2"]
 WRONG = [

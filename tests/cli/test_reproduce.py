@@ -6,7 +6,7 @@ import pytest
 from adaptax.cli import reproduce
 from adaptax.cli.options import ReproduceOptions
 from adaptax.core.errors import ConfigError
-from adaptax.published import TABLES
+from adaptax.registry.paper_tables import TABLES
 
 TABLE = TABLES["duan2016-bandits"]
 TINY = {"num_updates": 2, "num_tasks": 8, "memory_size": 4, "critic_size": 4, "num_minibatches": 2}

@@ -10,8 +10,8 @@ from adaptax.cli.options import CompareOptions, EvaluateOptions, ReproduceOption
 from adaptax.cli.words import read
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import Settings, setting
-from adaptax.presets import settings_for
-from adaptax.registry import LEARNERS, PROBLEMS
+from adaptax.registry.presets import settings_for
+from adaptax.registry.registry import LEARNERS, PROBLEMS
 from adaptax.selftests.fuzzing import good_value, option
 
 

@@ -6,7 +6,7 @@ import pytest
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import RL2Settings, Settings
 from adaptax.problems import settings as problem_settings
-from adaptax.registry import PROBLEMS
+from adaptax.registry.registry import PROBLEMS
 
 CLASSES = [
     thing

@@ -4,7 +4,7 @@ import random
 import pytest
 
 from adaptax.core.settings import setting
-from adaptax.presets import settings_for
+from adaptax.registry.presets import settings_for
 from adaptax.selftests import fuzzing
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from adaptax.core.errors import ConfigError, DivergenceError
 from adaptax.core.settings import setting
-from adaptax.presets import settings_for
 from adaptax.problems.settings import CartPoleSettings, PointRobotSettings
-from adaptax.registry import LEARNERS, PROBLEMS
+from adaptax.registry.presets import settings_for
+from adaptax.registry.registry import LEARNERS, PROBLEMS
 from adaptax.runs import Recipe
 from adaptax.selftests import odd_settings
 

@@ -23,8 +23,8 @@ from adaptax.evaluation.evaluator import (
     oracle_return,
     tasks_are_held_out,
 )
-from adaptax.presets import agent_for
-from adaptax.registry import PROBLEMS
+from adaptax.registry.presets import agent_for
+from adaptax.registry.registry import PROBLEMS
 from adaptax.reporting import plot_adaptation, plot_paths
 from adaptax.runs import Recipe, write_json
 from adaptax.tables import results_table, shots_table

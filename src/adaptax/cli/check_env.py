@@ -5,11 +5,11 @@ import json
 import time
 from collections.abc import Sequence
 
-from adaptax.cli.factories import expect_module, is_factory, load_factory, made
 from adaptax.cli.options import names, parse, wants_help
 from adaptax.core.errors import ConfigError, EnvironmentContractError
 from adaptax.core.settings import Settings, setting, suggestion
-from adaptax.registry import PROBLEMS, build
+from adaptax.registry.factories import expect_module, is_factory, load_factory, made
+from adaptax.registry.registry import PROBLEMS, build
 
 
 @dataclasses.dataclass(frozen=True)

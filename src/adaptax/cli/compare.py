@@ -13,7 +13,7 @@ from adaptax.cli.options import CompareOptions, names, note, parse, wants_help
 from adaptax.core.errors import ConfigError, OutputError
 from adaptax.core.settings import Settings
 from adaptax.problems.settings import episodes_of
-from adaptax.registry import ALGORITHMS, PROBLEMS, build, lookup, view
+from adaptax.registry.registry import ALGORITHMS, PROBLEMS, build, lookup, view
 from adaptax.runs import create_directory, write_json
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def entrant_of(contestant: Contestant, problem: str, seed: int) -> "Entrant":
 
     from adaptax.agent import load_meta
     from adaptax.evaluation.comparison import Entrant
-    from adaptax.presets import agent_for
+    from adaptax.registry.presets import agent_for
     from adaptax.training.loop import init
 
     entry = ALGORITHMS[contestant.algorithm]

@@ -8,9 +8,9 @@ from typing import Any
 
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import Settings, suggestion
-from adaptax.presets import settings_for
 from adaptax.problems.settings import episodes_of
-from adaptax.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS, TRAINABLE, lookup
+from adaptax.registry.presets import settings_for
+from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS, TRAINABLE, lookup
 from adaptax.runs import Recipe, read_recipe
 
 RANDOM = "random"

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from adaptax.cli.options import wants_help
 from adaptax.core.errors import ConfigError
-from adaptax.presets import PRESETS
-from adaptax.published import TABLES
-from adaptax.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, Entry
+from adaptax.registry.paper_tables import TABLES
+from adaptax.registry.presets import PRESETS
+from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, Entry
 
 
 def command(arguments: Sequence[str]) -> int:

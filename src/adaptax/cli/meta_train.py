@@ -19,7 +19,7 @@ from adaptax.cli.together import Group
 from adaptax.core.errors import DivergenceError, EnvironmentContractError, ResourceError
 from adaptax.core.rollout import num_windows
 from adaptax.problems.checks.check import require
-from adaptax.registry import FROM_SCRATCH
+from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.reporting import plot_training
 from adaptax.runlog import RunLog, rows_after
 from adaptax.runs import Recipe, save_config

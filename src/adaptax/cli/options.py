@@ -10,8 +10,8 @@ from adaptax.cli.words import read
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import LARGEST_COUNT, Settings, setting, suggestion
 from adaptax.durable import shown
-from adaptax.presets import DEFAULT
-from adaptax.registry import CLASSICAL, FROM_SCRATCH
+from adaptax.registry.presets import DEFAULT
+from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH
 
 
 @dataclasses.dataclass(frozen=True)

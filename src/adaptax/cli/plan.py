@@ -7,7 +7,7 @@ from typing import Any
 from adaptax.cli.options import TrainOptions, note
 from adaptax.cli.train import understood
 from adaptax.core.errors import ConfigError, ResourceError
-from adaptax.registry import FROM_SCRATCH
+from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.runs import Recipe
 
 USAGE = """\

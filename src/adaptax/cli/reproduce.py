@@ -10,8 +10,8 @@ from adaptax.cli.interrupts import STOPPED
 from adaptax.cli.options import ReproduceOptions, TrainOptions, names, note, parse, wants_help
 from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.core.settings import suggestion
-from adaptax.published import TABLES, Cell, Table
-from adaptax.registry import PROBLEMS, TRAINABLE
+from adaptax.registry.paper_tables import TABLES, Cell, Table
+from adaptax.registry.registry import PROBLEMS, TRAINABLE
 from adaptax.runs import CONFIG, Recipe, claim, create_directory, read_recipe, write_json
 
 RESULT = "cell.json"

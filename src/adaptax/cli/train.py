@@ -11,8 +11,8 @@ from adaptax.cli.interrupts import STOPPED
 from adaptax.cli.options import HostOptions, ResumeOptions, TrainOptions, names, note, parse, take_preset, wants_help
 from adaptax.cli.together import Group, together
 from adaptax.core.errors import CheckpointError, ConfigError
-from adaptax.presets import presets_for, settings_for
-from adaptax.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
+from adaptax.registry.presets import presets_for, settings_for
+from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
 from adaptax.runs import CONFIG, Recipe, claim, create_directory, read_recipe
 
 USAGE = """\

@@ -18,8 +18,8 @@ import jax
 from adaptax import problems as envs
 from adaptax.core.settings import Settings
 from adaptax.evaluation.evaluator import evaluate
-from adaptax.presets import agent_for
-from adaptax.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, build, view
+from adaptax.registry.presets import agent_for
+from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, build, view
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.selftests.leaves import fingerprint
 from adaptax.training.loop import init, train

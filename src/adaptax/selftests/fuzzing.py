@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import Settings, kind_of
-from adaptax.presets import settings_for
-from adaptax.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS
+from adaptax.registry.presets import settings_for
+from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS
 
 NO_NUMBERS = (
     "fast", "", " ", "[1]", "1,5", "nan", "inf", "-inf", "1e999", "-1e999", "0x10", "None", "½", "数", "1 2", "--",

@@ -18,7 +18,7 @@ from adaptax.core.problem import SPLITS, Problem, TaskDistribution
 from adaptax.core.types import Task
 from adaptax.evaluation.evaluator import encounters, tasks_are_held_out
 from adaptax.problems import cart_pole, correlated_bandit, grid_navigation
-from adaptax.registry import PROBLEMS, build
+from adaptax.registry.registry import PROBLEMS, build
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.training.loop import init
 

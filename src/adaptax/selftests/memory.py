@@ -22,7 +22,7 @@ from adaptax.core.problem import Problem
 from adaptax.core.rollout import collect, rollout, start
 from adaptax.core.types import AgentState, TimeStep, replace
 from adaptax.problems.cue import CueTask, cue
-from adaptax.registry import PROBLEMS, build
+from adaptax.registry.registry import PROBLEMS, build
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.selftests.enumeration import jit
 

@@ -17,7 +17,7 @@ from adaptax.algorithms.classical.gittins import enumerate_indices
 from adaptax.evaluation.evaluator import evaluate, oracle_return, sample_tasks
 from adaptax.problems import tabular_mdp
 from adaptax.problems.exact import bernoulli_bayes_value
-from adaptax.registry import PROBLEMS, build
+from adaptax.registry.registry import PROBLEMS, build
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.training.loop import init
 

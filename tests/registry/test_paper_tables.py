@@ -1,4 +1,4 @@
-from adaptax.published import TABLES
+from adaptax.registry.paper_tables import TABLES
 
 PAPER = {
     "duan2016-bandits": {

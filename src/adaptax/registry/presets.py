@@ -7,7 +7,7 @@ from typing import Any
 from adaptax.algorithms.gradient.settings import InnerSettings
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import Settings, suggestion
-from adaptax.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS, build, build_agent, lookup
+from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS, build, build_agent, lookup
 
 DEFAULT = "default"
 

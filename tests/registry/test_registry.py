@@ -7,7 +7,7 @@ from adaptax import algorithms, problems
 from adaptax.core.errors import ConfigError
 from adaptax.core.spaces import Box, Discrete
 from adaptax.problems.settings import episodes_of, horizon_of
-from adaptax.registry import ALGORITHMS, CLASSICAL, PROBLEMS, TRAINABLE, build, build_agent, lookup
+from adaptax.registry.registry import ALGORITHMS, CLASSICAL, PROBLEMS, TRAINABLE, build, build_agent, lookup
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

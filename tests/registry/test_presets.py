@@ -1,9 +1,9 @@
 import pytest
 
 from adaptax.core.errors import ConfigError
-from adaptax.presets import ANEW, GRADIENT_BASED, PRESETS, agent_for, settings_for
-from adaptax.published import TABLES
-from adaptax.registry import FROM_SCRATCH, LEARNERS, PROBLEMS, TRAINABLE
+from adaptax.registry.paper_tables import TABLES
+from adaptax.registry.presets import ANEW, GRADIENT_BASED, PRESETS, agent_for, settings_for
+from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS, TRAINABLE
 
 
 @pytest.mark.parametrize(("pair", "name"), [(pair, name) for pair, presets in PRESETS.items() for name in presets])

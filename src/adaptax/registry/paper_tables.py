@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from adaptax.presets import PRESETS
+from adaptax.registry.presets import PRESETS
 
 
 @dataclasses.dataclass(frozen=True)
