@@ -16,7 +16,7 @@ from typing import Any
 import jax
 
 from adaptax.registry.presets import GRADIENT_BASED, settings_for
-from adaptax.runs import Recipe
+from adaptax.runs.directory import Recipe
 from adaptax.training.loop import init
 
 METHODS = ("maml", "fomaml")

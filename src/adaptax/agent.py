@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax import checkpoints
 from adaptax.algorithms.gradient import GradientBased
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import num_windows
 from adaptax.core.types import TimeStep, Transition, Window, replace
-from adaptax.runs import read_recipe
+from adaptax.runs import checkpoints
+from adaptax.runs.directory import read_recipe
 from adaptax.training.loop import first_state
 
 

@@ -9,7 +9,7 @@ from adaptax.evaluation.evaluator import Evaluation
 from adaptax.problems import bernoulli_bandit, grid_navigation
 from adaptax.problems.settings import BanditSettings
 from adaptax.registry.presets import settings_for
-from adaptax.runs import Recipe
+from adaptax.runs.directory import Recipe
 from adaptax.training.loop import init
 
 RECIPE = Recipe("rl2", "bandit", settings_for("rl2", "bandit")[0], BanditSettings(num_arms=2, num_pulls=5))

@@ -7,12 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from adaptax import checkpoints
 from adaptax.cli.compare import command, entrant_of
 from adaptax.cli.contestants import resolve
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError
 from adaptax.registry.presets import settings_for
-from adaptax.runs import Recipe, save_config
+from adaptax.runs import checkpoints
+from adaptax.runs.directory import Recipe, save_config
 from adaptax.training.loop import init
 from tests.cli.conftest import run
 from tests.sample_problems import TINY

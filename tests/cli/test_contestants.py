@@ -8,7 +8,7 @@ from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.core.settings import RL2Settings
 from adaptax.problems.settings import TabularMDPSettings, TwoStepSettings
 from adaptax.registry.presets import settings_for
-from adaptax.runs import Recipe, write_json
+from adaptax.runs.directory import Recipe, write_json
 
 MDP = TabularMDPSettings(num_states=3, num_episodes=20)
 

@@ -3,9 +3,9 @@ import errno
 import numpy as np
 import pytest
 
-from adaptax import checkpoints
 from adaptax.cli.keeping import PATIENCE, Keeper, unwritable, warn_if_disk_is_nearly_full
 from adaptax.core.errors import OutputError, ResourceError
+from adaptax.runs import checkpoints
 from adaptax.training.loop import Progress
 
 

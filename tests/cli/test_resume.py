@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from adaptax import checkpoints
-from adaptax.runs import claim
+from adaptax.runs import checkpoints
+from adaptax.runs.directory import claim
 from adaptax.selftests import kill, signals
 from tests.cli.conftest import SMALL_BANDIT, TINY, run
 
@@ -79,7 +79,7 @@ def test_without_any_good_checkpoint_nothing_is_started_from_scratch(finished_ru
 
 def test_a_run_in_use_is_not_touched(finished_run, tmp_path):
     shutil.copytree(finished_run.directory, tmp_path / "run")
-    code = "import sys, time\nfrom pathlib import Path\nfrom adaptax.runs import claim\n"
+    code = "import sys, time\nfrom pathlib import Path\nfrom adaptax.runs.directory import claim\n"
     code += "with claim(Path('run'), fresh=False):\n print('mine', flush=True)\n time.sleep(600)"
     holder = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     with holder:

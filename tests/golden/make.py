@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 import tests.conftest  # noqa: F401  (JAX as the tests have it)
-from adaptax.checkpoints import FOLDER, updates_in
-from adaptax.runs import CONFIG
+from adaptax.runs.checkpoints import FOLDER, updates_in
+from adaptax.runs.directory import CONFIG
 from tests.golden.replay import lived, processor
 
 TRAIN = ["train", "rl2", "bandit", "--num-arms", "3", "--num-pulls", "10", "--num-tasks", "256", "--memory-size", "4"]

@@ -160,10 +160,10 @@ BUGS = (
     ),
     Mutant(
         "a checkpoint's checksum is not looked at",
-        "checkpoints.py",
+        "runs/checkpoints.py",
         "if _digest(data) != digest:",
         "if not _digest(data):",
         "E27: a damaged state goes on",
-        ("tests/test_checkpoints.py",),
+        ("tests/runs/test_checkpoints.py",),
     ),
 )

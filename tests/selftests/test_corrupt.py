@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from adaptax import checkpoints
+from adaptax.runs import checkpoints
 from adaptax.selftests import corrupt
 from adaptax.selftests.damages import STRUCTURAL, flip, newest_ones, truncate
 from adaptax.selftests.tiny_run import UPDATES, TinyRun, bitwise_equal

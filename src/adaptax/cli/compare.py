@@ -14,7 +14,7 @@ from adaptax.core.errors import ConfigError, OutputError
 from adaptax.core.settings import Settings
 from adaptax.problems.settings import episodes_of
 from adaptax.registry.registry import ALGORITHMS, PROBLEMS, build, lookup, view
-from adaptax.runs import create_directory, write_json
+from adaptax.runs.directory import create_directory, write_json
 
 if TYPE_CHECKING:
     from adaptax.evaluation.comparison import Entrant

@@ -6,7 +6,7 @@ from pathlib import Path
 from adaptax.cli.options import EvaluateOptions, names, note, parse, wants_help
 from adaptax.core.errors import ConfigError
 from adaptax.registry.presets import check_agent
-from adaptax.runs import read_recipe
+from adaptax.runs.directory import read_recipe
 
 
 def command(arguments: Sequence[str]) -> int:

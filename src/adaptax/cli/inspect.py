@@ -10,7 +10,7 @@ from rich.table import Table
 
 from adaptax.cli.options import InspectOptions, names, note, parse, wants_help
 from adaptax.core.errors import ConfigError
-from adaptax.runs import Recipe, read_recipe, write_json
+from adaptax.runs.directory import Recipe, read_recipe, write_json
 
 FIGURES = "inspection.json"
 PICTURE = "inspection.png"

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adaptax import checkpoints
 from adaptax.cli.options import note
 from adaptax.core.errors import AdaptaxError, OutputError, ResourceError
-from adaptax.runlog import RunLog
+from adaptax.runs import checkpoints
+from adaptax.runs.metrics_log import RunLog
 from adaptax.training.loop import Progress
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

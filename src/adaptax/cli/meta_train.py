@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 
-from adaptax import checkpoints
 from adaptax.cli import memory
 from adaptax.cli.interrupts import watching
 from adaptax.cli.keeping import Keeper, unwritable, warn_if_disk_is_nearly_full
@@ -21,8 +20,9 @@ from adaptax.core.rollout import num_windows
 from adaptax.problems.checks.check import require
 from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.reporting import plot_training
-from adaptax.runlog import RunLog, rows_after
-from adaptax.runs import Recipe, save_config
+from adaptax.runs import checkpoints
+from adaptax.runs.directory import Recipe, save_config
+from adaptax.runs.metrics_log import RunLog, rows_after
 from adaptax.training import diagnosis
 from adaptax.training.loop import Progress, first_state, init, num_parameters, train
 

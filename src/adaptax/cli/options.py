@@ -9,9 +9,9 @@ from typing import Any, Literal
 from adaptax.cli.words import read
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import LARGEST_COUNT, Settings, setting, suggestion
-from adaptax.durable import shown
 from adaptax.registry.presets import DEFAULT
 from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH
+from adaptax.runs.atomic_files import shown
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from adaptax.cli.options import TrainOptions, note
 from adaptax.cli.train import understood
 from adaptax.core.errors import ConfigError, ResourceError
 from adaptax.registry.registry import FROM_SCRATCH
-from adaptax.runs import Recipe
+from adaptax.runs.directory import Recipe
 
 USAGE = """\
 usage: adaptax plan ALGORITHM PROBLEM [--preset NAME] [options]

@@ -12,7 +12,7 @@ from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.core.settings import suggestion
 from adaptax.registry.paper_tables import TABLES, Cell, Table
 from adaptax.registry.registry import PROBLEMS, TRAINABLE
-from adaptax.runs import CONFIG, Recipe, claim, create_directory, read_recipe, write_json
+from adaptax.runs.directory import CONFIG, Recipe, claim, create_directory, read_recipe, write_json
 
 RESULT = "cell.json"
 

@@ -12,7 +12,7 @@ from adaptax.cli.interrupts import STOPPED, watching
 from adaptax.cli.options import HostOptions, TrainOptions, note
 from adaptax.core.errors import ConfigError, DivergenceError
 from adaptax.core.settings import Settings
-from adaptax.runs import Recipe, recipe_of
+from adaptax.runs.directory import Recipe, recipe_of
 
 _OWN = ("out", "json")
 """Options in which processes may differ."""

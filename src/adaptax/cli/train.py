@@ -13,7 +13,7 @@ from adaptax.cli.together import Group, together
 from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.registry.presets import presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
-from adaptax.runs import CONFIG, Recipe, claim, create_directory, read_recipe
+from adaptax.runs.directory import CONFIG, Recipe, claim, create_directory, read_recipe
 
 USAGE = """\
 usage: adaptax train ALGORITHM PROBLEM [--preset NAME] [options]

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import Settings, expectation, kind_of, suggestion
-from adaptax.durable import shown
+from adaptax.runs.atomic_files import shown
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from types import NoneType
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from adaptax.core.errors import ConfigError
-from adaptax.durable import shown
+from adaptax.runs.atomic_files import shown
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Numbers in single precision that can be squared, or divided by, now and then; 0 is fine too."""

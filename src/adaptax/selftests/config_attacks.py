@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adaptax.runs import CONFIG
+from adaptax.runs.directory import CONFIG
 from adaptax.selftests import payloads
 from adaptax.selftests.forging import CONFIGURED, EITHER, HARMLESS, Attack, Plant, deep, forged
 from adaptax.selftests.tiny_run import TinyRun

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from adaptax import checkpoints
 from adaptax.core.errors import CheckpointError
-from adaptax.runs import CONFIG, read_recipe
+from adaptax.runs import checkpoints
+from adaptax.runs.directory import CONFIG, read_recipe
 from adaptax.selftests.checks import Check, at_least, at_most, measured
 from adaptax.selftests.damages import STRUCTURAL, Damage, flip, newest_ones, truncate
 from adaptax.selftests.tiny_run import UPDATES, TinyRun, bitwise_equal

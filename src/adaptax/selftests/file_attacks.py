@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from adaptax.runs import CONFIG, LOCK, METRICS
+from adaptax.runs.directory import CONFIG, LOCK, METRICS
 from adaptax.selftests import payloads
 from adaptax.selftests.damages import manifest, weights
 from adaptax.selftests.forging import CONFIGURED, EITHER, HARMLESS, Attack, Plant, forge, listed, precious

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from adaptax import checkpoints
+from adaptax.runs import checkpoints
 from adaptax.selftests.damages import manifest, weights
 from adaptax.selftests.tiny_run import UPDATES, TinyRun
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from adaptax import checkpoints
-from adaptax.runs import CONFIG
+from adaptax.runs import checkpoints
+from adaptax.runs.directory import CONFIG
 from adaptax.selftests.damages import manifest, weights
 from adaptax.selftests.forging import deep, forge
 from adaptax.selftests.tiny_run import UPDATES, TinyRun

@@ -17,7 +17,7 @@ from adaptax.core.settings import Settings, check_distribution
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems.settings import episodes_of
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
-from adaptax.runs import Recipe
+from adaptax.runs.directory import Recipe
 from adaptax.selftests.checks import Check, at_most, measured
 from adaptax.training.loop import init, train
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.checkpoints import FOLDER
-from adaptax.runs import CONFIG, METRICS
+from adaptax.runs.checkpoints import FOLDER
+from adaptax.runs.directory import CONFIG, METRICS
 from adaptax.selftests import children
 from adaptax.selftests.checks import Check, at_least, at_most, measured
 

@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from adaptax import checkpoints
 from adaptax.core.settings import RL2Settings
 from adaptax.core.types import is_key, words_of
 from adaptax.problems.settings import BanditSettings
-from adaptax.runs import Recipe, save_config
+from adaptax.runs import checkpoints
+from adaptax.runs.directory import Recipe, save_config
 from adaptax.training.loop import init
 
 UPDATES = (10, 20, 30)

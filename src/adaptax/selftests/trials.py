@@ -13,11 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from adaptax import checkpoints
 from adaptax.agent import Agent
 from adaptax.core.errors import CheckpointError, OutputError
-from adaptax.runlog import RunLog
-from adaptax.runs import CONFIG, claim, read_recipe, write_json
+from adaptax.runs import checkpoints
+from adaptax.runs.directory import CONFIG, claim, read_recipe, write_json
+from adaptax.runs.metrics_log import RunLog
 from adaptax.selftests import fuzz
 from adaptax.selftests.attacks import corpus
 from adaptax.selftests.forging import EITHER, HARMLESS, REFUSED, Attack, begin_again

@@ -4,16 +4,16 @@ import threading
 
 import pytest
 
-from adaptax import runs
 from adaptax.core.errors import CheckpointError, OutputError
 from adaptax.registry.presets import settings_for
+from adaptax.runs import directory
 
-RECIPE = runs.Recipe("rl2", "bandit", *settings_for("rl2", "bandit"))
+RECIPE = directory.Recipe("rl2", "bandit", *settings_for("rl2", "bandit"))
 
 
 def test_recipes_come_back(tmp_path):
-    runs.save_config(tmp_path, RECIPE, {"seeds": 2})
-    assert runs.read_recipe(tmp_path) == (RECIPE, {"seeds": 2})
+    directory.save_config(tmp_path, RECIPE, {"seeds": 2})
+    assert directory.read_recipe(tmp_path) == (RECIPE, {"seeds": 2})
 
 
 @pytest.mark.parametrize(
@@ -26,17 +26,17 @@ def test_recipes_come_back(tmp_path):
     ],
 )
 def test_a_wrong_configuration_file_is_refused(tmp_path, change, says):
-    runs.save_config(tmp_path, RECIPE, {})
-    path = tmp_path / runs.CONFIG
+    directory.save_config(tmp_path, RECIPE, {})
+    path = tmp_path / directory.CONFIG
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(CheckpointError, match=says):
-        runs.read_recipe(tmp_path)
+        directory.read_recipe(tmp_path)
 
 
 def test_each_of_many_simultaneous_runs_gets_a_directory_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     got = []
-    threads = [threading.Thread(target=lambda: got.append(runs.create_directory(None, "x"))) for _ in range(20)]
+    threads = [threading.Thread(target=lambda: got.append(directory.create_directory(None, "x"))) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -47,14 +47,14 @@ def test_each_of_many_simultaneous_runs_gets_a_directory_of_its_own(tmp_path, mo
 def test_a_path_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write there"):
-        runs.create_directory(tmp_path / "file", "x")
+        directory.create_directory(tmp_path / "file", "x")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_directory_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="cannot write there"):
-        runs.create_directory(tmp_path / "x", "x")
+        directory.create_directory(tmp_path / "x", "x")
 
 
 def test_a_title_says_what_was_trained_on_what():
@@ -62,18 +62,18 @@ def test_a_title_says_what_was_trained_on_what():
 
 
 def test_a_directory_is_claimed_by_one_process_and_said_by_whom(tmp_path):
-    with runs.claim(tmp_path, fresh=True):
-        descriptor = os.open(tmp_path / runs.LOCK, os.O_RDWR)
+    with directory.claim(tmp_path, fresh=True):
+        descriptor = os.open(tmp_path / directory.LOCK, os.O_RDWR)
         fcntl = pytest.importorskip("fcntl")
         with pytest.raises(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.close(descriptor)
         with pytest.raises(OutputError, match=rf"in use by process {os.getpid()} on .*, since"):
-            runs.claim(tmp_path, fresh=True).__enter__()
-    runs.save_config(tmp_path, RECIPE, {})
-    with pytest.raises(OutputError, match=r"already holds a run.*--resume"), runs.claim(tmp_path, fresh=True):
+            directory.claim(tmp_path, fresh=True).__enter__()
+    directory.save_config(tmp_path, RECIPE, {})
+    with pytest.raises(OutputError, match=r"already holds a run.*--resume"), directory.claim(tmp_path, fresh=True):
         pass
-    with runs.claim(tmp_path, fresh=False):
+    with directory.claim(tmp_path, fresh=False):
         pass
 
 
@@ -96,42 +96,42 @@ def test_a_directory_is_claimed_by_one_process_and_said_by_whom(tmp_path):
     ],
 )
 def test_a_configuration_that_nobody_wrote_is_refused_in_a_short_line(tmp_path, change, says):
-    runs.save_config(tmp_path, RECIPE, {"seeds": 1})
-    path = tmp_path / runs.CONFIG
+    directory.save_config(tmp_path, RECIPE, {"seeds": 1})
+    path = tmp_path / directory.CONFIG
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(CheckpointError, match=says) as refused:
-        runs.read_recipe(tmp_path)
+        directory.read_recipe(tmp_path)
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 1000
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"[" * 100_000, b"9" * 100_000, b"\xff\xfe{}", b"0" * 1_000_001])
 def test_what_is_no_configuration_is_refused(tmp_path, data):
-    (tmp_path / runs.CONFIG).write_bytes(data)
+    (tmp_path / directory.CONFIG).write_bytes(data)
     with pytest.raises(CheckpointError, match="unreadable"):
-        runs.read_recipe(tmp_path)
+        directory.read_recipe(tmp_path)
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
 def test_a_lock_that_is_another_file_is_not_written(tmp_path, link):
     precious = tmp_path / "precious"
     precious.write_bytes(b"precious")
-    link(precious, tmp_path / runs.LOCK)
-    with pytest.raises(OutputError, match="cannot write there"), runs.claim(tmp_path, fresh=False):
+    link(precious, tmp_path / directory.LOCK)
+    with pytest.raises(OutputError, match="cannot write there"), directory.claim(tmp_path, fresh=False):
         pass
     assert precious.read_bytes() == b"precious"
 
 
 def test_a_claim_ends_with_its_context_and_what_it_said_does_not_keep_others_out(tmp_path):
     for _ in range(2):
-        with runs.claim(tmp_path, fresh=True):
-            assert f"process {os.getpid()} on " in (tmp_path / runs.LOCK).read_text()
+        with directory.claim(tmp_path, fresh=True):
+            assert f"process {os.getpid()} on " in (tmp_path / directory.LOCK).read_text()
 
 
 def test_who_is_at_work_is_said_rather_than_that_there_is_a_run(tmp_path):
-    runs.save_config(tmp_path, RECIPE, {})
+    directory.save_config(tmp_path, RECIPE, {})
     with pytest.raises(OutputError, match="already holds a run"):
-        runs.create_directory(tmp_path, "x")
-    assert runs.create_directory(tmp_path, "x", fresh=False) == tmp_path
-    with runs.claim(tmp_path, fresh=False), pytest.raises(OutputError, match="in use by process"):
-        runs.claim(tmp_path, fresh=True).__enter__()
+        directory.create_directory(tmp_path, "x")
+    assert directory.create_directory(tmp_path, "x", fresh=False) == tmp_path
+    with directory.claim(tmp_path, fresh=False), pytest.raises(OutputError, match="in use by process"):
+        directory.claim(tmp_path, fresh=True).__enter__()

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from adaptax import durable
-from adaptax.board import Board
-from adaptax.runs import METRICS
+from adaptax.runs import atomic_files
+from adaptax.runs.directory import METRICS
+from adaptax.runs.tensorboard import Board
 from adaptax.training.loop import Progress
 
 _ROW = 65_536
@@ -21,7 +21,7 @@ def rows_after(directory: Path, position: Any, at_most: int = 16_000_000) -> int
     """Rows that a run has measured after a checkpoint's `position`, as far as they are in the next `at_most` bytes."""
     start = _start(position)
     try:
-        descriptor = durable.open_to_read(directory / METRICS)
+        descriptor = atomic_files.open_to_read(directory / METRICS)
     except OSError:
         return 0
     try:
@@ -78,7 +78,7 @@ class RunLog:
         if done:
             self._take_up(path, position, done, say)
         self._first = done
-        self._file = durable.open_to_update(path)
+        self._file = atomic_files.open_to_update(path)
         os.ftruncate(self._file, self._size)
         os.lseek(self._file, self._size, os.SEEK_SET)
         self._board = Board(directory / "tensorboard", self._first * steps_per_update + 1, say)
@@ -136,7 +136,7 @@ class RunLog:
     def _flush(self) -> None:
         """Write what waits, or nothing of it."""
         try:
-            durable.write_all(self._file, self._waiting)
+            atomic_files.write_all(self._file, self._waiting)
         except OSError:
             os.ftruncate(self._file, self._size)
             os.lseek(self._file, self._size, os.SEEK_SET)
@@ -157,7 +157,7 @@ def _read_rows(path: Path, position: Any, done: int) -> bytes:
     if start is None or start[0] > done * _ROW:
         raise ValueError("no position")
     size, digest = start
-    descriptor = durable.open_to_read(path)
+    descriptor = atomic_files.open_to_read(path)
     with os.fdopen(descriptor, "rb") as file:
         if os.fstat(descriptor).st_size < size:
             raise ValueError("too short")

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax import durable
-from adaptax.runlog import RunLog, rows_after
-from adaptax.runs import METRICS
+from adaptax.runs import atomic_files
+from adaptax.runs.directory import METRICS
+from adaptax.runs.metrics_log import RunLog, rows_after
 from adaptax.training.loop import Progress
 
 
@@ -108,18 +108,18 @@ def test_rows_wait_while_the_disk_is_full_and_none_is_lost(tmp_path, monkeypatch
     with RunLog(tmp_path, 10) as log:
         log.write(chunk(2))
         position = log.position
-        write = durable.write_all
+        write = atomic_files.write_all
 
         def full(descriptor, data):
             os.write(descriptor, data[:7])
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(durable, "write_all", full)
+        monkeypatch.setattr(atomic_files, "write_all", full)
         with pytest.raises(OSError, match="No space"):
             log.write(chunk(4))
         assert log.position == position
         assert updates_in(tmp_path / METRICS) == [1, 2]
-        monkeypatch.setattr(durable, "write_all", write)
+        monkeypatch.setattr(atomic_files, "write_all", write)
         log.write(chunk(6))
     assert updates_in(tmp_path / METRICS) == [1, 2, 3, 4, 5, 6]
 

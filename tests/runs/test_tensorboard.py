@@ -3,7 +3,7 @@ import threading
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
-from adaptax.board import Board
+from adaptax.runs.tensorboard import Board
 
 
 def events(folder):

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax import checkpoints
 from adaptax.core.errors import CheckpointError
+from adaptax.runs import checkpoints
 
 ABOUT = {"algorithm": "x", "settings": {"rate": 0.1, "layers": [3, 4]}, "options": {"seed": 0}}
 

@@ -22,10 +22,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adaptax import durable
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError
 from adaptax.core.settings import Settings
 from adaptax.registry.registry import LEARNERS, PROBLEMS, Entry, build, lookup, view
+from adaptax.runs import atomic_files
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -124,7 +124,7 @@ def claim(directory: Path, *, fresh: bool) -> Iterator[None]:
         OutputError: if another process has it (who, is said), it cannot be written to, or it holds a run already.
     """
     try:
-        descriptor = durable.open_to_update(directory / LOCK)
+        descriptor = atomic_files.open_to_update(directory / LOCK)
     except OSError as error:
         raise OutputError(
             f"{directory / LOCK}: cannot write there ({error.strerror or error}). Choose another directory"
@@ -185,14 +185,14 @@ def _first_free(parent: Path, stem: str) -> Path:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that the file is either the old one or the whole new one."""
-    durable.write(path, (json.dumps(content, indent=2) + "\n").encode())
+    atomic_files.write(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def save_config(directory: Path, recipe: Recipe, options: dict[str, Any]) -> None:
     """Write down what was asked for, and with what it runs."""
     import jax
 
-    from adaptax.checkpoints import versions
+    from adaptax.runs.checkpoints import versions
 
     content = {
         "format": FORMAT,
@@ -214,7 +214,7 @@ def read_recipe(directory: Path) -> tuple[Recipe, dict[str, Any]]:
     """
     path = directory / CONFIG
     try:
-        content = json.loads(durable.read(path, _LARGEST).decode())  # bytes might choose another encoding
+        content = json.loads(atomic_files.read(path, _LARGEST).decode())  # bytes might choose another encoding
     except FileNotFoundError:
         raise CheckpointError(
             f"{directory}: no run there ({CONFIG} is missing). Give the directory that `adaptax train` printed"
@@ -225,7 +225,7 @@ def read_recipe(directory: Path) -> tuple[Recipe, dict[str, Any]]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise CheckpointError(
-            f"{path}: expected format {FORMAT}, found {durable.shown(found)}; it was written by another version of "
+            f"{path}: expected format {FORMAT}, found {atomic_files.shown(found)}; it was written by another version of "
             "adaptax"
         )
     try:
@@ -257,7 +257,7 @@ def _name(content: dict[str, Any], field: str) -> str:
     """The name in a field; whatever else is there would be shown as it is if it were looked up."""
     found = content.get(field)
     if not isinstance(found, str) or not found.isprintable() or len(found) > 50:
-        raise ConfigError(f"{field}: expected a name; found {durable.shown(found)}")
+        raise ConfigError(f"{field}: expected a name; found {atomic_files.shown(found)}")
     return found
 
 
@@ -266,14 +266,14 @@ def _settings(entry: Entry, content: dict[str, Any], field: str) -> Settings:
     assert entry.settings is not None
     values = content.get(field)
     if not isinstance(values, dict):
-        raise ConfigError(f"{field}: expected names and values; found {durable.shown(values)}")
+        raise ConfigError(f"{field}: expected names and values; found {atomic_files.shown(values)}")
     known = {setting.name for setting in dataclasses.fields(entry.settings)}
     for name, value in values.items():
         if name not in known:
-            raise ConfigError(f"{field}: unknown name {durable.shown(name)}")
+            raise ConfigError(f"{field}: unknown name {atomic_files.shown(name)}")
         # Some have no upper bound, but arrays have: a product of sizes must not become more than can be counted.
         if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
-            raise ConfigError(f"{field}.{name}: expected at most {_LARGEST_INTEGER}; found {durable.shown(value)}")
+            raise ConfigError(f"{field}.{name}: expected at most {_LARGEST_INTEGER}; found {atomic_files.shown(value)}")
     return entry.settings(**values)
 
 
@@ -281,10 +281,10 @@ def _options(content: dict[str, Any]) -> dict[str, Any]:
     """The options of a run; how many trainings it had decides the shape of all that it has learned."""
     options = content.get("options")
     if not isinstance(options, dict):
-        raise ConfigError(f"options: expected names and values; found {durable.shown(options)}")
+        raise ConfigError(f"options: expected names and values; found {atomic_files.shown(options)}")
     seeds = options.get("seeds")
     if type(seeds) is not int or not 1 <= seeds <= _MOST_SEEDS:
         raise ConfigError(
-            f"options.seeds: expected an integer between 1 and {_MOST_SEEDS}; found {durable.shown(seeds)}"
+            f"options.seeds: expected an integer between 1 and {_MOST_SEEDS}; found {atomic_files.shown(seeds)}"
         )
     return options

@@ -28,9 +28,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 from safetensors.numpy import save as serialise
 
-from adaptax import durable
 from adaptax.core.errors import CheckpointError
 from adaptax.core.types import from_words, shape_of_words, words_of
+from adaptax.runs import atomic_files
 
 FOLDER = "checkpoints"
 _CONFIG = "config.json"
@@ -99,7 +99,7 @@ def save(
         raise OSError(errno.ELOOP, f"{FOLDER} is a link")
     arrays = _arrays(state)
     data, stem = serialise(arrays), f"update-{update:08d}"
-    durable.write(folder / f"{stem}.safetensors", data)
+    atomic_files.write(folder / f"{stem}.safetensors", data)
     manifest = {
         "schema": SCHEMA,
         "update": update,
@@ -110,7 +110,7 @@ def save(
         "versions": versions(),
         "device": jax.devices()[0].device_kind,
     }
-    durable.write(folder / f"{stem}.json", seal(manifest))
+    atomic_files.write(folder / f"{stem}.json", seal(manifest))
     _prune(folder, update, keep_every)
 
 
@@ -179,7 +179,7 @@ def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any]) -> Che
     if manifest.get("schema") != SCHEMA:
         raise CheckpointError(_other_version(folder, update, manifest))
     if manifest.get("update") != update:
-        raise _Damaged(f"manifest: is of update {durable.shown(manifest.get('update'))}")
+        raise _Damaged(f"manifest: is of update {atomic_files.shown(manifest.get('update'))}")
     _compare(manifest.get("about"), about)
     file = f"update-{update:08d}.safetensors"
     try:
@@ -189,7 +189,7 @@ def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any]) -> Che
     expected = [shape_of_words(leaf) for leaf in leaves]
     data = _bytes(folder / file, sum(x.size * x.dtype.itemsize for x in expected) + headroom, "weights")
     if len(data) != size:
-        raise _Damaged(f"weights: {len(data)} bytes instead of {durable.shown(size)}")
+        raise _Damaged(f"weights: {len(data)} bytes instead of {atomic_files.shown(size)}")
     if _digest(data) != digest:
         raise _Damaged("weights: checksum")
     arrays = _deserialise(data)
@@ -200,7 +200,7 @@ def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any]) -> Che
 
 def _bytes(path: Path, at_most: int, what: str) -> bytes:
     try:
-        return durable.read(path, at_most)
+        return atomic_files.read(path, at_most)
     except FileNotFoundError:
         raise _Damaged(f"{what}: missing") from None
     except OSError as error:
@@ -212,14 +212,16 @@ def _deserialise(data: bytes) -> dict[str, Any]:
     try:
         return load(data)
     except (SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise _Damaged(f"weights: {durable.shown(str(error))}") from None
+        raise _Damaged(f"weights: {atomic_files.shown(str(error))}") from None
 
 
 def _rebuild(wanted: Mapping[str, tuple[Any, Any]], structure: Any, arrays: Mapping[str, Any]) -> Any:
     """Arrays by name as a `TrainState`."""
     if set(wanted) != set(arrays):
         odd = sorted(set(wanted) ^ set(arrays))
-        raise _Foreign(f"has other leaves: {len(odd)} are missing or unknown, the first is {durable.shown(odd[0])}")
+        raise _Foreign(
+            f"has other leaves: {len(odd)} are missing or unknown, the first is {atomic_files.shown(odd[0])}"
+        )
     rebuilt = []
     for name, (leaf, expected) in wanted.items():
         found = arrays[name]
@@ -247,24 +249,24 @@ def _difference(expected: Any, found: Any, name: str = "") -> tuple[str, str, st
     Goes down only where we expect something, so that a file cannot choose how deep, and how often.
     """
     if not isinstance(expected, dict) or not isinstance(found, dict):
-        return None if found == expected else (name or "about", durable.shown(expected), durable.shown(found))
+        return None if found == expected else (name or "about", atomic_files.shown(expected), atomic_files.shown(found))
     for field, value in sorted(expected.items()):
         where = f"{name}.{field}" if name else str(field)
         if field not in found:
-            return where, durable.shown(value), "nothing"
+            return where, atomic_files.shown(value), "nothing"
         differing = _difference(value, found[field], where)
         if differing is not None:
             return differing
     unknown = next((field for field in found if field not in expected), None)
-    return None if unknown is None else (f"{name or 'about'}.{durable.shown(unknown)}", "nothing", "something")
+    return None if unknown is None else (f"{name or 'about'}.{atomic_files.shown(unknown)}", "nothing", "something")
 
 
 def _other_version(folder: Path, update: int, manifest: Mapping[str, Any]) -> str:
     made = manifest.get("versions")
-    by = durable.shown(made.get("adaptax") if isinstance(made, dict) else None)
+    by = atomic_files.shown(made.get("adaptax") if isinstance(made, dict) else None)
     here = importlib.metadata.version("adaptax")
     return (
-        f"{folder}: checkpoint {update} was made by adaptax {by} (schema {durable.shown(manifest.get('schema'))}); "
+        f"{folder}: checkpoint {update} was made by adaptax {by} (schema {atomic_files.shown(manifest.get('schema'))}); "
         f"this is {here} (schema {SCHEMA}). Nothing was changed; use the version that made it"
     )
 
@@ -318,7 +320,7 @@ def _prune(folder: Path, newest: int, keep_every: int) -> None:
     whole = [update for update in updates if (folder / f"update-{update:08d}.json").exists()]
     kept = {*whole[-KEEP:], *(update for update in whole if keep_every and update and update % keep_every == 0)}
     old = [folder / f"update-{n:08d}.{ending}" for n in set(updates) - kept for ending in ("json", "safetensors")]
-    for path in [*old, *folder.glob(f"update-*{durable.TEMPORARY}")]:
+    for path in [*old, *folder.glob(f"update-*{atomic_files.TEMPORARY}")]:
         # A checkpoint is written by now: what cannot be removed (a folder of that name, say) does not undo that.
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
