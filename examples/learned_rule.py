@@ -25,7 +25,7 @@ from adaptax.few_shot.maml import MetaTrained, adapt, maml_train
 from adaptax.few_shot.sinusoids import Sinusoids, SinusoidTask, sinusoid_network
 from adaptax.optimization.inner_optimizers import SGD, InnerOptimizer
 from adaptax.optimization.update_rules import Gates, LSTMOptimizer, gates_of_adaptation, spread_by_group
-from adaptax.rule_plots import plot_gates
+from adaptax.reports.gate_figures import plot_gates
 
 SHOTS, STEPS = 10, 5
 RULE_RATE, MAML_RATE = 0.01, 0.01

@@ -25,9 +25,9 @@ from adaptax.evaluation.evaluator import (
 )
 from adaptax.registry.presets import agent_for
 from adaptax.registry.registry import PROBLEMS
-from adaptax.reporting import plot_adaptation, plot_paths
+from adaptax.reports.figures import plot_adaptation, plot_paths
+from adaptax.reports.tables import results_table, shots_table
 from adaptax.runs.directory import Recipe, write_json
-from adaptax.tables import results_table, shots_table
 from adaptax.training.loop import init
 
 PATHS = "paths.png"

@@ -53,7 +53,7 @@ def command(arguments: Sequence[str]) -> int:
         print(json.dumps({"directory": str(directory), **content}))
         return 0
     from adaptax.cli.progress import table_console
-    from adaptax.comparison_tables import tables
+    from adaptax.reports.comparison_tables import tables
 
     for table in tables(content):
         table_console().print(table)
@@ -78,7 +78,7 @@ def write_report(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         OutputError: if it cannot be written.
     """
-    from adaptax.comparison_report import report
+    from adaptax.reports.comparison_page import report
 
     try:
         path.write_text(report(content), encoding="utf-8")

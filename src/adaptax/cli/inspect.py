@@ -44,7 +44,7 @@ def command(arguments: Sequence[str]) -> int:
         note("note: this family is a small finite set of tasks; the test tasks are those of training")
     write_json(directory / FIGURES, content)
     unit = "pull" if problem.env.horizon == 1 else "episode"
-    from adaptax.inspection_plots import plot_inspection
+    from adaptax.reports.inspection_figures import plot_inspection
 
     plot_inspection(directory / PICTURE, found, title=f"What the memory knows: {recipe.title()}", unit=unit)
     if options.json:
@@ -112,7 +112,7 @@ def show(found: Any, directory: Path, title: str, unit: str) -> None:
 
 def episodes_table(found: Any, title: str, unit: str) -> Table:
     """A row per recorded episode."""
-    from adaptax.tables import plain_table
+    from adaptax.reports.tables import plain_table
 
     curves = {"R² ± s.e.": found.pooled, "distances ± s.e.": found.similarity}
     if found.accuracy is not None:
@@ -132,7 +132,7 @@ def episodes_table(found: Any, title: str, unit: str) -> Table:
 
 def parts_table(found: Any, unit: str) -> Table:
     """R² at the end of a trial by feature, or by leaf of the task."""
-    from adaptax.tables import plain_table
+    from adaptax.reports.tables import plain_table
 
     table = plain_table(f"after {found.episodes[-1]} {unit}s", "of the task", "R² ± s.e.", "95 % interval")
     for name, curve in found.parts.items():
@@ -142,7 +142,7 @@ def parts_table(found: Any, unit: str) -> Table:
 
 def texts(curve: Any, row: int) -> tuple[str, str]:
     """A figure with its standard error, and its interval; dashes where it is not defined."""
-    from adaptax.tables import between, number, with_error
+    from adaptax.reports.tables import between, number, with_error
 
     figures = (curve.value[row], curve.stderr[row], *curve.interval[row])
     value, stderr, *interval = (float(np.round(x, 2)) + 0.0 for x in figures)  # − 0.00 is 0.00

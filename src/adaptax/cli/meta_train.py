@@ -19,7 +19,7 @@ from adaptax.core.errors import DivergenceError, EnvironmentContractError, Resou
 from adaptax.core.rollout import num_windows
 from adaptax.problems.checks.check import require
 from adaptax.registry.registry import FROM_SCRATCH
-from adaptax.reporting import plot_training
+from adaptax.reports.figures import plot_training
 from adaptax.runs import checkpoints
 from adaptax.runs.directory import Recipe, save_config
 from adaptax.runs.metrics_log import RunLog, rows_after

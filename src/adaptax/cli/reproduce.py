@@ -153,6 +153,6 @@ def report(name: str, table: Table, results: dict[str, dict[str, Any]], *, as_js
         print(json.dumps({"name": name, "cells": results}))
         return
     from adaptax.cli.progress import table_console
-    from adaptax.tables import reproduction_table
+    from adaptax.reports.tables import reproduction_table
 
     table_console().print(reproduction_table(results, title=table.summary))

@@ -54,7 +54,7 @@ class MetaLSTM(MetaLSTMSettings, WholePolicy, MetaGradient):
     def gates(self, meta: Meta, lives: Transition) -> Gates:
         """The gates in each inner step on one task's windows, leaves `[step, coordinate]`.
 
-        `adaptax.optimization.update_rules.spread_by_group` sums them up, `adaptax.rule_plots.plot_gates` draws them.
+        `adaptax.optimization.update_rules.spread_by_group` sums them up, `adaptax.reports.gate_figures.plot_gates` draws them.
 
         Args:
             meta: What was learned.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from adaptax.tables import reproduction_table, results_table, shots_table
+from adaptax.reports.tables import reproduction_table, results_table, shots_table
 from tests.evaluation.shown import agent, bandits, grid
 
 

@@ -1,6 +1,6 @@
 import base64
 
-from adaptax.page import page, paragraph, picture, table
+from adaptax.reports.html import page, paragraph, picture, table
 
 
 def test_what_comes_from_outside_is_escaped_and_what_is_html_is_not():

@@ -1,6 +1,6 @@
 import pytest
 
-from adaptax.comparison_plots import (
+from adaptax.reports.comparison_figures import (
     families_figure,
     looks,
     performance_figure,

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from adaptax.comparison_tables import number, percent, ratio, reached, tables
+from adaptax.reports.comparison_tables import number, percent, ratio, reached, tables
 from tests.evaluation.comparisons import ODD, small
 
 

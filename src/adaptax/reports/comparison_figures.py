@@ -1,6 +1,6 @@
 """Pictures of a comparison, drawn from its plain data (`adaptax.evaluation.comparison.compare`), as SVG.
 
-As in `adaptax.reporting`, nothing is run here, and pictures are drawn through matplotlib's object interface.
+As in `adaptax.reports.figures`, nothing is run here, and pictures are drawn through matplotlib's object interface.
 """
 
 import io
@@ -17,7 +17,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
-from adaptax.reporting import BEHIND_TEXT, CLASSICAL, FONT_SIZE, RANDOM, REFERENCE, TRAINED
+from adaptax.reports.figures import BEHIND_TEXT, CLASSICAL, FONT_SIZE, RANDOM, REFERENCE, TRAINED
 
 WIDTH = 9.6
 """Of all pictures, in inches."""

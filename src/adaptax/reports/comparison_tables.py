@@ -6,8 +6,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from adaptax.comparison_plots import exploring, unit_of
-from adaptax.tables import plain_table
+from adaptax.reports.comparison_figures import exploring, unit_of
+from adaptax.reports.tables import plain_table
 
 NEVER = "never"
 UNKNOWN = "–"

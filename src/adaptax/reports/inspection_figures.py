@@ -1,6 +1,6 @@
 """A picture of what a memory knows: its principal components as a trial goes on, and how well the task can be decoded.
 
-As in `adaptax.reporting`, functions take arrays, not agents, and draw through matplotlib's object interface.
+As in `adaptax.reports.figures`, functions take arrays, not agents, and draw through matplotlib's object interface.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from adaptax.core.errors import OutputError
-from adaptax.reporting import CLASSICAL, DPI, FONT_SIZE, RANDOM, REFERENCE, TRAINED, known, spread
+from adaptax.reports.figures import CLASSICAL, DPI, FONT_SIZE, RANDOM, REFERENCE, TRAINED, known, spread
 
 PANEL = 2.2
 """Side of a panel of points, in inches."""

@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from adaptax.evaluation.statistics import stderr
-from adaptax.reporting import BAYES_OPTIMAL, Results, after_steps, known
+from adaptax.reports.figures import BAYES_OPTIMAL, Results, after_steps, known
 
 
 def ends(episode_returns: np.ndarray) -> tuple[float, float]:

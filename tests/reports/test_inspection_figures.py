@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 
 from adaptax.core.errors import OutputError
-from adaptax.inspection_plots import LONG, MOST_LABELS, after, inspection_figure, plot_inspection, shown_episodes
-from adaptax.reporting import CLASSICAL, REFERENCE, TRAINED
+from adaptax.reports.figures import CLASSICAL, REFERENCE, TRAINED
+from adaptax.reports.inspection_figures import (
+    LONG,
+    MOST_LABELS,
+    after,
+    inspection_figure,
+    plot_inspection,
+    shown_episodes,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +174,7 @@ def test_what_cannot_be_drawn_or_written_is_refused(tmp_path):
 
 def test_drawing_needs_neither_jax_nor_pyplot():
     program = (
-        "import sys, adaptax.inspection_plots;"
+        "import sys, adaptax.reports.inspection_figures;"
         "assert 'matplotlib.pyplot' not in sys.modules; assert 'jax' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from adaptax.core.errors import OutputError
 from adaptax.optimization.update_rules import QUANTILES, GroupGates, Spread
-from adaptax.reporting import CLASSICAL, DASHES, DPI, FONT_SIZE, HEIGHT, REFERENCE
+from adaptax.reports.figures import CLASSICAL, DASHES, DPI, FONT_SIZE, HEIGHT, REFERENCE
 
 WIDTH = 11
 """Of the picture, in inches."""

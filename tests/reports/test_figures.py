@@ -8,9 +8,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from adaptax import reporting
 from adaptax.core.errors import OutputError
-from adaptax.reporting import plot_adaptation, plot_paths, plot_training
+from adaptax.reports import figures as reporting
+from adaptax.reports.figures import plot_adaptation, plot_paths, plot_training
 from tests.evaluation.shown import agent, bandits, grid
 
 
@@ -147,7 +147,7 @@ def test_unwritable_place_is_an_output_error(tmp_path):
 
 def test_pictures_need_no_display_no_pyplot_and_no_matplotlib_cache(tmp_path):
     program = (
-        "import sys; from adaptax.reporting import plot_training;"
+        "import sys; from adaptax.reports.figures import plot_training;"
         "plot_training('a.png', [{'env_steps': 1, 'return': 2.0}]);"
         "assert 'matplotlib.pyplot' not in sys.modules; assert 'jax' not in sys.modules"
     )

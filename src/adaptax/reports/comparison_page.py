@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from adaptax.comparison_plots import (
+from adaptax.reports.comparison_figures import (
     exploring,
     families_figure,
     performance_figure,
@@ -18,8 +18,8 @@ from adaptax.comparison_plots import (
     svg,
     unit_of,
 )
-from adaptax.comparison_tables import NOT_DEFINED, UNKNOWN, number, percent, ratio, reached, spread
-from adaptax.page import Cell, page, paragraph, picture, table
+from adaptax.reports.comparison_tables import NOT_DEFINED, UNKNOWN, number, percent, ratio, reached, spread
+from adaptax.reports.html import Cell, page, paragraph, picture, table
 
 Content = Mapping[str, Any]
 

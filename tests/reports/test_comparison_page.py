@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from adaptax.comparison_report import report
-from adaptax.comparison_tables import number, reached
+from adaptax.reports.comparison_page import report
+from adaptax.reports.comparison_tables import number, reached
 from tests.evaluation.comparisons import ODD, small
 
 VOID = {"meta", "img", "br", "hr", "link"}

@@ -7,8 +7,8 @@ import pytest
 
 from adaptax.core.errors import OutputError
 from adaptax.optimization.update_rules import QUANTILES, GroupGates, Spread
-from adaptax.reporting import CLASSICAL
-from adaptax.rule_plots import plot_gates
+from adaptax.reports.figures import CLASSICAL
+from adaptax.reports.gate_figures import plot_gates
 
 
 def level(mean, width=0.0):
