@@ -8,7 +8,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adaptax.agent import Agent as Agent
     from adaptax.core.algorithm import Algorithm as Algorithm
     from adaptax.core.problem import Environment as Environment
     from adaptax.core.problem import Problem as Problem
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from adaptax.core.types import TrainState as TrainState
     from adaptax.core.types import Transition as Transition
     from adaptax.core.types import Window as Window
+    from adaptax.deployment.agent import Agent as Agent
     from adaptax.evaluation.evaluator import Evaluation as Evaluation
     from adaptax.evaluation.evaluator import evaluate as evaluate
     from adaptax.few_shot.maml import adapt as adapt
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from adaptax.training.loop import train as train
 
 _WHERE = {
-    "adaptax.agent": ("Agent",),
+    "adaptax.deployment.agent": ("Agent",),
     "adaptax.core.algorithm": ("Algorithm",),
     "adaptax.core.problem": ("Environment", "Problem", "Step", "TaskDistribution", "make_problem"),
     "adaptax.evaluation.evaluator": ("Evaluation", "evaluate"),

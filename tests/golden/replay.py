@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from adaptax.agent import Agent
+from adaptax.deployment.agent import Agent
 
 REWARDS = (1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 

@@ -132,7 +132,7 @@ def entrant_of(contestant: Contestant, problem: str, seed: int) -> "Entrant":
     import jax
     import jax.numpy as jnp
 
-    from adaptax.agent import load_meta
+    from adaptax.deployment.agent import load_meta
     from adaptax.evaluation.comparison import Entrant
     from adaptax.registry.presets import agent_for
     from adaptax.training.loop import init

@@ -27,8 +27,8 @@ def command(arguments: Sequence[str]) -> int:
     from adaptax.cli.session import start_jax
 
     start_jax()
-    from adaptax.agent import load_meta
     from adaptax.cli.assess import assess, present
+    from adaptax.deployment.agent import load_meta
 
     algorithm, problem = recipe.build()
     num_seeds = int(trained_with["seeds"])

@@ -58,8 +58,8 @@ def look(directory: Path, recipe: Recipe, num_seeds: int, options: InspectOption
     """Load the agent and inspect its memory; return the problem and what was found."""
     import jax
 
-    from adaptax.agent import load_meta
     from adaptax.cli.progress import Bar
+    from adaptax.deployment.agent import load_meta
     from adaptax.evaluation.inspection import check_remembers, inspect_memory
 
     algorithm, problem = recipe.build()

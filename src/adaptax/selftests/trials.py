@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from adaptax.agent import Agent
 from adaptax.core.errors import CheckpointError, OutputError
+from adaptax.deployment.agent import Agent
 from adaptax.runs import checkpoints
 from adaptax.runs.directory import CONFIG, claim, read_recipe, write_json
 from adaptax.runs.metrics_log import RunLog

@@ -4,11 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from adaptax.agent import Agent
 from adaptax.algorithms import A2C, DQN, MAML, QLearning
 from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.core.rollout import collect, live
 from adaptax.core.types import Window
+from adaptax.deployment.agent import Agent
 from adaptax.problems import bernoulli_bandit, point_robot, tabular_mdp
 from adaptax.training.loop import init
 from tests.sample_problems import clockwork
