@@ -16,7 +16,7 @@ import time
 
 COMPILE = """
 import time
-from adaptax.cli.session import devices_for, start_jax
+from adaptax.experiment.jax_setup import devices_for, start_jax
 start_jax()
 import jax
 from adaptax.registry.presets import settings_for

@@ -25,7 +25,7 @@ def place(tmp_path, monkeypatch):
         (tmp_path / name).write_text(source)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr("adaptax.cli.session.start_jax", lambda: None)
+    monkeypatch.setattr("adaptax.experiment.jax_setup.start_jax", lambda: None)
     yield tmp_path
     for name in SOURCES:
         sys.modules.pop(name.removesuffix(".py"), None)
@@ -63,7 +63,7 @@ def test_that_there_is_no_such_module_is_found_before_jax_is_imported(place, cap
     def too_late():
         raise AssertionError("JAX was started")
 
-    monkeypatch.setattr("adaptax.cli.session.start_jax", too_late)
+    monkeypatch.setattr("adaptax.experiment.jax_setup.start_jax", too_late)
     with pytest.raises(SystemExit) as stop:
         main(["check-env", "no_such_module.envs:make"])
     assert stop.value.code == 2

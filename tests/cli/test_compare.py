@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from adaptax.cli.compare import command, entrant_of
-from adaptax.cli.contestants import resolve
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError
+from adaptax.experiment.agent_specs import resolve
 from adaptax.registry.presets import settings_for
 from adaptax.runs import checkpoints
 from adaptax.runs.directory import Recipe, save_config
@@ -24,7 +24,7 @@ BANDIT = {"num_arms": 2, "num_pulls": 6}
 @pytest.fixture
 def untrained(tmp_path, monkeypatch):
     """Makes the directory of a run that was not trained; commands may be called in this process."""
-    monkeypatch.setattr("adaptax.cli.session.start_jax", lambda: None)
+    monkeypatch.setattr("adaptax.experiment.jax_setup.start_jax", lambda: None)
     monkeypatch.chdir(tmp_path)
 
     def make(name, seed=0, seeds=1, of_problem=BANDIT, **of_algorithm):

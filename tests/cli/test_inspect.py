@@ -20,7 +20,7 @@ from tests.sample_problems import TINY
 @pytest.fixture
 def untrained(tmp_path, monkeypatch):
     """Makes the directory of a run that was not trained; commands may be called in this process."""
-    monkeypatch.setattr("adaptax.cli.session.start_jax", lambda: None)
+    monkeypatch.setattr("adaptax.experiment.jax_setup.start_jax", lambda: None)
 
     def make(algorithm="rl2", problem="bandit", seeds=1, of_problem=None, **of_algorithm):
         directory = tmp_path / f"{algorithm}-{problem}-{seeds}"

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from adaptax.cli import memory, plan
+from adaptax.cli import plan
 from adaptax.cli.train import understood
+from adaptax.experiment import memory
 from tests.cli.conftest import SMALL_BANDIT, TINY, run
 
 

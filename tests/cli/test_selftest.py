@@ -4,9 +4,10 @@ import sys
 
 import pytest
 
-from adaptax.cli import selftest, session
+from adaptax.cli import selftest
 from adaptax.cli.main import main
 from adaptax.core.errors import ConfigError
+from adaptax.experiment import jax_setup
 from adaptax.selftests.checks import at_most, measured
 
 
@@ -18,7 +19,7 @@ def fake(monkeypatch, *checks):
         calls.append((seed, n))
         return iter(checks)
 
-    monkeypatch.setattr(session, "start_jax", lambda: None)
+    monkeypatch.setattr(jax_setup, "start_jax", lambda: None)
     monkeypatch.setattr(selftest, "load", lambda name: run)
     return calls
 

@@ -101,7 +101,7 @@ def test_secrets_and_the_users_home_are_in_no_file(tmp_path):
     assert len(files) > 8
     # A crash, too: its traceback goes through files in the user's home.
     (place / "breaking.py").write_text("def sampler():\n    raise RuntimeError('broken')\n")
-    code = "from adaptax.cli.crashes import write_traceback\ntry:\n    import breaking; breaking.sampler()\n"
+    code = "from adaptax.experiment.tracebacks import write_traceback\ntry:\n    import breaking; breaking.sampler()\n"
     code += "except RuntimeError as error:\n    print(write_traceback(error))"
     crashed = subprocess.run(
         [sys.executable, "-c", code],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptax.cli.keeping import PATIENCE
+from adaptax.experiment.run_writer import PATIENCE
 from adaptax.selftests import storage
 
 

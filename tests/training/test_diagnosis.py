@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import RL2, Random
-from adaptax.cli.assess import explained
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.types import replace
 from adaptax.evaluation.evaluator import encounters, evaluate
+from adaptax.experiment.evaluate import explained
 from adaptax.selftests.faulty import FAULTS, MARK, faulty
 from adaptax.training.diagnosis import Breach, breach_in_init, breach_in_life, breach_in_update
 from adaptax.training.loop import init, train

@@ -46,7 +46,7 @@ def command(arguments: Sequence[str]) -> int:
     elif name not in PROBLEMS:
         hint = suggestion(name, PROBLEMS)
         raise ConfigError(f"check-env: expected MODULE:FACTORY or one of {', '.join(PROBLEMS)}; found '{name}'{hint}")
-    from adaptax.cli.session import start_jax
+    from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
     if is_factory(name):

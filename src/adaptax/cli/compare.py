@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adaptax.cli.contestants import Contestant, resolve
 from adaptax.cli.options import CompareOptions, names, note, parse, wants_help
 from adaptax.core.errors import ConfigError, OutputError
 from adaptax.core.settings import Settings
+from adaptax.experiment.agent_specs import Contestant, resolve
 from adaptax.problems.settings import episodes_of
 from adaptax.registry.registry import ALGORITHMS, PROBLEMS, build, lookup, view
 from adaptax.runs.directory import create_directory, write_json
@@ -41,7 +41,7 @@ def command(arguments: Sequence[str]) -> int:
     if len(contestants) < 2 and not wants_help(rest):
         raise ConfigError("compare: expected at least one agent besides random; found none")
     directory = reserve(options.out)
-    from adaptax.cli.session import start_jax
+    from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
     content = {**provenance(arguments, problem, contestants, options), **measure(problem, contestants, options)}
@@ -52,7 +52,7 @@ def command(arguments: Sequence[str]) -> int:
     if options.json:
         print(json.dumps({"directory": str(directory), **content}))
         return 0
-    from adaptax.cli.progress import table_console
+    from adaptax.experiment.progress import table_console
     from adaptax.reports.comparison_tables import tables
 
     for table in tables(content):
@@ -107,8 +107,8 @@ def provenance(
 
 def measure(problem: str, contestants: Sequence[Contestant], options: CompareOptions) -> dict[str, Any]:
     """Load the agents and let them live; with a progress bar."""
-    from adaptax.cli.progress import Bar
     from adaptax.evaluation.comparison import Plan, compare
+    from adaptax.experiment.progress import Bar
 
     base = build_problem(problem, contestants[0].problem_settings)
     entrants = [entrant_of(contestant, problem, options.seed) for contestant in contestants]

@@ -24,11 +24,11 @@ def command(arguments: Sequence[str]) -> int:
     recipe, trained_with = read_recipe(directory)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)
-    from adaptax.cli.session import start_jax
+    from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
-    from adaptax.cli.assess import assess, present
     from adaptax.deployment.agent import load_meta
+    from adaptax.experiment.evaluate import assess, present
 
     algorithm, problem = recipe.build()
     num_seeds = int(trained_with["seeds"])

@@ -35,7 +35,7 @@ def command(arguments: Sequence[str]) -> int:
             f"--training-seed: expected at most {num_seeds - 1}, since {directory} holds {num_seeds} "
             f"training{'s' if num_seeds > 1 else ''}, counted from 0; found {options.training_seed}"
         )
-    from adaptax.cli.session import start_jax
+    from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
     problem, found = look(directory, recipe, num_seeds, options)
@@ -58,9 +58,9 @@ def look(directory: Path, recipe: Recipe, num_seeds: int, options: InspectOption
     """Load the agent and inspect its memory; return the problem and what was found."""
     import jax
 
-    from adaptax.cli.progress import Bar
     from adaptax.deployment.agent import load_meta
     from adaptax.evaluation.inspection import check_remembers, inspect_memory
+    from adaptax.experiment.progress import Bar
 
     algorithm, problem = recipe.build()
     meta = load_meta(directory, algorithm, problem, num_seeds, note)
@@ -101,7 +101,7 @@ def protocol_of(problem: Any, num_seeds: int, options: InspectOptions) -> dict[s
 
 def show(found: Any, directory: Path, title: str, unit: str) -> None:
     """Print the tables."""
-    from adaptax.cli.progress import table_console
+    from adaptax.experiment.progress import table_console
 
     console = table_console()
     console.print(episodes_table(found, title, unit))

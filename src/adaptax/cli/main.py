@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from adaptax.cli.crashes import write_traceback
-from adaptax.cli.interrupts import STOPPED, Interrupts
 from adaptax.core.errors import AdaptaxError, ConfigError
 from adaptax.core.settings import suggestion
+from adaptax.experiment.signals import STOPPED, Interrupts
+from adaptax.experiment.tracebacks import write_traceback
 
 USAGE = """\
 usage: adaptax COMMAND ...

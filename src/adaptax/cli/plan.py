@@ -31,7 +31,7 @@ def command(arguments: Sequence[str]) -> int:
     recipe, run = typed.recipe, typed.run
     if recipe.algorithm in FROM_SCRATCH:
         raise ConfigError(f"plan: {recipe.algorithm} learns every task from nothing, so there is nothing to train")
-    from adaptax.cli.session import start_jax
+    from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
     found = planned(recipe, run)
@@ -49,9 +49,9 @@ def planned(recipe: Recipe, run: TrainOptions) -> dict[str, Any]:
     """What it would need, as plain data; unknown is None. `compiled`: whether that is the compiler's word on memory."""
     import jax
 
-    from adaptax.cli import memory
-    from adaptax.cli.session import devices_for
-    from adaptax.planning import bytes_of, largest
+    from adaptax.experiment import memory
+    from adaptax.experiment.jax_setup import devices_for
+    from adaptax.experiment.memory_model import bytes_of, largest
     from adaptax.training.loop import num_parameters
 
     algorithm, problem = recipe.build()

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adaptax.cli.crashes import crashes_into
-from adaptax.cli.interrupts import STOPPED
 from adaptax.cli.options import ReproduceOptions, TrainOptions, names, note, parse, wants_help
 from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.core.settings import suggestion
+from adaptax.experiment.signals import STOPPED
+from adaptax.experiment.tracebacks import crashes_into
 from adaptax.registry.paper_tables import TABLES, Cell, Table
 from adaptax.registry.registry import PROBLEMS, TRAINABLE
 from adaptax.runs.directory import CONFIG, Recipe, claim, create_directory, read_recipe, write_json
@@ -36,7 +36,7 @@ def command(arguments: Sequence[str]) -> int:
     table = TABLES[name]
     cells = cells_of(table, options.cells)
     out = create_directory(options.out or Path("runs") / f"{name}-seed{options.seed}", name)
-    from adaptax.cli.session import start_jax
+    from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
     results = {cell: finish(table, cell, options, out / cell) for cell in cells}
@@ -87,8 +87,8 @@ def finish(table: Table, name: str, options: ReproduceOptions, directory: Path) 
 def _train_cell(
     name: str, cell: Cell, recipe: Recipe, options: ReproduceOptions, directory: Path, asked: dict[str, Any]
 ) -> dict[str, Any]:
-    from adaptax.cli.assess import assess
-    from adaptax.cli.meta_train import meta_train
+    from adaptax.experiment.evaluate import assess
+    from adaptax.experiment.train import meta_train
 
     note(f"{name}:")
     started_with = _begun(recipe, options, directory)
@@ -152,7 +152,7 @@ def report(name: str, table: Table, results: dict[str, dict[str, Any]], *, as_js
     if as_json:
         print(json.dumps({"name": name, "cells": results}))
         return
-    from adaptax.cli.progress import table_console
+    from adaptax.experiment.progress import table_console
     from adaptax.reports.tables import reproduction_table
 
     table_console().print(reproduction_table(results, title=table.summary))

@@ -148,7 +148,7 @@ def command(arguments: Sequence[str]) -> int:
         raise ConfigError(f"NAME: expected one of {', '.join(SELFTESTS)}, or {ALL}; found '{name}'{hint}")
     wanted = list(SELFTESTS) if name == ALL else [name]
     if any(SELFTESTS[each].starts_jax for each in wanted):
-        from adaptax.cli.session import start_jax
+        from adaptax.experiment.jax_setup import start_jax
 
         start_jax()
     return max([report(each, options, titled=name == ALL) for each in wanted])

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adaptax.cli.crashes import crashes_into
-from adaptax.cli.interrupts import STOPPED
 from adaptax.cli.options import HostOptions, ResumeOptions, TrainOptions, names, note, parse, take_preset, wants_help
-from adaptax.cli.together import Group, together
 from adaptax.core.errors import CheckpointError, ConfigError
+from adaptax.experiment.distributed import Group, together
+from adaptax.experiment.signals import STOPPED
+from adaptax.experiment.tracebacks import crashes_into
 from adaptax.registry.presets import presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
 from adaptax.runs.directory import CONFIG, Recipe, claim, create_directory, read_recipe
@@ -141,11 +141,11 @@ def execute(
     group: Group | None = None,
 ) -> int:
     """Train, save, evaluate. With `started_with`, the options of a run that was begun before, go on with it."""
-    from adaptax.cli.session import start_jax
+    from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
-    from adaptax.cli.assess import assess, present
-    from adaptax.cli.meta_train import meta_train
+    from adaptax.experiment.evaluate import assess, present
+    from adaptax.experiment.train import meta_train
 
     trained = meta_train(recipe, run, directory, preset, started_with, group)
     if trained.stopped:

@@ -80,7 +80,7 @@ def doom(fate: Fate) -> None:
             act()
 
     durable.write_all, system.fsync, system.replace, system.unlink = writing, flushing, renaming, removing
-    assess: Any = importlib.import_module("adaptax.cli.assess")
+    assess: Any = importlib.import_module("adaptax.experiment.evaluate")
     evaluate = assess.evaluate
 
     @functools.wraps(evaluate)
@@ -95,6 +95,6 @@ def main() -> None:
     """Do what was typed: TRACE (or an empty word), POINT, WHEN, and the words after `adaptax`."""
     trace, number, when, *arguments = sys.argv[1:]
     # Devices have to be configured before JAX is asked for anything, so before `assess` is imported.
-    importlib.import_module("adaptax.cli.session").start_jax()
+    importlib.import_module("adaptax.experiment.jax_setup").start_jax()
     doom(Fate(int(number), when, Path(trace) if trace else None))
     importlib.import_module("adaptax.cli.main").main(arguments)

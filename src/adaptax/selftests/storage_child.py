@@ -81,7 +81,7 @@ def _meanwhile(command: Command) -> Iterator[None]:
     if min(command.full_from, command.gone_at) == NEVER:
         yield  # without JAX, if the command does not need it
     else:
-        from adaptax.cli.keeping import Keeper  # noqa: PLC0415
+        from adaptax.experiment.run_writer import Keeper  # noqa: PLC0415
 
         chunks = iter(range(NEVER))
         write = Keeper.chunk

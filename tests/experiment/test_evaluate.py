@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms.classical.random import Random
-from adaptax.cli.assess import Assessment, assess, present
 from adaptax.evaluation.evaluator import Evaluation
+from adaptax.experiment.evaluate import Assessment, assess, present
 from adaptax.problems import bernoulli_bandit, grid_navigation
 from adaptax.problems.settings import BanditSettings
 from adaptax.registry.presets import settings_for
@@ -44,7 +44,7 @@ def test_a_finite_family_is_not_called_held_out(capsys):
 
 def test_E24_a_figure_above_the_optimum_is_not_printed_without_a_warning(monkeypatch, capsys):
     impossible = Evaluation(np.ones((1, 400, 5)), np.ones((1, 400, 5), int))
-    monkeypatch.setattr("adaptax.cli.assess.evaluate", lambda *arguments, **options: impossible)
+    monkeypatch.setattr("adaptax.experiment.evaluate.evaluate", lambda *arguments, **options: impossible)
     assessment = random_as_the_trained_agent(bernoulli_bandit(2, 5), [])
     assert isinstance(assessment, Assessment)
     said = capsys.readouterr().err

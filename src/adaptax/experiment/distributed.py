@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adaptax.cli.interrupts import STOPPED, watching
 from adaptax.cli.options import HostOptions, TrainOptions, note
 from adaptax.core.errors import ConfigError, DivergenceError
 from adaptax.core.settings import Settings
+from adaptax.experiment.signals import STOPPED, watching
 from adaptax.runs.directory import Recipe, recipe_of
 
 _OWN = ("out", "json")
@@ -76,7 +76,7 @@ class Group:
         """
         import jax
 
-        from adaptax.cli import memory
+        from adaptax.experiment import memory
         from adaptax.training.loop import first_state, train
 
         told = self._hosts.told()
@@ -145,7 +145,7 @@ def together(options: HostOptions) -> Iterator[Group]:
     if not options.distributed:
         yield Group()
         return
-    from adaptax.cli.session import start_jax
+    from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
     import jax

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from adaptax.planning import arrays_at_peak, largest
+from adaptax.experiment.memory_model import arrays_at_peak, largest
 
 MEGA = jax.ShapeDtypeStruct((512, 512), jnp.float32)
 SIZE = 512 * 512 * 4

@@ -56,7 +56,7 @@ def check(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -> Cal
     """
 
     def fits(program: Any) -> None:
-        from adaptax.planning import largest
+        from adaptax.experiment.memory_model import largest
 
         needed, free = needed_bytes(program, devices), free_bytes()
         if needed is not None and free is not None and needed > free:
@@ -82,9 +82,9 @@ def program_of(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -
 
 def arrays_of(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -> list[Any]:
     """The arrays that training holds at once, on each device, by a model of what XLA does."""
-    from adaptax import planning
+    from adaptax.experiment import memory_model
 
-    return planning.arrays_at_peak(*program_of(algorithm, problem, devices, num_seeds))
+    return memory_model.arrays_at_peak(*program_of(algorithm, problem, devices, num_seeds))
 
 
 def advice(algorithm: Any, share: float = 0.5) -> str:

@@ -6,8 +6,8 @@ import jax
 import pytest
 
 from adaptax.cli.options import HostOptions, TrainOptions
-from adaptax.cli.together import Group, together
 from adaptax.core.errors import ConfigError, DivergenceError
+from adaptax.experiment.distributed import Group, together
 from adaptax.selftests.tiny_run import options, recipe
 from adaptax.training.loop import init
 

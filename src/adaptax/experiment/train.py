@@ -8,15 +8,15 @@ from typing import Any
 
 import jax
 
-from adaptax.cli import memory
-from adaptax.cli.interrupts import watching
-from adaptax.cli.keeping import Keeper, unwritable, warn_if_disk_is_nearly_full
 from adaptax.cli.options import TrainOptions, note
-from adaptax.cli.progress import Bar
-from adaptax.cli.session import devices_for
-from adaptax.cli.together import Group
 from adaptax.core.errors import DivergenceError, EnvironmentContractError, ResourceError
 from adaptax.core.rollout import num_windows
+from adaptax.experiment import memory
+from adaptax.experiment.distributed import Group
+from adaptax.experiment.jax_setup import devices_for
+from adaptax.experiment.progress import Bar
+from adaptax.experiment.run_writer import Keeper, unwritable, warn_if_disk_is_nearly_full
+from adaptax.experiment.signals import watching
 from adaptax.problems.checks.check import require
 from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.reports.figures import plot_training

@@ -3,8 +3,8 @@ import errno
 import numpy as np
 import pytest
 
-from adaptax.cli.keeping import PATIENCE, Keeper, unwritable, warn_if_disk_is_nearly_full
 from adaptax.core.errors import OutputError, ResourceError
+from adaptax.experiment.run_writer import PATIENCE, Keeper, unwritable, warn_if_disk_is_nearly_full
 from adaptax.runs import checkpoints
 from adaptax.training.loop import Progress
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from adaptax.cli.crashes import crashes_into, write_traceback
+from adaptax.experiment.tracebacks import crashes_into, write_traceback
 
 
 def _raised(directory):

@@ -1,4 +1,4 @@
-from adaptax.cli.progress import LINES, Bar
+from adaptax.experiment.progress import LINES, Bar
 
 
 def test_without_a_terminal_it_says_something_ten_times(capsys):

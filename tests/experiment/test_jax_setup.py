@@ -1,9 +1,9 @@
 import jax
 import pytest
 
-from adaptax.cli import session
-from adaptax.cli.session import cores, devices_for
 from adaptax.core.errors import ConfigError
+from adaptax.experiment import jax_setup
+from adaptax.experiment.jax_setup import cores, devices_for
 
 
 def test_there_is_a_core():
@@ -13,10 +13,10 @@ def test_there_is_a_core():
 def test_threads_of_one_core_are_counted_once(monkeypatch, tmp_path):
     for thread, siblings in enumerate(("0,2", "1,3", "0,2", "1,3")):
         (tmp_path / str(thread)).write_text(siblings + "\n")
-    monkeypatch.setattr(session, "_SIBLINGS", str(tmp_path / "{}"))
+    monkeypatch.setattr(jax_setup, "_SIBLINGS", str(tmp_path / "{}"))
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 2, 3})
     assert cores() == 2
-    monkeypatch.setattr(session, "_SIBLINGS", str(tmp_path / "nothing {}"))
+    monkeypatch.setattr(jax_setup, "_SIBLINGS", str(tmp_path / "nothing {}"))
     assert cores() == 4
 
 

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from adaptax.cli.interrupts import watching
+from adaptax.experiment.signals import watching
 
 CODE = """
 import hashlib, signal, sys, time
-from adaptax.cli.interrupts import Interrupts
+from adaptax.experiment.signals import Interrupts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for number in (signal.SIGTERM, signal.SIGHUP):  # whatever the tests' own caller ignores, as `nohup` does
     signal.signal(number, signal.SIG_DFL)

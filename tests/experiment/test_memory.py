@@ -8,8 +8,8 @@ import pytest
 
 from adaptax import problems
 from adaptax.algorithms import EMAML, ESMAML, MAML, RL2, MetaLSTM, MultiTaskPPO, Reptile
-from adaptax.cli import memory
 from adaptax.core.errors import ResourceError
+from adaptax.experiment import memory
 from adaptax.training.loop import init, train
 
 

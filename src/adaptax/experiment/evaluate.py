@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from adaptax.cli.options import note
-from adaptax.cli.progress import Bar, table_console
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.rollout import num_probes, num_windows, shots
 from adaptax.evaluation.evaluator import (
@@ -23,6 +22,7 @@ from adaptax.evaluation.evaluator import (
     oracle_return,
     tasks_are_held_out,
 )
+from adaptax.experiment.progress import Bar, table_console
 from adaptax.registry.presets import agent_for
 from adaptax.registry.registry import PROBLEMS
 from adaptax.reports.figures import plot_adaptation, plot_paths
