@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from adaptax.cli.words import read
+from adaptax.cli.parser import read
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import LARGEST_COUNT, Settings, setting, suggestion
 from adaptax.registry.presets import DEFAULT

@@ -7,7 +7,7 @@ import pytest
 import tyro
 
 from adaptax.cli.options import CompareOptions, EvaluateOptions, ReproduceOptions, TrainOptions
-from adaptax.cli.words import read
+from adaptax.cli.parser import read
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import Settings, setting
 from adaptax.registry.presets import settings_for
