@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax.core import rollout
+from adaptax.core.algorithm import init
 from adaptax.core.types import replace
 from adaptax.registry.presets import settings_for
 from adaptax.registry.registry import LEARNERS, PROBLEMS, build
@@ -96,7 +97,7 @@ class Nothing:
 
 def measure(algorithm: Any, problem: Any, chunk: int, rounds: int) -> dict[str, Any]:
     """Ratios with to without."""
-    state = loop.init(algorithm, problem, seed=0)
+    state = init(algorithm, problem, seed=0)
     own = own_share(algorithm, problem, state)
     programs = {checks: compiled(algorithm, problem, state, chunk, checks=checks) for checks in (True, False)}
     for program in programs.values():

@@ -17,13 +17,14 @@ import sys
 import numpy as np
 
 from adaptax.algorithms import MetaPolicyGradient, QLearning
+from adaptax.core.algorithm import init
 from adaptax.core.problem import Problem
 from adaptax.core.types import replace
 from adaptax.evaluation.evaluator import encounters, evaluate, oracle_return
 from adaptax.evaluation.statistics import stderr
 from adaptax.registry.presets import settings_for
 from adaptax.registry.registry import PROBLEMS, build
-from adaptax.training.loop import init, train
+from adaptax.training.loop import train
 
 
 def after_exploring(algorithm: MetaPolicyGradient, problem: Problem, meta: object, tasks: int, seed: int) -> np.ndarray:

@@ -23,6 +23,7 @@ import numpy as np
 from adaptax.algorithms import MAML, RL2
 from adaptax.algorithms.gradient import outer_loop
 from adaptax.core import rollout
+from adaptax.core.algorithm import init
 from adaptax.networks import heads, mlp
 from adaptax.networks.memory import recurrent
 from adaptax.problems import bernoulli_bandit, point_robot
@@ -47,7 +48,7 @@ def rl2() -> dict[str, Program]:
     """RL² on 10-armed bandits of 100 pulls: GRU 64, 128 tasks, PPO with 4 epochs of 4 minibatches."""
     problem = bernoulli_bandit(num_arms=10, num_pulls=100)
     algorithm = RL2(memory="gru", memory_size=64, critic_size=64, num_tasks=128, num_epochs=4, num_minibatches=4)
-    state = loop.init(algorithm, problem, seed=0)
+    state = init(algorithm, problem, seed=0)
     one = partial(update, algorithm, problem, state)
     programs = {"as it is": one()}
     keys = jax.random.split(jax.random.key(0), (algorithm.num_tasks, 2))
@@ -70,7 +71,7 @@ def maml() -> dict[str, Program]:
     """MAML and TRPO on 2D navigation: 20 tasks, 20 trajectories before and after, 64-64 tanh."""
     problem = point_robot(40)
     algorithm = MAML(hidden_size=64, num_layers=2, num_tasks=20, trajectories=20, inner_steps=1, outer="trpo")
-    state = loop.init(algorithm, problem, seed=0)
+    state = init(algorithm, problem, seed=0)
     lives = jax.jit(lambda state: outer_loop.live(algorithm, problem, state))
     with_outer = partial(dataclasses.replace, algorithm)
     programs = {"as it is": update(algorithm, problem, state), "collecting, with inner steps": lambda: lives(state)}
@@ -80,7 +81,7 @@ def maml() -> dict[str, Program]:
     with mock.patch.dict(mlp.ACTIVATIONS, tanh=jnp.tanh):
         programs["tanh as JAX derives it"] = update(algorithm, problem, state)
     plain = with_outer(outer="gradient")
-    programs["Adam instead of TRPO"] = update(plain, problem, loop.init(plain, problem, seed=0))
+    programs["Adam instead of TRPO"] = update(plain, problem, init(plain, problem, seed=0))
     return programs
 
 

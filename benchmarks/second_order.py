@@ -15,9 +15,9 @@ from typing import Any
 
 import jax
 
+from adaptax.core.algorithm import init
 from adaptax.registry.presets import GRADIENT_BASED, settings_for
-from adaptax.runs.directory import Recipe
-from adaptax.training.loop import init
+from adaptax.runs.recipe import Recipe
 
 METHODS = ("maml", "fomaml")
 UPDATES = 3

@@ -31,12 +31,13 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from adaptax import problems
 from adaptax.algorithms import MAML, RL2
+from adaptax.core.algorithm import init
 from adaptax.core.rollout import collect
 from adaptax.experiment.jax_setup import cores
 from adaptax.experiment.memory import needed_bytes
 from adaptax.networks.dense import OPERATIONS
 from adaptax.registry.registry import CLASSICAL, build
-from adaptax.training.loop import chunk_of_updates, init
+from adaptax.training.loop import chunk_of_updates
 
 
 class Work(NamedTuple):

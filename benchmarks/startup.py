@@ -21,7 +21,8 @@ start_jax()
 import jax
 from adaptax.registry.presets import settings_for
 from adaptax.registry.registry import LEARNERS, PROBLEMS, build
-from adaptax.training.loop import CHUNK, chunk_length, chunk_of_updates, first_state
+from adaptax.training.loop import CHUNK, chunk_length, chunk_of_updates
+from adaptax.core.algorithm import first_state
 a, p = settings_for("rl2", "bandit", "default")
 algorithm, problem = build(LEARNERS["rl2"], a), build(PROBLEMS["bandit"], p)
 devices = devices_for(0, algorithm.num_tasks // algorithm.num_minibatches)

@@ -11,7 +11,7 @@ from jaxtyping import install_import_hook
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_disable_most_optimizations", True)  # tiny programs take longer to compile than to run
 # One cache of compiled programs for all worker processes of this run (workers inherit the variable). Whoever sets the
-# variable keeps it between runs: programs are found by all that they are compiled from, so a changed one is never found.
+# variable keeps it between runs: a program is found by all that it is compiled from, so a changed one is never found.
 OURS = "ADAPTAX_TEST_CACHE" not in os.environ
 CACHE = os.environ["ADAPTAX_TEST_CACHE"] = os.environ.get("ADAPTAX_TEST_CACHE") or tempfile.mkdtemp(
     prefix="adaptax-test-"

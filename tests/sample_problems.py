@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Box, Discrete, Space
 from adaptax.core.types import AgentState, Window
@@ -73,7 +73,7 @@ def clockwork(horizon: int, episodes: int, *, ends_early: bool = True, num_actio
 
 
 @dataclasses.dataclass(frozen=True)
-class Counter(Untrained):
+class Counter(FromScratch):
     """Its action is the number of times that it has acted before; `aux` is what it saw.
 
     `adapted` is the number of windows so far and the actions of the last one.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from adaptax.core.algorithm import Algorithm as Algorithm
+    from adaptax.core.algorithm import init as init
     from adaptax.core.problem import Environment as Environment
     from adaptax.core.problem import Problem as Problem
     from adaptax.core.problem import Step as Step
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from adaptax.evaluation.evaluator import evaluate as evaluate
     from adaptax.few_shot.maml import adapt as adapt
     from adaptax.few_shot.maml import maml_train as maml_train
-    from adaptax.training.loop import init as init
     from adaptax.training.loop import train as train
 
 _WHERE = {

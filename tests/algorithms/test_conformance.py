@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from adaptax import algorithms, problems
-from adaptax.core.algorithm import Algorithm
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import Algorithm, FromScratch
 from adaptax.core.rollout import lifetime, live, rollout, start
 from adaptax.core.spaces import Discrete
 from adaptax.core.types import AgentState
@@ -100,7 +99,7 @@ def _is_algorithm(thing):
 
 
 NAMES = [name for name in algorithms.__all__ if _is_algorithm(getattr(algorithms, name))]
-TRAINED = [name for name in NAMES if not issubclass(getattr(algorithms, name), Untrained)]
+TRAINED = [name for name in NAMES if not issubclass(getattr(algorithms, name), FromScratch)]
 ALIKE = {"A2C", "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MetaGradientRL", "MetaLSTM", "MetaSGD"}
 ALIKE |= {"ProMP", "Reinforce", "SARSA"}
 """They share the loops of others (MAML, PPO, Q-learning), so their cases are among the slow tests."""
@@ -118,7 +117,7 @@ NUM_TASKS = 8
 def _case(name):
     """Algorithm, problem and the state before the first update."""
     algorithm, problem = getattr(algorithms, name)(**SETTINGS.get(name, {})), PROBLEMS[name]()
-    if isinstance(algorithm, Untrained):
+    if isinstance(algorithm, FromScratch):
         return algorithm, problem, algorithm.init(problem, jax.random.key(0))
     return algorithm, problem, quick_jit(lambda key: algorithm.init(problem, key))(jax.random.key(0))
 

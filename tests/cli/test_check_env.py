@@ -7,7 +7,12 @@ import pytest
 from adaptax.cli.main import main
 from tests.cli.conftest import run
 
-GOOD = "from adaptax.problems import bernoulli_bandit\n\n\ndef make():\n    return bernoulli_bandit(num_arms=3, num_pulls=5)\n"
+GOOD = """from adaptax.problems import bernoulli_bandit
+
+
+def make():
+    return bernoulli_bandit(num_arms=3, num_pulls=5)
+"""
 SOURCES = {
     "good.py": GOOD,
     "needs.py": GOOD.replace("make()", "make(size)"),

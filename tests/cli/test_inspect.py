@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from adaptax.cli.inspect import command
+from adaptax.core.algorithm import init
 from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.evaluation.inspection import inspect_memory
 from adaptax.registry.presets import settings_for
 from adaptax.runs import checkpoints
-from adaptax.runs.directory import Recipe, save_config
-from adaptax.training.loop import init
+from adaptax.runs.directory import save_config
+from adaptax.runs.recipe import Recipe
 from tests.cli.conftest import run
 from tests.sample_problems import TINY
 

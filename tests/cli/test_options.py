@@ -3,8 +3,9 @@ import sys
 
 import pytest
 
-from adaptax.cli.options import EvaluateOptions, TrainOptions, names, parse, take_preset
+from adaptax.cli.options import names, parse, take_preset
 from adaptax.core.errors import ConfigError
+from adaptax.experiment.options import EvaluateOptions, TrainOptions
 from adaptax.registry.presets import PRESETS, settings_for
 from adaptax.registry.registry import PROBLEMS, TRAINABLE
 

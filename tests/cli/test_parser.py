@@ -6,10 +6,10 @@ from typing import Any, Literal
 import pytest
 import tyro
 
-from adaptax.cli.options import CompareOptions, EvaluateOptions, ReproduceOptions, TrainOptions
 from adaptax.cli.parser import read
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import Settings, setting
+from adaptax.experiment.options import CompareOptions, EvaluateOptions, ReproduceOptions, TrainOptions
 from adaptax.registry.presets import settings_for
 from adaptax.registry.registry import LEARNERS, PROBLEMS
 from adaptax.selftests.fuzzing import good_value, option

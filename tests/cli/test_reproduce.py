@@ -4,8 +4,8 @@ import json
 import pytest
 
 from adaptax.cli import reproduce
-from adaptax.cli.options import ReproduceOptions
 from adaptax.core.errors import ConfigError
+from adaptax.experiment.options import ReproduceOptions
 from adaptax.registry.paper_tables import TABLES
 
 TABLE = TABLES["duan2016-bandits"]

@@ -8,8 +8,9 @@ from jax.sharding import PartitionSpec
 from adaptax import problems
 from adaptax.algorithms import RL2
 from adaptax.core import parallel
+from adaptax.core.algorithm import init
 from adaptax.selftests.shard import CASES, measure_apart
-from adaptax.training.loop import chunk_of_updates, init
+from adaptax.training.loop import chunk_of_updates
 
 
 def _per_device(function):

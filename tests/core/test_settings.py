@@ -6,8 +6,9 @@ from typing import ClassVar, Literal
 
 import pytest
 
+from adaptax.algorithms.memory.settings import RL2Settings
 from adaptax.core.errors import ConfigError
-from adaptax.core.settings import RL2Settings, Settings, setting, suggestion
+from adaptax.core.settings import Settings, setting, suggestion
 from adaptax.problems.settings import BanditSettings, PointRobotSettings
 
 

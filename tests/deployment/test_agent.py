@@ -6,11 +6,11 @@ import pytest
 
 from adaptax.algorithms import A2C, DQN, MAML, QLearning
 from adaptax.algorithms.memory.rl2 import RL2
+from adaptax.core.algorithm import init
 from adaptax.core.rollout import collect, live
 from adaptax.core.types import Window
 from adaptax.deployment.agent import Agent
 from adaptax.problems import bernoulli_bandit, point_robot, tabular_mdp
-from adaptax.training.loop import init
 from tests.sample_problems import clockwork
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=6)

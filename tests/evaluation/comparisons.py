@@ -5,12 +5,11 @@ import functools
 from typing import Any
 
 from adaptax.algorithms import QLearning, Random, ThompsonSampling
-from adaptax.core.algorithm import Algorithm
+from adaptax.core.algorithm import Algorithm, init
 from adaptax.core.problem import Problem
 from adaptax.core.types import replace
 from adaptax.evaluation.comparison import Entrant, Plan, compare
 from adaptax.problems import bernoulli_bandit, tabular_mdp
-from adaptax.training.loop import init
 
 ODD = '<i>"rl2" & co</i>'
 """A name that HTML has to escape."""

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import RL2, MultiTaskPPO, QLearning, Random, ThompsonSampling
+from adaptax.core.algorithm import init
 from adaptax.core.types import replace
 from adaptax.evaluation.comparison import Entrant, Plan, compare, live, oracle_of
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems import bernoulli_bandit, gaussian_bandit, informed
-from adaptax.training.loop import init
 from tests.evaluation.comparisons import ODD, entrant, small
 from tests.sample_problems import TINY, OddBandit, clockwork, train
 

@@ -8,7 +8,7 @@ import pytest
 from adaptax.algorithms.classical.random import Random
 from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.algorithms.standard_rl.ppo import PPO
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch, init
 from adaptax.core.types import AgentState, Window
 from adaptax.evaluation.evaluator import (
     Evaluation,
@@ -20,7 +20,6 @@ from adaptax.evaluation.evaluator import (
 )
 from adaptax.problems import bernoulli_bandit
 from adaptax.problems.bandit import UniformBernoulliArms
-from adaptax.training.loop import init
 from tests.sample_problems import clockwork
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=5)
@@ -150,7 +149,7 @@ def test_E22_what_is_reported_is_the_last_state_and_no_maximum():
 
 
 @dataclasses.dataclass(frozen=True)
-class Counting(Untrained):
+class Counting(FromScratch):
     """Its action is the number of windows that it has adapted to."""
 
     def describe(self, problem):

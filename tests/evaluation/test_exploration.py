@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import PPO, PSRL, RL2, UCB1, QLearning, Random
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch, init
 from adaptax.core.types import AgentState, Window
 from adaptax.evaluation.evaluator import evaluate, sample_tasks
 from adaptax.evaluation.exploration import (
@@ -24,14 +24,13 @@ from adaptax.evaluation.exploration import (
     why_undefined,
 )
 from adaptax.problems import bernoulli_bandit, gaussian_bandit, point_robot, tabular_mdp
-from adaptax.training.loop import init
 from tests.sample_problems import clockwork, odd_bandit
 
 BANDIT = gaussian_bandit(num_arms=5, num_pulls=20)
 
 
 @dataclasses.dataclass(frozen=True)
-class Wavering(Untrained):
+class Wavering(FromScratch):
     """Pulls arm 2; while it explores, with probability ε any arm. It learns from single steps, and learns nothing."""
 
     epsilon: float = 0.3
@@ -59,7 +58,7 @@ class Wavering(Untrained):
 
 
 @dataclasses.dataclass(frozen=True)
-class Script(Untrained):
+class Script(FromScratch):
     """Pulls arms in a given order."""
 
     arms: tuple[int, ...] = ()
@@ -75,7 +74,7 @@ class Script(Untrained):
 
 
 @dataclasses.dataclass(frozen=True)
-class EmpiricallyGreedy(Untrained):
+class EmpiricallyGreedy(FromScratch):
     """Pulls the arm with the best mean so far; with probability ε any."""
 
     epsilon: float = 0.2

@@ -9,8 +9,8 @@ import pytest
 
 from adaptax.algorithms import MAML, RL2, Greedy, Random, ThompsonSampling
 from adaptax.algorithms.classical.bandit_agents import BanditAgent, count, no_statistics
+from adaptax.core.algorithm import FromScratch, init
 from adaptax.core.errors import ConfigError
-from adaptax.core.from_scratch import Untrained
 from adaptax.core.problem import make_problem
 from adaptax.core.rollout import collect
 from adaptax.core.types import AgentState
@@ -36,9 +36,8 @@ from adaptax.problems import (
     tabular_mdp,
 )
 from adaptax.problems.bandit import UniformBernoulliArms
-from adaptax.problems.cue import cue
-from adaptax.problems.grid_navigation import UniformGoals
-from adaptax.training.loop import init
+from adaptax.problems.cues import cue
+from adaptax.problems.grid_worlds import UniformGoals
 from tests.sample_problems import TINY, clockwork, random_state
 
 
@@ -52,7 +51,7 @@ def r2(targets, decoded):
 
 
 @dataclasses.dataclass(frozen=True)
-class Diary(Untrained):
+class Diary(FromScratch):
     """Its action is the number of times that it has acted; it remembers that, and the sum of all rewards."""
 
     def describe(self, problem):
@@ -224,7 +223,7 @@ def test_no_linear_decoder_of_counts_knows_more_than_the_posterior_and_more_pull
 
 
 @dataclasses.dataclass(frozen=True)
-class Witnessed(Untrained):
+class Witnessed(FromScratch):
     """An agent that lives as `inner` does, and beside whose memory the arms' statistics are kept."""
 
     inner: Any
@@ -282,7 +281,7 @@ def test_held_out_tasks_never_enter_the_fit(monkeypatch):
 
 
 @dataclasses.dataclass(frozen=True)
-class Notebook(Untrained):
+class Notebook(FromScratch):
     """Writes down the cue when it sees it (`honest`), or nothing."""
 
     num_cues: int

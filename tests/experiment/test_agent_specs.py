@@ -2,13 +2,14 @@ import dataclasses
 
 import pytest
 
+from adaptax.algorithms.memory.settings import RL2Settings
 from adaptax.algorithms.standard_rl.settings import A2CSettings, PPOLearnerSettings, QLearningSettings
 from adaptax.core.errors import CheckpointError, ConfigError
-from adaptax.core.settings import RL2Settings
 from adaptax.experiment.agent_specs import Run, early_of, resolve
 from adaptax.problems.settings import TabularMDPSettings, TwoStepSettings
 from adaptax.registry.presets import settings_for
-from adaptax.runs.directory import Recipe, write_json
+from adaptax.runs.directory import write_json
+from adaptax.runs.recipe import Recipe
 
 MDP = TabularMDPSettings(num_states=3, num_episodes=20)
 

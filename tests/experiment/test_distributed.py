@@ -5,11 +5,11 @@ import dataclasses
 import jax
 import pytest
 
-from adaptax.cli.options import HostOptions, TrainOptions
+from adaptax.core.algorithm import init
 from adaptax.core.errors import ConfigError, DivergenceError
 from adaptax.experiment.distributed import Group, together
+from adaptax.experiment.options import HostOptions, TrainOptions
 from adaptax.selftests.tiny_run import options, recipe
-from adaptax.training.loop import init
 
 
 class Others:

@@ -8,9 +8,10 @@ import pytest
 
 from adaptax import problems
 from adaptax.algorithms import EMAML, ESMAML, MAML, RL2, MetaLSTM, MultiTaskPPO, Reptile
+from adaptax.core.algorithm import init
 from adaptax.core.errors import ResourceError
 from adaptax.experiment import memory
-from adaptax.training.loop import init, train
+from adaptax.training.loop import train
 
 
 def compiled(gigabytes):

@@ -191,19 +191,19 @@ BUGS = (
     ),
     Mutant(
         "cart-pole moves by the new velocities",
-        "problems/cart_pole.py",
+        "problems/cart_poles.py",
         "derivative = jnp.stack([velocity, acceleration, spin, angle_acceleration])",
         "velocity, spin = velocity + TIME_STEP * acceleration, spin + TIME_STEP * angle_acceleration\n"
         "        derivative = jnp.stack([velocity, acceleration, spin, angle_acceleration])",
         "E28: another integrator than in the original",
-        ("tests/problems/test_cart_pole.py",),
+        ("tests/problems/test_cart_poles.py",),
     ),
     Mutant(
         "the point robot is paid for where it was",
-        "problems/point_robot.py",
+        "problems/point_robots.py",
         "left = position - task.position",
         "left = state - task.position",
         "E9, E28: the reward of the position before the move",
-        ("tests/problems/test_point_robot.py",),
+        ("tests/problems/test_point_robots.py",),
     ),
 )

@@ -3,8 +3,9 @@ import inspect
 
 import pytest
 
+from adaptax.algorithms.memory.settings import RL2Settings
 from adaptax.core.errors import ConfigError
-from adaptax.core.settings import RL2Settings, Settings
+from adaptax.core.settings import Settings
 from adaptax.problems import settings as problem_settings
 from adaptax.registry.registry import PROBLEMS
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from adaptax import problems
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import task_features
 from adaptax.core.rollout import lifetime
 from adaptax.core.types import AgentState, replace
@@ -111,7 +111,7 @@ def test_integers_are_cast():
 
 
 @dataclasses.dataclass(frozen=True)
-class WalkToTheGoalShown(Untrained):
+class WalkToTheGoalShown(FromScratch):
     """Reads the goal in the observation and walks there."""
 
     def describe(self, problem):

@@ -126,12 +126,12 @@ def test_a_missing_file_is_made_to_be_updated_and_missed_to_be_read(tmp_path):
 
 
 def test_what_a_file_says_is_shown_in_a_short_line():
-    assert atomic_files.shown(3) == "3"
-    assert atomic_files.shown("a\n\x1b[2J") == r"'a\n\x1b[2J'"
-    assert len(atomic_files.shown("x" * 10**6)) < 100
+    assert short_repr(3) == "3"
+    assert short_repr("a\n\x1b[2J") == r"'a\n\x1b[2J'"
+    assert len(short_repr("x" * 10**6)) < 100
     nested = []
     for _ in range(10**5):
         nested = [nested]
-    assert atomic_files.shown(nested) == "a deeply nested list"
+    assert short_repr(nested) == "a deeply nested list"
     while nested:  # or freeing it recurses
         nested = nested.pop()

@@ -7,8 +7,9 @@ import pytest
 from adaptax.core.errors import CheckpointError, OutputError
 from adaptax.registry.presets import settings_for
 from adaptax.runs import directory
+from adaptax.runs.recipe import Recipe
 
-RECIPE = directory.Recipe("rl2", "bandit", *settings_for("rl2", "bandit"))
+RECIPE = Recipe("rl2", "bandit", *settings_for("rl2", "bandit"))
 
 
 def test_recipes_come_back(tmp_path):

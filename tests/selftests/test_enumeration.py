@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import CAVIA, MAML, MetaSGD
-from adaptax.algorithms.gradient import Meta
+from adaptax.algorithms.gradient.inner_loop import Meta
 from adaptax.selftests import enumeration as en
 from adaptax.selftests.exactness import EXACT
 

@@ -8,7 +8,7 @@ from adaptax.core.settings import setting
 from adaptax.problems.settings import CartPoleSettings, PointRobotSettings
 from adaptax.registry.presets import settings_for
 from adaptax.registry.registry import LEARNERS, PROBLEMS
-from adaptax.runs.directory import Recipe
+from adaptax.runs.recipe import Recipe
 from adaptax.selftests import odd_settings
 
 

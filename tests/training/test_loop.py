@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms.memory.rl2 import RL2
+from adaptax.core.algorithm import FromScratch, init, num_parameters
 from adaptax.core.errors import DivergenceError
-from adaptax.core.from_scratch import Untrained
 from adaptax.core.types import AgentState, replace
 from adaptax.problems import bernoulli_bandit
-from adaptax.training.loop import chunk_length, init, num_parameters, train
+from adaptax.training.loop import chunk_length, train
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=4)
 ALGORITHM = RL2(memory_size=4, critic_size=4, num_tasks=8, num_minibatches=2, num_updates=6)
@@ -89,7 +89,7 @@ def test_seeds_are_independent_runs():
     np.testing.assert_allclose(np.asarray(alone.meta.network.memory.weight), weights[1], rtol=1e-3, atol=1e-4)
 
 
-class Breaking(Untrained):
+class Breaking(FromScratch):
     """Counts its updates; the fourth does not come to a number."""
 
     def describe(self, problem):

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adaptax.cli.options import CompareOptions, names, note, parse, wants_help
+from adaptax.cli.options import names, parse, wants_help
 from adaptax.core.errors import ConfigError, OutputError
 from adaptax.core.settings import Settings
 from adaptax.experiment.agent_specs import Contestant, resolve
+from adaptax.experiment.options import CompareOptions, log
 from adaptax.problems.settings import episodes_of
 from adaptax.registry.registry import ALGORITHMS, PROBLEMS, build, lookup, view
 from adaptax.runs.directory import create_directory, write_json
@@ -48,7 +49,7 @@ def command(arguments: Sequence[str]) -> int:
     write_json(directory / FIGURES, content)
     write_report(directory / REPORT, content)
     for warning in content["warnings"]:
-        note(f"warning: {warning}")
+        log(f"warning: {warning}")
     if options.json:
         print(json.dumps({"directory": str(directory), **content}))
         return 0
@@ -132,10 +133,10 @@ def entrant_of(contestant: Contestant, problem: str, seed: int) -> "Entrant":
     import jax
     import jax.numpy as jnp
 
-    from adaptax.deployment.agent import load_meta
+    from adaptax.core.algorithm import init
     from adaptax.evaluation.comparison import Entrant
     from adaptax.registry.presets import agent_for
-    from adaptax.training.loop import init
+    from adaptax.runs.load import load_meta
 
     entry = ALGORITHMS[contestant.algorithm]
     seen = view(entry, build_problem(problem, contestant.problem_settings))
@@ -159,7 +160,7 @@ def entrant_of(contestant: Contestant, problem: str, seed: int) -> "Entrant":
         return Entrant(contestant.name, contestant.kind, algorithm, seen, meta, early=early, about=about)
     metas = []
     for run in contestant.runs:
-        meta = load_meta(run.directory, algorithm, seen, run.num_seeds, note)
+        meta = load_meta(run.directory, algorithm, seen, run.num_seeds, log)
         metas.append(meta if run.num_seeds > 1 else jax.tree.map(lambda x: x[None], meta))
     num_seeds = sum(run.num_seeds for run in contestant.runs)
     meta = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *metas)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from adaptax.cli.options import EvaluateOptions, names, note, parse, wants_help
+from adaptax.cli.options import names, parse, wants_help
 from adaptax.core.errors import ConfigError
+from adaptax.experiment.options import EvaluateOptions, log
 from adaptax.registry.presets import check_agent
 from adaptax.runs.directory import read_recipe
 
@@ -27,8 +28,8 @@ def command(arguments: Sequence[str]) -> int:
     from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
-    from adaptax.deployment.agent import load_meta
-    from adaptax.experiment.evaluate import assess, present
+    from adaptax.experiment.evaluation import assess, present
+    from adaptax.runs.load import load_meta
 
     algorithm, problem = recipe.build()
     num_seeds = int(trained_with["seeds"])
@@ -36,7 +37,7 @@ def command(arguments: Sequence[str]) -> int:
         recipe,
         algorithm,
         problem,
-        load_meta(directory, algorithm, problem, num_seeds, note),
+        load_meta(directory, algorithm, problem, num_seeds, log),
         num_seeds=num_seeds,
         num_tasks=options.tasks,
         seed=options.seed,

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from adaptax.cli.options import InspectOptions, names, note, parse, wants_help
+from adaptax.cli.options import names, parse, wants_help
 from adaptax.core.errors import ConfigError
-from adaptax.runs.directory import Recipe, read_recipe, write_json
+from adaptax.experiment.options import InspectOptions, log
+from adaptax.runs.directory import read_recipe, write_json
+from adaptax.runs.recipe import Recipe
 
 FIGURES = "inspection.json"
 PICTURE = "inspection.png"
@@ -41,7 +43,7 @@ def command(arguments: Sequence[str]) -> int:
     problem, found = look(directory, recipe, num_seeds, options)
     content = {"directory": str(directory), **found.to_json(), "protocol": protocol_of(problem, num_seeds, options)}
     if not content["protocol"]["held_out"]:
-        note("note: this family is a small finite set of tasks; the test tasks are those of training")
+        log("note: this family is a small finite set of tasks; the test tasks are those of training")
     write_json(directory / FIGURES, content)
     unit = "pull" if problem.env.horizon == 1 else "episode"
     from adaptax.reports.inspection_figures import plot_inspection
@@ -58,12 +60,12 @@ def look(directory: Path, recipe: Recipe, num_seeds: int, options: InspectOption
     """Load the agent and inspect its memory; return the problem and what was found."""
     import jax
 
-    from adaptax.deployment.agent import load_meta
     from adaptax.evaluation.inspection import check_remembers, inspect_memory
     from adaptax.experiment.progress import Bar
+    from adaptax.runs.load import load_meta
 
     algorithm, problem = recipe.build()
-    meta = load_meta(directory, algorithm, problem, num_seeds, note)
+    meta = load_meta(directory, algorithm, problem, num_seeds, log)
     if num_seeds > 1:
         meta = jax.tree.map(lambda x: x[options.training_seed], meta)
     check_remembers(algorithm, problem, meta)  # before anything is shown

@@ -1,191 +1,14 @@
 """What can be typed after a command, and how it is checked."""
 
 import dataclasses
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from adaptax.cli.parser import read
-from adaptax.core.errors import ConfigError
-from adaptax.core.settings import LARGEST_COUNT, Settings, setting, suggestion
+from adaptax.core.errors import ConfigError, short_repr
+from adaptax.core.settings import Settings
+from adaptax.experiment.options import TrainOptions
 from adaptax.registry.presets import DEFAULT
-from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH
-from adaptax.runs.atomic_files import shown
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainOptions(Settings):
-    """How to run.
-
-    Attributes:
-        seed: Decides tasks, networks and all randomness of training.
-        seeds: Number of independent trainings, side by side in one program.
-        out: The run's directory; by default the first free runs/ALGORITHM-PROBLEM-N.
-        devices: Devices that share the tasks of an update; auto or 0: as many as there are (on a CPU, one per core).
-        eval_tasks: Held-out tasks in the evaluation afterwards; 0: no evaluation.
-        save_every: Updates between two checkpoints, at least (they are written between chunks; the newest 3 are kept).
-        keep_every: Checkpoints whose update is a multiple are kept for good; 0: none.
-        json: Print one JSON object on standard output and nothing else there.
-    """
-
-    seed: int = setting(0, low=0, high=2**31 - 1)
-    seeds: int = setting(1, low=1, high=1024)
-    out: Path | None = None
-    devices: int = setting(0, low=0, high=4096, spelled={"auto": 0})
-    eval_tasks: int = setting(4000, low=0, high=LARGEST_COUNT)
-    save_every: int = setting(10, low=1, high=LARGEST_COUNT)
-    keep_every: int = setting(0, low=0, high=LARGEST_COUNT)
-    json: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class HostOptions(Settings):
-    """Who trains together. Each process is started with the same words, and its own number.
-
-    Attributes:
-        distributed: Train together with other processes, here or on other hosts. Who they are is found out from SLURM,
-            Open MPI or Kubernetes, or said by the next three.
-        coordinator: HOST:PORT at which all can reach process 0, which listens there.
-        num_processes: How many processes there are.
-        process_id: Which of them this is, from 0: the one that writes the run's directory.
-        heartbeat: Seconds of silence after which another process is taken for lost, and all end.
-    """
-
-    distributed: bool = False
-    coordinator: str | None = setting(None, only={"distributed": (True,)})
-    num_processes: int | None = setting(None, low=1, high=100_000, only={"distributed": (True,)})
-    process_id: int | None = setting(None, low=0, high=99_999, only={"distributed": (True,)})
-    heartbeat: int = setting(30, low=2, high=3600, only={"distributed": (True,)})
-
-    def __post_init__(self):
-        """Check every field, and that they suit each other."""
-        super().__post_init__()
-        said = {
-            "--coordinator": self.coordinator,
-            "--num-processes": self.num_processes,
-            "--process-id": self.process_id,
-        }
-        given = [name for name, value in said.items() if value is not None]
-        if given and len(given) < len(said):
-            missing = next(name for name in said if name not in given)
-            raise ConfigError(f"{missing}: expected together with {given[0]}; found nothing")
-        if self.num_processes is not None and self.process_id is not None and self.process_id >= self.num_processes:
-            raise ConfigError(
-                f"--process-id: expected less than --num-processes, {self.num_processes}; found {self.process_id}"
-            )
-        if self.coordinator is not None:
-            host, _, port = self.coordinator.rpartition(":")
-            if not host or not (port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 2**16):
-                raise ConfigError(
-                    "--coordinator: expected HOST:PORT, with a port between 1 and 65535; found "
-                    f"{shown(self.coordinator)}"
-                )
-
-
-@dataclasses.dataclass(frozen=True)
-class ResumeOptions(Settings):
-    """How to go on with a run. All else is as it was when it was started.
-
-    Attributes:
-        resume: The run's directory.
-        json: Print one JSON object on standard output and nothing else there.
-    """
-
-    resume: Path = Path()
-    json: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluateOptions(Settings):
-    """How to evaluate.
-
-    Attributes:
-        tasks: Number of held-out tasks.
-        seed: Decides the tasks and all randomness of the evaluation.
-        against: Agents to compare with, by name (`adaptax list`); by default those that suit the problem.
-        policy: mode: act by the best known action; sample: act as in training.
-        json: Print one JSON object on standard output and nothing else there.
-    """
-
-    tasks: int = setting(10_000, low=1, high=LARGEST_COUNT)
-    seed: int = setting(0, low=0, high=2**31 - 1)
-    against: tuple[str, ...] | None = None
-    policy: Literal["mode", "sample"] = "mode"
-    json: bool = False
-
-    def __post_init__(self):
-        """Check every field, and the agents' names."""
-        super().__post_init__()
-        for name in self.against or ():
-            if name not in {**CLASSICAL, **FROM_SCRATCH}:
-                known = [*CLASSICAL, *FROM_SCRATCH]
-                raise ConfigError(
-                    f"--against: expected some of {', '.join(known)}; found '{name}'{suggestion(name, known)}"
-                )
-
-
-@dataclasses.dataclass(frozen=True)
-class InspectOptions(Settings):
-    """How to look into a memory.
-
-    Attributes:
-        tasks: Number of held-out tasks, and of training tasks to fit decoders on.
-        seed: Decides the tasks and all randomness.
-        training_seed: Which of the run's trainings to look into, where it has several (`seeds`), from 0.
-        policy: mode: act by the best known action; sample: act as in training.
-        json: Print one JSON object on standard output and nothing else there.
-    """
-
-    tasks: int = setting(1000, low=20, high=20_000)
-    seed: int = setting(0, low=0, high=2**31 - 1)
-    training_seed: int = setting(0, low=0, high=1023)
-    policy: Literal["mode", "sample"] = "mode"
-    json: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class CompareOptions(Settings):
-    """How to compare.
-
-    Attributes:
-        problem: Name of the problem, with its default settings, where no run says it.
-        tasks: Held-out tasks, the same for all agents.
-        family_tasks: Training tasks, and shifted tasks, to see what carries over; the same for all agents.
-        seed: Decides the tasks and all randomness.
-        episodes: Trial of the learners from scratch; by default their preset's for the problem.
-        policy: mode: agents that learn by remembering act by the best known action; sample: as in training.
-        out: Directory of the report; by default the first free runs/compare-N.
-        json: Print one JSON object on standard output and nothing else there.
-    """
-
-    problem: str | None = None
-    tasks: int = setting(1000, low=2, high=100_000)
-    family_tasks: int = setting(400, low=2, high=100_000)
-    seed: int = setting(0, low=0, high=2**31 - 1)
-    episodes: int | None = setting(None, low=1, high=LARGEST_COUNT)
-    policy: Literal["mode", "sample"] = "mode"
-    out: Path | None = None
-    json: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class ReproduceOptions(Settings):
-    """How to reproduce a published table.
-
-    Attributes:
-        cells: Cells of the table, separated by commas (see `adaptax list`); by default all.
-        seed: Decides tasks, networks and all randomness of training.
-        tasks: Held-out tasks to evaluate each cell on.
-        out: Directory in which finished cells are kept; by default runs/NAME.
-        json: Print one JSON object on standard output and nothing else there.
-    """
-
-    cells: str = "all"
-    seed: int = setting(0, low=0, high=2**31 - 1)
-    tasks: int = setting(20_000, low=2, high=LARGEST_COUNT)
-    out: Path | None = None
-    json: bool = False
 
 
 def parse(parts: dict[str, Settings], arguments: Sequence[str], *, program: str, description: str) -> dict[str, Any]:
@@ -234,7 +57,7 @@ def take_preset(arguments: Sequence[str]) -> tuple[str, list[str]]:
         else:
             found.append(value if given else next(words, ""))
     if len(found) > 1:
-        raise ConfigError(f"--preset: expected once; found {' and '.join(map(shown, found))}")
+        raise ConfigError(f"--preset: expected once; found {' and '.join(map(short_repr, found))}")
     return found[0] if found else DEFAULT, rest
 
 
@@ -249,8 +72,3 @@ def names(arguments: Sequence[str], count: int) -> tuple[list[str], list[str]]:
 def wants_help(arguments: Sequence[str]) -> bool:
     """Whether help was asked for."""
     return any(word in ("-h", "--help") for word in arguments)
-
-
-def note(message: str) -> None:
-    """Say something on standard error."""
-    print(message, file=sys.stderr, flush=True)

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from adaptax.core.errors import ConfigError
+from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings, expectation, kind_of, suggestion
-from adaptax.runs.atomic_files import shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,15 +52,15 @@ def read(
         option = options.get(typed.replace("_", "-")) if typed.startswith("--") else None
         if option is None:
             hint = suggestion(typed, [*options, *also])
-            raise ConfigError(f"{shown(typed)[1:-1]}: no such option{hint} ({program} --help lists them)")
+            raise ConfigError(f"{short_repr(typed)[1:-1]}: no such option{hint} ({program} --help lists them)")
         values = [rest] if given else _taken(option, words)
         found = _value(option, values, given)
         mine, name = changes[option.part], option.field.name
         if name in mine:
-            raise ConfigError(f"--{option.name}: expected once; found {shown(mine[name])} and {shown(found)}")
+            raise ConfigError(f"--{option.name}: expected once; found {short_repr(mine[name])} and {short_repr(found)}")
         mine[name] = found
         if words and not _is_option(words[0]):
-            raise ConfigError(f"--{option.name}: {_surplus(option, values)}; found {shown(words[0])}")
+            raise ConfigError(f"--{option.name}: {_surplus(option, values)}; found {short_repr(words[0])}")
     return {name: dataclasses.replace(default, **changes[name]) for name, default in parts.items()}
 
 
@@ -109,7 +108,7 @@ def _value(option: Option, values: list[str], given: str) -> Any:
     """
     if option.switched is not None:
         if given:
-            raise ConfigError(f"--{option.name}: {_surplus(option, values)}; found {shown(values[0])}")
+            raise ConfigError(f"--{option.name}: {_surplus(option, values)}; found {short_repr(values[0])}")
         return option.switched
     kind = kind_of(option.field)
     if get_origin(kind) is tuple:
@@ -130,7 +129,7 @@ def _value(option: Option, values: list[str], given: str) -> Any:
     if kind is str or (get_origin(kind) is Literal and word in get_args(kind)):
         return word
     hint = suggestion(word, get_args(kind)) if get_origin(kind) is Literal else ""
-    raise ConfigError(f"--{option.name}: expected {_wanted(option.field)}; found {shown(word)}{hint}")
+    raise ConfigError(f"--{option.name}: expected {_wanted(option.field)}; found {short_repr(word)}{hint}")
 
 
 def _wanted(field: dataclasses.Field[Any]) -> str:

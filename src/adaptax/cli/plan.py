@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from adaptax.cli.options import TrainOptions, note
 from adaptax.cli.train import understood
 from adaptax.core.errors import ConfigError, ResourceError
+from adaptax.experiment.options import TrainOptions, log
 from adaptax.registry.registry import FROM_SCRATCH
-from adaptax.runs.directory import Recipe
+from adaptax.runs.recipe import Recipe
 
 USAGE = """\
 usage: adaptax plan ALGORITHM PROBLEM [--preset NAME] [options]
@@ -49,10 +49,10 @@ def planned(recipe: Recipe, run: TrainOptions) -> dict[str, Any]:
     """What it would need, as plain data; unknown is None. `compiled`: whether that is the compiler's word on memory."""
     import jax
 
+    from adaptax.core.algorithm import num_parameters
     from adaptax.experiment import memory
     from adaptax.experiment.jax_setup import devices_for
     from adaptax.experiment.memory_model import bytes_of, largest
-    from adaptax.training.loop import num_parameters
 
     algorithm, problem = recipe.build()
     devices = devices_for(run.devices, algorithm.num_tasks // algorithm.num_minibatches)
@@ -61,7 +61,7 @@ def planned(recipe: Recipe, run: TrainOptions) -> dict[str, Any]:
     needed, free = memory.expected_bytes(arrays, devices), memory.free_bytes()
     near = free is not None and free / UNSURE < needed < UNSURE * free
     if near:
-        note("this is near to what is free; compiling to know …")
+        log("this is near to what is free; compiling to know …")
         program = jax.jit(function, donate_argnums=0).lower(state).compile()
         needed = memory.needed_bytes(program, devices) or needed
     kept = sum(map(bytes_of, jax.tree.leaves(state)))

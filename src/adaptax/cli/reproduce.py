@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adaptax.cli.options import ReproduceOptions, TrainOptions, names, note, parse, wants_help
+from adaptax.cli.options import names, parse, wants_help
 from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.core.settings import suggestion
+from adaptax.experiment.options import ReproduceOptions, TrainOptions, log
 from adaptax.experiment.signals import STOPPED
 from adaptax.experiment.tracebacks import crashes_into
 from adaptax.registry.paper_tables import TABLES, Cell, Table
 from adaptax.registry.registry import PROBLEMS, TRAINABLE
-from adaptax.runs.directory import CONFIG, Recipe, claim, create_directory, read_recipe, write_json
+from adaptax.runs.directory import CONFIG, claim, create_directory, read_recipe, write_json
+from adaptax.runs.recipe import Recipe
 
 RESULT = "cell.json"
 
@@ -77,7 +79,7 @@ def finish(table: Table, name: str, options: ReproduceOptions, directory: Path) 
     try:
         kept = json.loads((directory / RESULT).read_text(encoding="utf-8"))
         if kept["asked"] == asked:
-            note(f"{name}: finished before, kept ({directory})")
+            log(f"{name}: finished before, kept ({directory})")
             return dict(kept["result"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # no finished cell there
@@ -87,10 +89,10 @@ def finish(table: Table, name: str, options: ReproduceOptions, directory: Path) 
 def _train_cell(
     name: str, cell: Cell, recipe: Recipe, options: ReproduceOptions, directory: Path, asked: dict[str, Any]
 ) -> dict[str, Any]:
-    from adaptax.experiment.evaluate import assess
-    from adaptax.experiment.train import meta_train
+    from adaptax.experiment.evaluation import assess
+    from adaptax.experiment.training import meta_train
 
-    note(f"{name}:")
+    log(f"{name}:")
     started_with = _begun(recipe, options, directory)
     if started_with is None:
         _make_room(directory)
@@ -98,7 +100,7 @@ def _train_cell(
     with claim(directory, fresh=started_with is None), crashes_into(directory):
         trained = meta_train(recipe, TrainOptions(seed=options.seed), directory, "reproduce", started_with)
     if trained.stopped:
-        note("stopped; all is saved. To go on, type the same command again")
+        log("stopped; all is saved. To go on, type the same command again")
         raise SystemExit(STOPPED)
     assessment = assess(
         recipe,
@@ -144,7 +146,7 @@ def _make_room(directory: Path) -> None:
         number += 1
     aside = directory.with_name(f"{directory.name}-old-{number}")
     directory.rename(aside)
-    note(f"an earlier training with other settings was moved to {aside}")
+    log(f"an earlier training with other settings was moved to {aside}")
 
 
 def report(name: str, table: Table, results: dict[str, dict[str, Any]], *, as_json: bool) -> None:

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adaptax.cli.options import HostOptions, ResumeOptions, TrainOptions, names, note, parse, take_preset, wants_help
+from adaptax.cli.options import names, parse, take_preset, wants_help
 from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.experiment.distributed import Group, together
+from adaptax.experiment.options import HostOptions, ResumeOptions, TrainOptions, log
 from adaptax.experiment.signals import STOPPED
 from adaptax.experiment.tracebacks import crashes_into
 from adaptax.registry.presets import presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
-from adaptax.runs.directory import CONFIG, Recipe, claim, create_directory, read_recipe
+from adaptax.runs.directory import CONFIG, claim, create_directory, read_recipe
+from adaptax.runs.recipe import Recipe
 
 USAGE = """\
 usage: adaptax train ALGORITHM PROBLEM [--preset NAME] [options]
@@ -144,12 +146,12 @@ def execute(
     from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
-    from adaptax.experiment.evaluate import assess, present
-    from adaptax.experiment.train import meta_train
+    from adaptax.experiment.evaluation import assess, present
+    from adaptax.experiment.training import meta_train
 
     trained = meta_train(recipe, run, directory, preset, started_with, group)
     if trained.stopped:
-        note(f"stopped after {trained.done} updates; all is saved. To go on: adaptax train --resume {directory}")
+        log(f"stopped after {trained.done} updates; all is saved. To go on: adaptax train --resume {directory}")
         return STOPPED
     extra = {
         "directory": str(directory),

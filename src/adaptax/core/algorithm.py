@@ -8,8 +8,12 @@ Evaluation and deployment need only the inner one.
 import abc
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Key, PyTree
 
+from adaptax.core.errors import DivergenceError
 from adaptax.core.problem import Problem
 from adaptax.core.types import AgentState, Metrics, TimeStep, TrainState, Transition, Window
 
@@ -60,3 +64,46 @@ class Algorithm(abc.ABC):
     def update_steps(self, problem: Problem) -> int:
         """Environment steps that one `update` takes, if no episode ends early; none by default."""
         return 0
+
+
+def first_state(algorithm: Algorithm, problem: Problem, root: Key[Array, ""], num_seeds: int = 1) -> TrainState:
+    """The state before the first update, sound or not; with `num_seeds` > 1, leaves have a leading seed axis."""
+    if num_seeds == 1:
+        return algorithm.init(problem, root)
+    return jax.vmap(lambda key: algorithm.init(problem, key))(jax.random.split(root, num_seeds))
+
+
+def init(algorithm: Algorithm, problem: Problem, *, seed: int, num_seeds: int = 1) -> TrainState:
+    """The state before the first update; with `num_seeds` > 1, leaves have a leading seed axis.
+
+    Raises:
+        DivergenceError: if a leaf of it is NaN or infinite. Algorithms may look at tasks and rewards before they learn.
+    """
+    state = jax.jit(lambda root: first_state(algorithm, problem, root, num_seeds))(jax.random.key(seed))
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    numbers = [(path, x) for path, x in leaves if jnp.issubdtype(x.dtype, jnp.inexact)]
+    bad = [jax.tree_util.keystr(path) for path, x in numbers if not np.isfinite(np.asarray(x)).all()]
+    if bad:
+        raise DivergenceError(f"before the first update: leaf {bad[0]} is NaN or infinite; nothing was trained")
+    return state
+
+
+def num_parameters(tree: Any) -> int:
+    """Number of floating-point numbers in a pytree."""
+    return sum(x.size for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating))
+
+
+class FromScratch(Algorithm):
+    """An algorithm without an outer loop: what it knows of a problem, it is told and does not learn."""
+
+    @abc.abstractmethod
+    def describe(self, problem: Problem) -> PyTree[Array]:
+        """Return what `begin` and `act` must know of `problem` (sizes, horizons, index tables) as θ."""
+
+    def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
+        """Return the only state that there ever is."""
+        return TrainState(meta=self.describe(problem), opt_state=None, step=jnp.asarray(0), key=key)
+
+    def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
+        """Learn nothing."""
+        return state, {}

@@ -63,3 +63,12 @@ class LostError(AdaptaxError):
     """A process that trains with others is lost, or did not come: what was saved can be resumed."""
 
     exit_code = 75
+
+
+def short_repr(found: Any, at_most: int = 80) -> str:
+    """What a file says, for a message: in one line, without control characters, and not too long."""
+    try:
+        text = repr(found)
+    except RecursionError:
+        text = f"a deeply nested {type(found).__name__}"
+    return text if len(text) <= at_most else text[:at_most] + " …"

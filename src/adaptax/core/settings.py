@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping
 from types import NoneType
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
-from adaptax.core.errors import ConfigError
-from adaptax.runs.atomic_files import shown
+from adaptax.core.errors import ConfigError, short_repr
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Numbers in single precision that can be squared, or divided by, now and then; 0 is fine too."""
@@ -119,12 +118,14 @@ class Settings:
                 choices = get_args(field.type)
                 if value not in choices:
                     hint = suggestion(str(value), choices)
-                    raise ConfigError(f"{where}: expected one of {', '.join(choices)}; found {shown(value)}{hint}")
+                    raise ConfigError(f"{where}: expected one of {', '.join(choices)}; found {short_repr(value)}{hint}")
             elif field.type is bool:
                 if not isinstance(value, bool):
-                    raise ConfigError(f"{where}: expected True or False; found {shown(value)}")
+                    raise ConfigError(f"{where}: expected True or False; found {short_repr(value)}")
             elif kind_of(field) in (int, float) and not _fits(field, value):
-                raise ConfigError(f"{where}: expected {expectation(field)}; found {shown(value)}{_precision(value)}")
+                raise ConfigError(
+                    f"{where}: expected {expectation(field)}; found {short_repr(value)}{_precision(value)}"
+                )
             self._check_effect(field, value, where)
 
     def check_problem(self, problem: "Settings") -> None:
@@ -199,73 +200,39 @@ def check_distribution(settings: Settings, problem: Settings, field: str) -> Non
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class RL2Settings(Settings):
-    """RL²: a recurrent network that learns within a trial by remembering it (Duan et al. 2016; Wang et al. 2016).
+def check_episodes(problem: Settings, streams: int, field: str, what: str) -> None:
+    """Check that the episodes of a trial divide into windows of `streams` episodes each.
 
-    Attributes:
-        memory: Kind of memory; "symmetric" has one for each action (and state), all with the same weights (Kirsch et
-            al. 2022); "none" sees the present observation alone, and so cannot adapt.
-        memory_size: Units of the memory; of each, if there are many. Paper: GRU with 256 (Duan et al., appendix A);
-            LSTM with 48 (Wang et al.).
-        policy_size: Units of a layer that reads memory and observation together, for the policy; 0 for none. Worth
-            having where there are states to tell apart.
-        critic_size: Units of each of the critic's two hidden layers.
-        informed_critic: Tell the critic the task in training. The policy never sees it.
-        num_tasks: Tasks, that is trials, in each update.
-        num_updates: Updates in the whole run; the learning rate and the entropy cost fall to 0 over them.
-        num_epochs: PPO's passes over the trials of an update.
-        num_minibatches: Minibatches of whole trials in each pass.
-        learning_rate: Adam's peak learning rate α.
-        discount: γ per environment step, across the episodes of a trial. Paper: 0.99.
-        gae_lambda: λ of generalised advantage estimation. Paper: 0.3.
-        clip: PPO's ε.
-        entropy_cost: Weight of the entropy bonus at the start.
-        value_cost: Weight of the critic's loss.
-        max_gradient_norm: Gradients are scaled down to this norm.
-        adam_b2: Decay of Adam's second moments β₂.
-        initial_std: Standard deviation of continuous actions at the start, in units of half their range.
+    Raises:
+        ConfigError: naming the field, what was expected and what was found.
     """
+    name, episodes = episodes_of(problem)
+    if episodes % streams == 0:
+        return
+    where = type(problem).__name__
+    if name is None:
+        raise ConfigError(
+            f"{where}: a trial is one episode, but {field}={streams} episodes {what} are expected. "
+            f"Try --{field} 1 if it learns within episodes, or an agent with a memory, such as rl2"
+        )
+    below = streams * max(episodes // streams, 1)
+    raise ConfigError(
+        f"{where}.{name}: expected a multiple of {field}={streams}, the episodes {what}; "
+        f"found {episodes}. Try --{name.replace('_', '-')} {below} or {below + streams}"
+    )
 
-    memory: Literal["lstm", "gru", "symmetric", "none"] = "lstm"
-    memory_size: int = setting(64, low=1, high=4096)
-    policy_size: int = setting(0, low=0, high=4096)
-    critic_size: int = setting(64, low=1, high=4096)
-    informed_critic: bool = True
-    num_tasks: int = setting(512, low=1, high=LARGEST_COUNT)
-    num_updates: int = setting(350, low=1, high=LARGEST_COUNT)
-    num_epochs: int = setting(1, low=1, high=100)
-    num_minibatches: int = setting(16, low=1, high=LARGEST_COUNT)
-    learning_rate: float = setting(3e-3, above=0, high=1)
-    discount: float = setting(1.0, low=0, high=1)
-    gae_lambda: float = setting(0.9, low=0, high=1)
-    clip: float = setting(0.2, above=0, high=1e6)
-    entropy_cost: float = setting(0.05, low=0, high=1e6)
-    value_cost: float = setting(0.5, low=0, high=1e6)
-    max_gradient_norm: float = setting(1.0, above=0)
-    adam_b2: float = setting(0.99, low=0, high=0.999999)
-    initial_std: float = setting(0.5, above=0, high=1e6)
 
-    def __post_init__(self):
-        """Check every field, and that trials divide into minibatches."""
-        super().__post_init__()
-        if self.num_tasks % self.num_minibatches:
-            raise ConfigError(
-                f"RL2Settings.num_tasks: expected a multiple of num_minibatches={self.num_minibatches}; "
-                f"found {self.num_tasks}"
-            )
+def check_windows(settings: Settings, problem: Settings, field: str, streams: int, steps: int | None) -> None:
+    """Check that a trial divides into windows of `streams` × `steps` (None: an episode).
 
-    def check_problem(self, problem: Settings) -> None:
-        """Check that the memory can serve the problem's actions, and that an update is not too long.
-
-        Raises:
-            ConfigError: naming the field, what was expected and what was found.
-        """
-        if self.memory == "symmetric" and problem.continuous_actions:
-            raise ConfigError(
-                "RL2Settings.memory: 'symmetric' has a memory for each action, so it expects discrete ones; "
-                f"found {type(problem).__name__}, whose actions are continuous. Try --memory lstm or gru"
-            )
-        check_distribution(self, problem, "initial_std")
-        name, episodes = episodes_of(problem)
-        check_steps(self, problem, {"num_tasks": self.num_tasks, **({name: episodes} if name else {})})
+    Raises:
+        ConfigError: naming the field, what was expected and what was found.
+    """
+    check_episodes(problem, streams, "streams", "that are lived at the same time")
+    (name, episodes), horizon = episodes_of(problem), horizon_of(problem)
+    total = episodes // streams * horizon
+    if steps is not None and total % steps:
+        raise ConfigError(
+            f"{type(settings).__name__}.{field}: expected a divisor of the {total} steps of a trial in each stream "
+            f"({name or 'episodes'}={episodes} × horizon={horizon} / streams={streams}); found {steps}"
+        )

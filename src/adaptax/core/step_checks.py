@@ -1,8 +1,8 @@
 """What must hold at every step that an agent lives, in compiled code and at next to no cost.
 
 JAX clamps indices that are out of bounds and turns NaN into 0 as an integer, so a broken environment trains on quietly.
-Here a step that breaks the contract has a reward of NaN: whoever sums rewards finds out, and `adaptax.training.diagnosis` then
-says which task, step and value it was.
+Here a step that breaks the contract has a reward of NaN: whoever sums rewards finds out, and
+`adaptax.training.diagnosis` then says which task, step and value it was.
 """
 
 import jax

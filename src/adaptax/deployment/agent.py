@@ -3,8 +3,6 @@
 Nothing of training is needed here, and no environment of adaptax: whoever calls it holds the environment.
 """
 
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,45 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax.algorithms.gradient import GradientBased
+from adaptax.algorithms.gradient.inner_loop import GradientBased
 from adaptax.core.algorithm import Algorithm
-from adaptax.core.problem import Problem
 from adaptax.core.rollout import num_windows
 from adaptax.core.types import TimeStep, Transition, Window, replace
-from adaptax.runs import checkpoints
 from adaptax.runs.directory import read_recipe
-from adaptax.training.loop import first_state
-
-
-def load_meta(
-    directory: Path,
-    algorithm: Algorithm,
-    problem: Problem,
-    num_seeds: int = 1,
-    say: Callable[[str], None] = warnings.warn,
-) -> Any:
-    """θ of a run, whose algorithm and problem these are; leaves have a leading seed axis if it has several seeds.
-
-    Args:
-        directory: The run's directory.
-        algorithm: Its algorithm.
-        problem: Its problem.
-        num_seeds: Its trainings.
-        say: Called with a line if a damaged checkpoint is passed over, or training is not finished.
-
-    Raises:
-        CheckpointError: if there is no checkpoint, or none is good.
-    """
-    recipe, options = read_recipe(directory)
-    like = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), num_seeds))
-    found = checkpoints.newest(directory, like, recipe.about(options), say)
-    planned = getattr(algorithm, "num_updates", 0)
-    if found.update < planned:
-        say(
-            f"{directory}: training is not finished: {found.update} of {planned} updates. "
-            f"To go on: adaptax train --resume {directory}"
-        )
-    return found.state.meta
+from adaptax.runs.load import load_meta
 
 
 class Agent:

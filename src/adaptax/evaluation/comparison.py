@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from adaptax.core.algorithm import Algorithm
+from adaptax.core.algorithm import Algorithm, init
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.evaluation.comparison_statistics import (
     RESAMPLES,
@@ -40,7 +40,6 @@ from adaptax.evaluation.comparison_statistics import (
 from adaptax.evaluation.evaluator import Evaluation, encounters, evaluate, learns_from_windows, tasks_are_held_out
 from adaptax.evaluation.exploration import Behaviour, expected_rewards, is_bandit, off_best_mean, pulls_by_rank, watch
 from adaptax.evaluation.statistics import stderr
-from adaptax.training.loop import init
 
 RANDOM = "random"
 HELD_OUT, TRAINING, SHIFTED = "held-out", "training", "shifted"

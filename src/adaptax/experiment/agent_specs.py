@@ -11,7 +11,8 @@ from adaptax.core.settings import Settings, suggestion
 from adaptax.problems.settings import episodes_of
 from adaptax.registry.presets import settings_for
 from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS, TRAINABLE, lookup
-from adaptax.runs.directory import Recipe, read_recipe
+from adaptax.runs.directory import read_recipe
+from adaptax.runs.recipe import Recipe
 
 RANDOM = "random"
 META_TRAINED, SCRATCH, KNOWN = "meta-trained", "from scratch", "classical"

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adaptax.cli.options import HostOptions, TrainOptions, note
 from adaptax.core.errors import ConfigError, DivergenceError
 from adaptax.core.settings import Settings
+from adaptax.experiment.options import HostOptions, TrainOptions, log
 from adaptax.experiment.signals import STOPPED, watching
-from adaptax.runs.directory import Recipe, recipe_of
+from adaptax.runs.recipe import Recipe, recipe_of
 
 _OWN = ("out", "json")
 """Options in which processes may differ."""
@@ -76,8 +76,9 @@ class Group:
         """
         import jax
 
+        from adaptax.core.algorithm import first_state
         from adaptax.experiment import memory
-        from adaptax.training.loop import first_state, train
+        from adaptax.training.loop import train
 
         told = self._hosts.told()
         if told is None:
@@ -89,7 +90,7 @@ class Group:
         algorithm, problem = found.build()
         like = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), seeds))
         state = self._hosts.same(like)
-        note(f"process {self._hosts.index}: trains with process 0, which writes and evaluates")
+        log(f"process {self._hosts.index}: trains with process 0, which writes and evaluates")
         done, interrupts = told["done"], watching()
 
         def on_chunk(progress: Any) -> bool:
@@ -161,7 +162,7 @@ def together(options: HostOptions) -> Iterator[Group]:
 
     group = Group()
     with _standard_output_for_us():
-        note("waiting for the other processes …")
+        log("waiting for the other processes …")
         hosts = join(
             options.coordinator,
             options.num_processes,
@@ -169,7 +170,7 @@ def together(options: HostOptions) -> Iterator[Group]:
             silence=options.heartbeat,
             on_absent=on_absent,
             on_lost=on_lost,
-            say=note,
+            say=log,
         )
         group = Group(hosts)
         try:

@@ -73,7 +73,8 @@ def program_of(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -
     """The program that trains, and the shapes of what it is given; nothing is computed."""
     import jax
 
-    from adaptax.training.loop import CHUNK, chunk_length, chunk_of_updates, first_state
+    from adaptax.core.algorithm import first_state
+    from adaptax.training.loop import CHUNK, chunk_length, chunk_of_updates
 
     state = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), num_seeds))
     length = chunk_length(algorithm.num_updates, CHUNK)

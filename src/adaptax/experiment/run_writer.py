@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adaptax.cli.options import note
 from adaptax.core.errors import AdaptaxError, OutputError, ResourceError
+from adaptax.experiment.options import log
 from adaptax.runs import checkpoints
 from adaptax.runs.metrics_log import RunLog
 from adaptax.training.loop import Progress
@@ -83,7 +83,7 @@ class Keeper:
         self._failures += 1
         if last or error.errno not in FULL or self._failures >= PATIENCE:
             raise unwritable(self._directory, error, where) from error
-        note(f"warning: {self._directory}: {error.strerror or error} at {where}; training goes on, and tries again")
+        log(f"warning: {self._directory}: {error.strerror or error} at {where}; training goes on, and tries again")
 
 
 def unwritable(directory: Path, error: OSError, where: str) -> AdaptaxError:
@@ -99,4 +99,4 @@ def warn_if_disk_is_nearly_full(directory: Path, size: int) -> None:
     """Say so if there is not room for three checkpoints of `size` bytes."""
     free = shutil.disk_usage(directory).free
     if free < 3 * size:
-        note(f"warning: {directory}: {free:,} bytes are free, but three checkpoints take {3 * size:,}")
+        log(f"warning: {directory}: {free:,} bytes are free, but three checkpoints take {3 * size:,}")

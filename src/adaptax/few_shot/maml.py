@@ -141,7 +141,8 @@ def maml_train(
         inner_steps: N; with 0 the model is trained on all tasks at once, without adaptation.
         outer_steps: How often the outer optimiser steps.
         inner_lr: α of plain gradient descent, 0.01 if not given.
-        inner_optimizer: Takes the inner steps, instead of plain gradient descent; `adaptax.optimization.inner_optimizers.MetaSGD(0.01)`, say.
+        inner_optimizer: Takes the inner steps, instead of plain gradient descent;
+            `adaptax.optimization.inner_optimizers.MetaSGD(0.01)`, say.
         first_order: Take inner gradients for constants (FOMAML, section 5.2).
         tasks_per_step: How many tasks make an outer step: of a sampler, 25 if not given; of a sequence, all if not
             given, otherwise a random choice without replacement, for which all its tasks must be stackable.

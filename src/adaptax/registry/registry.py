@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from adaptax.algorithms.gradient import settings as gradients
+from adaptax.algorithms.memory import settings as memory
 from adaptax.algorithms.standard_rl import settings as scratch
 from adaptax.core.errors import ConfigError
-from adaptax.core.settings import RL2Settings, Settings, suggestion
+from adaptax.core.settings import Settings, suggestion
 from adaptax.problems import settings as problems
 
 
@@ -113,7 +114,7 @@ PROBLEMS: Mapping[str, Entry] = {
 
 TRAINABLE: Mapping[str, Entry] = {
     "rl2": Entry(
-        "adaptax.algorithms:RL2", "RL²: an LSTM, GRU, symmetric or no memory, PPO over whole trials", RL2Settings
+        "adaptax.algorithms:RL2", "RL²: an LSTM, GRU, symmetric or no memory, PPO over whole trials", memory.RL2Settings
     ),
     "maml": Entry(
         "adaptax.algorithms:MAML", "MAML, gradients through learning (Finn et al. 2017)", gradients.MAMLSettings
@@ -146,7 +147,7 @@ TRAINABLE: Mapping[str, Entry] = {
     "meta-policy-gradient": Entry(
         "adaptax.algorithms:MetaPolicyGradient",
         "a policy that explores so that another learner learns (Xu et al. 2018b)",
-        scratch.MetaPolicyGradientSettings,
+        memory.MetaPolicyGradientSettings,
     ),
     "multitask-ppo": Entry(
         "adaptax.algorithms:MultiTaskPPO",

@@ -7,7 +7,6 @@ power.
 import os
 import stat
 from pathlib import Path
-from typing import Any
 
 TEMPORARY = ".tmp"
 """Ends the name of a file that is being written; one that is left over comes from a process that died."""
@@ -101,12 +100,3 @@ def _check(descriptor: int, *, links: bool) -> None:
         return
     os.close(descriptor)
     raise OSError("has another name, too" if stat.S_ISREG(status.st_mode) else "not a regular file")
-
-
-def shown(found: Any, at_most: int = 80) -> str:
-    """What a file says, for a message: in one line, without control characters, and not too long."""
-    try:
-        text = repr(found)
-    except RecursionError:
-        text = f"a deeply nested {type(found).__name__}"
-    return text if len(text) <= at_most else text[:at_most] + " …"

@@ -179,7 +179,7 @@ def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any]) -> Che
     if manifest.get("schema") != SCHEMA:
         raise CheckpointError(_other_version(folder, update, manifest))
     if manifest.get("update") != update:
-        raise _Damaged(f"manifest: is of update {atomic_files.shown(manifest.get('update'))}")
+        raise _Damaged(f"manifest: is of update {short_repr(manifest.get('update'))}")
     _compare(manifest.get("about"), about)
     file = f"update-{update:08d}.safetensors"
     try:
@@ -189,7 +189,7 @@ def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any]) -> Che
     expected = [shape_of_words(leaf) for leaf in leaves]
     data = _bytes(folder / file, sum(x.size * x.dtype.itemsize for x in expected) + headroom, "weights")
     if len(data) != size:
-        raise _Damaged(f"weights: {len(data)} bytes instead of {atomic_files.shown(size)}")
+        raise _Damaged(f"weights: {len(data)} bytes instead of {short_repr(size)}")
     if _digest(data) != digest:
         raise _Damaged("weights: checksum")
     arrays = _deserialise(data)
@@ -212,16 +212,14 @@ def _deserialise(data: bytes) -> dict[str, Any]:
     try:
         return load(data)
     except (SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise _Damaged(f"weights: {atomic_files.shown(str(error))}") from None
+        raise _Damaged(f"weights: {short_repr(str(error))}") from None
 
 
 def _rebuild(wanted: Mapping[str, tuple[Any, Any]], structure: Any, arrays: Mapping[str, Any]) -> Any:
     """Arrays by name as a `TrainState`."""
     if set(wanted) != set(arrays):
         odd = sorted(set(wanted) ^ set(arrays))
-        raise _Foreign(
-            f"has other leaves: {len(odd)} are missing or unknown, the first is {atomic_files.shown(odd[0])}"
-        )
+        raise _Foreign(f"has other leaves: {len(odd)} are missing or unknown, the first is {short_repr(odd[0])}")
     rebuilt = []
     for name, (leaf, expected) in wanted.items():
         found = arrays[name]
@@ -249,24 +247,24 @@ def _difference(expected: Any, found: Any, name: str = "") -> tuple[str, str, st
     Goes down only where we expect something, so that a file cannot choose how deep, and how often.
     """
     if not isinstance(expected, dict) or not isinstance(found, dict):
-        return None if found == expected else (name or "about", atomic_files.shown(expected), atomic_files.shown(found))
+        return None if found == expected else (name or "about", short_repr(expected), short_repr(found))
     for field, value in sorted(expected.items()):
         where = f"{name}.{field}" if name else str(field)
         if field not in found:
-            return where, atomic_files.shown(value), "nothing"
+            return where, short_repr(value), "nothing"
         differing = _difference(value, found[field], where)
         if differing is not None:
             return differing
     unknown = next((field for field in found if field not in expected), None)
-    return None if unknown is None else (f"{name or 'about'}.{atomic_files.shown(unknown)}", "nothing", "something")
+    return None if unknown is None else (f"{name or 'about'}.{short_repr(unknown)}", "nothing", "something")
 
 
 def _other_version(folder: Path, update: int, manifest: Mapping[str, Any]) -> str:
     made = manifest.get("versions")
-    by = atomic_files.shown(made.get("adaptax") if isinstance(made, dict) else None)
+    by = short_repr(made.get("adaptax") if isinstance(made, dict) else None)
     here = importlib.metadata.version("adaptax")
     return (
-        f"{folder}: checkpoint {update} was made by adaptax {by} (schema {atomic_files.shown(manifest.get('schema'))}); "
+        f"{folder}: checkpoint {update} was made by adaptax {by} (schema {short_repr(manifest.get('schema'))}); "
         f"this is {here} (schema {SCHEMA}). Nothing was changed; use the version that made it"
     )
 

@@ -10,7 +10,6 @@ training.png            return over updates
 """
 
 import contextlib
-import dataclasses
 import json
 import os
 import platform
@@ -23,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError
-from adaptax.core.settings import Settings
-from adaptax.registry.registry import LEARNERS, PROBLEMS, Entry, build, lookup, view
 from adaptax.runs import atomic_files
+from adaptax.runs.recipe import Recipe, recipe_of
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -33,49 +31,9 @@ LOCK = ".lock"
 FORMAT = 1
 _LARGEST = 1_000_000
 """Bytes of a configuration file, at most."""
-_LARGEST_INTEGER = 2**31 - 1
 _MOST_SEEDS = 1024
 _LONGEST = 400
 """Letters of a message about a configuration file, at most."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """What a run trains: enough to build its algorithm and problem again.
-
-    Attributes:
-        algorithm: Name of the algorithm.
-        problem: Name of the problem.
-        algorithm_settings: Its hyper-parameters.
-        problem_settings: Its parameters.
-    """
-
-    algorithm: str
-    problem: str
-    algorithm_settings: Settings
-    problem_settings: Settings
-
-    def build(self) -> tuple[Any, Any]:
-        """Return the algorithm, and the problem as it sees it (JAX is imported here)."""
-        entry = lookup("algorithm", LEARNERS, self.algorithm)
-        return build(entry, self.algorithm_settings), view(entry, self.build_problem())
-
-    def build_problem(self) -> Any:
-        """Return the problem itself (JAX is imported here)."""
-        return build(lookup("problem", PROBLEMS, self.problem), self.problem_settings)
-
-    def title(self) -> str:
-        """What it is, in a line: the agent, the problem, and the problem's parameters."""
-        parameters = dataclasses.asdict(self.problem_settings).items()
-        return f"{self.algorithm} on {self.problem} ({', '.join(f'{name} {value}' for name, value in parameters)})"
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return dataclasses.asdict(self)
-
-    def about(self, options: dict[str, Any]) -> dict[str, Any]:
-        """What a checkpoint of a run with these options is of."""
-        return {**self.to_json(), "options": options}
 
 
 def create_directory(out: Path | None, stem: str, *, fresh: bool = True) -> Path:
@@ -225,8 +183,7 @@ def read_recipe(directory: Path) -> tuple[Recipe, dict[str, Any]]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise CheckpointError(
-            f"{path}: expected format {FORMAT}, found {atomic_files.shown(found)}; it was written by another version of "
-            "adaptax"
+            f"{path}: expected format {FORMAT}, found {short_repr(found)}; it was written by another version of adaptax"
         )
     try:
         return recipe_of(content), _options(content)
@@ -235,56 +192,12 @@ def read_recipe(directory: Path) -> tuple[Recipe, dict[str, Any]]:
         raise CheckpointError(f"{path}: {text[:_LONGEST]}{' …'[: 2 * (len(text) > _LONGEST)]}") from error
 
 
-def recipe_of(content: dict[str, Any]) -> Recipe:
-    """The recipe that `Recipe.to_json` made plain data of.
-
-    Raises:
-        ConfigError: if a name or a value is not what it must be.
-        TypeError: the same.
-    """
-    algorithm, problem = (_name(content, field) for field in ("algorithm", "problem"))
-    recipe = Recipe(
-        algorithm,
-        problem,
-        _settings(lookup("algorithm", LEARNERS, algorithm), content, "algorithm_settings"),
-        _settings(lookup("problem", PROBLEMS, problem), content, "problem_settings"),
-    )
-    recipe.algorithm_settings.check_problem(recipe.problem_settings)
-    return recipe
-
-
-def _name(content: dict[str, Any], field: str) -> str:
-    """The name in a field; whatever else is there would be shown as it is if it were looked up."""
-    found = content.get(field)
-    if not isinstance(found, str) or not found.isprintable() or len(found) > 50:
-        raise ConfigError(f"{field}: expected a name; found {atomic_files.shown(found)}")
-    return found
-
-
-def _settings(entry: Entry, content: dict[str, Any], field: str) -> Settings:
-    """Settings of an algorithm or a problem from what a file says, which need not be what we wrote."""
-    assert entry.settings is not None
-    values = content.get(field)
-    if not isinstance(values, dict):
-        raise ConfigError(f"{field}: expected names and values; found {atomic_files.shown(values)}")
-    known = {setting.name for setting in dataclasses.fields(entry.settings)}
-    for name, value in values.items():
-        if name not in known:
-            raise ConfigError(f"{field}: unknown name {atomic_files.shown(name)}")
-        # Some have no upper bound, but arrays have: a product of sizes must not become more than can be counted.
-        if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
-            raise ConfigError(f"{field}.{name}: expected at most {_LARGEST_INTEGER}; found {atomic_files.shown(value)}")
-    return entry.settings(**values)
-
-
 def _options(content: dict[str, Any]) -> dict[str, Any]:
     """The options of a run; how many trainings it had decides the shape of all that it has learned."""
     options = content.get("options")
     if not isinstance(options, dict):
-        raise ConfigError(f"options: expected names and values; found {atomic_files.shown(options)}")
+        raise ConfigError(f"options: expected names and values; found {short_repr(options)}")
     seeds = options.get("seeds")
     if type(seeds) is not int or not 1 <= seeds <= _MOST_SEEDS:
-        raise ConfigError(
-            f"options.seeds: expected an integer between 1 and {_MOST_SEEDS}; found {atomic_files.shown(seeds)}"
-        )
+        raise ConfigError(f"options.seeds: expected an integer between 1 and {_MOST_SEEDS}; found {short_repr(seeds)}")
     return options

@@ -16,13 +16,14 @@ from typing import Any
 import jax
 
 from adaptax import problems as envs
+from adaptax.core.algorithm import init
 from adaptax.core.settings import Settings
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.registry.presets import agent_for
 from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, build, view
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.selftests.leaves import fingerprint
-from adaptax.training.loop import init, train
+from adaptax.training.loop import train
 
 SMALL: dict[str, Any] = {
     "hidden_size": 4, "num_layers": 1, "memory_size": 4, "critic_size": 4, "num_tasks": 4, "num_minibatches": 1,

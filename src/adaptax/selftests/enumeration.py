@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from adaptax.algorithms.gradient import GradientBased, Meta, Theta
+from adaptax.algorithms.gradient.inner_loop import GradientBased, Meta, Theta
 from adaptax.core.problem import Problem
 from adaptax.core.types import AgentState, TimeStep, Transition, replace
 from adaptax.optimization.inner_optimizers import descend

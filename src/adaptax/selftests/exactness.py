@@ -15,7 +15,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 from adaptax.algorithms import ANIL, CAVIA, FOMAML, MAML, MetaSGD
-from adaptax.algorithms.gradient import Batch, GradientBased, Meta, MetaGradient, Theta
+from adaptax.algorithms.gradient.inner_loop import GradientBased, Meta, Theta
+from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
 from adaptax.core.types import replace
 from adaptax.problems.tabular import TabularTask
 from adaptax.selftests.checks import Check, at_least, at_most, measured

@@ -80,7 +80,7 @@ def doom(fate: Fate) -> None:
             act()
 
     durable.write_all, system.fsync, system.replace, system.unlink = writing, flushing, renaming, removing
-    assess: Any = importlib.import_module("adaptax.experiment.evaluate")
+    assess: Any = importlib.import_module("adaptax.experiment.evaluation")
     evaluate = assess.evaluate
 
     @functools.wraps(evaluate)

@@ -40,11 +40,11 @@ class Case:
 
 
 OPTIONS: dict[tuple[str, ...], str] = {
-    ("train",): "adaptax.cli.options:TrainOptions",
-    ("evaluate", "run"): "adaptax.cli.options:EvaluateOptions",
-    ("inspect", "run"): "adaptax.cli.options:InspectOptions",
-    ("compare", "run", "ppo"): "adaptax.cli.options:CompareOptions",
-    ("reproduce", "duan2016-bandits"): "adaptax.cli.options:ReproduceOptions",
+    ("train",): "adaptax.experiment.options:TrainOptions",
+    ("evaluate", "run"): "adaptax.experiment.options:EvaluateOptions",
+    ("inspect", "run"): "adaptax.experiment.options:InspectOptions",
+    ("compare", "run", "ppo"): "adaptax.experiment.options:CompareOptions",
+    ("reproduce", "duan2016-bandits"): "adaptax.experiment.options:ReproduceOptions",
     ("selftest", "gradients"): "adaptax.cli.selftest:SelftestOptions",
 }
 """What each command takes, by what is typed before it. Named only: self-tests try the command line from outside."""

@@ -16,7 +16,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.algorithms import MAML
-from adaptax.algorithms.gradient import Meta, MetaGradient, live
+from adaptax.algorithms.gradient.inner_loop import Meta
+from adaptax.algorithms.gradient.outer_loop import MetaGradient, live
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.types import Task, TrainState, Transition
 from adaptax.networks.distributions import Normal

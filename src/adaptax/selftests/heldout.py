@@ -14,13 +14,13 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from adaptax.algorithms import RL2
+from adaptax.core.algorithm import init
 from adaptax.core.problem import SPLITS, Problem, TaskDistribution
 from adaptax.core.types import Task
 from adaptax.evaluation.evaluator import encounters, tasks_are_held_out
 from adaptax.problems import cart_pole, correlated_bandit, grid_navigation
 from adaptax.registry.registry import PROBLEMS, build
 from adaptax.selftests.checks import Check, at_least, at_most
-from adaptax.training.loop import init
 
 BATCH = 1000
 EVALUATIONS = 3

@@ -17,11 +17,11 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax import problems as envs
 from adaptax.algorithms import RL2, Random
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import collect, rollout, start
 from adaptax.core.types import AgentState, TimeStep, replace
-from adaptax.problems.cue import CueTask, cue
+from adaptax.problems.cues import CueTask, cue
 from adaptax.registry.registry import PROBLEMS, build
 from adaptax.selftests.checks import Check, at_least, at_most
 from adaptax.selftests.enumeration import jit
@@ -138,7 +138,7 @@ def check_first_inputs(key: Key[Array, ""]) -> Iterator[Check]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Remember(Untrained):
+class Remember(FromScratch):
     """Answers with the last cue seen, with 0 before the first; forgets at episode starts if `forgetful`.
 
     Attributes:

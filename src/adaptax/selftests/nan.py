@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from adaptax.algorithms import ESMAML, MAML, RL2, MetaPolicyGradient, MultiTaskPPO, Random
-from adaptax.core.algorithm import Algorithm
+from adaptax.core.algorithm import Algorithm, init
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Box, Discrete
@@ -29,7 +29,7 @@ from adaptax.selftests.faulty import ENTRY, FAULTS, MARK, STUMBLES, TRACED, Aver
 from adaptax.selftests.leaves import differing, not_finite
 from adaptax.training import diagnosis
 from adaptax.training.diagnosis import Breach
-from adaptax.training.loop import Progress, init, train
+from adaptax.training.loop import Progress, train
 
 HORIZON = 1000
 MOMENTS = (0, 1, 3, 997, HORIZON)

@@ -12,14 +12,15 @@ from typing import Any, Literal, get_args, get_origin
 
 import jax
 
+from adaptax.core.algorithm import init
 from adaptax.core.errors import AdaptaxError, ConfigError, DivergenceError
 from adaptax.core.settings import Settings, check_distribution
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems.settings import episodes_of
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
-from adaptax.runs.directory import Recipe
+from adaptax.runs.recipe import Recipe
 from adaptax.selftests.checks import Check, at_most, measured
-from adaptax.training.loop import init, train
+from adaptax.training.loop import train
 
 SMALL = {
     "num_updates": (1,), "num_tasks": (1, 2, 3, 5), "num_epochs": (1, 2), "num_layers": (0, 1), "inner_steps": (1, 2),

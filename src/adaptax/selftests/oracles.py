@@ -14,12 +14,12 @@ import numpy as np
 
 from adaptax.algorithms import Random
 from adaptax.algorithms.classical.gittins import enumerate_indices
+from adaptax.core.algorithm import init
 from adaptax.evaluation.evaluator import evaluate, oracle_return, sample_tasks
 from adaptax.problems import tabular_mdp
 from adaptax.problems.exact import bernoulli_bayes_value
 from adaptax.registry.registry import PROBLEMS, build
 from adaptax.selftests.checks import Check, at_least, at_most
-from adaptax.training.loop import init
 
 CHARGES = np.linspace(0.0, 1.0, 4097)
 PUBLISHED = {2: 13 / 12, 5: 2.888889, 20: 12.431265}

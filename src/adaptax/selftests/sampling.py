@@ -14,7 +14,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 from adaptax.algorithms import EMAML, MAML
-from adaptax.algorithms.gradient import Batch, Meta, Replay, Theta
+from adaptax.algorithms.gradient.inner_loop import Meta, Replay, Theta
+from adaptax.algorithms.gradient.outer_loop import Batch
 from adaptax.core.types import AgentState, replace
 from adaptax.optimization.baselines import returns_to_go
 from adaptax.optimization.estimators import ESTIMATORS, magic_box

@@ -20,10 +20,11 @@ import numpy as np
 from adaptax import problems
 from adaptax.algorithms import ESMAML, MAML, RL2, MultiTaskPPO
 from adaptax.core import parallel
+from adaptax.core.algorithm import init
 from adaptax.core.types import replace
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.selftests.checks import Check, at_least, at_most
-from adaptax.training.loop import init, sound_update
+from adaptax.training.loop import sound_update
 
 UPDATES = 10
 NETWORK: dict[str, Any] = {"hidden_size": 8, "num_layers": 1}

@@ -7,12 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from adaptax.core.settings import RL2Settings
+from adaptax.algorithms.memory.settings import RL2Settings
+from adaptax.core.algorithm import init
 from adaptax.core.types import is_key, words_of
 from adaptax.problems.settings import BanditSettings
 from adaptax.runs import checkpoints
-from adaptax.runs.directory import Recipe, save_config
-from adaptax.training.loop import init
+from adaptax.runs.directory import save_config
+from adaptax.runs.recipe import Recipe
 
 UPDATES = (10, 20, 30)
 OTHER_SEED = 1

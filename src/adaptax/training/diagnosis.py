@@ -1,7 +1,7 @@
 """Which task, step and value it was: lives what went wrong once more, with every step reported.
 
-Compiled training code only knows that some reward was NaN (`adaptax.core.step_checks`). Here the same program runs again in
-an environment that tells of each step that breaks the contract.
+Compiled training code only knows that some reward was NaN (`adaptax.core.step_checks`). Here the same program runs again
+in an environment that tells of each step that breaks the contract.
 """
 
 import dataclasses
@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from adaptax.core.algorithm import Algorithm
+from adaptax.core.algorithm import Algorithm, first_state
 from adaptax.core.problem import Environment, Problem, Step
 from adaptax.core.rollout import lifetime
 from adaptax.core.spaces import Box, Discrete, Space
 from adaptax.core.step_checks import HUGE, action_is_in, is_in, is_sound
 from adaptax.core.types import Task, TrainState, replace
-from adaptax.training.loop import first_state, sound_update
+from adaptax.training.loop import sound_update
 
 NO_AXIS = 99
 """Of what lives in one task only."""

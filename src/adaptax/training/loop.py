@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, PyTree
 
 from adaptax.core import parallel
 from adaptax.core.algorithm import Algorithm
@@ -43,28 +43,6 @@ class Progress(NamedTuple):
 def chunk_length(num_updates: int, at_most: int) -> int:
     """The largest divisor of `num_updates` that is at most `at_most`: all chunks run the same program."""
     return max(n for n in range(1, min(at_most, num_updates) + 1) if num_updates % n == 0)
-
-
-def first_state(algorithm: Algorithm, problem: Problem, root: Key[Array, ""], num_seeds: int = 1) -> TrainState:
-    """The state before the first update, sound or not; with `num_seeds` > 1, leaves have a leading seed axis."""
-    if num_seeds == 1:
-        return algorithm.init(problem, root)
-    return jax.vmap(lambda key: algorithm.init(problem, key))(jax.random.split(root, num_seeds))
-
-
-def init(algorithm: Algorithm, problem: Problem, *, seed: int, num_seeds: int = 1) -> TrainState:
-    """The state before the first update; with `num_seeds` > 1, leaves have a leading seed axis.
-
-    Raises:
-        DivergenceError: if a leaf of it is NaN or infinite. Algorithms may look at tasks and rewards before they learn.
-    """
-    state = jax.jit(lambda root: first_state(algorithm, problem, root, num_seeds))(jax.random.key(seed))
-    leaves = jax.tree_util.tree_leaves_with_path(state)
-    numbers = [(path, x) for path, x in leaves if jnp.issubdtype(x.dtype, jnp.inexact)]
-    bad = [jax.tree_util.keystr(path) for path, x in numbers if not np.isfinite(np.asarray(x)).all()]
-    if bad:
-        raise DivergenceError(f"before the first update: leaf {bad[0]} is NaN or infinite; nothing was trained")
-    return state
 
 
 def train(
@@ -174,8 +152,3 @@ def _plain(path: str) -> str:
     if path.startswith("['metrics']"):
         return "metric " + path.removeprefix("['metrics']['").removesuffix("']")
     return "leaf " + path.removeprefix("['state']")
-
-
-def num_parameters(tree: Any) -> int:
-    """Number of floating-point numbers in a pytree."""
-    return sum(x.size for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating))

@@ -29,7 +29,7 @@ from adaptax.algorithms.classical.bandit_agents import (
 from adaptax.core.rollout import collect, lifetime
 from adaptax.core.types import TimeStep
 from adaptax.problems.bandit import BernoulliArms, bernoulli_bandit
-from adaptax.problems.gaussian_bandit import gaussian_bandit
+from adaptax.problems.gaussian_bandits import gaussian_bandit
 from adaptax.problems.tabular import tabular_mdp
 from tests.sample_problems import quick_jit
 

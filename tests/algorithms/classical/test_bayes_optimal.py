@@ -10,7 +10,7 @@ from adaptax.core.rollout import lifetime
 from adaptax.core.types import AgentState, TimeStep
 from adaptax.problems import bernoulli_bandit, grid_navigation, two_step
 from adaptax.problems.bandit import BernoulliArms
-from adaptax.problems.grid_navigation import GridGoal
+from adaptax.problems.grid_worlds import GridGoal
 
 
 @pytest.mark.parametrize(("size", "horizon", "num_episodes"), [(5, 15, 4), (4, 6, 3)])

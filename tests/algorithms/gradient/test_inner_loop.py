@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import MAML, MetaLSTM, MetaSGD
-from adaptax.algorithms.gradient import Meta, Theta, live
-from adaptax.algorithms.gradient.inner_loop import normalized
+from adaptax.algorithms.gradient.inner_loop import Meta, Theta, normalized
+from adaptax.algorithms.gradient.outer_loop import live
 from adaptax.core.types import AgentState, TrainState, replace
 from adaptax.networks.distributions import Categorical, Normal
 from adaptax.problems import point_robot, tabular_mdp

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import FOMAML, MAML
-from adaptax.algorithms.gradient import live as gather
+from adaptax.algorithms.gradient.outer_loop import live as gather
 from adaptax.core.rollout import live
 from adaptax.core.types import replace
 from adaptax.problems import bernoulli_bandit, gaussian_bandit

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import FOMAML, MAML, MetaLSTM
-from adaptax.algorithms.gradient import live
+from adaptax.algorithms.gradient.outer_loop import live
 from adaptax.algorithms.gradient.settings import MetaLSTMSettings
 from adaptax.core.errors import ConfigError
 from adaptax.core.types import replace

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import FOMAML, MAML
-from adaptax.algorithms.gradient import Meta, fit_critic, report
+from adaptax.algorithms.gradient.inner_loop import Meta
+from adaptax.algorithms.gradient.outer_loop import fit_critic, report
 from adaptax.core.types import TrainState, replace
 from tests.algorithms.gradient.test_inner_loop import KEY, MDP, lived
 from tests.sample_problems import quick_jit, train

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import Reptile
-from adaptax.algorithms.gradient import live
+from adaptax.algorithms.gradient.outer_loop import live
 from adaptax.core.types import replace
 from tests.algorithms.standard_rl import bandit_by_hand as by_hand
 from tests.algorithms.standard_rl.bandit_by_hand import BARE, PROBLEM, START

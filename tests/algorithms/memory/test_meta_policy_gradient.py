@@ -10,13 +10,14 @@ from jax.flatten_util import ravel_pytree
 
 from adaptax import problems
 from adaptax.algorithms import MetaPolicyGradient, QLearning
-from adaptax.algorithms.standard_rl.settings import MetaPolicyGradientSettings
+from adaptax.algorithms.memory.settings import MetaPolicyGradientSettings
+from adaptax.core.algorithm import init
 from adaptax.core.errors import ConfigError
 from adaptax.core.rollout import live, rollout, start
 from adaptax.core.types import AgentState, replace
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems.settings import ChainSettings, PointRobotSettings
-from adaptax.training.loop import init, train
+from adaptax.training.loop import train
 from tests.sample_problems import quick_jit, same
 
 SMALL = {"memory_size": 4, "num_tasks": 4, "replicas": 2, "exploration_episodes": 2, "base_steps": 3}

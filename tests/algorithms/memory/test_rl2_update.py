@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms.memory.rl2 import RL2
+from adaptax.algorithms.memory.settings import RL2Settings
 from adaptax.core import parallel
 from adaptax.core.problem import make_problem
 from adaptax.core.rollout import collect
-from adaptax.core.settings import RL2Settings
 from adaptax.core.types import replace
 from adaptax.optimization.losses import masked_mean
 from adaptax.optimization.moments import Moments

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax.algorithms.gradient import live
+from adaptax.algorithms.gradient.outer_loop import live
 from adaptax.core.types import replace
 from adaptax.problems import bernoulli_bandit
 from tests.sample_problems import quick_jit

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from adaptax.algorithms.standard_rl.dqn import DQN, Memory, QNetwork, Sizes
+from adaptax.algorithms.standard_rl.dqn import DQN, QNetwork, Sizes
+from adaptax.core.replay_buffer import ReplayBuffer
 from adaptax.core.spaces import Box
 from adaptax.core.types import AgentState, TimeStep, Transition
 from adaptax.problems import point_robot
@@ -113,7 +114,7 @@ def batch(count=30):
     numbers = lambda *shape: jnp.asarray(rng.normal(size=shape) * 2, jnp.float32)  # noqa: E731
     action = jnp.asarray(rng.integers(3, size=count), jnp.int32)
     zero = jnp.asarray(0, jnp.int32)
-    return Memory(numbers(count, 2), action, numbers(count), numbers(count, 2), jnp.arange(count) % 4 == 0, zero)
+    return ReplayBuffer(numbers(count, 2), action, numbers(count), numbers(count, 2), jnp.arange(count) % 4 == 0, zero)
 
 
 @pytest.mark.parametrize("double", [False, True])

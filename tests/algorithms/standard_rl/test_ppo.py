@@ -11,7 +11,8 @@ import optax
 import pytest
 
 from adaptax.algorithms.standard_rl import actor_critic
-from adaptax.algorithms.standard_rl.ppo import PPO, MultiTaskPPO, epochs, normalized
+from adaptax.algorithms.standard_rl.multitask_ppo import MultiTaskPPO
+from adaptax.algorithms.standard_rl.ppo import PPO, epochs, normalized
 from adaptax.core import parallel
 from adaptax.core.rollout import live, num_windows, shots
 from adaptax.core.types import AgentState, Window, replace

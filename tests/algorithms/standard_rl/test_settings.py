@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from adaptax.algorithms.memory import settings as memory
 from adaptax.algorithms.standard_rl import settings as scratch
 from adaptax.core.errors import ConfigError
 from adaptax.problems import settings as problems
@@ -117,6 +118,6 @@ def test_a_table_for_every_step_is_not_too_large():
 
 
 def test_a_meta_policy_that_does_not_explore_has_no_settings():
-    scratch.MetaPolicyGradientSettings(explorer="base", base_steps=3)
+    memory.MetaPolicyGradientSettings(explorer="base", base_steps=3)
     with pytest.raises(ConfigError, match=r"memory_size: has an effect only if explorer is 'learned'"):
-        scratch.MetaPolicyGradientSettings(explorer="base", memory_size=8)
+        memory.MetaPolicyGradientSettings(explorer="base", memory_size=8)

@@ -33,7 +33,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from adaptax.algorithms.classical.sampling import beta
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Discrete
 from adaptax.core.types import AgentState, TimeStep
@@ -73,7 +73,7 @@ def random_best(scores: Float[Array, " num_actions"], key: Key[Array, ""]) -> In
     return lowest_best(jnp.where(scores == jnp.max(scores), lottery, -1.0))
 
 
-def number_of_arms(agent: Untrained, problem: Problem) -> int:
+def number_of_arms(agent: FromScratch, problem: Problem) -> int:
     """Return the size of a discrete action space; raise `ValueError` on any other."""
     space = problem.env.action_space
     if not isinstance(space, Discrete):
@@ -168,7 +168,7 @@ class Arms(eqx.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class BanditAgent(Untrained):
+class BanditAgent(FromScratch):
     """Count, score, pull the arm with the highest score.
 
     Attributes:

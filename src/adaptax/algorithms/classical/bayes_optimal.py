@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Discrete
 from adaptax.core.types import AgentState, TimeStep
@@ -51,7 +51,7 @@ class ArmCounts(eqx.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class BayesOptimalBandit(Untrained):
+class BayesOptimalBandit(FromScratch):
     """Optimal play of two Bernoulli arms with p ~ U[0, 1] over a known number of pulls (up to 100)."""
 
     def describe(self, problem: Problem) -> BanditPolicy:
@@ -117,7 +117,7 @@ class GridMemory(eqx.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class BayesOptimalGrid(Untrained):
+class BayesOptimalGrid(FromScratch):
     """Optimal search for the hidden goal of grid navigation, over the episodes of a trial.
 
     Not finding the goal is all that can be learnt before it is found, so the search is one fixed walk per

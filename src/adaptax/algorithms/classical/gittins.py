@@ -32,7 +32,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from adaptax.algorithms.classical.bandit_agents import ArmStatistics, count, lowest_best, no_statistics, number_of_arms
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
 from adaptax.core.types import AgentState, TimeStep
 
@@ -61,7 +61,7 @@ class IndexTable(eqx.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class Gittins(Untrained):
+class Gittins(FromScratch):
     """Pull the arm with the highest finite-horizon Gittins index. For Bernoulli rewards only.
 
     Attributes:

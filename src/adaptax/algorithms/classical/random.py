@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Key, PyTree
 
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Space
 from adaptax.core.types import AgentState, TimeStep
@@ -23,7 +23,7 @@ class ActionSpace(eqx.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class Random(Untrained):
+class Random(FromScratch):
     """Draw every action uniformly from the action space (standard normal where it is unbounded)."""
 
     def describe(self, problem: Problem) -> ActionSpace:

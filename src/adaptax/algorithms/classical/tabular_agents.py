@@ -34,7 +34,7 @@ from jaxtyping import Array, Float, Int, Key
 from adaptax.algorithms.classical.bandit_agents import random_best
 from adaptax.algorithms.classical.sampling import dirichlet
 from adaptax.algorithms.classical.tabular_planning import anywhere, optimistic_plan, plan
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Discrete
 from adaptax.core.types import AgentState, TimeStep
@@ -140,7 +140,7 @@ class TabularPrior:
 
 
 @dataclasses.dataclass(frozen=True)
-class TabularAgent(Untrained):
+class TabularAgent(FromScratch):
     """Count in every step, plan when an episode begins, follow the plan.
 
     Attributes:

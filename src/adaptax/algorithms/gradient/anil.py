@@ -14,7 +14,8 @@ import dataclasses
 import equinox as eqx
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax.algorithms.gradient import Batch, MetaGradient, Replay, Theta
+from adaptax.algorithms.gradient.inner_loop import Replay, Theta
+from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
 from adaptax.algorithms.gradient.settings import ANILSettings
 from adaptax.core.problem import Problem
 from adaptax.networks import PolicyHead

@@ -16,7 +16,8 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax.algorithms.gradient import Batch, MetaGradient, Replay, Theta
+from adaptax.algorithms.gradient.inner_loop import Replay, Theta
+from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
 from adaptax.algorithms.gradient.settings import CAVIASettings
 from adaptax.core.problem import Problem
 from adaptax.networks.distributions import Distribution

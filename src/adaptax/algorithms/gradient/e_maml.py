@@ -26,7 +26,8 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from adaptax.algorithms.gradient import Batch, MetaGradient, Replay, WholePolicy
+from adaptax.algorithms.gradient.inner_loop import Replay, WholePolicy
+from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
 from adaptax.algorithms.gradient.settings import EMAMLSettings
 from adaptax.optimization.inner_optimizers import SGD
 

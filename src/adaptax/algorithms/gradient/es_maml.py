@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from adaptax.algorithms.gradient import Meta, Theta, WholePolicy
+from adaptax.algorithms.gradient.inner_loop import Meta, Theta, WholePolicy
 from adaptax.algorithms.gradient.settings import ESMAMLSettings
 from adaptax.core import parallel, rollout
 from adaptax.core.problem import Problem

@@ -23,7 +23,8 @@ from typing import ClassVar
 
 from jaxtyping import Array, Float
 
-from adaptax.algorithms.gradient import Batch, MetaGradient, Replay, WholePolicy
+from adaptax.algorithms.gradient.inner_loop import Replay, WholePolicy
+from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
 from adaptax.algorithms.gradient.settings import FOMAMLSettings, MAMLSettings
 from adaptax.optimization.inner_optimizers import SGD
 

@@ -26,7 +26,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from adaptax.algorithms.gradient import Batch, Meta, MetaGradient, Replay, WholePolicy
+from adaptax.algorithms.gradient.inner_loop import Meta, Replay, WholePolicy
+from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
 from adaptax.algorithms.gradient.settings import MetaLSTMSettings
 from adaptax.core.types import AgentState, Transition, replace
 from adaptax.optimization.update_rules import Gates, LSTMOptimizer
@@ -54,7 +55,8 @@ class MetaLSTM(MetaLSTMSettings, WholePolicy, MetaGradient):
     def gates(self, meta: Meta, lives: Transition) -> Gates:
         """The gates in each inner step on one task's windows, leaves `[step, coordinate]`.
 
-        `adaptax.optimization.update_rules.spread_by_group` sums them up, `adaptax.reports.gate_figures.plot_gates` draws them.
+        `adaptax.optimization.update_rules.spread_by_group` sums them up, `adaptax.reports.gate_figures.plot_gates`
+        draws them.
 
         Args:
             meta: What was learned.

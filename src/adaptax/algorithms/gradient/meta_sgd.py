@@ -15,7 +15,8 @@ import dataclasses
 
 from jaxtyping import Array, Float
 
-from adaptax.algorithms.gradient import Batch, MetaGradient, Replay, WholePolicy
+from adaptax.algorithms.gradient.inner_loop import Replay, WholePolicy
+from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
 from adaptax.algorithms.gradient.settings import MetaSGDSettings
 from adaptax.optimization.inner_optimizers import MetaSGD as LearnedRates
 

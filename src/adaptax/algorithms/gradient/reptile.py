@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from adaptax.algorithms.gradient import Fast, Meta, WholePolicy, fit_critic, live, report
+from adaptax.algorithms.gradient.inner_loop import Fast, Meta, WholePolicy
+from adaptax.algorithms.gradient.outer_loop import fit_critic, live, report
 from adaptax.algorithms.gradient.settings import ReptileSettings
 from adaptax.core import parallel
 from adaptax.core.problem import Problem

@@ -8,8 +8,8 @@ from adaptax.core.settings import (
     LARGEST_COUNT,
     Settings,
     check_distribution,
+    check_episodes,
     check_steps,
-    episodes_of,
     setting,
 )
 
@@ -87,28 +87,6 @@ class InnerSettings(Settings):
         check_steps(self, problem, {"num_tasks": self.num_tasks, "trajectories": self.trajectories, **windows})
         what = "of a window that one inner step learns from (k steps take k + 1 windows to show)"
         check_episodes(problem, self.trajectories, "trajectories", what)
-
-
-def check_episodes(problem: Settings, streams: int, field: str, what: str) -> None:
-    """Check that the episodes of a trial divide into windows of `streams` episodes each.
-
-    Raises:
-        ConfigError: naming the field, what was expected and what was found.
-    """
-    name, episodes = episodes_of(problem)
-    if episodes % streams == 0:
-        return
-    where = type(problem).__name__
-    if name is None:
-        raise ConfigError(
-            f"{where}: a trial is one episode, but {field}={streams} episodes {what} are expected. "
-            f"Try --{field} 1 if it learns within episodes, or an agent with a memory, such as rl2"
-        )
-    below = streams * max(episodes // streams, 1)
-    raise ConfigError(
-        f"{where}.{name}: expected a multiple of {field}={streams}, the episodes {what}; "
-        f"found {episodes}. Try --{name.replace('_', '-')} {below} or {below + streams}"
-    )
 
 
 @dataclasses.dataclass(frozen=True)

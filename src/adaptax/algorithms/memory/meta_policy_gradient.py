@@ -31,9 +31,9 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from adaptax.algorithms.memory import rl2
 from adaptax.algorithms.memory.rl2 import RL2
+from adaptax.algorithms.memory.settings import MetaPolicyGradientSettings
 from adaptax.algorithms.standard_rl.a2c import A2C
 from adaptax.algorithms.standard_rl.reinforce import Reinforce
-from adaptax.algorithms.standard_rl.settings import MetaPolicyGradientSettings
 from adaptax.algorithms.standard_rl.temporal_difference import QLearning
 from adaptax.core import parallel
 from adaptax.core.algorithm import Algorithm

@@ -36,11 +36,11 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from adaptax.algorithms.memory.settings import RL2Settings
 from adaptax.core import parallel
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Problem, task_features
 from adaptax.core.rollout import collect
-from adaptax.core.settings import RL2Settings
 from adaptax.core.spaces import Discrete, Space
 from adaptax.core.types import AgentState, Metrics, TimeStep, TrainState, Transition, replace
 from adaptax.networks import Critic, Memoryless, PolicyHead, Readout, Recurrent, ScoreHead, Symmetric

@@ -14,7 +14,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from adaptax.algorithms.standard_rl.settings import ActorCriticSettings
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Space
 from adaptax.core.types import AgentState, Metrics, TimeStep, Transition, Window
@@ -290,7 +290,7 @@ def descend(
 
 
 @dataclasses.dataclass(frozen=True)
-class FromNothing(ActorCriticSettings, Untrained):
+class FromNothing(ActorCriticSettings, FromScratch):
     """Fresh networks in every task; final classes say how `adapt` improves them."""
 
     def describe(self, problem: Problem) -> Spaces:

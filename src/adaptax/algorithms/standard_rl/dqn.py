@@ -18,11 +18,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from adaptax.algorithms.standard_rl.settings import DQNSettings
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
+from adaptax.core.replay_buffer import ReplayBuffer
 from adaptax.core.spaces import Discrete, Space
 from adaptax.core.types import AgentState, TimeStep, Transition, Window
 from adaptax.networks import MLP, Linear
@@ -56,26 +57,6 @@ class QNetwork(eqx.Module):
         return self.head(self.body(features))
 
 
-class Memory(eqx.Module):
-    """The newest steps of experience; leaves `[capacity, ...]`.
-
-    Attributes:
-        before: Encoded observations.
-        action: What was done.
-        reward: What it brought.
-        after: Encoded observations where it led.
-        terminated: Whether nothing comes after it.
-        count: Steps ever put in.
-    """
-
-    before: Float[Array, "capacity size"]
-    action: Int[Array, " capacity"]
-    reward: Float[Array, " capacity"]
-    after: Float[Array, "capacity size"]
-    terminated: Bool[Array, " capacity"]
-    count: Int[Array, ""]
-
-
 class Learner(eqx.Module):
     """φ.
 
@@ -91,13 +72,13 @@ class Learner(eqx.Module):
     network: QNetwork
     target: QNetwork
     opt_state: PyTree[Array]
-    memory: Memory
+    memory: ReplayBuffer
     episodes: Int[Array, ""]
     steps: Int[Array, ""]
 
 
 @dataclasses.dataclass(frozen=True)
-class DQN(DQNSettings, Untrained):
+class DQN(DQNSettings, FromScratch):
     """DQN; see the module and `DQNSettings`."""
 
     def describe(self, problem: Problem) -> Sizes:
@@ -128,7 +109,7 @@ class DQN(DQNSettings, Untrained):
         )
         nothing = jnp.zeros(self.buffer_size)
         places = jnp.zeros((self.buffer_size, size))
-        memory = Memory(places, nothing.astype(jnp.int32), nothing, places, nothing > 0, zero)
+        memory = ReplayBuffer(places, nothing.astype(jnp.int32), nothing, places, nothing > 0, zero)
         return AgentState(Learner(network, network, self._optimizer().init(network), memory, zero, zero), None)
 
     def act(
@@ -170,12 +151,12 @@ class DQN(DQNSettings, Untrained):
         network, target, opt_state, steps = learned
         return AgentState(Learner(network, target, opt_state, memory, episodes, steps), agent.memory)
 
-    def _remember(self, meta: Sizes, memory: Memory, window: Transition) -> Memory:
+    def _remember(self, meta: Sizes, memory: ReplayBuffer, window: Transition) -> ReplayBuffer:
         """Put the steps that happened into the places of the oldest ones."""
         index = memory.count + jnp.cumsum(window.valid, dtype=jnp.int32) - 1
         places = jnp.where(window.valid, index % self.buffer_size, self.buffer_size)  # out of range: dropped
         put = lambda store, values: store.at[places].set(values, mode="drop")  # noqa: E731
-        return Memory(
+        return ReplayBuffer(
             put(memory.before, meta.observation.encode(window.timestep.observation)),
             put(memory.action, window.action),
             put(memory.reward, window.reward),
@@ -184,7 +165,7 @@ class DQN(DQNSettings, Untrained):
             memory.count + jnp.sum(window.valid, dtype=jnp.int32),
         )
 
-    def _loss(self, network: QNetwork, target: QNetwork, batch: Memory) -> Float[Array, ""]:
+    def _loss(self, network: QNetwork, target: QNetwork, batch: ReplayBuffer) -> Float[Array, ""]:
         """Half the mean square of the temporal-difference errors."""
         after = target(batch.after)
         best = jnp.argmax(network(batch.after) if self.double else after, -1)

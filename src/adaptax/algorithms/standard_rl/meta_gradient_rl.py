@@ -26,7 +26,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from adaptax.algorithms.standard_rl import actor_critic
 from adaptax.algorithms.standard_rl.actor_critic import Learner, Spaces
 from adaptax.algorithms.standard_rl.settings import MetaGradientSettings
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
 from adaptax.core.types import AgentState, TimeStep, Transition, Window
 from adaptax.networks import MLP, Linear
@@ -98,7 +98,7 @@ class Adapted(eqx.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class MetaGradientRL(MetaGradientSettings, Untrained):
+class MetaGradientRL(MetaGradientSettings, FromScratch):
     """Meta-gradient RL; see the module and `MetaGradientSettings`."""
 
     def describe(self, problem: Problem) -> Facts:

@@ -3,14 +3,13 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from adaptax.algorithms.gradient.settings import check_episodes
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import (
     LARGEST_COUNT,
     Settings,
     check_distribution,
     check_steps,
-    episodes_of,
+    check_windows,
     horizon_of,
     setting,
 )
@@ -300,94 +299,3 @@ class FineTunedPPOSettings(MultiTaskPPOSettings):
     """PPO trained once for all tasks, then trained on in each."""
 
     fine_tuning_rate: float = setting(1e-3, above=0, high=1)
-
-
-_NETWORKS = {"base": ("reinforce", "a2c")}
-_LEARNED = {"explorer": ("learned",)}
-
-
-@dataclasses.dataclass(frozen=True)
-class MetaPolicyGradientSettings(Settings):
-    """Learning to explore via meta-policy gradient (Xu et al. 2018b).
-
-    Attributes:
-        explorer: Who collects the data that the base learner learns from: the meta-policy, or the base learner itself
-            (the ablation: nothing is meta-trained).
-        exploration_episodes: K, episodes of exploration before the base learner learns.
-        memory: Memory of the meta-policy; "none" sees the present observation alone.
-        memory_size: Units of the memory.
-        initial_std: Standard deviation of continuous actions of the meta-policy at the start, in half ranges.
-        num_tasks: Tasks in each update.
-        replicas: Explorations of each task; each is compared with the others.
-        num_updates: Updates in the whole run; the learning rate and the entropy cost fall to 0 over them.
-        num_epochs: Passes over an update's explorations. 1 is REINFORCE, as in the paper; more are PPO.
-        learning_rate: Adam's peak learning rate.
-        clip: PPO's ε.
-        entropy_cost: Weight of the entropy bonus at the start.
-        max_gradient_norm: Gradients are scaled down to this norm.
-        base: The base learner.
-        base_steps: Times that it learns from the exploration.
-        base_size: Units of each of its two hidden layers.
-        base_learning_rate: Its learning rate: α of Q-learning, Adam's of an actor-critic.
-        base_discount: γ of the base learner.
-        base_std: Standard deviation of its continuous actions at the start, in half ranges.
-        base_entropy_cost: Weight of its entropy bonus.
-        base_baseline: What REINFORCE subtracts from returns.
-        max_ratio: Where its importance weights are cut off.
-    """
-
-    explorer: Literal["learned", "base"] = "learned"
-    exploration_episodes: int = setting(2, low=1, high=LARGEST_COUNT)
-    memory: Literal["lstm", "gru", "none"] = setting("gru", only=_LEARNED)
-    memory_size: int = setting(32, low=1, high=4096, only=_LEARNED)
-    initial_std: float = setting(1.0, above=0, high=1e6, only=_LEARNED)
-    num_tasks: int = setting(32, low=1, high=LARGEST_COUNT)
-    replicas: int = setting(4, low=2, high=LARGEST_COUNT)
-    num_updates: int = setting(200, low=1, high=LARGEST_COUNT)
-    num_epochs: int = setting(4, low=1, high=100)
-    learning_rate: float = setting(3e-3, above=0, high=1)
-    clip: float = setting(0.2, above=0, high=1e6, only=_LEARNED)
-    entropy_cost: float = setting(0.01, low=0, high=1e6, only=_LEARNED)
-    max_gradient_norm: float = setting(1.0, above=0, only=_LEARNED)
-    base: Literal["q-learning", "reinforce", "a2c"] = "q-learning"
-    base_steps: int = setting(20, low=1, high=LARGEST_COUNT)
-    base_size: int = setting(32, low=1, high=4096, only=_NETWORKS)
-    base_learning_rate: float = setting(1.0, above=0, high=1)
-    base_discount: float = setting(0.95, low=0, high=1)
-    base_std: float = setting(1.0, above=0, high=1e6, only=_NETWORKS)
-    base_entropy_cost: float = setting(0.0, low=0, high=1e6, only=_NETWORKS)
-    base_baseline: Literal["value", "none"] = setting("none", only={"base": ("reinforce",)})
-    max_ratio: float = setting(1.0, above=0, high=1e6, only=_NETWORKS)
-
-    num_minibatches: ClassVar[int] = 1
-    """Explorations of an update are not divided."""
-
-    def check_problem(self, problem: Settings) -> None:
-        """Check that the base learner suits the problem, and that a trial has room to explore and to exploit.
-
-        Raises:
-            ConfigError: naming the field, what was expected and what was found.
-        """
-        if self.base == "q-learning":
-            QLearningSettings().check_problem(problem)
-        for field in ("initial_std", "base_std"):
-            check_distribution(self, problem, field)
-        check_episodes(problem, self.exploration_episodes, "exploration_episodes", "of a window")
-        windows = {"exploration_episodes + 2": self.exploration_episodes + 2}
-        check_steps(self, problem, {"num_tasks": self.num_tasks, "replicas": self.replicas, **windows})
-
-
-def check_windows(settings: Settings, problem: Settings, field: str, streams: int, steps: int | None) -> None:
-    """Check that a trial divides into windows of `streams` × `steps` (None: an episode).
-
-    Raises:
-        ConfigError: naming the field, what was expected and what was found.
-    """
-    check_episodes(problem, streams, "streams", "that are lived at the same time")
-    (name, episodes), horizon = episodes_of(problem), horizon_of(problem)
-    total = episodes // streams * horizon
-    if steps is not None and total % steps:
-        raise ConfigError(
-            f"{type(settings).__name__}.{field}: expected a divisor of the {total} steps of a trial in each stream "
-            f"({name or 'episodes'}={episodes} × horizon={horizon} / streams={streams}); found {steps}"
-        )

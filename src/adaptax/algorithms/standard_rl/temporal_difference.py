@@ -28,7 +28,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from adaptax.algorithms.classical.bandit_agents import random_best
 from adaptax.algorithms.standard_rl.settings import QLearningSettings, SARSASettings, TemporalDifferenceSettings
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.types import AgentState, TimeStep, Transition, Window
@@ -88,7 +88,7 @@ def state_index(timestep_observation: Array) -> Int[Array, "..."]:
 
 
 @dataclasses.dataclass(frozen=True)
-class TemporalDifference(TemporalDifferenceSettings, Untrained):
+class TemporalDifference(TemporalDifferenceSettings, FromScratch):
     """A table of action values, ε-greedy actions; a final class says what a step teaches."""
 
     @abc.abstractmethod

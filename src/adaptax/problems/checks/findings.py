@@ -68,17 +68,14 @@ def at(error: BaseException) -> str:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
     outer = [f for f in frames if not any(Path(f.filename).is_relative_to(place) for place in _libraries())]
     # The environments of the package are environments, too, and the machinery around them is not.
-    ours = [f for f in frames if Path(f.filename).parent == Path(__file__).parent]
-    chosen = (outer or [f for f in ours if Path(f.filename).stem not in _MACHINERY] or frames)[-1:]
+    ours = [f for f in frames if Path(f.filename).parent == Path(__file__).parents[1]]
+    chosen = (outer or ours or frames)[-1:]
     return "".join(f" ({Path(f.filename).name}, line {f.lineno})" for f in chosen)
-
-
-_MACHINERY = ("contract", "conduct", "lives", "traces", "findings", "breach", "base")
 
 
 def _libraries() -> Iterator[Path]:
     """Where those are that are never at fault."""
-    yield Path(__file__).parents[1]
+    yield Path(__file__).parents[2]
     modules: tuple[types.ModuleType, ...] = (jax, eqx, np, dataclasses)
     for module in modules:
         path = Path(str(module.__file__))

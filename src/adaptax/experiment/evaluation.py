@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.cli.options import note
+from adaptax.core.algorithm import init
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.rollout import num_probes, num_windows, shots
 from adaptax.evaluation.evaluator import (
@@ -22,13 +22,14 @@ from adaptax.evaluation.evaluator import (
     oracle_return,
     tasks_are_held_out,
 )
+from adaptax.experiment.options import log
 from adaptax.experiment.progress import Bar, table_console
 from adaptax.registry.presets import agent_for
 from adaptax.registry.registry import PROBLEMS
 from adaptax.reports.figures import plot_adaptation, plot_paths
 from adaptax.reports.tables import results_table, shots_table
-from adaptax.runs.directory import Recipe, write_json
-from adaptax.training.loop import init
+from adaptax.runs.directory import write_json
+from adaptax.runs.recipe import Recipe
 
 PATHS = "paths.png"
 NUM_PATHS = 4
@@ -141,7 +142,7 @@ def explained(
         if error.task is None:  # found while the program was traced, and named already
             raise
         where, trained = error.task, error.trained
-        note(f"task {where}: not finite; looking for the cause …")
+        log(f"task {where}: not finite; looking for the cause …")
         theta = jax.tree.map(lambda x: x[trained], meta) if seeds else meta
         tasks, keys = encounters(problem.test, num_tasks, seed)
         breach = diagnosis.breach_in_life(
@@ -181,7 +182,7 @@ def paths_of(algorithm: Any, problem: Any, meta: Any, seed: int) -> tuple[np.nda
 def _warn(assessment: Assessment) -> None:
     """Say what a reader of the figures must know."""
     if not assessment.protocol["held_out"]:
-        note("note: this family is a small finite set of tasks; the test tasks are those of training")
+        log("note: this family is a small finite set of tasks; the test tasks are those of training")
     episodes = assessment.protocol["episodes"]
     bounds = {"a policy that knows the tasks": assessment.oracle * episodes}
     if assessment.optimum is not None:
@@ -190,7 +191,7 @@ def _warn(assessment: Assessment) -> None:
         for what, bound in bounds.items():
             if result.exceeds(bound):
                 mean = f"{result.summary.mean:.3f}"
-                note(f"warning: {name} ({mean}) is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?")
+                log(f"warning: {name} ({mean}) is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?")
 
 
 def present(assessment: Assessment, directory: Path, title: str, *, as_json: bool, extra: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from adaptax.problems import gaussian_bandit
-from adaptax.problems.gaussian_bandit import GaussianArms
+from adaptax.problems.gaussian_bandits import GaussianArms
 
 
 def test_rewards_are_normal_around_the_arms_mean():

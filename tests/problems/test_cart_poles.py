@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.rollout import lifetime
 from adaptax.core.types import AgentState
 from adaptax.problems import cart_pole
-from adaptax.problems.cart_pole import BALANCED, BALANCED_STEPS, CartPoleTask
+from adaptax.problems.cart_poles import BALANCED, BALANCED_STEPS, CartPoleTask
 from tests.sample_problems import quick_jit
 
 TEXTBOOK = np.asarray([0.5, 0.1, 1.0, 10.0])
@@ -158,7 +158,7 @@ def test_the_controller_balances_random_tasks_from_random_starts():
 
 
 @dataclasses.dataclass(frozen=True)
-class Controller(Untrained):
+class Controller(FromScratch):
     """Pushes by the linear rule."""
 
     def describe(self, problem):

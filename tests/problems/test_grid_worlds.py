@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adaptax.problems import grid_navigation
-from adaptax.problems.grid_navigation import GridGoal
+from adaptax.problems.grid_worlds import GridGoal
 
 
 def goal(cell):

@@ -8,12 +8,13 @@ from typing import Any
 
 import jax
 
-from adaptax.cli.options import TrainOptions, note
+from adaptax.core.algorithm import first_state, init, num_parameters
 from adaptax.core.errors import DivergenceError, EnvironmentContractError, ResourceError
 from adaptax.core.rollout import num_windows
 from adaptax.experiment import memory
 from adaptax.experiment.distributed import Group
 from adaptax.experiment.jax_setup import devices_for
+from adaptax.experiment.options import TrainOptions, log
 from adaptax.experiment.progress import Bar
 from adaptax.experiment.run_writer import Keeper, unwritable, warn_if_disk_is_nearly_full
 from adaptax.experiment.signals import watching
@@ -21,10 +22,11 @@ from adaptax.problems.checks.check import require
 from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.reports.figures import plot_training
 from adaptax.runs import checkpoints
-from adaptax.runs.directory import Recipe, save_config
+from adaptax.runs.directory import save_config
 from adaptax.runs.metrics_log import RunLog, rows_after
+from adaptax.runs.recipe import Recipe
 from adaptax.training import diagnosis
-from adaptax.training.loop import Progress, first_state, init, num_parameters, train
+from adaptax.training.loop import Progress, train
 
 NOTHING_YET = "the beginning; nothing was trained"
 
@@ -93,30 +95,30 @@ def meta_train(
     watching().at_once = f"stopped; to go on: adaptax train --resume {directory}"
     state, done, position = _first_state(algorithm, problem, run, directory, about, new=started_with is None)
     if not trains:
-        note(f"{recipe.algorithm} on {recipe.problem}: learns every task from nothing, so there is nothing to train")
+        log(f"{recipe.algorithm} on {recipe.problem}: learns every task from nothing, so there is nothing to train")
         group.dismiss()
         return Trained(algorithm, problem, state)
     if done >= algorithm.num_updates:
-        note(f"{directory}: trained already; evaluating")
+        log(f"{directory}: trained already; evaluating")
         group.dismiss()
         return Trained(algorithm, problem, state, done)
     steps = algorithm.update_steps(problem) * run.seeds
-    note(
+    log(
         f"{recipe.algorithm} on {recipe.problem}: {algorithm.num_updates} updates × {steps:,} environment steps, "
         f"{num_parameters(state.meta) // run.seeds:,} parameters, {devices} device{'s'[: devices > 1]}; compiling …"
     )
     warn_if_disk_is_nearly_full(directory, sum(x.nbytes for x in jax.tree.leaves(state)))
     trained = Trained(algorithm, problem, state, done)
     with _writing(directory, NOTHING_YET):
-        opened = RunLog(directory, steps, position, done=done, say=note)
-    with opened as log, explained(algorithm, problem, directory, run):
-        keeper = Keeper(directory, log, about, saved=done, save_every=run.save_every, keep_every=run.keep_every)
+        opened = RunLog(directory, steps, position, done=done, say=log)
+    with opened as metrics_log, explained(algorithm, problem, directory, run):
+        keeper = Keeper(directory, metrics_log, about, saved=done, save_every=run.save_every, keep_every=run.keep_every)
         trained.state = group.begin(recipe, options, devices, done, trained.state)
         _train(trained, run, keeper, steps, devices, group)
         what = "a training trial" if num_windows(algorithm, problem) == 1 else "an adapted episode in training"
-        if log.rows:
-            plot_training(directory / "training.png", log.rows, title=recipe.title(), what=what)
-    note(f"trained {trained.done} updates in {trained.seconds:.1f} s")
+        if metrics_log.rows:
+            plot_training(directory / "training.png", metrics_log.rows, title=recipe.title(), what=what)
+    log(f"trained {trained.done} updates in {trained.seconds:.1f} s")
     return trained
 
 
@@ -163,9 +165,7 @@ def _devices_again(started_with: dict[str, Any], algorithm: Any, *, trains: bool
     devices = devices_for(0, algorithm.num_tasks // algorithm.num_minibatches)
     if isinstance(used, int) and 1 <= used <= jax.device_count() and used % jax.process_count() == 0:
         return used
-    note(
-        f"warning: trained on {used} devices so far, on {devices} from here: results agree up to rounding, not bitwise"
-    )
+    log(f"warning: trained on {used} devices so far, on {devices} from here: results agree up to rounding, not bitwise")
     return devices
 
 
@@ -177,20 +177,20 @@ def _first_state(
     trained = any(checkpoints.updates_in(directory)) or rows_after(directory, None, 1_000_000)
     if new or not trained:
         if not new:
-            note(f"{directory}: stopped before its first update; starting at update 0")
+            log(f"{directory}: stopped before its first update; starting at update 0")
         with explained(algorithm, problem, directory, run):
             state = init(algorithm, problem, seed=run.seed, num_seeds=run.seeds)
         with _writing(directory, NOTHING_YET):
             checkpoints.save(directory, state, update=0, about=about)
         return state, 0, None
     like = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), run.seeds))
-    found = checkpoints.newest(directory, like, about, note)
+    found = checkpoints.newest(directory, like, about, log)
     position = found.manifest.get("metrics")
     lost = rows_after(directory, position)
-    note(f"{directory}: resumed at update {found.update} ({lost} lost)")
+    log(f"{directory}: resumed at update {found.update} ({lost} lost)")
     made = found.manifest.get("versions")
     if made != checkpoints.versions() or found.manifest.get("device") != jax.devices()[0].device_kind:
-        note("warning: made with other versions or on another kind of device: equal up to rounding, not bitwise")
+        log("warning: made with other versions or on another kind of device: equal up to rounding, not bitwise")
     return found.state, found.update, position
 
 
@@ -210,7 +210,7 @@ def explained(algorithm: Any, problem: Any, directory: Path, run: TrainOptions) 
         yield
     except DivergenceError as error:
         when = f"update {error.update}" if error.update else "before the first update"
-        note(f"{when}: not finite; looking for the cause …")
+        log(f"{when}: not finite; looking for the cause …")
         if error.update:
             breach = diagnosis.breach_in_update(algorithm, problem, error.state, run.seeds)
             safe = f"The last good checkpoint, in {directory}, is as it was"

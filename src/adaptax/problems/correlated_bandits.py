@@ -56,8 +56,8 @@ class CorrelatedArms(TaskDistribution):
 def correlated_bandit(variant: str = "uniform", num_pulls: int = 100) -> Problem:
     """Two-armed bandits of Wang et al. 2016 with p₂ = 1 − p₁.
 
-    The optimum is exact: see `adaptax.problems.exact.correlated_rewards`. In shifted tasks the arms are what they are not in
-    training: independent, or, for the control, correlated.
+    The optimum is exact: see `adaptax.problems.exact.correlated_rewards`. In shifted tasks the arms are what they are
+    not in training: independent, or, for the control, correlated.
 
     Args:
         variant: "uniform", "easy", "medium", "hard", or "independent" for the control with independent arms.

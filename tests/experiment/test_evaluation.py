@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms.classical.random import Random
+from adaptax.core.algorithm import init
 from adaptax.evaluation.evaluator import Evaluation
-from adaptax.experiment.evaluate import Assessment, assess, present
+from adaptax.experiment.evaluation import Assessment, assess, present
 from adaptax.problems import bernoulli_bandit, grid_navigation
 from adaptax.problems.settings import BanditSettings
 from adaptax.registry.presets import settings_for
-from adaptax.runs.directory import Recipe
-from adaptax.training.loop import init
+from adaptax.runs.recipe import Recipe
 
 RECIPE = Recipe("rl2", "bandit", settings_for("rl2", "bandit")[0], BanditSettings(num_arms=2, num_pulls=5))
 
@@ -44,7 +44,7 @@ def test_a_finite_family_is_not_called_held_out(capsys):
 
 def test_E24_a_figure_above_the_optimum_is_not_printed_without_a_warning(monkeypatch, capsys):
     impossible = Evaluation(np.ones((1, 400, 5)), np.ones((1, 400, 5), int))
-    monkeypatch.setattr("adaptax.experiment.evaluate.evaluate", lambda *arguments, **options: impossible)
+    monkeypatch.setattr("adaptax.experiment.evaluation.evaluate", lambda *arguments, **options: impossible)
     assessment = random_as_the_trained_agent(bernoulli_bandit(2, 5), [])
     assert isinstance(assessment, Assessment)
     said = capsys.readouterr().err

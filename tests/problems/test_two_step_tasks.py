@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.rollout import collect
 from adaptax.core.types import AgentState
 from adaptax.problems import two_step
-from adaptax.problems.two_step import TwoStepState, TwoStepTask
+from adaptax.problems.two_step_tasks import TwoStepState, TwoStepTask
 
 
 def first_is_good(draws):
@@ -62,7 +62,7 @@ def test_the_second_stage_pays_by_its_state_and_ends_the_round(stage, first_good
     assert set(np.asarray(step.state.round)) == {1}
 
 
-class Scripted(Untrained):
+class Scripted(FromScratch):
     """Remembers the last round: [first action, state reached]; subclasses say what to choose after it."""
 
     def describe(self, problem):

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.rollout import lifetime
 from adaptax.core.types import AgentState
 from adaptax.problems import chain
-from adaptax.problems.chain import Treasure
+from adaptax.problems.chains import Treasure
 from tests.sample_problems import quick_jit
 
 BACK, FORWARD, STAY = range(3)
@@ -128,7 +128,7 @@ def test_uniform_actions_hardly_ever_find_the_treasure():
 
 
 @dataclasses.dataclass(frozen=True)
-class GoForward(Untrained):
+class GoForward(FromScratch):
     """Goes forward until it is paid more than the start pays, then stays; knows nothing of the task."""
 
     def describe(self, problem):

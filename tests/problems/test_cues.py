@@ -8,15 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.rollout import collect
 from adaptax.core.types import AgentState
 from adaptax.problems import cue
-from adaptax.problems.cue import PENALTY, CueTask
+from adaptax.problems.cues import PENALTY, CueTask
 
 
 @dataclasses.dataclass(frozen=True)
-class Remember(Untrained):
+class Remember(FromScratch):
     """Answers with the last cue seen, with 0 before the first; forgets at episode starts if `forgetful`."""
 
     num_cues: int

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from adaptax.core.from_scratch import Untrained
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.rollout import lifetime
 from adaptax.core.types import AgentState
 from adaptax.problems import point_robot, point_robot_sparse
-from adaptax.problems.point_robot import PointGoal
+from adaptax.problems.point_robots import PointGoal
 
 
-class Position(Untrained):
+class Position(FromScratch):
     """An agent that sees its position only, or (as θ) the goal as well."""
 
     def describe(self, problem):

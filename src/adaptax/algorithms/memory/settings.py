@@ -1,0 +1,163 @@
+"""Hyper-parameters of meta-learners whose inner learner is a memory, checked before JAX is imported."""
+
+import dataclasses
+from typing import ClassVar, Literal
+
+from adaptax.algorithms.standard_rl.settings import QLearningSettings
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import (
+    LARGEST_COUNT,
+    Settings,
+    check_distribution,
+    check_episodes,
+    check_steps,
+    episodes_of,
+    setting,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class RL2Settings(Settings):
+    """RL²: a recurrent network that learns within a trial by remembering it (Duan et al. 2016; Wang et al. 2016).
+
+    Attributes:
+        memory: Kind of memory; "symmetric" has one for each action (and state), all with the same weights (Kirsch et
+            al. 2022); "none" sees the present observation alone, and so cannot adapt.
+        memory_size: Units of the memory; of each, if there are many. Paper: GRU with 256 (Duan et al., appendix A);
+            LSTM with 48 (Wang et al.).
+        policy_size: Units of a layer that reads memory and observation together, for the policy; 0 for none. Worth
+            having where there are states to tell apart.
+        critic_size: Units of each of the critic's two hidden layers.
+        informed_critic: Tell the critic the task in training. The policy never sees it.
+        num_tasks: Tasks, that is trials, in each update.
+        num_updates: Updates in the whole run; the learning rate and the entropy cost fall to 0 over them.
+        num_epochs: PPO's passes over the trials of an update.
+        num_minibatches: Minibatches of whole trials in each pass.
+        learning_rate: Adam's peak learning rate α.
+        discount: γ per environment step, across the episodes of a trial. Paper: 0.99.
+        gae_lambda: λ of generalised advantage estimation. Paper: 0.3.
+        clip: PPO's ε.
+        entropy_cost: Weight of the entropy bonus at the start.
+        value_cost: Weight of the critic's loss.
+        max_gradient_norm: Gradients are scaled down to this norm.
+        adam_b2: Decay of Adam's second moments β₂.
+        initial_std: Standard deviation of continuous actions at the start, in units of half their range.
+    """
+
+    memory: Literal["lstm", "gru", "symmetric", "none"] = "lstm"
+    memory_size: int = setting(64, low=1, high=4096)
+    policy_size: int = setting(0, low=0, high=4096)
+    critic_size: int = setting(64, low=1, high=4096)
+    informed_critic: bool = True
+    num_tasks: int = setting(512, low=1, high=LARGEST_COUNT)
+    num_updates: int = setting(350, low=1, high=LARGEST_COUNT)
+    num_epochs: int = setting(1, low=1, high=100)
+    num_minibatches: int = setting(16, low=1, high=LARGEST_COUNT)
+    learning_rate: float = setting(3e-3, above=0, high=1)
+    discount: float = setting(1.0, low=0, high=1)
+    gae_lambda: float = setting(0.9, low=0, high=1)
+    clip: float = setting(0.2, above=0, high=1e6)
+    entropy_cost: float = setting(0.05, low=0, high=1e6)
+    value_cost: float = setting(0.5, low=0, high=1e6)
+    max_gradient_norm: float = setting(1.0, above=0)
+    adam_b2: float = setting(0.99, low=0, high=0.999999)
+    initial_std: float = setting(0.5, above=0, high=1e6)
+
+    def __post_init__(self):
+        """Check every field, and that trials divide into minibatches."""
+        super().__post_init__()
+        if self.num_tasks % self.num_minibatches:
+            raise ConfigError(
+                f"RL2Settings.num_tasks: expected a multiple of num_minibatches={self.num_minibatches}; "
+                f"found {self.num_tasks}"
+            )
+
+    def check_problem(self, problem: Settings) -> None:
+        """Check that the memory can serve the problem's actions, and that an update is not too long.
+
+        Raises:
+            ConfigError: naming the field, what was expected and what was found.
+        """
+        if self.memory == "symmetric" and problem.continuous_actions:
+            raise ConfigError(
+                "RL2Settings.memory: 'symmetric' has a memory for each action, so it expects discrete ones; "
+                f"found {type(problem).__name__}, whose actions are continuous. Try --memory lstm or gru"
+            )
+        check_distribution(self, problem, "initial_std")
+        name, episodes = episodes_of(problem)
+        check_steps(self, problem, {"num_tasks": self.num_tasks, **({name: episodes} if name else {})})
+
+
+_NETWORKS = {"base": ("reinforce", "a2c")}
+_LEARNED = {"explorer": ("learned",)}
+
+
+@dataclasses.dataclass(frozen=True)
+class MetaPolicyGradientSettings(Settings):
+    """Learning to explore via meta-policy gradient (Xu et al. 2018b).
+
+    Attributes:
+        explorer: Who collects the data that the base learner learns from: the meta-policy, or the base learner itself
+            (the ablation: nothing is meta-trained).
+        exploration_episodes: K, episodes of exploration before the base learner learns.
+        memory: Memory of the meta-policy; "none" sees the present observation alone.
+        memory_size: Units of the memory.
+        initial_std: Standard deviation of continuous actions of the meta-policy at the start, in half ranges.
+        num_tasks: Tasks in each update.
+        replicas: Explorations of each task; each is compared with the others.
+        num_updates: Updates in the whole run; the learning rate and the entropy cost fall to 0 over them.
+        num_epochs: Passes over an update's explorations. 1 is REINFORCE, as in the paper; more are PPO.
+        learning_rate: Adam's peak learning rate.
+        clip: PPO's ε.
+        entropy_cost: Weight of the entropy bonus at the start.
+        max_gradient_norm: Gradients are scaled down to this norm.
+        base: The base learner.
+        base_steps: Times that it learns from the exploration.
+        base_size: Units of each of its two hidden layers.
+        base_learning_rate: Its learning rate: α of Q-learning, Adam's of an actor-critic.
+        base_discount: γ of the base learner.
+        base_std: Standard deviation of its continuous actions at the start, in half ranges.
+        base_entropy_cost: Weight of its entropy bonus.
+        base_baseline: What REINFORCE subtracts from returns.
+        max_ratio: Where its importance weights are cut off.
+    """
+
+    explorer: Literal["learned", "base"] = "learned"
+    exploration_episodes: int = setting(2, low=1, high=LARGEST_COUNT)
+    memory: Literal["lstm", "gru", "none"] = setting("gru", only=_LEARNED)
+    memory_size: int = setting(32, low=1, high=4096, only=_LEARNED)
+    initial_std: float = setting(1.0, above=0, high=1e6, only=_LEARNED)
+    num_tasks: int = setting(32, low=1, high=LARGEST_COUNT)
+    replicas: int = setting(4, low=2, high=LARGEST_COUNT)
+    num_updates: int = setting(200, low=1, high=LARGEST_COUNT)
+    num_epochs: int = setting(4, low=1, high=100)
+    learning_rate: float = setting(3e-3, above=0, high=1)
+    clip: float = setting(0.2, above=0, high=1e6, only=_LEARNED)
+    entropy_cost: float = setting(0.01, low=0, high=1e6, only=_LEARNED)
+    max_gradient_norm: float = setting(1.0, above=0, only=_LEARNED)
+    base: Literal["q-learning", "reinforce", "a2c"] = "q-learning"
+    base_steps: int = setting(20, low=1, high=LARGEST_COUNT)
+    base_size: int = setting(32, low=1, high=4096, only=_NETWORKS)
+    base_learning_rate: float = setting(1.0, above=0, high=1)
+    base_discount: float = setting(0.95, low=0, high=1)
+    base_std: float = setting(1.0, above=0, high=1e6, only=_NETWORKS)
+    base_entropy_cost: float = setting(0.0, low=0, high=1e6, only=_NETWORKS)
+    base_baseline: Literal["value", "none"] = setting("none", only={"base": ("reinforce",)})
+    max_ratio: float = setting(1.0, above=0, high=1e6, only=_NETWORKS)
+
+    num_minibatches: ClassVar[int] = 1
+    """Explorations of an update are not divided."""
+
+    def check_problem(self, problem: Settings) -> None:
+        """Check that the base learner suits the problem, and that a trial has room to explore and to exploit.
+
+        Raises:
+            ConfigError: naming the field, what was expected and what was found.
+        """
+        if self.base == "q-learning":
+            QLearningSettings().check_problem(problem)
+        for field in ("initial_std", "base_std"):
+            check_distribution(self, problem, field)
+        check_episodes(problem, self.exploration_episodes, "exploration_episodes", "of a window")
+        windows = {"exploration_episodes + 2": self.exploration_episodes + 2}
+        check_steps(self, problem, {"num_tasks": self.num_tasks, "replicas": self.replicas, **windows})

@@ -1,0 +1,115 @@
+"""PPO trained once for all tasks, without memory: what meta-learning has to beat.
+
+Schulman et al. 2017, "Proximal policy optimization algorithms" (arXiv 1707.06347), equation 7, on the steps of many
+tasks at once: the best policy *on average over tasks*, without a memory to tell them apart. With `fine_tuning_rate` it
+goes on learning in a new task, as `PPO` does from nothing. On the task-informed view of a problem
+(`adaptax.problems.informed`) it is the upper reference.
+
+Differences from the paper: those of `ppo`.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Key, PyTree
+
+from adaptax.algorithms.standard_rl import actor_critic
+from adaptax.algorithms.standard_rl.actor_critic import ActorCritic, Learner, Spaces
+from adaptax.algorithms.standard_rl.ppo import epochs, improve, normalized
+from adaptax.algorithms.standard_rl.settings import MultiTaskPPOSettings
+from adaptax.core import parallel
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.problem import Problem
+from adaptax.core.rollout import rollout, start
+from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
+from adaptax.optimization import minibatches as optim
+from adaptax.optimization.moments import Moments, no_moments
+
+
+class MultiTaskParams(eqx.Module):
+    """θ.
+
+    Attributes:
+        network: Policy and value network.
+        returns: Moments of the training tasks' returns.
+    """
+
+    network: ActorCritic
+    returns: Moments
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiTaskPPO(MultiTaskPPOSettings, Algorithm):
+    """PPO trained once for all tasks, without memory; see the module and `MultiTaskPPOSettings`."""
+
+    def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
+        """Draw networks."""
+        spaces = Spaces(problem.env.observation_space, problem.env.action_space)
+        network = actor_critic.build(self, spaces, key)
+        return TrainState(MultiTaskParams(network, no_moments()), self._optimizer().init(network), jnp.asarray(0), key)
+
+    def _optimizer(self) -> optax.GradientTransformation:
+        steps = self.num_updates * self.num_epochs * self.num_minibatches
+        return optim.adam(self.learning_rate, steps, max_gradient_norm=self.max_gradient_norm)
+
+    def _fine_tuning(self) -> optax.GradientTransformation:
+        return actor_critic.adam(self, self.fine_tuning_rate)
+
+    def update_steps(self, problem: Problem) -> int:
+        """`streams` episodes in each task."""
+        return self.num_tasks * self.streams * problem.env.horizon
+
+    def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
+        """Live some episodes in fresh tasks, then do PPO on all of them."""
+        meta: MultiTaskParams = state.meta
+        keys = jax.random.split(jax.random.fold_in(state.key, state.step), (self.num_tasks, 2))
+        keys = parallel.local(keys, self.num_minibatches)
+        tasks = jax.vmap(problem.train.sample)(keys[:, 0])
+        live = jax.vmap(functools.partial(self._episodes, problem, meta), out_axes=2)
+        trajectory = live(tasks, keys[:, 1])
+
+        learner = Learner(meta.network, state.opt_state, meta.returns)
+        lesson = actor_critic.lessons(self, learner, trajectory, discount=self.discount, gae_lambda=self.gae_lambda)
+        returns = actor_critic.observe(learner, lesson)
+        learner, metrics = epochs(self, self._optimizer(), learner, returns, normalized(lesson), 2)
+        metrics = parallel.mean({"return": jnp.mean(jnp.sum(trajectory.reward, 0)), **metrics})
+        meta = MultiTaskParams(learner.network, learner.returns)
+        return replace(state, meta=meta, opt_state=learner.opt_state, step=state.step + 1), metrics
+
+    def _episodes(self, problem: Problem, meta: MultiTaskParams, task: Task, key: Key[Array, ""]) -> Transition:
+        """`streams` episodes in one task, leaves `[time, stream, ...]`."""
+        start_key, live_key = jax.random.split(key)
+        life = start(self, problem, meta, task, start_key, self.streams)
+        return rollout(self, problem, meta, task, life, live_key, clock=0, steps=problem.env.horizon)[1]
+
+    def window(self, problem: Problem) -> Window:
+        """Whole episodes, if it goes on learning; else the whole trial."""
+        if self.fine_tuning_rate > 0:
+            return actor_critic.window_of(self, problem)
+        return Window(1, problem.trial_steps)
+
+    def begin(self, meta: MultiTaskParams, key: Key[Array, ""]) -> AgentState:
+        """Enter a task with the policy that is best on average."""
+        fine_tunes = self.fine_tuning_rate > 0
+        opt_state = self._fine_tuning().init(meta.network) if fine_tunes else None
+        return AgentState(Learner(meta.network, opt_state, meta.returns), None)
+
+    def act(
+        self, meta: MultiTaskParams, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+    ) -> tuple[PyTree[Array], None, Any]:
+        """Sample from π, or take its mode."""
+        action, aux = actor_critic.act(agent.adapted.network, timestep, key, explore=explore)
+        return action, None, aux
+
+    def adapt(
+        self, meta: MultiTaskParams, agent: AgentState, trajectory: Transition, key: Key[Array, ""]
+    ) -> AgentState:
+        """Go on learning, if asked to."""
+        if self.fine_tuning_rate == 0:
+            return agent
+        return AgentState(improve(self, self._fine_tuning(), agent.adapted, trajectory, key), agent.memory)
