@@ -12,7 +12,7 @@ from adaptax.core.settings import Settings, setting
 from adaptax.experiment.options import CompareOptions, EvaluateOptions, ReproduceOptions, TrainOptions
 from adaptax.registry.presets import settings_for
 from adaptax.registry.registry import LEARNERS, PROBLEMS
-from adaptax.selftests.fuzzing import good_value, option
+from tests.claims.fuzzing import good_value, option
 
 
 @dataclasses.dataclass(frozen=True)

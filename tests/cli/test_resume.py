@@ -10,7 +10,7 @@ import pytest
 
 from adaptax.runs import checkpoints
 from adaptax.runs.directory import claim
-from adaptax.selftests import kill, signals
+from tests.claims import kill, signals
 from tests.cli.conftest import SMALL_BANDIT, TINY, run
 
 TRAIN = ["train", "rl2", "bandit", *SMALL_BANDIT, *TINY[2:]]

@@ -9,8 +9,8 @@ from adaptax import problems
 from adaptax.algorithms import RL2
 from adaptax.core import parallel
 from adaptax.core.algorithm import init
-from adaptax.selftests.shard import CASES, measure_apart
 from adaptax.training.loop import chunk_of_updates
+from tests.claims.shard import CASES, measure_apart
 
 
 def _per_device(function):

@@ -1,4 +1,4 @@
-"""The group of processes as the command line sees it; with real processes: `tests/selftests/test_hosts.py`."""
+"""The group of processes as the command line sees it; with real processes: `tests/claims/test_hosts.py`."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from adaptax.core.algorithm import init
 from adaptax.core.errors import ConfigError, DivergenceError
 from adaptax.experiment.distributed import Group, together
 from adaptax.experiment.options import HostOptions, TrainOptions
-from adaptax.selftests.tiny_run import options, recipe
+from tests.claims.tiny_run import options, recipe
 
 
 class Others:

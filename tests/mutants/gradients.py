@@ -4,7 +4,7 @@ from tests.mutants.mutant import Mutant
 
 LOSSES, DISTRIBUTIONS = ("tests/optimization/test_losses.py",), ("tests/networks/test_distributions.py",)
 ESTIMATORS, OUTER = ("tests/optimization/test_estimators.py",), ("tests/optimization/test_outer_optimizers.py",)
-INNER_LOOP = ("tests/algorithms/gradient/test_inner_loop.py", "tests/selftests/test_exactness.py")
+INNER_LOOP = ("tests/algorithms/gradient/test_inner_loop.py", "tests/claims/test_exactness.py")
 META_GRADIENT = ("tests/algorithms/standard_rl/test_meta_gradient_rl.py",)
 ACTOR_CRITIC = ("tests/algorithms/standard_rl/test_actor_critic.py",)
 RULES = ("tests/optimization/test_update_rules.py",)

@@ -1,4 +1,4 @@
-"""Surrogates by hand; their expected second derivatives are in tests/selftests/test_sampling.py."""
+"""Surrogates by hand; their expected second derivatives are in tests/claims/test_sampling.py."""
 
 import jax
 import jax.numpy as jnp

@@ -25,7 +25,7 @@ from adaptax.optimization.update_rules import (
     preprocess,
     spread_by_group,
 )
-from adaptax.selftests.enumeration import noise_like
+from tests.claims.enumeration import noise_like
 
 PARAMETERS = {"w": jnp.asarray([1.0, -2.0]), "b": jnp.asarray(0.5)}
 OPTIMIZER = LSTMOptimizer(0.1, size=3, decay=0.5, speed=0.5, read_through=True)

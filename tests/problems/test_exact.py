@@ -14,7 +14,7 @@ from adaptax.problems.exact import (
     grid_plan,
     two_step_bayes_value,
 )
-from adaptax.selftests.oracles import expectimax
+from tests.claims.oracles import expectimax
 
 
 @pytest.mark.parametrize("num_pulls", [1, 2, 3, 5, 8])

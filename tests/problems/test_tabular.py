@@ -8,7 +8,7 @@ from scipy import stats
 
 from adaptax.problems import tabular_mdp
 from adaptax.problems.tabular import TabularTask
-from adaptax.selftests.oracles import best_of_all_policies
+from tests.claims.oracles import best_of_all_policies
 
 
 @pytest.mark.parametrize("seed", range(3))

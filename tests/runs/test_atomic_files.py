@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from adaptax.core.errors import short_repr
 from adaptax.runs import atomic_files
 
 

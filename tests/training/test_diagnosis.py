@@ -11,9 +11,9 @@ from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.types import replace
 from adaptax.evaluation.evaluator import encounters, evaluate
 from adaptax.experiment.evaluation import explained
-from adaptax.selftests.faulty import FAULTS, MARK, faulty
 from adaptax.training.diagnosis import Breach, breach_in_init, breach_in_life, breach_in_update
 from adaptax.training.loop import train
+from tests.claims.faulty import FAULTS, MARK, faulty
 
 TINY = RL2(memory_size=4, critic_size=4, num_tasks=8, num_minibatches=2, num_updates=4)
 NAN = next(fault for name, fault in FAULTS.items() if fault.field == "reward" and np.isnan(fault.value))

@@ -75,7 +75,7 @@ def _reproduce(arguments: Sequence[str]) -> int:
 
 
 def _selftest(arguments: Sequence[str]) -> int:
-    from adaptax.cli.selftest import command
+    from tests.claims.__main__ import command
 
     return command(arguments)
 

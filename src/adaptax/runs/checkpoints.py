@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 from safetensors.numpy import save as serialise
 
-from adaptax.core.errors import CheckpointError
+from adaptax.core.errors import CheckpointError, short_repr
 from adaptax.core.types import from_words, shape_of_words, words_of
 from adaptax.runs import atomic_files
 

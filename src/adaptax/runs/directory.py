@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adaptax.core.errors import CheckpointError, ConfigError, OutputError
+from adaptax.core.errors import CheckpointError, ConfigError, OutputError, short_repr
 from adaptax.runs import atomic_files
 from adaptax.runs.recipe import Recipe, recipe_of
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from adaptax.core.errors import ConfigError
+from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings
 from adaptax.registry.registry import LEARNERS, PROBLEMS, Entry, build, lookup, view
 
@@ -71,7 +71,7 @@ def _name(content: dict[str, Any], field: str) -> str:
     """The name in a field; whatever else is there would be shown as it is if it were looked up."""
     found = content.get(field)
     if not isinstance(found, str) or not found.isprintable() or len(found) > 50:
-        raise ConfigError(f"{field}: expected a name; found {atomic_files.shown(found)}")
+        raise ConfigError(f"{field}: expected a name; found {short_repr(found)}")
     return found
 
 
@@ -80,12 +80,12 @@ def _settings(entry: Entry, content: dict[str, Any], field: str) -> Settings:
     assert entry.settings is not None
     values = content.get(field)
     if not isinstance(values, dict):
-        raise ConfigError(f"{field}: expected names and values; found {atomic_files.shown(values)}")
+        raise ConfigError(f"{field}: expected names and values; found {short_repr(values)}")
     known = {setting.name for setting in dataclasses.fields(entry.settings)}
     for name, value in values.items():
         if name not in known:
-            raise ConfigError(f"{field}: unknown name {atomic_files.shown(name)}")
+            raise ConfigError(f"{field}: unknown name {short_repr(name)}")
         # Some have no upper bound, but arrays have: a product of sizes must not become more than can be counted.
         if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
-            raise ConfigError(f"{field}.{name}: expected at most {_LARGEST_INTEGER}; found {atomic_files.shown(value)}")
+            raise ConfigError(f"{field}.{name}: expected at most {_LARGEST_INTEGER}; found {short_repr(value)}")
     return entry.settings(**values)

@@ -1,7 +1,7 @@
 """Which task, step and value it was: lives what went wrong once more, with every step reported.
 
-Compiled training code only knows that some reward was NaN (`adaptax.core.step_checks`). Here the same program runs again
-in an environment that tells of each step that breaks the contract.
+Compiled training code only knows that some reward was NaN (`adaptax.core.step_checks`). Here the same program runs
+again in an environment that tells of each step that breaks the contract.
 """
 
 import dataclasses

@@ -1,7 +1,8 @@
 """Several processes, on one host or many, that train one agent together.
 
 Each runs the same program on its share of the tasks, and gradients meet in one mean (`adaptax.core.parallel`). The
-first process does what is done once: it makes the first state or reads it, writes metrics and checkpoints, and evaluates.
+first process does what is done once: it makes the first state or reads it, writes metrics and checkpoints, and
+evaluates.
 `jax.distributed` brings the processes together; `adaptax.training.heartbeat` notices if one is lost.
 """
 

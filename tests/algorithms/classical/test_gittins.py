@@ -11,7 +11,7 @@ from adaptax.algorithms.classical.gittins import Gittins, enumerate_indices, ind
 from adaptax.core.types import TimeStep
 from adaptax.problems.bandit import bernoulli_bandit
 from adaptax.problems.exact import bernoulli_plan
-from adaptax.selftests.oracles import best_stopping_rule
+from tests.claims.oracles import best_stopping_rule
 
 FINE = np.linspace(0.0, 1.0, 4097)
 

@@ -16,7 +16,7 @@ from adaptax.algorithms.gradient.outer_loop import live
 from adaptax.core.types import AgentState, TrainState, replace
 from adaptax.networks.distributions import Categorical, Normal
 from adaptax.problems import point_robot, tabular_mdp
-from adaptax.selftests.enumeration import noise_like
+from tests.claims.enumeration import noise_like
 from tests.sample_problems import quick_jit, same
 
 KEY = jax.random.key(0)

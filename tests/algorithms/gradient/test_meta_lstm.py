@@ -8,9 +8,9 @@ from adaptax.algorithms.gradient.settings import MetaLSTMSettings
 from adaptax.core.errors import ConfigError
 from adaptax.core.types import replace
 from adaptax.optimization.update_rules import spread_by_group
-from adaptax.selftests.enumeration import noise_like
 from tests.algorithms.standard_rl import bandit_by_hand as by_hand
 from tests.algorithms.standard_rl.bandit_by_hand import BARE, RATE
+from tests.claims.enumeration import noise_like
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from adaptax.algorithms.standard_rl import actor_critic
 from adaptax.algorithms.standard_rl.actor_critic import Learner
 from adaptax.core.types import AgentState, TimeStep, Transition
 from adaptax.optimization.moments import Moments
-from adaptax.selftests.enumeration import HORIZON, STATES, all_paths, noise_like, tiny_problem
+from tests.claims.enumeration import HORIZON, STATES, all_paths, noise_like, tiny_problem
 from tests.sample_problems import quick_jit
 
 LEARNER = Reinforce(

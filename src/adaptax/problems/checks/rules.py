@@ -275,7 +275,7 @@ def leak(problem: Problem, tasks: Task, seen: Record) -> Iterator[Finding]:
             if always.any():
                 where = f"observation[{always.argmax()}] after every step"
                 found = f"entry {j} of task{jax.tree_util.keystr(path)}"
-                advice = "There is nothing to find out then; for a policy that knows the task use adaptax.problems.informed"
+                advice = "There is nothing to find out then; for a policy told the task: adaptax.problems.informed"
                 yield Finding("leak", where, "what an agent may see", found, advice)
                 return
 

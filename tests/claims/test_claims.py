@@ -1,0 +1,35 @@
+"""What `adaptax selftest` shows holds here, with fewer instances; ELSEWHERE: in tests of their own."""
+
+import json
+
+import pytest
+
+from tests.claims.__main__ import SELFTESTS, load
+from tests.cli.conftest import run
+
+FEW = {
+    "corrupt": 20,
+    "nan": 1,
+    "leak": 2,
+    "heldout": 1,
+    "memory": 1,
+    "oracles": 4,
+    "shard": 4,
+    "determinism": 1,
+}
+ELSEWHERE = {"gradients", "config", "odd-config", "kill", "signals", "hostile", "storage", "hosts"}
+
+
+def test_none_is_forgotten():
+    assert set(SELFTESTS) == {*FEW, *ELSEWHERE}
+    for name in SELFTESTS:
+        assert callable(load(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FEW)
+def test_what_is_claimed_holds(name, tmp_path):
+    done = run("selftest", name, "--seed", "7", "--n", str(FEW[name]), "--json", cwd=tmp_path, timeout=1200)
+    checks = json.loads(done.stdout)["checks"]
+    assert [check for check in checks if not check["passed"]] == []
+    assert done.returncode == 0, done.stderr
