@@ -161,7 +161,7 @@ def random_steps_per_second(problem: Any, streams: int) -> float:
 def devices_that_divide(name: str, devices: list[int]) -> list[int]:
     """Numbers of devices, the largest ones that divide the tasks of a minibatch."""
     algorithm = WORK[name].algorithm()
-    groups = algorithm.num_tasks // algorithm.num_minibatches
+    groups = algorithm.tasks_per_minibatch
     return sorted({max(n for n in range(1, most + 1) if groups % n == 0) for most in devices})
 
 

@@ -25,7 +25,7 @@ from adaptax.training.loop import CHUNK, chunk_length, chunk_of_updates
 from adaptax.core.algorithm import first_state
 a, p = settings_for("rl2", "bandit", "default")
 algorithm, problem = build(LEARNERS["rl2"], a), build(PROBLEMS["bandit"], p)
-devices = devices_for(0, algorithm.num_tasks // algorithm.num_minibatches)
+devices = devices_for(0, algorithm.tasks_per_minibatch)
 state = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0)))
 run = chunk_of_updates(algorithm, problem, chunk_length(algorithm.num_updates, CHUNK), devices=devices)
 begin = time.perf_counter()

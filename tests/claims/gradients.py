@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.algorithms import MAML
 from adaptax.algorithms.gradient.inner_loop import Meta
-from adaptax.algorithms.gradient.outer_loop import MetaGradient, live
+from adaptax.algorithms.gradient.outer_loop import MetaGradient, by_window
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.types import Task, TrainState, Transition
 from adaptax.networks.distributions import Normal
@@ -89,7 +89,8 @@ def check_isolation(key: Key[Array, ""]) -> Iterator[Check]:
         others = OthersSwapped(family=family, kept=kept, salt=salt)
         swapped = Problem(problem.env, others, problem.validation, problem.test, problem.episodes)
         meta = algorithm.begin_meta(swapped, key)[0]
-        lives = live(algorithm, swapped, TrainState(meta, None, jnp.asarray(0), key))
+        state = TrainState(meta, None, jnp.asarray(0), key)
+        lives = by_window(algorithm, algorithm.collect(swapped, state))
         replay = jax.vmap(lambda lives: algorithm.replay(meta, lives, key))(lives)
         return adapted(algorithm, meta, lives), (replay.log_probs, replay.policies, lives.reward)
 

@@ -45,7 +45,6 @@ def test_step_that_never_happened_can_be_told_from_one_that_did():
     assert "done" not in Transition.__annotations__
 
 
-def test_extra_is_optional():
+def test_a_state_takes_a_step():
     state = TrainState(None, None, jnp.asarray(0), jax.random.key(0))
-    assert state.extra is None
     np.testing.assert_array_equal(replace(state, step=state.step + 1).step, 1)

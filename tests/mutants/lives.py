@@ -10,10 +10,10 @@ BUGS = (
     Mutant(
         "memory is lost when an episode ends",
         "core/rollout.py",
-        "return Life(life.adapted, life.memory, *body)",
+        "return replace(life, env_state=env_state, timestep=timestep, active=active)",
         "due = (clock + 1) % problem.env.horizon == 0\n"
         "    memory = jax.tree.map(lambda x: jnp.where(due, jnp.zeros_like(x), x), life.memory)\n"
-        "    return Life(life.adapted, memory, *body)",
+        "    return replace(life, memory=memory, env_state=env_state, timestep=timestep, active=active)",
         "E8: the memory of RL² is reset with the environment",
         ROLLOUT,
     ),
@@ -44,8 +44,8 @@ BUGS = (
     Mutant(
         "both terminated and truncated",
         "core/rollout.py",
-        "timestep, action, reward, terminated, active & last & ~terminated, step.observation, aux, active",
-        "timestep, action, reward, terminated, active & last, step.observation, aux, active",
+        "active & last & ~terminated,",
+        "active & last,",
         "E11: the last step of an episode that ends just in time",
         ROLLOUT,
     ),
@@ -88,16 +88,16 @@ BUGS = (
         "probed = _probe(algorithm, problem, meta, task, life.adapted, probe_key, explore=probe)\n"
         "            agent = AgentState(life.adapted, life.memory)\n"
         "            learned = algorithm.adapt(meta, agent, probed, probe_key).adapted\n"
-        "            life = Life(learned, life.memory, life.env_state, life.timestep, life.active)",
+        "            life = replace(life, adapted=learned)",
         "E26: looking changes what is looked at",
         ROLLOUT,
     ),
     Mutant(
         "probes do not say that an episode begins",
         "core/rollout.py",
-        "fresh = Life(adapted, fresh.memory, fresh.env_state, fresh.timestep, fresh.active)",
+        "fresh = replace(fresh, adapted=adapted)",
         "seen = replace(fresh.timestep, first=~fresh.active)\n"
-        "    fresh = Life(adapted, fresh.memory, fresh.env_state, seen, fresh.active)",
+        "    fresh = replace(fresh, adapted=adapted, timestep=seen)",
         "E15: an agent that counts its steps goes on counting",
         ROLLOUT,
     ),
@@ -111,17 +111,17 @@ BUGS = (
     ),
     Mutant(
         "every update sees the same tasks",
-        "algorithms/memory/rl2.py",
-        "keys = jax.random.split(jax.random.fold_in(state.key, state.step), (self.num_tasks, 2))",
-        "keys = jax.random.split(state.key, (self.num_tasks, 2))",
+        "core/experience.py",
+        "keys = jax.random.split(jax.random.fold_in(state.key, state.step), (num_tasks, num_keys))",
+        "keys = jax.random.split(state.key, (num_tasks, num_keys))",
         "E20: a key that nobody folds the step into",
         RL2_UPDATE,
     ),
     Mutant(
         "a task and the life in it share a key",
-        "algorithms/memory/rl2.py",
-        "trajectory = collect(self, problem, meta, tasks, keys[:, 1])",
-        "trajectory = collect(self, problem, meta, tasks, keys[:, 0])",
+        "core/meta_learner.py",
+        "jax.vmap(trial, out_axes=1)(tasks, keys[:, 1])",
+        "jax.vmap(trial, out_axes=1)(tasks, keys[:, 0])",
         "E20: a key used twice, so that a task's parameters and its luck may be the same numbers",
         RL2_UPDATE,
     ),

@@ -2,10 +2,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.integrate
 import scipy.stats
 
-from adaptax.networks.distributions import Categorical, Normal, TanhNormal, kl_divergence
+from adaptax.networks.distributions import Categorical, Normal, kl_divergence
 
 RNG = np.random.default_rng(0)
 
@@ -61,35 +60,6 @@ def test_E5_normal_log_density_is_the_sum_over_dimensions(size):
     np.testing.assert_array_equal(policy.mode(), mean)
 
 
-@pytest.mark.parametrize("size", [1, 2, 6])
-def test_E5_tanh_normal_log_density_is_the_sum_over_dimensions(size):
-    mean, log_std = _parameters(size)
-    u = RNG.normal(size=(4, size)) * 0.5
-    normal = scipy.stats.norm(np.asarray(mean, np.float64), np.exp(np.asarray(log_std, np.float64)))
-    expected = (normal.logpdf(u) - np.log1p(-(np.tanh(u) ** 2))).sum(-1)
-    policy = TanhNormal(mean, log_std)
-    np.testing.assert_allclose(policy.log_prob(jnp.asarray(np.tanh(u), jnp.float32)), expected, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(policy.mode(), np.tanh(mean), rtol=1e-6)
-
-
-@pytest.mark.parametrize(("mean", "std"), [(0.0, 0.5), (0.8, 0.7), (-1.0, 0.3)])
-def test_tanh_normal_density_integrates_to_one(mean, std):
-    policy = TanhNormal(jnp.asarray([mean]), jnp.log(jnp.asarray([std])))
-    grid = np.linspace(-1, 1, 200_001)[1:-1].astype(np.float32)
-    density = np.exp(np.asarray(jax.vmap(policy.log_prob)(jnp.asarray(grid)[:, None]), np.float64))
-    assert scipy.integrate.trapezoid(density, grid.astype(np.float64)) == pytest.approx(1, abs=1e-3)
-
-
-@pytest.mark.parametrize("action", [-1.0, 1.0])
-def test_tanh_normal_is_finite_at_its_bounds(action):
-    def log_prob(mean):
-        return TanhNormal(mean, jnp.zeros(1)).log_prob(jnp.asarray([action]))
-
-    value, gradient = jax.value_and_grad(log_prob)(jnp.zeros(1))
-    assert jnp.isfinite(value)
-    assert jnp.isfinite(gradient).all()
-
-
 def test_normal_samples_have_its_moments():
     policy = Normal(jnp.asarray([1.0, -2.0]), jnp.log(jnp.asarray([0.5, 3.0])))
     samples = np.asarray(jax.jit(jax.vmap(policy.sample))(jax.random.split(jax.random.key(0), 40_000)))
@@ -97,18 +67,13 @@ def test_normal_samples_have_its_moments():
     np.testing.assert_array_less(np.abs(samples.mean(0) - [1, -2]), 4 * std / 200)
     np.testing.assert_array_less(np.abs(samples.std(0) / std - 1), 4 / np.sqrt(2 * 40_000))
     assert abs(np.corrcoef(samples.T)[0, 1]) < 4 / 200
-    squashed = jax.jit(jax.vmap(TanhNormal(policy.mean, policy.log_std).sample))(
-        jax.random.split(jax.random.key(0), 40_000)
-    )
-    np.testing.assert_allclose(squashed, np.tanh(samples), rtol=1e-5, atol=1e-6)
 
 
 def test_ratio_is_one_at_the_old_policy():
     mean, log_std = _parameters(6)
     action = jnp.asarray(RNG.normal(size=(4, 6)), jnp.float32)
-    for policy in (Normal(mean, log_std), TanhNormal(mean, log_std)):
-        bounded = jnp.tanh(action)
-        np.testing.assert_array_equal(jnp.exp(policy.log_prob(bounded) - policy.log_prob(bounded)), 1)
+    policy = Normal(mean, log_std)
+    np.testing.assert_array_equal(jnp.exp(policy.log_prob(action) - policy.log_prob(action)), 1)
 
 
 @pytest.mark.parametrize("size", [1, 2, 6])

@@ -46,11 +46,6 @@ def test_learning_rate_falls_to_zero_along_a_cosine():
     np.testing.assert_allclose(sizes[4:], 0, atol=1e-9)
 
 
-def test_warmup_rises_linearly():
-    sizes = -_updates(minibatches.adam(0.01, 10, max_gradient_norm=9.0, warmup=0.4), np.ones((5, 1)))[:, 0]
-    np.testing.assert_allclose(sizes, 0.01 * np.asarray([0, 0.25, 0.5, 0.75, 1]), rtol=1e-4, atol=1e-9)
-
-
 def _squared_error(parameters, minibatch):
     (x, y) = minibatch
     error = jnp.mean((parameters - x - y[:, 0]) ** 2)

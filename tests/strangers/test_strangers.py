@@ -62,7 +62,7 @@ def test_a_learner_that_does_not_say_how_many_tasks_it_needs_is_named():
         init = act = begin = learn = None
         num_updates = 3
 
-    with pytest.raises(TypeError, match=r"Vague: expected a field num_tasks .*; found none"):
+    with pytest.raises(TypeError, match=r"Vague: expected a field num_tasks with a positive integer; found none"):
         train(Vague(), PROBLEM, None, num_updates=1)
     check_declared(LinearBandit())
 

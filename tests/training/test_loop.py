@@ -15,7 +15,7 @@ ALGORITHM = RL2(memory_size=4, critic_size=4, num_tasks=8, num_minibatches=2, nu
 
 
 def leaves(state):
-    return [np.asarray(x) for x in jax.tree.leaves((state.meta, state.opt_state, state.step, state.extra))]
+    return [np.asarray(x) for x in jax.tree.leaves((state.meta, state.opt_state, state.step))]
 
 
 def run(num_updates=6, state=None, **options):

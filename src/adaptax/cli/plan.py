@@ -55,7 +55,7 @@ def planned(recipe: Recipe, run: TrainOptions) -> dict[str, Any]:
     from adaptax.experiment.memory_model import bytes_of, largest
 
     algorithm, problem = recipe.build()
-    devices = devices_for(run.devices, algorithm.num_tasks // algorithm.num_minibatches)
+    devices = devices_for(run.devices, algorithm.tasks_per_minibatch)
     function, state = memory.program_of(algorithm, problem, devices, run.seeds)
     arrays = memory.arrays_of(algorithm, problem, devices, run.seeds)
     needed, free = memory.expected_bytes(arrays, devices), memory.free_bytes()

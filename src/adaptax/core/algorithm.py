@@ -31,7 +31,7 @@ class Algorithm(abc.ABC):
     num_updates: int = 0
 
     needs_last_observation: ClassVar[bool] = True
-    """Whether `adapt` looks at what was seen after the last step of an episode: to estimate what a time limit cuts off."""
+    """Whether `adapt` needs to see what came after an episode's last step, to estimate what a time limit cuts off."""
 
     @abc.abstractmethod
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:

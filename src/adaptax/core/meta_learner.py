@@ -1,4 +1,4 @@
-"""What training needs of a meta-learner: how it collects experience, how it learns from it, and how much of it there is.
+"""What training needs of a meta-learner: how it collects experience, how it learns from it, and how much there is.
 
 An update is `learn` after `collect`. They are two functions, because experience may come from elsewhere: a simulator on
 the host, a buffer, a file. `learn` does not ask where from.
@@ -6,7 +6,6 @@ the host, a buffer, a file. `learn` does not ask where from.
 
 import abc
 import functools
-from typing import ClassVar
 
 import jax
 from jaxtyping import Array, Key, PyTree
@@ -33,9 +32,6 @@ class MetaLearner(Algorithm):
     num_minibatches: int = 1
     replicas: int = 1
 
-    keys_per_task: ClassVar[int] = 2
-    """Random keys that `collect` needs for each task: one to draw it, one to live in it."""
-
     @abc.abstractmethod
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
         """Improve θ on experience; return the state of the next update, with `step` one larger, and metrics.
@@ -50,7 +46,7 @@ class MetaLearner(Algorithm):
 
     def collect(self, problem: Problem, state: TrainState) -> Experience:
         """Go through fresh training tasks with θ as it is: this device's share of an update's experience."""
-        tasks, keys = sample_tasks(problem, state, self.num_tasks, self.num_minibatches, self.keys_per_task)
+        tasks, keys = sample_tasks(problem, state, self.num_tasks, self.num_minibatches)
         trial = functools.partial(self.training_trial, problem, state.meta)
         return Experience(tasks, jax.vmap(trial, out_axes=1)(tasks, keys[:, 1]))
 
@@ -84,6 +80,6 @@ def check_declared(algorithm: Algorithm) -> None:
         found = getattr(algorithm, name, None)
         if not isinstance(found, int) or found < 1:
             raise TypeError(
-                f"{type(algorithm).__name__}: expected a field {name} with a positive integer, as of all meta-learners; "
+                f"{type(algorithm).__name__}: expected a field {name} with a positive integer; "
                 f"found {'none' if found is None else repr(found)}"
             )

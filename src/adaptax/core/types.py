@@ -102,14 +102,12 @@ class TrainState(eqx.Module):
         opt_state: The outer optimiser's state.
         step: Number of updates done.
         key: The run's root key; randomness is `fold_in` of purpose and step, so the key itself never changes.
-        extra: Whatever else an algorithm carries between updates.
     """
 
     meta: PyTree[Array]
     opt_state: PyTree[Array]
     step: Shaped[Array, "*seeds"]
     key: Key[Array, "*seeds"]
-    extra: PyTree[Array] = None
 
 
 @dataclasses.dataclass(frozen=True)

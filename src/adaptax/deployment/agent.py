@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax.algorithms.gradient.inner_loop import GradientBased
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.rollout import num_windows
 from adaptax.core.types import TimeStep, Transition, Window, replace
@@ -57,7 +56,7 @@ class Agent:
         self._space, self._window, self._horizon = space, window, horizon
         self._act = jax.jit(algorithm.act, static_argnames="explore")
         self._adapt = jax.jit(algorithm.adapt)
-        self._looks_ahead = not isinstance(algorithm, GradientBased)  # whether it estimates what a time limit cuts off
+        self._looks_ahead = algorithm.needs_last_observation
         self._key = jax.random.key(seed)
         self._tasks = 0
         self.begin()

@@ -90,7 +90,7 @@ def arrays_of(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) ->
 
 def advice(algorithm: Any, share: float = 0.5) -> str:
     """Which setting to lower, and to what, so that about `share` of the memory is needed."""
-    tasks, groups = algorithm.num_tasks, getattr(algorithm, "num_minibatches", 1)
+    tasks, groups = algorithm.num_tasks, algorithm.num_minibatches
     fewer = int(0.9 * share * tasks) // groups * groups
     if 0 < fewer < tasks:
         return f"Lower --num-tasks from {tasks} to {fewer}"

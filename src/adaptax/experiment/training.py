@@ -84,7 +84,7 @@ def meta_train(
     trains = recipe.algorithm not in FROM_SCRATCH
     if started_with is None:
         require(problem, seed=run.seed)
-        devices = devices_for(run.devices, algorithm.num_tasks // algorithm.num_minibatches) if trains else 1
+        devices = devices_for(run.devices, algorithm.tasks_per_minibatch) if trains else 1
         # `out` is a path of the machine that trained and says nothing about the run.
         options = {**dataclasses.asdict(run), "out": None, "preset": preset, "used_devices": devices}
         with _writing(directory, NOTHING_YET):
@@ -162,7 +162,7 @@ def _devices_again(started_with: dict[str, Any], algorithm: Any, *, trains: bool
     used = started_with.get("used_devices")
     if not trains:
         return 1
-    devices = devices_for(0, algorithm.num_tasks // algorithm.num_minibatches)
+    devices = devices_for(0, algorithm.tasks_per_minibatch)
     if isinstance(used, int) and 1 <= used <= jax.device_count() and used % jax.process_count() == 0:
         return used
     log(f"warning: trained on {used} devices so far, on {devices} from here: results agree up to rounding, not bitwise")

@@ -1,4 +1,4 @@
-"""Action distributions: categorical, diagonal normal, and normal squashed by tanh.
+"""Action distributions: categorical, and diagonal normal.
 
 Batch axes lead; the last axis is the categories' or the action's. Every log-density is the *sum* over action
 dimensions (a mean, as in some public code, makes PPO's ratio a geometric mean; trap E5).
@@ -84,37 +84,6 @@ class Normal(eqx.Module):
     def sample(self, key: Key[Array, ""]) -> Float[Array, " action_size"]:
         """Draw one action (no batch)."""
         return self.mean + jnp.exp(self.log_std) * jax.random.normal(key, self.mean.shape)
-
-
-class TanhNormal(eqx.Module):
-    """a = tanh(u), u ~ N(mean, std²): actions in (−1, 1).
-
-    Log-densities are finite up to and at the bounds: an action is first moved into the open interval by one float32
-    spacing (2⁻²⁴), because atanh(±1) is infinite.
-
-    Attributes:
-        mean: Means of u.
-        log_std: Logarithms of the standard deviations of u.
-    """
-
-    mean: Float[Array, "*batch action_size"]
-    log_std: Float[Array, "*batch action_size"]
-
-    def log_prob(self, action: Float[Array, "*batch action_size"]) -> Float[Array, "*batch"]:
-        """Log-density at `action`, summed over dimensions."""
-        bound = 1 - 2.0**-24
-        u = jnp.arctanh(jnp.clip(action, -bound, bound))
-        # log(1 - tanh(u)²) = 2 (log 2 - u - softplus(-2u)) does not cancel for large |u|.
-        log_slope = 2 * (math.log(2) - u - jax.nn.softplus(-2 * u))
-        return Normal(self.mean, self.log_std).log_prob(u) - jnp.sum(log_slope, -1)
-
-    def mode(self) -> Float[Array, "*batch action_size"]:
-        """Tanh of the mean (the median; the density itself may peak at the bounds)."""
-        return jnp.tanh(self.mean)
-
-    def sample(self, key: Key[Array, ""]) -> Float[Array, " action_size"]:
-        """Draw one action (no batch)."""
-        return jnp.tanh(Normal(self.mean, self.log_std).sample(key))
 
 
 Distribution: TypeAlias = Categorical | Normal

@@ -44,7 +44,10 @@ def linear_baseline(
     rows = jnp.where(valid[..., None], features, 0.0)
     squares = jnp.einsum("tsi,tsj->sij", rows, rows)
     products = jnp.einsum("tsi,ts->si", rows, targets)
-    others = lambda x: jnp.sum(x, 0, keepdims=True) - x  # noqa: E731
+
+    def others(x: Array) -> Array:
+        return jnp.sum(x, 0, keepdims=True) - x
+
     squares, products = others(squares), others(products)
     scale = jnp.trace(squares, axis1=-2, axis2=-1) / features.shape[-1]
     ridge = (RIDGE * scale + 1e-6)[:, None, None] * jnp.eye(features.shape[-1], dtype=features.dtype)[None]

@@ -104,7 +104,10 @@ class MetaSGD:
     ) -> tuple[Parameters, Int[Array, ""]]:
         """One step down the gradient, each weight at its own rate."""
         factor = jnp.asarray(self.decay**state)
-        step = lambda p, rate, g: p - factor.astype(p.dtype) * rate * g  # noqa: E731
+
+        def step(p: Array, rate: Array, g: Array) -> Array:
+            return p - factor.astype(p.dtype) * rate * g
+
         return jax.tree.map(step, parameters, learned, gradient), state + 1
 
 

@@ -14,7 +14,7 @@ from adaptax.core.types import Metrics
 
 
 def adam(
-    learning_rate: float, num_steps: int, *, max_gradient_norm: float, b2: float = 0.999, warmup: float = 0.0
+    learning_rate: float, num_steps: int, *, max_gradient_norm: float, b2: float = 0.999
 ) -> optax.GradientTransformation:
     """Adam with gradient clipping, and a learning rate that falls to 0 along a cosine over `num_steps` steps.
 
@@ -23,15 +23,8 @@ def adam(
         num_steps: Optimiser steps in the whole run.
         max_gradient_norm: Global norm above which a gradient is scaled down.
         b2: Decay of the second moments.
-        warmup: Share of the run in which the rate rises linearly from 0.
     """
-    warmup_steps = round(warmup * num_steps)
-    schedule = optax.warmup_cosine_decay_schedule(
-        learning_rate if warmup_steps == 0 else 0.0,
-        learning_rate,
-        warmup_steps,
-        max(num_steps, warmup_steps + 1),
-    )
+    schedule = optax.warmup_cosine_decay_schedule(learning_rate, learning_rate, 0, num_steps)
     return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optax.adam(schedule, b2=b2, eps=1e-5))
 
 
@@ -71,7 +64,10 @@ def minibatch_epochs(
 
     def step(carry: tuple[Any, Any], index: Array) -> tuple[tuple[Any, Any], Metrics]:
         parameters, opt_state = carry
-        cut = lambda x, axis: jax.lax.dynamic_slice_in_dim(x, index * size, size, axis)  # noqa: E731
+
+        def cut(x: Array, axis: int) -> Array:
+            return jax.lax.dynamic_slice_in_dim(x, index * size, size, axis)
+
         minibatch = tuple(
             jax.tree.map(lambda x, axis=axis: cut(x, axis), part) for part, axis in zip(batch, task_axes, strict=True)
         )

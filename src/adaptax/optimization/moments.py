@@ -35,7 +35,10 @@ class Moments(eqx.Module):
             weight: 0 for entries to leave out.
         """
         weight = jnp.ones(x.shape[0]) if weight is None else weight
-        share = lambda total: parallel.mean(jnp.tensordot(weight, total, 1))  # noqa: E731
+
+        def share(total: Array) -> Array:
+            return parallel.mean(jnp.tensordot(weight, total, 1))
+
         count = share(jnp.ones(x.shape[0])) * parallel.num_devices()
         scale = parallel.num_devices() / jnp.maximum(count, 1.0)
         mean = share(x) * scale

@@ -172,9 +172,14 @@ class TRPO:
         (before, old), tangents_of, (valid, metrics) = jax.linearize(both, parameters, has_aux=True)
         (gradient,) = jax.linear_transpose(lambda v: tangents_of(v)[0], parameters)(jnp.ones_like(before))
         before, gradient = parallel.mean((before, gradient))
-        tangent_map = lambda v: tangents_of(v)[1]  # noqa: E731
+
+        def tangent_map(vector: Parameters) -> Any:
+            return tangents_of(vector)[1]
+
         cotangent_map = jax.linear_transpose(tangent_map, parameters)
-        divergence = lambda new: masked_mean(kl_divergence(old, new), valid)  # noqa: E731
+
+        def divergence(new: Distribution) -> Array:
+            return masked_mean(kl_divergence(old, new), valid)
 
         def fisher(vector: Parameters) -> Parameters:
             tangents = tangent_map(vector)
@@ -201,7 +206,9 @@ class TRPO:
             number, scale, _ = search
             return number + 1, SHORTER * scale, judge(SHORTER * scale)
 
-        unfinished = lambda search: ~search[2][0] & (search[0] < self.backtracks)  # noqa: E731
+        def unfinished(search: Any) -> Array:
+            return ~search[2][0] & (search[0] < self.backtracks)
+
         _, scale, (accepted, kl, after) = jax.lax.while_loop(unfinished, shorten, (jnp.asarray(0), full, judge(full)))
         scale = jnp.where(accepted, scale, 0.0)
         stepped = jax.tree.map(lambda p, d: jnp.where(accepted, p + scale * d, p), parameters, direction)
@@ -227,7 +234,9 @@ def conjugate_gradient(
     Returns:
         x, and the residual `target` − `product(x)`.
     """
-    add = lambda a, scale, b: jax.tree.map(lambda x, y: x + scale * y, a, b)  # noqa: E731
+
+    def add(a: Any, scale: Any, b: Any) -> Any:
+        return jax.tree.map(lambda x, y: x + scale * y, a, b)
 
     def iterate(carry: Any, _: None) -> tuple[Any, None]:
         x, residual, direction, norm = carry

@@ -148,7 +148,10 @@ class LSTMOptimizer:
         reader = Recurrent("lstm", 4, self.size, 10, jax.random.key(0))  # the gates ignore it at first
         finer = jnp.asarray([FINENESS, 1.0, FINENESS, 1.0])[:, None]
         reader = eqx.tree_at(lambda reader: reader.input_weight, reader, finer * reader.input_weight)
-        gate = lambda bias: Gate(jnp.zeros(self.size + 2), jnp.zeros(()), bias)  # noqa: E731
+
+        def gate(bias: float) -> Gate:
+            return Gate(jnp.zeros(self.size + 2), jnp.zeros(()), bias)
+
         rule = Rule(reader, gate(FORGET_BIAS), gate(INPUT_BIAS))
         return jax.tree.map(lambda x: x.astype(dtype), rule)
 
@@ -156,7 +159,10 @@ class LSTMOptimizer:
         """Nothing was read; the gates before the first step are what they are without any input."""
         flat, _ = ravel_pytree(parameters)
         states = tuple(jnp.zeros((flat.size, self.size), flat.dtype) for _ in learned.reader.initial())
-        at_rest = lambda gate: gate.relative(jnp.zeros_like(flat), self.speed)  # noqa: E731
+
+        def at_rest(gate: Gate) -> Array:
+            return gate.relative(jnp.zeros_like(flat), self.speed)
+
         return Gates(states, at_rest(learned.forget), at_rest(learned.input), jnp.asarray(0), jnp.zeros((), flat.dtype))
 
     def step(

@@ -35,7 +35,7 @@ def load_meta(
     recipe, options = read_recipe(directory)
     like = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), num_seeds))
     found = checkpoints.newest(directory, like, recipe.about(options), say)
-    planned = getattr(algorithm, "num_updates", 0)
+    planned = algorithm.num_updates
     if found.update < planned:
         say(
             f"{directory}: training is not finished: {found.update} of {planned} updates. "

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from adaptax.core.algorithm import Algorithm, first_state
+from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Environment, Problem, Step
 from adaptax.core.rollout import lifetime
 from adaptax.core.spaces import Box, Discrete, Space
@@ -163,16 +164,22 @@ def find_breach(problem: Problem, live: Callable[..., Any], *args: Any, axis: in
 
 def breach_in_update(algorithm: Algorithm, problem: Problem, state: TrainState, num_seeds: int = 1) -> Breach | None:
     """The first breach in the update that follows on `state`."""
-    live = lambda problem, state: sound_update(algorithm, problem, state, num_seeds)[1]  # noqa: E731
-    breach = find_breach(problem, live, state, axis=int(num_seeds > 1))
-    lives_per_task = getattr(algorithm, "replicas", 1)
-    return breach and dataclasses.replace(breach, task=breach.task // lives_per_task)
+
+    def again(problem: Problem, state: TrainState) -> Any:
+        return sound_update(algorithm, problem, state, num_seeds)[1]
+
+    breach = find_breach(problem, again, state, axis=int(num_seeds > 1))
+    replicas = algorithm.replicas if isinstance(algorithm, MetaLearner) else 1
+    return breach and dataclasses.replace(breach, task=breach.task // replicas)
 
 
 def breach_in_init(algorithm: Algorithm, problem: Problem, *, seed: int, num_seeds: int = 1) -> Breach | None:
     """The first breach before the first update: some algorithms look at tasks and rewards then."""
-    live = lambda problem, root: first_state(algorithm, problem, root, num_seeds)  # noqa: E731
-    return find_breach(problem, live, jax.random.key(seed), axis=int(num_seeds > 1))
+
+    def again(problem: Problem, root: Any) -> TrainState:
+        return first_state(algorithm, problem, root, num_seeds)
+
+    return find_breach(problem, again, jax.random.key(seed), axis=int(num_seeds > 1))
 
 
 def breach_in_life(
@@ -186,8 +193,11 @@ def breach_in_life(
     probes: bool = False,
 ) -> Breach | None:
     """The first breach in one trial of an evaluation (`rollout.lifetime`); its task is 0."""
-    live = lambda problem, *args: lifetime(algorithm, problem, *args, explore=explore, probes=probes)  # noqa: E731
-    return find_breach(problem, live, meta, task, key, axis=NO_AXIS)
+
+    def again(problem: Problem, *args: Any) -> Any:
+        return lifetime(algorithm, problem, *args, explore=explore, probes=probes)
+
+    return find_breach(problem, again, meta, task, key, axis=NO_AXIS)
 
 
 def _expected(space: Space | None, field: str) -> str:

@@ -238,7 +238,10 @@ class OptimisticPSRL(TabularAgent):
 
     def make_plan(self, counts: Counts, horizon: int, key: Key[Array, ""]) -> Float[Array, "horizon states actions"]:
         """Plan in each draw, and take the highest value of each state and action."""
-        draw = lambda key: plan(*self.prior.sample(counts, key), horizon)  # noqa: E731
+
+        def draw(key: Key[Array, ""]) -> Float[Array, "horizon states actions"]:
+            return plan(*self.prior.sample(counts, key), horizon)
+
         return jnp.max(jax.vmap(draw)(jax.random.split(key, self.samples)), axis=0)
 
 

@@ -15,6 +15,7 @@ Differences from the paper:
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +24,10 @@ from jaxtyping import Array, Float, Key
 
 from adaptax.algorithms.gradient.inner_loop import Meta, Theta, WholePolicy
 from adaptax.algorithms.gradient.settings import ESMAMLSettings
-from adaptax.core import parallel, rollout
+from adaptax.core import parallel
+from adaptax.core.experience import Experience, sample_tasks
 from adaptax.core.problem import Problem
-from adaptax.core.types import Metrics, Task, TrainState, replace
+from adaptax.core.types import Metrics, Task, TrainState, Transition, replace
 from adaptax.optimization import minibatches
 from adaptax.optimization.inner_optimizers import SGD
 
@@ -53,19 +55,24 @@ class ESMAML(ESMAMLSettings, WholePolicy):
         meta, _ = self.begin_meta(problem, key)
         return TrainState(meta, self.optimizer.init(meta.theta), jnp.asarray(0), key)
 
-    def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
-        """Perturb θ once for each of `num_tasks` fresh tasks, in both directions, and follow the better one."""
+    def collect(self, problem: Problem, state: TrainState) -> Experience:
+        """Perturb θ once for each of `num_tasks` fresh tasks, and try both signs there, side by side."""
         meta: Meta = state.meta
-        keys = jax.random.split(jax.random.fold_in(state.key, state.step), (self.num_tasks, 3))
-        keys = parallel.local(keys)
-        tasks = jax.vmap(problem.train.sample)(keys[:, 0])
+        tasks, keys = sample_tasks(problem, state, self.num_tasks, self.num_minibatches, 3)
         noises = jax.vmap(lambda key: _noise_like(key, meta.theta))(keys[:, 1])
 
-        def fitness(sign: float, noise: Theta, task: Task, key: Key[Array, ""]) -> Float[Array, " window"]:
+        def trial(sign: float, noise: Theta, task: Task, key: Key[Array, ""]) -> Transition:
             theta = jax.tree.map(lambda x, e: x + sign * self.sigma * e, meta.theta, noise)
-            return self._returns(problem, replace(meta, theta=theta), task, key)
+            return self.training_trial(problem, replace(meta, theta=theta), task, key)
 
-        plus, minus = (jax.vmap(lambda *a, s=s: fitness(s, *a))(noises, tasks, keys[:, 2]) for s in (1.0, -1.0))
+        both = (jax.vmap(functools.partial(trial, s), out_axes=1)(noises, tasks, keys[:, 2]) for s in (1.0, -1.0))
+        return Experience(tasks, jax.tree.map(lambda *signs: jnp.concatenate(signs, 2), *both), extra=noises)
+
+    def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
+        """Follow each perturbation as far as its positive sign has earned more than its negative one."""
+        meta: Meta = state.meta
+        noises, reward = experience.extra, experience.trajectory.reward
+        plus, minus = (jax.vmap(self._returns, 1)(part) for part in jnp.split(reward, 2, 2))
         gaps = plus[:, -1] - minus[:, -1]
         gaps = gaps / (jnp.sqrt(parallel.mean(jnp.mean(gaps**2))) + 1e-8)
         slopes = jax.tree.map(lambda e: -jnp.tensordot(gaps, e, 1) / len(gaps), noises)
@@ -78,10 +85,8 @@ class ESMAML(ESMAMLSettings, WholePolicy):
         metrics["gradient_norm"] = optax.tree.norm(slopes)
         return replace(state, meta=replace(meta, theta=theta), opt_state=opt_state, step=state.step + 1), metrics
 
-    def _returns(self, problem: Problem, meta: Meta, task: Task, key: Key[Array, ""]) -> Float[Array, " window"]:
+    def _returns(self, reward: Float[Array, "time stream"]) -> Float[Array, " window"]:
         """Mean return of an episode after 0, …, K inner steps."""
-        trial = replace(problem, episodes=(self.inner_steps + 1) * self.trajectories)
-        reward = rollout.live(self, trial, meta, task, key).reward
         return jnp.mean(jnp.sum(reward.reshape(self.inner_steps + 1, -1, reward.shape[-1]), 1), -1)
 
 

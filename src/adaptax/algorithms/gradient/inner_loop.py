@@ -23,9 +23,10 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.algorithms.gradient.critic import ReturnCritic, critic_optimizer
 from adaptax.algorithms.gradient.settings import InnerSettings
-from adaptax.core.algorithm import Algorithm
+from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem
-from adaptax.core.types import AgentState, TimeStep, Transition, Window, replace
+from adaptax.core.rollout import live
+from adaptax.core.types import AgentState, Task, TimeStep, Transition, Window, replace
 from adaptax.networks import Policy
 from adaptax.networks.distributions import Distribution, Normal
 from adaptax.optimization.baselines import linear_baseline, returns_to_go, time_features
@@ -87,7 +88,7 @@ class Replay(eqx.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class GradientBased(InnerSettings, Algorithm):
+class GradientBased(InnerSettings, MetaLearner):
     """The inner loop of the family; final classes answer the questions above."""
 
     first_order: ClassVar[bool] = False
@@ -96,8 +97,7 @@ class GradientBased(InnerSettings, Algorithm):
     """Surrogate of the inner step; a field where it can be chosen. All have the same first derivative."""
     checkpoint: ClassVar[bool] = False
     """Whether to recompute inner steps in the backward pass; a field where there is one."""
-    num_minibatches: ClassVar[int] = 1
-    """Minibatches of an update's tasks; a field where it can be chosen."""
+    needs_last_observation: ClassVar[bool] = False
 
     @property
     @abc.abstractmethod
@@ -142,6 +142,10 @@ class GradientBased(InnerSettings, Algorithm):
     def window(self, problem: Problem) -> Window:
         """One episode in each of `trajectories` parallel streams."""
         return Window(self.trajectories, problem.env.horizon)
+
+    def training_trial(self, problem: Problem, meta: Meta, task: Task, key: Key[Array, ""]) -> Transition:
+        """`inner_steps` + 1 windows, adapting between them, one after the other: leaves `[time, env, ...]`."""
+        return live(self, replace(problem, episodes=(self.inner_steps + 1) * self.trajectories), meta, task, key)
 
     def update_steps(self, problem: Problem) -> int:
         """Environment steps of one update, if no episode ends early."""
@@ -231,11 +235,15 @@ class GradientBased(InnerSettings, Algorithm):
 
     def replay(self, meta: Meta, lives: Transition, key: Key[Array, ""]) -> Replay:
         """Live through one task's windows again: everything in it is a differentiable function of θ."""
-        part = lambda window: jax.tree.map(lambda x: x[window], lives)  # noqa: E731
 
-        step = lambda agent, window: self.inner_step(meta, agent, window)  # noqa: E731
-        step = jax.checkpoint(step) if self.checkpoint else step
-        agent, before = jax.lax.scan(step, self.begin(meta, key), part(slice(0, -1)))
+        def part(window: int | slice) -> Transition:
+            return jax.tree.map(lambda x: x[window], lives)
+
+        def step(agent: AgentState, window: Transition) -> tuple[AgentState, Any]:
+            return self.inner_step(meta, agent, window)
+
+        inner_steps = jax.checkpoint(step) if self.checkpoint else step
+        agent, before = jax.lax.scan(inner_steps, self.begin(meta, key), part(slice(0, -1)))
         last = self.log_probs(meta.theta, agent.adapted.parameters, part(-1), agent.adapted.steps)
         log_probs, policies = jax.tree.map(lambda b, a: jnp.concatenate([b, a[None]]), before, last)
         return Replay(policies, log_probs)

@@ -16,8 +16,8 @@ from jaxtyping import Array, Float, Key, PyTree
 from adaptax.algorithms.gradient import critic
 from adaptax.algorithms.gradient.inner_loop import GradientBased, Meta, Replay, Theta
 from adaptax.core import parallel
+from adaptax.core.experience import Experience
 from adaptax.core.problem import Problem
-from adaptax.core.rollout import collect
 from adaptax.core.types import Metrics, TrainState, Transition, replace
 from adaptax.networks.distributions import Distribution
 from adaptax.optimization import minibatches
@@ -45,16 +45,14 @@ class Batch(eqx.Module):
     standing: Float[Array, "task window"]
 
 
-def live(algorithm: GradientBased, problem: Problem, state: TrainState) -> Transition:
-    """`inner_steps` + 1 windows of experience in each of `num_tasks` tasks, `[task, window, time, stream, ...]`."""
-    keys = jax.random.split(jax.random.fold_in(state.key, state.step), (algorithm.num_tasks, 2))
-    keys = parallel.local(keys, algorithm.num_minibatches)
-    tasks = jax.vmap(problem.train.sample)(keys[:, 0])
+def by_window(algorithm: GradientBased, experience: Experience) -> Transition:
+    """What was lived, window by window, in each task: leaves `[task, window, time, stream, ...]`."""
     windows = algorithm.inner_steps + 1
-    trial = replace(problem, episodes=windows * algorithm.trajectories)
-    lives = collect(algorithm, trial, state.meta, tasks, keys[:, 1])
-    per_window = lambda x: jnp.moveaxis(x.reshape(windows, len(x) // windows, *x.shape[1:]), 2, 0)  # noqa: E731
-    return jax.tree.map(per_window, lives)
+
+    def per_window(x: Array) -> Array:
+        return jnp.moveaxis(x.reshape(windows, len(x) // windows, *x.shape[1:]), 2, 0)
+
+    return jax.tree.map(per_window, experience.trajectory)
 
 
 def returns_by_window(lives: Transition) -> Float[Array, " window"]:
@@ -115,10 +113,10 @@ class MetaGradient(GradientBased):
         meta, critic_state = self.begin_meta(problem, key)
         return TrainState(meta, (self.optimizer.init(meta.theta), critic_state), jnp.asarray(0), key)
 
-    def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
-        """Live in fresh tasks, adapting with θ as it is; then improve θ on what came of it."""
+    def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
+        """Improve θ on what came of adapting with θ as it is."""
         meta: Meta = state.meta
-        lives = live(self, problem, state)
+        lives = by_window(self, experience)
         batch = self.batch(meta, lives)
         key = jax.random.key(0)  # the inner loop uses none
 

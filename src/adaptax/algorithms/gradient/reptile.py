@@ -18,11 +18,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from adaptax.algorithms.gradient.inner_loop import Fast, Meta, WholePolicy
-from adaptax.algorithms.gradient.outer_loop import fit_critic, live, report
+from adaptax.algorithms.gradient.outer_loop import by_window, fit_critic, report
 from adaptax.algorithms.gradient.settings import ReptileSettings
 from adaptax.core import parallel
+from adaptax.core.experience import Experience
 from adaptax.core.problem import Problem
-from adaptax.core.types import Metrics, TrainState, Transition, replace
+from adaptax.core.types import AgentState, Metrics, TrainState, Transition, replace
 from adaptax.optimization.inner_optimizers import SGD
 
 
@@ -40,10 +41,10 @@ class Reptile(ReptileSettings, WholePolicy):
         meta, critic_state = self.begin_meta(problem, key)
         return TrainState(meta, critic_state, jnp.asarray(0), key)
 
-    def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
-        """Adapt in fresh tasks, then move θ a part of the way."""
+    def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
+        """Adapt in all tasks, then move θ a part of the way."""
         meta: Meta = state.meta
-        lives = live(self, problem, state)
+        lives = by_window(self, experience)
         adapted = jax.vmap(lambda lives: self._adapted(meta, lives))(lives)
         step = self.outer_step * jnp.maximum(1 - state.step / self.num_updates, 0.0)
         ways = jax.tree.map(lambda end, begin: jnp.mean(end - begin[None], 0), adapted.parameters, meta.theta.policy)
@@ -59,5 +60,8 @@ class Reptile(ReptileSettings, WholePolicy):
         """φ_K, from all windows but the last, which shows what it is worth."""
         key = jax.random.key(0)  # the inner loop uses none
         windows = jax.tree.map(lambda x: x[:-1], lives)
-        step = lambda agent, window: (self.adapt(meta, agent, window, key), None)  # noqa: E731
+
+        def step(agent: AgentState, window: Transition) -> tuple[AgentState, None]:
+            return self.adapt(meta, agent, window, key), None
+
         return jax.lax.scan(step, self.begin(meta, key), windows)[0].adapted

@@ -36,7 +36,8 @@ from adaptax.algorithms.standard_rl.a2c import A2C
 from adaptax.algorithms.standard_rl.reinforce import Reinforce
 from adaptax.algorithms.standard_rl.temporal_difference import QLearning
 from adaptax.core import parallel
-from adaptax.core.algorithm import Algorithm
+from adaptax.core.experience import Experience, sample_tasks
+from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import Life, rollout, start
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
@@ -69,7 +70,7 @@ class Adapted(eqx.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class MetaPolicyGradient(MetaPolicyGradientSettings, Algorithm):
+class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
     """Learning to explore via meta-policy gradient; see the module and `MetaPolicyGradientSettings`."""
 
     @property
@@ -156,12 +157,17 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, Algorithm):
         base = jax.tree.map(lambda new, old: jnp.where(over, old, new), learned.adapted, agent.adapted.base)
         return AgentState(Adapted(base, jnp.asarray(True)), agent.memory)
 
-    def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
-        """Explore tasks, let the base learners learn, and make more likely what has taught them more than others."""
+    def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
+        """Make more likely what has taught base learners more than other explorations of the same task.
+
+        A base learner that explores by itself has no meta-policy, so nothing is learned.
+        """
         meta: Meta = state.meta
+        before, after = experience.extra["before"], experience.extra["after"]
+        trajectory = jax.tree.map(lambda x: jax.lax.collapse(x, 1, 3), experience.trajectory)
         if self.explorer == "base":
-            return self._nothing_to_learn(problem, state)
-        trajectory, before, after = self._explore_tasks(problem, state)
+            report = self._report(trajectory, before, after)
+            return replace(state, step=state.step + 1), parallel.mean(report)
         gain = (after - before).reshape(-1, self.replicas)
         others = (jnp.sum(gain, 1, keepdims=True) - gain) / (self.replicas - 1)
         advantage = gain - others
@@ -185,15 +191,15 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, Algorithm):
         metrics = parallel.mean({**self._report(trajectory, before, after), **metrics})
         return replace(state, meta=Meta(explorer, meta.base), opt_state=opt_state, step=state.step + 1), metrics
 
-    def _explore_tasks(self, problem: Problem, state: TrainState) -> tuple[Transition, Array, Array]:
-        """Explorations of every task, `[time, exploration, ...]`; the base learners' returns before and after."""
-        keys = jax.random.split(jax.random.fold_in(state.key, state.step), (self.num_tasks, 2))
-        keys = parallel.local(keys)
-        tasks = jax.vmap(problem.train.sample)(keys[:, 0])
-        tasks = jax.tree.map(lambda x: jnp.repeat(x, self.replicas, 0), tasks)
-        lives = jax.vmap(lambda key: jax.random.split(key, self.replicas))(keys[:, 1]).reshape(-1)
+    def collect(self, problem: Problem, state: TrainState) -> Experience:
+        """Explorations of every task, side by side; and the base learners' returns before and after, task by task."""
+        tasks, keys = sample_tasks(problem, state, self.num_tasks, self.num_minibatches)
+        repeated = jax.tree.map(lambda x: jnp.repeat(x, self.replicas, 0), tasks)
+        trial_keys = jax.vmap(lambda key: jax.random.split(key, self.replicas))(keys[:, 1]).reshape(-1)
         one = functools.partial(self._trial, problem, state.meta)
-        return jax.vmap(one, out_axes=(1, 0, 0))(tasks, lives)
+        explored, before, after = jax.vmap(one, out_axes=(1, 0, 0))(repeated, trial_keys)
+        explored = jax.tree.map(lambda x: x.reshape(len(x), -1, self.replicas, *x.shape[2:]), explored)
+        return Experience(tasks, explored, extra={"before": before, "after": after})
 
     def _trial(
         self, problem: Problem, meta: Meta, task: Task, key: Key[Array, ""]
@@ -223,11 +229,6 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, Algorithm):
         gain = masked_mean(clipped_surrogate(log_prob, old_log_prob, advantage, self.clip), trajectory.valid)
         entropy = masked_mean(policy.entropy(), trajectory.valid)
         return -gain - entropy_cost * entropy, {"entropy": entropy, "policy_gain": gain}
-
-    def _nothing_to_learn(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
-        """Live as in an update, and learn nothing: a base learner that explores by itself has no meta-policy."""
-        report = self._report(*self._explore_tasks(problem, state))
-        return replace(state, step=state.step + 1), parallel.mean(report)
 
     def _report(self, trajectory: Transition, before: Array, after: Array) -> Metrics:
         """Returns of one episode: after learning, before it, and while exploring."""

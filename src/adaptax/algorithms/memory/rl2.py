@@ -38,12 +38,13 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from adaptax.algorithms.memory.settings import RL2Settings
 from adaptax.core import parallel
-from adaptax.core.algorithm import Algorithm
+from adaptax.core.experience import Experience
+from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem, task_features
 from adaptax.core.rollout import collect
 from adaptax.core.spaces import Discrete, Space
 from adaptax.core.types import AgentState, Metrics, TimeStep, TrainState, Transition, replace
-from adaptax.networks import Critic, Memoryless, PolicyHead, Readout, Recurrent, ScoreHead, Symmetric
+from adaptax.networks import Critic, Memory, MemorySizes, PolicyHead, Readout, ScoreHead, Seen, build_memory
 from adaptax.networks.distributions import Distribution
 from adaptax.optimization import minibatches
 from adaptax.optimization.losses import clipped_surrogate, generalized_advantages, masked_mean
@@ -63,7 +64,7 @@ class Network(eqx.Module):
         critic: From memory and task to values.
     """
 
-    memory: Recurrent | Symmetric | Memoryless
+    memory: Memory
     readout: Readout | None
     policy: PolicyHead | ScoreHead
     critic: Critic
@@ -88,23 +89,15 @@ class Meta(eqx.Module):
     def counts_pairs(self) -> bool:
         """Whether the memory reads pairs of state and action."""
         spaces = (self.observation_space, self.network.policy.space)
-        return all(isinstance(space, Discrete) for space in spaces) and not isinstance(self.network.memory, Memoryless)
+        return self.network.memory.counts_pairs and all(isinstance(space, Discrete) for space in spaces)
 
     def inputs(self, timestep: TimeStep, previous: Float[Array, "*batch size"]) -> Float[Array, "*batch features"]:
         """What the memory reads at each step, for any batch axes; `previous` is the last step's encoded observation."""
         observation = self.observation_space.encode(timestep.observation)
-        if isinstance(self.network.memory, Memoryless):
-            return observation  # the previous action and reward would be a memory of one step
         action = self.network.policy.space.encode(timestep.action)
         reward = jnp.clip(timestep.reward / self.reward.std, -REWARD_BOUND, REWARD_BOUND)[..., None]
         first = timestep.first.astype(jnp.float32)[..., None]
-        if isinstance(self.network.memory, Symmetric):
-            return jnp.concatenate([observation, previous, action, reward, first], -1)
-        parts = [observation, action, action * reward, reward, first]
-        if self.counts_pairs:
-            pair = (previous[..., :, None] * action[..., None, :]).reshape(*action.shape[:-1], -1)
-            parts += [pair, pair * reward]
-        return jnp.concatenate(parts, -1)
+        return self.network.memory.inputs(Seen(observation, previous, action, reward, first, self.counts_pairs))
 
     def distribution(self, hidden: Float[Array, "*batch size"], timestep: TimeStep) -> Distribution:
         """The policy after memory has put out `hidden`."""
@@ -138,7 +131,7 @@ def previous_observations(
 
 
 @dataclasses.dataclass(frozen=True)
-class RL2(RL2Settings, Algorithm):
+class RL2(RL2Settings, MetaLearner):
     """RL² with PPO; see the module and `RL2Settings`."""
 
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
@@ -147,39 +140,16 @@ class RL2(RL2Settings, Algorithm):
         tasks = jax.vmap(problem.train.sample)(jax.random.split(look_key, 1024))
         features = jax.vmap(task_features)(tasks)
         env = problem.env
-        memory = self._memory(problem, memory_key)
-        readout = None
-        policy: PolicyHead | ScoreHead
-        if isinstance(memory, Symmetric):
-            policy = ScoreHead(env.action_space)
-        else:
-            policy = PolicyHead(self.policy_size or memory.size, env.action_space, self.initial_std, policy_key)
-            if self.policy_size:
-                readout_key = jax.random.fold_in(policy_key, 1)
-                readout = Readout(memory.size, env.observation_space.encoded_size, self.policy_size, readout_key)
+        spaces = env.observation_space, env.action_space
+        sizes = MemorySizes(*spaces, self.memory_size, self.policy_size, problem.trial_steps)
+        memory = build_memory(self.memory, sizes, memory_key)
+        readout, policy = memory.heads(sizes, self.initial_std, policy_key)
         critic = Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key)
         network = Network(memory, readout, policy, critic)
         moments = no_moments(features.shape[1:]).observe(features)
         meta = Meta(network, no_moments(), moments, env.observation_space)
         meta = replace(meta, reward=self._first_rewards(problem, meta, tasks, look_key))
         return TrainState(meta, self._optimizer().init(network), jnp.asarray(0), key)
-
-    def _memory(self, problem: Problem, key: Key[Array, ""]) -> Recurrent | Symmetric | Memoryless:
-        """The memory, as the settings say."""
-        spaces = problem.env.observation_space, problem.env.action_space
-        sizes = spaces[0].encoded_size, spaces[1].encoded_size
-        if self.memory == "none":
-            return Memoryless(sizes[0], self.memory_size, key)
-        if self.memory == "symmetric":
-            if not isinstance(spaces[1], Discrete):
-                raise ValueError(f"RL2(memory='symmetric') expects discrete actions; found {spaces[1]}")
-            units = self.memory_size, self.policy_size or self.memory_size
-            has_states = isinstance(spaces[0], Discrete)
-            return Symmetric(*sizes, *units, problem.trial_steps, key, has_states=has_states)
-        input_size = sizes[0] + 2 * sizes[1] + 2
-        if all(isinstance(space, Discrete) for space in spaces):
-            input_size += 2 * sizes[0] * sizes[1]
-        return Recurrent(self.memory, input_size, self.memory_size, problem.trial_steps, key)
 
     def _first_rewards(self, problem: Problem, meta: Meta, tasks: PyTree[Array], key: Key[Array, ""]) -> Moments:
         """Moments of the rewards that the untrained (so nearly uniform) policy gets."""
@@ -228,14 +198,11 @@ class RL2(RL2Settings, Algorithm):
         features = (jax.vmap(task_features)(tasks) - meta.task.mean[None]) / meta.task.std[None]
         return meta.network.critic(hidden, features)
 
-    def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
-        """Live one trial in each of `num_tasks` fresh tasks, then do PPO on all of them."""
+    def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
+        """Do PPO on one whole trial in each task."""
         meta: Meta = state.meta
-        keys = jax.random.split(jax.random.fold_in(state.key, state.step), (self.num_tasks, 2))
-        keys = parallel.local(keys, self.num_minibatches)
-        tasks = jax.vmap(problem.train.sample)(keys[:, 0])
-        trajectory = collect(self, problem, meta, tasks, keys[:, 1])
-        trajectory = jax.tree.map(lambda x: x.squeeze(2), trajectory)  # one stream per task
+        tasks = experience.tasks
+        trajectory = jax.tree.map(lambda x: x.squeeze(2), experience.trajectory)  # one environment per task
 
         hidden, old_log_probs = trajectory.aux["hidden"], trajectory.aux["log_prob"]
         advantages, targets = self._advantages(problem, meta, trajectory, hidden, tasks)

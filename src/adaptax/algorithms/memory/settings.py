@@ -15,6 +15,11 @@ from adaptax.core.settings import (
     setting,
 )
 
+DenseMemoryKind = Literal["lstm", "gru", "none"]
+"""Kinds of memory that serve any actions (`adaptax.networks.memory`)."""
+MemoryKind = Literal[DenseMemoryKind, "symmetric"]
+"""All kinds."""
+
 
 @dataclasses.dataclass(frozen=True)
 class RL2Settings(Settings):
@@ -44,7 +49,7 @@ class RL2Settings(Settings):
         initial_std: Standard deviation of continuous actions at the start, in units of half their range.
     """
 
-    memory: Literal["lstm", "gru", "symmetric", "none"] = "lstm"
+    memory: MemoryKind = "lstm"
     memory_size: int = setting(64, low=1, high=4096)
     policy_size: int = setting(0, low=0, high=4096)
     critic_size: int = setting(64, low=1, high=4096)
@@ -124,7 +129,7 @@ class MetaPolicyGradientSettings(Settings):
 
     explorer: Literal["learned", "base"] = "learned"
     exploration_episodes: int = setting(2, low=1, high=LARGEST_COUNT)
-    memory: Literal["lstm", "gru", "none"] = setting("gru", only=_LEARNED)
+    memory: DenseMemoryKind = setting("gru", only=_LEARNED)  # noqa: RUF009 (settings are immutable)
     memory_size: int = setting(32, low=1, high=4096, only=_LEARNED)
     initial_std: float = setting(1.0, above=0, high=1e6, only=_LEARNED)
     num_tasks: int = setting(32, low=1, high=LARGEST_COUNT)

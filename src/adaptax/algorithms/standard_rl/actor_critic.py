@@ -280,7 +280,10 @@ def descend(
     No step at all if nothing happened: Adam would go on along its momentum.
     """
     lesson = dataclasses.replace(lesson, advantage=lesson.advantage / returns.std)
-    cost = lambda network: loss(policy_gradient, returns, entropy_cost, network, lesson, value_cost)[0]  # noqa: E731
+
+    def cost(network: ActorCritic) -> Float[Array, ""]:
+        return loss(policy_gradient, returns, entropy_cost, network, lesson, value_cost)[0]
+
     gradient = jax.grad(cost)(learner.network)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
         updates, opt_state = optimizer.update(gradient, learner.opt_state, learner.network)

@@ -155,7 +155,10 @@ class DQN(DQNSettings, FromScratch):
         """Put the steps that happened into the places of the oldest ones."""
         index = memory.count + jnp.cumsum(window.valid, dtype=jnp.int32) - 1
         places = jnp.where(window.valid, index % self.buffer_size, self.buffer_size)  # out of range: dropped
-        put = lambda store, values: store.at[places].set(values, mode="drop")  # noqa: E731
+
+        def put(store: Array, values: Array) -> Array:
+            return store.at[places].set(values, mode="drop")
+
         return ReplayBuffer(
             put(memory.before, meta.observation.encode(window.timestep.observation)),
             put(memory.action, window.action),

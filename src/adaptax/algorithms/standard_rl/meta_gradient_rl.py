@@ -133,7 +133,10 @@ class MetaGradientRL(MetaGradientSettings, FromScratch):
     def _no_window(self, meta: Facts) -> Transition:
         """A window in which nothing happened."""
         shape = (meta.steps, self.streams)
-        many = lambda x: jnp.broadcast_to(x, (*shape, *x.shape))  # noqa: E731
+
+        def many(x: Array) -> Array:
+            return jnp.broadcast_to(x, (*shape, *x.shape))
+
         seen = jnp.zeros_like(meta.spaces.observation.null())
         action, no = many(meta.spaces.action.null()), jnp.zeros(shape, bool)
         timestep = TimeStep(many(seen), action, jnp.zeros(shape), no)

@@ -9,7 +9,6 @@ Differences from the paper: those of `ppo`.
 """
 
 import dataclasses
-import functools
 from typing import Any
 
 import equinox as eqx
@@ -23,7 +22,8 @@ from adaptax.algorithms.standard_rl.actor_critic import ActorCritic, Learner, Sp
 from adaptax.algorithms.standard_rl.ppo import epochs, improve, normalized
 from adaptax.algorithms.standard_rl.settings import MultiTaskPPOSettings
 from adaptax.core import parallel
-from adaptax.core.algorithm import Algorithm
+from adaptax.core.experience import Experience
+from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import rollout, start
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
@@ -44,7 +44,7 @@ class MultiTaskParams(eqx.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class MultiTaskPPO(MultiTaskPPOSettings, Algorithm):
+class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
     """PPO trained once for all tasks, without memory; see the module and `MultiTaskPPOSettings`."""
 
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
@@ -64,14 +64,10 @@ class MultiTaskPPO(MultiTaskPPOSettings, Algorithm):
         """`streams` episodes in each task."""
         return self.num_tasks * self.streams * problem.env.horizon
 
-    def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
-        """Live some episodes in fresh tasks, then do PPO on all of them."""
+    def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
+        """Do PPO on the episodes of all tasks."""
         meta: MultiTaskParams = state.meta
-        keys = jax.random.split(jax.random.fold_in(state.key, state.step), (self.num_tasks, 2))
-        keys = parallel.local(keys, self.num_minibatches)
-        tasks = jax.vmap(problem.train.sample)(keys[:, 0])
-        live = jax.vmap(functools.partial(self._episodes, problem, meta), out_axes=2)
-        trajectory = live(tasks, keys[:, 1])
+        trajectory = jax.tree.map(lambda x: jnp.swapaxes(x, 1, 2), experience.trajectory)  # tasks last
 
         learner = Learner(meta.network, state.opt_state, meta.returns)
         lesson = actor_critic.lessons(self, learner, trajectory, discount=self.discount, gae_lambda=self.gae_lambda)
@@ -81,8 +77,8 @@ class MultiTaskPPO(MultiTaskPPOSettings, Algorithm):
         meta = MultiTaskParams(learner.network, learner.returns)
         return replace(state, meta=meta, opt_state=learner.opt_state, step=state.step + 1), metrics
 
-    def _episodes(self, problem: Problem, meta: MultiTaskParams, task: Task, key: Key[Array, ""]) -> Transition:
-        """`streams` episodes in one task, leaves `[time, stream, ...]`."""
+    def training_trial(self, problem: Problem, meta: MultiTaskParams, task: Task, key: Key[Array, ""]) -> Transition:
+        """`streams` episodes in one task, side by side, leaves `[time, env, ...]`."""
         start_key, live_key = jax.random.split(key)
         life = start(self, problem, meta, task, start_key, self.streams)
         return rollout(self, problem, meta, task, life, live_key, clock=0, steps=problem.env.horizon)[1]

@@ -8,12 +8,14 @@ a sum of small ones inside it (a custom derivative, checked against automatic di
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
+
+from adaptax.networks.memory.base import Memory, MemorySizes, Seen, dense_input_size
 
 State: TypeAlias = tuple[Array, ...]
 """A cell's state; its first entry is the output h."""
@@ -88,14 +90,37 @@ def _scan_cell_backward(cell: Callable[..., State], residuals: Any, d_outputs: A
 
     nothing = tuple(jnp.zeros_like(s) for s in state)
     d_state, (d_inputs, d_from_hidden) = jax.lax.scan(step, nothing, (pull_backs, d_outputs), reverse=True)
-    rows = lambda x: x.reshape(-1, x.shape[-1])  # noqa: E731
+
+    def rows(x: Array) -> Array:
+        return x.reshape(-1, x.shape[-1])
+
     return rows(hidden).T @ rows(d_from_hidden), d_state, d_inputs
 
 
 scan_cell.defvjp(_scan_cell_forward, _scan_cell_backward)
 
 
-class Recurrent(eqx.Module):
+class Cell(NamedTuple):
+    """What tells the kinds of cells apart.
+
+    Attributes:
+        step: The elementwise part, from the state and what comes from the input and from h.
+        num_states: Arrays of a state.
+        biases: Initial biases of each gate, from the logarithms of the spans; None: 0.
+    """
+
+    step: Callable[..., State]
+    num_states: int
+    biases: Callable[[Array], tuple[Array | None, ...]]
+
+
+CELLS = {
+    "lstm": Cell(lstm_cell, 2, lambda spans: (-spans, spans, None, None)),
+    "gru": Cell(gru_cell, 1, lambda spans: (None, spans, None)),
+}
+
+
+class Recurrent(Memory):
     """An LSTM or GRU layer.
 
     Attributes:
@@ -118,14 +143,19 @@ class Recurrent(eqx.Module):
         units that can span them.
         """
         input_key, weight_key, span_key = jax.random.split(key, 3)
-        num_gates = {"lstm": 4, "gru": 3}[kind]
         self.kind = kind
+        num_gates = len(CELLS[kind].biases(jnp.zeros(size)))
         self.input_weight = 0.5 * jax.random.normal(input_key, (input_size, num_gates * size))
         blocks = [jax.nn.initializers.orthogonal()(k, (size, size)) for k in jax.random.split(weight_key, num_gates)]
         self.weight = jnp.concatenate(blocks, axis=1)
         spans = jnp.log(jax.random.uniform(span_key, (size,), minval=1.0, maxval=max(span - 1.0, 2.0)))
-        gates = {"lstm": (-spans, spans, None, None), "gru": (None, spans, None)}[kind]
-        self.bias = jnp.concatenate([jnp.zeros(size) if gate is None else gate for gate in gates])
+        biases = CELLS[kind].biases(spans)
+        self.bias = jnp.concatenate([jnp.zeros(size) if bias is None else bias for bias in biases])
+
+    @classmethod
+    def builder(cls, kind: str) -> Callable[[MemorySizes, Key[Array, ""]], "Recurrent"]:
+        """How to build one that reads everything."""
+        return lambda sizes, key: cls(kind, dense_input_size(sizes), sizes.size, sizes.span, key)
 
     @property
     def size(self) -> int:
@@ -135,11 +165,11 @@ class Recurrent(eqx.Module):
     @property
     def cell(self) -> Callable[..., State]:
         """The elementwise part."""
-        return {"lstm": lstm_cell, "gru": gru_cell}[self.kind]
+        return CELLS[self.kind].step
 
     def initial(self) -> State:
         """The state at the start of a trial: zeros."""
-        return tuple(jnp.zeros(self.size) for _ in range(2 if self.kind == "lstm" else 1))
+        return tuple(jnp.zeros(self.size) for _ in range(CELLS[self.kind].num_states))
 
     def step(self, state: State, x: Float[Array, " input_size"]) -> tuple[State, Float[Array, " size"]]:
         """Take in one input (no batch); return the new state and the output."""
@@ -156,7 +186,7 @@ class Recurrent(eqx.Module):
         return scan_cell(self.cell, self.weight, state, (from_input, None if valid is None else valid.astype(xs.dtype)))
 
 
-class Memoryless(eqx.Module):
+class Memoryless(Memory):
     """A layer that forgets everything: the ablation.
 
     Attributes:
@@ -167,9 +197,20 @@ class Memoryless(eqx.Module):
     weight: Float[Array, "input_size size"]
     bias: Float[Array, " size"]
 
+    counts_pairs: ClassVar[bool] = False
+
     def __init__(self, input_size: int, size: int, key: Key[Array, ""]):
         self.weight = jax.random.normal(key, (input_size, size)) / max(input_size, 1) ** 0.5
         self.bias = jnp.zeros(size)
+
+    @classmethod
+    def build(cls, sizes: MemorySizes, key: Key[Array, ""]) -> "Memoryless":
+        """One that reads observations."""
+        return cls(sizes.observation.encoded_size, sizes.size, key)
+
+    def inputs(self, seen: Seen) -> Float[Array, "*batch input_size"]:
+        """The observation alone: the previous action and reward would be a memory of one step."""
+        return seen.observation
 
     @property
     def size(self) -> int:

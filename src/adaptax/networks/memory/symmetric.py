@@ -22,11 +22,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from adaptax.networks.heads import Linear
+from adaptax.core.spaces import Discrete
+from adaptax.networks.heads import Linear, ScoreHead
+from adaptax.networks.memory.base import Memory, MemorySizes, Seen
 from adaptax.networks.memory.recurrent import Recurrent, State
 
 
-class Symmetric(eqx.Module):
+class Symmetric(Memory):
     """GRU memories of pairs, a GRU context, and the score of every action in the present state.
 
     Its input is the concatenation of: observation, previous observation (both one-hot where there are states),
@@ -84,6 +86,27 @@ class Symmetric(eqx.Module):
         self.from_pair = Linear(size, head_size, 1.0, keys[2])
         self.from_context = Linear(size, head_size, 1.0, keys[3])
         self.score = Linear(head_size, 1, 0.1, keys[4])
+
+    @classmethod
+    def build(cls, sizes: MemorySizes, key: Key[Array, ""]) -> "Symmetric":
+        """One for these spaces.
+
+        Raises:
+            ValueError: if actions are not discrete.
+        """
+        if not isinstance(sizes.action, Discrete):
+            raise ValueError(f"RL2(memory='symmetric') expects discrete actions; found {sizes.action}")
+        encoded = sizes.observation.encoded_size, sizes.action.encoded_size
+        units = sizes.size, sizes.policy_size or sizes.size
+        return cls(*encoded, *units, sizes.span, key, has_states=isinstance(sizes.observation, Discrete))
+
+    def inputs(self, seen: Seen) -> Float[Array, "*batch input_size"]:
+        """Everything, side by side."""
+        return jnp.concatenate([seen.observation, seen.previous, seen.action, seen.reward, seen.first], -1)
+
+    def heads(self, sizes: MemorySizes, initial_std: float, key: Key[Array, ""]) -> tuple[None, ScoreHead]:
+        """Its outputs are scores already."""
+        return None, ScoreHead(sizes.action)
 
     @property
     def size(self) -> int:
