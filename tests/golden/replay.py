@@ -1,14 +1,25 @@
-"""What the agent of a golden checkpoint does: the same observations and rewards, always."""
+"""What becomes of golden runs: what their agents do, and what training on comes to. The same inputs, always."""
 
 import hashlib
+import json
+import shutil
+import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
 from adaptax.agent import Agent
+from adaptax.cli.meta_train import meta_train
+from adaptax.cli.train import run_options
+from adaptax.runs import read_recipe
+from adaptax.spaces import Discrete
+from adaptax.types import words_of
 
 REWARDS = (1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+STEPS = 24
+"""Of an agent's life in `acted`."""
 
 
 def lived(directory: Path) -> dict[str, list]:
@@ -23,6 +34,59 @@ def lived(directory: Path) -> dict[str, list]:
             agent.observe(reward, episode_over=True)
             floats.append([float(x).hex() for leaf in jax.tree.leaves(agent._agent.memory) for x in np.ravel(leaf)])
     return {"actions": actions, "memory": floats}
+
+
+def acted(directory: Path) -> list[Any]:
+    """Actions of a life of `STEPS` steps, on any problem: made-up observations and rewards, episodes as long as may be.
+
+    The agent is that of the run's last training seed.
+    """
+    recipe, options = read_recipe(directory)
+    env = recipe.build()[1].env
+    rng = np.random.default_rng(5)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*training is not finished")
+        agent = Agent.load(directory, seed=3, training_seed=options["seeds"] - 1)
+    actions = []
+    seen = _observation(env.observation_space, rng)
+    for step in range(1, STEPS + 1):
+        actions.append(agent.act(seen).tolist())
+        seen, over = _observation(env.observation_space, rng), step % env.horizon == 0
+        agent.observe(float(rng.normal()), episode_over=over, observation=seen)
+    return actions
+
+
+def _observation(space: Any, rng: np.random.Generator) -> Any:
+    if isinstance(space, Discrete):
+        return np.int32(rng.integers(space.num))
+    return rng.uniform(max(space.low, -1.0), min(space.high, 1.0), space.shape).astype(np.float32)
+
+
+def resumed(directory: Path, place: Path) -> Any:
+    """The state at the end of training, of a run that is gone on with in a copy of its directory at `place`."""
+    shutil.copytree(directory, place)
+    recipe, options = read_recipe(place)
+    return meta_train(recipe, run_options(place, options), place, started_with=options).state
+
+
+def outcome(directory: Path, place: Path) -> dict[str, Any]:
+    """What a run comes to if it is gone on with at `place`: its state's digest, sizes of the leaves, and actions."""
+    state = resumed(directory, place)
+    return {"sha256": digest(state), "norms": norms(state), "actions": acted(place)}
+
+
+def digest(tree: Any) -> str:
+    """SHA-256 of all leaves with their types and shapes, whatever the leaves are called and whichever comes first."""
+    arrays = (np.ascontiguousarray(words_of(leaf)) for leaf in jax.tree.leaves(tree))
+    leaves = sorted(hashlib.sha256(f"{x.dtype}{x.shape}".encode() + x.tobytes()).hexdigest() for x in arrays)
+    return hashlib.sha256(json.dumps(leaves).encode()).hexdigest()
+
+
+def norms(tree: Any) -> list[float]:
+    """Euclidean norm of every leaf of numbers, in order of size; to 7 digits."""
+    arrays = [np.asarray(words_of(leaf)) for leaf in jax.tree.leaves(tree)]
+    numbers = (x.astype(np.float64) for x in arrays if np.issubdtype(x.dtype, np.floating))
+    return sorted(float(f"{np.linalg.norm(x):.7g}") for x in numbers)
 
 
 def processor() -> str:
