@@ -12,8 +12,9 @@ import pytest
 
 from adaptax.checkpoints import FOLDER
 from adaptax.runs import CONFIG
+from tests.golden.digests import processor
 from tests.golden.make import LACKING, RUNS
-from tests.golden.replay import REWARDS, lived, outcome, processor
+from tests.golden.replay import REWARDS, lived, outcome
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.parent.name for path in GOLDEN.glob("*/actions.json"))

@@ -11,6 +11,7 @@ training.png            return over updates
 
 import contextlib
 import dataclasses
+import importlib.metadata
 import json
 import os
 import platform
@@ -25,6 +26,7 @@ from typing import Any
 from adaptax import durable
 from adaptax.errors import CheckpointError, ConfigError, OutputError
 from adaptax.registry import LEARNERS, PROBLEMS, Entry, build, lookup, view
+from adaptax.run_options import KeptOptions
 from adaptax.settings import Settings
 
 CONFIG = "config.json"
@@ -76,6 +78,21 @@ class Recipe:
     def about(self, options: dict[str, Any]) -> dict[str, Any]:
         """What a checkpoint of a run with these options is of."""
         return {**self.to_json(), "options": options}
+
+    def complete(self, about: Any) -> Any:
+        """What a file says that it is of (`about`), with the defaults of the fields that were not there yet.
+
+        Nothing is believed: what is of another kind stays as it is, for whoever compares.
+        """
+        if not isinstance(about, dict):
+            return about
+        kinds: dict[str, type[Settings]] = {
+            "algorithm_settings": type(self.algorithm_settings),
+            "problem_settings": type(self.problem_settings),
+            "options": KeptOptions,
+        }
+        said = {name: about[name] for name in kinds if isinstance(about.get(name), dict)}
+        return {**about, **{name: {**_defaults(kinds[name]), **values} for name, values in said.items()}}
 
 
 def create_directory(out: Path | None, stem: str, *, fresh: bool = True) -> Path:
@@ -224,15 +241,26 @@ def read_recipe(directory: Path) -> tuple[Recipe, dict[str, Any]]:
         raise CheckpointError(f"{path}: unreadable ({reason})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        other = "a newer" if type(found) is int and found > FORMAT else "another"
         raise CheckpointError(
-            f"{path}: expected format {FORMAT}, found {durable.shown(found)}; it was written by another version of "
-            "adaptax"
+            f"{path}: expected format {FORMAT}, found {durable.shown(found)}; it was written by {other} version of "
+            f"adaptax{_versions(content)}. Nothing was changed"
         )
     try:
         return recipe_of(content), _options(content)
     except (ConfigError, KeyError, TypeError, ValueError, OverflowError) as error:
         text = str(error)
-        raise CheckpointError(f"{path}: {text[:_LONGEST]}{' …'[: 2 * (len(text) > _LONGEST)]}") from error
+        raise CheckpointError(
+            f"{path}: {text[:_LONGEST]}{' …'[: 2 * (len(text) > _LONGEST)]}{_versions(content)}. Nothing was changed"
+        ) from error
+
+
+def _versions(content: Any) -> str:
+    """Which adaptax wrote a configuration and which this is, as far as it says."""
+    made = content.get("versions") if isinstance(content, dict) else None
+    by = made.get("adaptax") if isinstance(made, dict) else None
+    here = importlib.metadata.version("adaptax")
+    return f" (written by adaptax {'of unknown version' if by is None else durable.shown(by)}; this is {here})"
 
 
 def recipe_of(content: dict[str, Any]) -> Recipe:
@@ -267,10 +295,8 @@ def _settings(entry: Entry, content: dict[str, Any], field: str) -> Settings:
     values = content.get(field)
     if not isinstance(values, dict):
         raise ConfigError(f"{field}: expected names and values; found {durable.shown(values)}")
-    known = {setting.name for setting in dataclasses.fields(entry.settings)}
+    _check_known(entry.settings, values, field)
     for name, value in values.items():
-        if name not in known:
-            raise ConfigError(f"{field}: unknown name {durable.shown(name)}")
         # Some have no upper bound, but arrays have: a product of sizes must not become more than can be counted.
         if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
             raise ConfigError(f"{field}.{name}: expected at most {_LARGEST_INTEGER}; found {durable.shown(value)}")
@@ -278,13 +304,33 @@ def _settings(entry: Entry, content: dict[str, Any], field: str) -> Settings:
 
 
 def _options(content: dict[str, Any]) -> dict[str, Any]:
-    """The options of a run; how many trainings it had decides the shape of all that it has learned."""
+    """The options of a run, all of them; how many trainings it had decides the shape of all that it has learned."""
     options = content.get("options")
     if not isinstance(options, dict):
         raise ConfigError(f"options: expected names and values; found {durable.shown(options)}")
-    seeds = options.get("seeds")
+    _check_known(KeptOptions, options, "options")
+    seeds = options.get("seeds", KeptOptions.seeds)
     if type(seeds) is not int or not 1 <= seeds <= _MOST_SEEDS:
         raise ConfigError(
             f"options.seeds: expected an integer between 1 and {_MOST_SEEDS}; found {durable.shown(seeds)}"
         )
-    return options
+    kept = KeptOptions(**options)
+    return {name: getattr(kept, name) for name in _defaults(KeptOptions)}
+
+
+def _check_known(kind: type[Settings], values: dict[str, Any], where: str) -> None:
+    """Check that there is a field for everything that a file says.
+
+    Raises:
+        ConfigError: naming the first that is not known.
+    """
+    unknown = next((name for name in values if name not in _defaults(kind)), None)
+    if unknown is not None:
+        raise ConfigError(
+            f"{where}: unknown name {durable.shown(unknown)}: written by a newer version of adaptax, or changed by hand"
+        )
+
+
+def _defaults(kind: type[Settings]) -> dict[str, Any]:
+    """Default of every field, as a file would have it."""
+    return {field.name: field.default for field in dataclasses.fields(kind)}

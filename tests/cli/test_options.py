@@ -3,10 +3,11 @@ import sys
 
 import pytest
 
-from adaptax.cli.options import EvaluateOptions, TrainOptions, names, parse, take_preset
+from adaptax.cli.options import EvaluateOptions, names, parse, take_preset
 from adaptax.errors import ConfigError
 from adaptax.presets import PRESETS, settings_for
 from adaptax.registry import PROBLEMS, TRAINABLE
+from adaptax.run_options import TrainOptions
 
 TOGETHER = ["train", "rl2", "bandit", "--distributed", "--num-processes", "2"]
 WRONG = [

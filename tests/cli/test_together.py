@@ -5,9 +5,10 @@ import dataclasses
 import jax
 import pytest
 
-from adaptax.cli.options import HostOptions, TrainOptions
+from adaptax.cli.options import HostOptions
 from adaptax.cli.together import Group, together
 from adaptax.errors import ConfigError, DivergenceError
+from adaptax.run_options import TrainOptions
 from adaptax.selftests.tiny_run import options, recipe
 from adaptax.training import init
 

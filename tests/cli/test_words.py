@@ -6,11 +6,12 @@ from typing import Any, Literal
 import pytest
 import tyro
 
-from adaptax.cli.options import CompareOptions, EvaluateOptions, ReproduceOptions, TrainOptions
+from adaptax.cli.options import CompareOptions, EvaluateOptions, ReproduceOptions
 from adaptax.cli.words import read
 from adaptax.errors import ConfigError
 from adaptax.presets import settings_for
 from adaptax.registry import LEARNERS, PROBLEMS
+from adaptax.run_options import TrainOptions
 from adaptax.selftests.fuzzing import good_value, option
 from adaptax.settings import Settings, setting
 

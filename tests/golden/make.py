@@ -21,10 +21,11 @@ from typing import Any
 import tests.conftest  # noqa: F401  (JAX as the tests have it)
 from adaptax.checkpoints import FOLDER, seal, updates_in
 from adaptax.cli.meta_train import meta_train
-from adaptax.cli.options import TrainOptions
 from adaptax.presets import settings_for
+from adaptax.run_options import TrainOptions
 from adaptax.runs import CONFIG, METRICS, Recipe
-from tests.golden.replay import lived, outcome, processor
+from tests.golden.digests import processor
+from tests.golden.replay import lived, outcome
 
 TRAIN = ["train", "rl2", "bandit", "--num-arms", "3", "--num-pulls", "10", "--num-tasks", "256", "--memory-size", "4"]
 TRAIN += ["--critic-size", "4", "--num-minibatches", "2", "--num-updates", "400", "--eval-tasks", "0", "--devices", "1"]

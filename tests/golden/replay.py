@@ -1,7 +1,5 @@
 """What becomes of golden runs: what their agents do, and what training on comes to. The same inputs, always."""
 
-import hashlib
-import json
 import shutil
 import warnings
 from pathlib import Path
@@ -15,7 +13,7 @@ from adaptax.cli.meta_train import meta_train
 from adaptax.cli.train import run_options
 from adaptax.runs import read_recipe
 from adaptax.spaces import Discrete
-from adaptax.types import words_of
+from tests.golden.digests import digest, norms
 
 REWARDS = (1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 STEPS = 24
@@ -66,34 +64,10 @@ def resumed(directory: Path, place: Path) -> Any:
     """The state at the end of training, of a run that is gone on with in a copy of its directory at `place`."""
     shutil.copytree(directory, place)
     recipe, options = read_recipe(place)
-    return meta_train(recipe, run_options(place, options), place, started_with=options).state
+    return meta_train(recipe, run_options(options), place, started_with=options).state
 
 
 def outcome(directory: Path, place: Path) -> dict[str, Any]:
     """What a run comes to if it is gone on with at `place`: its state's digest, sizes of the leaves, and actions."""
     state = resumed(directory, place)
     return {"sha256": digest(state), "norms": norms(state), "actions": acted(place)}
-
-
-def digest(tree: Any) -> str:
-    """SHA-256 of all leaves with their types and shapes, whatever the leaves are called and whichever comes first."""
-    arrays = (np.ascontiguousarray(words_of(leaf)) for leaf in jax.tree.leaves(tree))
-    leaves = sorted(hashlib.sha256(f"{x.dtype}{x.shape}".encode() + x.tobytes()).hexdigest() for x in arrays)
-    return hashlib.sha256(json.dumps(leaves).encode()).hexdigest()
-
-
-def norms(tree: Any) -> list[float]:
-    """Euclidean norm of every leaf of numbers, in order of size; to 7 digits."""
-    arrays = [np.asarray(words_of(leaf)) for leaf in jax.tree.leaves(tree)]
-    numbers = (x.astype(np.float64) for x in arrays if np.issubdtype(x.dtype, np.floating))
-    return sorted(float(f"{np.linalg.norm(x):.7g}") for x in numbers)
-
-
-def processor() -> str:
-    """A fingerprint of what this processor can do: XLA compiles for that, and rounds accordingly."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return "unknown"
-    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return hashlib.sha256(" ".join(sorted(flags.split())).encode()).hexdigest()[:16]

@@ -4,10 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from adaptax.cli.options import TrainOptions, note
+from adaptax.cli.options import note
 from adaptax.cli.train import understood
 from adaptax.errors import ConfigError, ResourceError
 from adaptax.registry import FROM_SCRATCH
+from adaptax.run_options import TrainOptions
 from adaptax.runs import Recipe
 
 USAGE = """\

@@ -7,10 +7,11 @@ from typing import Any
 
 from adaptax.cli.crashes import crashes_into
 from adaptax.cli.interrupts import STOPPED
-from adaptax.cli.options import ReproduceOptions, TrainOptions, names, note, parse, wants_help
+from adaptax.cli.options import ReproduceOptions, names, note, parse, wants_help
 from adaptax.errors import CheckpointError, ConfigError
 from adaptax.published import TABLES, Cell, Table
 from adaptax.registry import PROBLEMS, TRAINABLE
+from adaptax.run_options import TrainOptions
 from adaptax.runs import CONFIG, Recipe, claim, create_directory, read_recipe, write_json
 from adaptax.settings import suggestion
 
@@ -76,7 +77,7 @@ def finish(table: Table, name: str, options: ReproduceOptions, directory: Path) 
     asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": options.tasks}
     try:
         kept = json.loads((directory / RESULT).read_text(encoding="utf-8"))
-        if kept["asked"] == asked:
+        if {**kept["asked"], "recipe": recipe.complete(kept["asked"]["recipe"])} == asked:
             note(f"{name}: finished before, kept ({directory})")
             return dict(kept["result"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -131,7 +132,7 @@ def _begun(recipe: Recipe, options: ReproduceOptions, directory: Path) -> dict[s
         found, started_with = read_recipe(directory)
     except CheckpointError:
         return None
-    same = found == recipe and started_with.get("seed") == options.seed and not (directory / RESULT).exists()
+    same = found == recipe and started_with["seed"] == options.seed and not (directory / RESULT).exists()
     return started_with if same else None
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from adaptax.cli.interrupts import STOPPED, watching
-from adaptax.cli.options import HostOptions, TrainOptions, note
+from adaptax.cli.options import HostOptions, note
 from adaptax.errors import ConfigError, DivergenceError
+from adaptax.run_options import TrainOptions
 from adaptax.runs import Recipe, recipe_of
 from adaptax.settings import Settings
 

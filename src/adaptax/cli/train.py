@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 from adaptax.cli.crashes import crashes_into
 from adaptax.cli.interrupts import STOPPED
-from adaptax.cli.options import HostOptions, ResumeOptions, TrainOptions, names, note, parse, take_preset, wants_help
+from adaptax.cli.options import HostOptions, ResumeOptions, names, note, parse, take_preset, wants_help
 from adaptax.cli.together import Group, together
-from adaptax.errors import CheckpointError, ConfigError
+from adaptax.errors import ConfigError
 from adaptax.presets import presets_for, settings_for
 from adaptax.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
-from adaptax.runs import CONFIG, Recipe, claim, create_directory, read_recipe
+from adaptax.run_options import TrainOptions
+from adaptax.runs import Recipe, claim, create_directory, read_recipe
 
 USAGE = """\
 usage: adaptax train ALGORITHM PROBLEM [--preset NAME] [options]
@@ -114,22 +115,14 @@ def resume(arguments: Sequence[str]) -> int:
             return group.follow()
         directory = options.resume
         recipe, started_with = read_recipe(directory)
-        run = dataclasses.replace(run_options(directory, started_with), json=options.json)
+        run = dataclasses.replace(run_options(started_with), json=options.json)
         with claim(directory, fresh=False), crashes_into(directory):
             return execute(recipe, run, directory, started_with=started_with, group=group)
 
 
-def run_options(directory: Path, started_with: dict[str, Any]) -> TrainOptions:
-    """The options with which a run was started.
-
-    Raises:
-        CheckpointError: if they are none.
-    """
-    fields = [field.name for field in dataclasses.fields(TrainOptions)]
-    try:
-        return TrainOptions(**{name: started_with[name] for name in fields})
-    except (ConfigError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{directory / CONFIG}: options: {error}") from error
+def run_options(started_with: dict[str, Any]) -> TrainOptions:
+    """The options with which a run was started, as they were typed, of those that `read_recipe` returns."""
+    return TrainOptions(**{field.name: started_with[field.name] for field in dataclasses.fields(TrainOptions)})
 
 
 def execute(

@@ -40,7 +40,7 @@ class Case:
 
 
 OPTIONS: dict[tuple[str, ...], str] = {
-    ("train",): "adaptax.cli.options:TrainOptions",
+    ("train",): "adaptax.run_options:TrainOptions",
     ("evaluate", "run"): "adaptax.cli.options:EvaluateOptions",
     ("inspect", "run"): "adaptax.cli.options:InspectOptions",
     ("compare", "run", "ppo"): "adaptax.cli.options:CompareOptions",
