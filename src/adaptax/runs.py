@@ -324,7 +324,8 @@ def _check_known(kind: type[Settings], values: dict[str, Any], where: str) -> No
     Raises:
         ConfigError: naming the first that is not known.
     """
-    unknown = next((name for name in values if name not in _defaults(kind)), None)
+    known = _defaults(kind)
+    unknown = next((name for name in values if name not in known), None)
     if unknown is not None:
         raise ConfigError(
             f"{where}: unknown name {durable.shown(unknown)}: written by a newer version of adaptax, or changed by hand"

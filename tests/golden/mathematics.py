@@ -11,13 +11,14 @@ on one kind of processor, so the file says on which it was made. `mathematics.js
 
 import argparse
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,26 +118,33 @@ def lived(agent: Any, problem: Any) -> str:
     return digest(trials())
 
 
-def figures() -> Iterator[tuple[str, str]]:
-    """What is computed, and its digest."""
+def from_scratch(name: str, problem: str) -> str:
+    """Digest of a few trials of a learner that starts from nothing."""
+    of_agent, of_problem = pair(name, problem)
+    return lived(build(FROM_SCRATCH[name], of_agent), build(PROBLEMS[problem], of_problem))
+
+
+def classical(name: str, problem: str) -> str:
+    """Digest of a few trials of a classical agent."""
+    sizes = {**SMALL_PROBLEM, **({"num_arms": 2} if name == "bayes-optimal-bandit" else {})}
+    of_problem = small(settings_for("rl2", problem)[1], sizes)
+    return lived(agent_for(name, problem, of_problem), build(PROBLEMS[problem], of_problem))
+
+
+def figures() -> Iterator[tuple[str, Callable[[], str]]]:
+    """What is computed, and how to compute its digest."""
     for memory, problem in MEMORIES.items():
-        yield f"rl2, {memory}, {problem}", trained("rl2", problem, memory=memory)
-    for number, name in enumerate(TRAINABLE):
-        for problem in suited(name, number):
-            yield f"{name}, {problem}", trained(name, problem)
-    for number, name in enumerate(FROM_SCRATCH):
-        for problem in suited(name, number):
-            of_agent, of_problem = pair(name, problem)
-            yield f"{name}, {problem}", lived(build(FROM_SCRATCH[name], of_agent), build(PROBLEMS[problem], of_problem))
+        yield f"rl2, {memory}, {problem}", functools.partial(trained, "rl2", problem, memory=memory)
     for number, (name, entry) in enumerate(CLASSICAL.items()):
         suits = entry.suits or tuple(PROBLEMS)
         for problem in dict.fromkeys(suits[(number + offset) % len(suits)] for offset in range(2)):
-            sizes = {**SMALL_PROBLEM, **({"num_arms": 2} if name == "bayes-optimal-bandit" else {})}
-            of_problem = small(settings_for("rl2", problem)[1], sizes)
-            yield (
-                f"{name}, {problem}",
-                lived(agent_for(name, problem, of_problem), build(PROBLEMS[problem], of_problem)),
-            )
+            yield f"{name}, {problem}", functools.partial(classical, name, problem)
+    for number, name in enumerate(FROM_SCRATCH):
+        for problem in suited(name, number):
+            yield f"{name}, {problem}", functools.partial(from_scratch, name, problem)
+    for number, name in enumerate(TRAINABLE):
+        for problem in suited(name, number):
+            yield f"{name}, {problem}", functools.partial(trained, name, problem)
 
 
 def provenance() -> dict[str, str]:
@@ -150,28 +158,39 @@ def provenance() -> dict[str, str]:
 def main() -> int:
     """Compute, and write or compare."""
     parser = argparse.ArgumentParser(prog="python -m tests.golden.mathematics", allow_abbrev=False)
-    parser.add_argument("--write", type=Path)
+    parser.add_argument("--write", type=Path, help="go on with this file if it is of the same code, or begin it")
     parser.add_argument("--against", type=Path)
     chosen = parser.parse_args()
     set_up()
-    before = json.loads(chosen.against.read_text()) if chosen.against else {}
     here, then = provenance(), time.monotonic()
+    before = json.loads(chosen.against.read_text()) if chosen.against else {}
     for name in ("jaxlib", "processor"):
         if before and before[name] != here[name]:
             print(f"{name}: {here[name]}, but the file is of {before[name]}: bits may differ for that alone")
-    known, found, differ = before.get("figures", {}), {}, []
-    for name, figure in figures():
-        found[name] = figure
-        same = not before or known.get(name) == figure
-        differ += [] if same else [name]
-        print(f"{time.monotonic() - then:6.1f} s  {name}: {figure[:16]}{'' if same else '  DIFFERS'}", flush=True)
-    if chosen.write:
-        chosen.write.write_text(json.dumps({**here, "figures": found}, indent=1) + "\n")
-    missing = sorted(set(known) - set(found))
+    found = begun(chosen.write, here) if chosen.write else {}
+    known, differ = before.get("figures", {}), []
+    names = []
+    for name, compute in figures():
+        names.append(name)
+        if name not in found:
+            found[name] = compute()
+        if before and known.get(name) != found[name]:
+            differ.append(name)
+        verdict = "" if not before else "differs" if name in differ else "same"
+        print(f"{time.monotonic() - then:6.1f} s  {name}: {found[name][:16]} {verdict}", flush=True)
+        if chosen.write:
+            chosen.write.write_text(json.dumps({**here, "figures": found}, indent=1) + "\n")
+    missing = sorted(set(known) - set(names))
     if before:
-        print(f"{len(found) - len(differ)} of {len(known)} are the same; {len(differ)} differ or are new: {differ}; "
-              f"{len(missing)} are missing: {missing}")  # fmt: skip
+        print(f"of {len(known)}: {len(differ)} differ or are new: {differ}; {len(missing)} are missing: {missing}")
     return 1 if differ or missing else 0
+
+
+def begun(path: Path, here: dict[str, str]) -> dict[str, str]:
+    """The figures in a file that the same code began on the same processor; none if there is no such file."""
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    same = here["commit"] and all(kept.get(name) == value for name, value in here.items())
+    return dict(kept["figures"]) if same else {}
 
 
 if __name__ == "__main__":
