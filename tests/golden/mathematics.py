@@ -105,7 +105,8 @@ def lived(agent: Any, problem: Any) -> str:
 
     def learned(trajectory: Any) -> Any:
         """φ after all windows of a trial `[time, stream]`, one after the other."""
-        steps = lambda x: x.reshape(-1, window.steps, *x.shape[1:])  # noqa: E731
+        windows = len(trajectory.reward) // window.steps
+        steps = lambda x: x.reshape(windows, window.steps, *x.shape[1:])  # noqa: E731
         adapt = lambda state, part: (agent.adapt(meta, state, part, jax.random.key(2)), None)  # noqa: E731
         return jax.lax.scan(adapt, agent.begin(meta, jax.random.key(3)), jax.tree.map(steps, trajectory))[0].adapted
 
