@@ -40,7 +40,7 @@ class Case:
 
 
 OPTIONS: dict[tuple[str, ...], str] = {
-    ("train",): "adaptax.experiment.options:TrainOptions",
+    ("train",): "adaptax.runs.options:TrainOptions",
     ("evaluate", "run"): "adaptax.experiment.options:EvaluateOptions",
     ("inspect", "run"): "adaptax.experiment.options:InspectOptions",
     ("compare", "run", "ppo"): "adaptax.experiment.options:CompareOptions",

@@ -78,7 +78,7 @@ def finish(table: Table, name: str, options: ReproduceOptions, directory: Path) 
     asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": options.tasks}
     try:
         kept = json.loads((directory / RESULT).read_text(encoding="utf-8"))
-        if kept["asked"] == asked:
+        if {**kept["asked"], "recipe": recipe.complete(kept["asked"]["recipe"])} == asked:
             log(f"{name}: finished before, kept ({directory})")
             return dict(kept["result"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -133,7 +133,7 @@ def _begun(recipe: Recipe, options: ReproduceOptions, directory: Path) -> dict[s
         found, started_with = read_recipe(directory)
     except CheckpointError:
         return None
-    same = found == recipe and started_with.get("seed") == options.seed and not (directory / RESULT).exists()
+    same = found == recipe and started_with["seed"] == options.seed and not (directory / RESULT).exists()
     return started_with if same else None
 
 

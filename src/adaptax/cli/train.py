@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adaptax.cli.options import names, parse, take_preset, wants_help
-from adaptax.core.errors import CheckpointError, ConfigError
+from adaptax.core.errors import ConfigError
 from adaptax.experiment.distributed import Group, together
 from adaptax.experiment.options import HostOptions, ResumeOptions, TrainOptions, log
 from adaptax.experiment.signals import STOPPED
 from adaptax.experiment.tracebacks import crashes_into
 from adaptax.registry.presets import presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
-from adaptax.runs.directory import CONFIG, claim, create_directory, read_recipe
+from adaptax.runs.directory import claim, create_directory, read_recipe
 from adaptax.runs.recipe import Recipe
 
 USAGE = """\
@@ -116,22 +116,14 @@ def resume(arguments: Sequence[str]) -> int:
             return group.follow()
         directory = options.resume
         recipe, started_with = read_recipe(directory)
-        run = dataclasses.replace(run_options(directory, started_with), json=options.json)
+        run = dataclasses.replace(run_options(started_with), json=options.json)
         with claim(directory, fresh=False), crashes_into(directory):
             return execute(recipe, run, directory, started_with=started_with, group=group)
 
 
-def run_options(directory: Path, started_with: dict[str, Any]) -> TrainOptions:
-    """The options with which a run was started.
-
-    Raises:
-        CheckpointError: if they are none.
-    """
-    fields = [field.name for field in dataclasses.fields(TrainOptions)]
-    try:
-        return TrainOptions(**{name: started_with[name] for name in fields})
-    except (ConfigError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{directory / CONFIG}: options: {error}") from error
+def run_options(started_with: dict[str, Any]) -> TrainOptions:
+    """The options with which a run was started, as they were typed, of those that `read_recipe` returns."""
+    return TrainOptions(**{field.name: started_with[field.name] for field in dataclasses.fields(TrainOptions)})
 
 
 def execute(
