@@ -196,7 +196,14 @@ def surplus_word(
 ) -> Case | None:
     """A word after an option's value."""
     value = good_value(field, field.default)
-    return None if value is None else Case((*words, option(field.name), value, "more"), (option(field.name), "more"))
+    if value is None:
+        return None
+    typed = (option(field.name), value, "more")
+    if (
+        words[0] == "compare"
+    ):  # takes any number of agents, wherever they stand: one more, and there is none of that name
+        return Case(("compare", "ppo", "--problem", "bandit", *typed), ("found 'more'",))
+    return Case((*words, *typed), (option(field.name), "more"))
 
 
 def without_effect(
