@@ -144,7 +144,10 @@ def bad_value(rng: random.Random, words: tuple[str, ...], part: Settings, field:
     else:
         return None
     joined = value.startswith("--") or rng.random() < 0.5
-    return Case((*words, *([f"{name}={value}"] if joined else [name, value])), (either(field.name),))
+    typed = [f"{name}={value}"] if joined else [name, value]
+    if rng.random() < 0.5:  # options may stand before names
+        return Case((words[0], *typed, *words[1:]), (either(field.name),))
+    return Case((*words, *typed), (either(field.name),))
 
 
 def misspelt_option(

@@ -153,7 +153,7 @@ def test_names_may_stand_before_between_and_after_options(words):
     ("names", "words", "message"),
     [
         (NAMES, ["--rate", "1"], "sample: expected a directory; found nothing"),
-        (NAMES, ["x"], "sample: expected agents; found x"),
+        (NAMES, ["x"], "sample: expected agents; found 'x'"),
         ({"DIR": "a directory"}, ["x", "y"], "sample: expected only DIR; found 'y' too"),
         ({"DIR": "a directory"}, ["--rate", "1", "x", "y"], "sample: expected only DIR; found 'y' too"),
         ({"DIR": "a directory"}, ["x", "--rate", "1", "1"], "--rate: expected one value; found '1'"),

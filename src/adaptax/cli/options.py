@@ -65,7 +65,7 @@ def parse(
             raise _unknown(word, [*options, *also], program)
     if len(found) < len(expected):
         what = list(expected.values())[len(found)]
-        raise ConfigError(f"{command}: expected {what}; found {' '.join(found) or 'nothing'}")
+        raise ConfigError(f"{command}: expected {what}; found {short_repr(' '.join(found)) if found else 'nothing'}")
     if len(found) > len(expected) and not any(name.endswith("...") for name in expected):
         raise _surplus(
             found[len(expected)], words, options, f"{command}: expected only {' '.join(expected) or 'options'}"
@@ -94,19 +94,20 @@ def scan(
     Raises:
         ConfigError: if names are missing and an unknown option may be to blame.
     """
-    parser, shapes = _parser(), {}
+    parser = _parser()
+    switches: dict[str, bool] = {}
     fields = {field.name: field for kind in kinds for field in typeable(kind)}
     for name, field in fields.items():
         switch = values_of(field) == 0
         shape: dict[str, Any] = {"action": "store_true"} if switch else {"nargs": "*" if values_of(field) else "?"}
         parser.add_argument(*spellings(field), dest=name, default=argparse.SUPPRESS, **shape)
-        shapes |= dict.fromkeys(spellings(field), switch)
+        switches |= dict.fromkeys(spellings(field), switch)
     typed = [
         _dashed(word) for word in arguments if not wants_help([word]) and word != "--" and not word.endswith("=--")
     ]
     # What a switch is given is for `parse` to refuse.
     given, found = parser.parse_known_args(
-        [w.partition("=")[0] if shapes.get(w.partition("=")[0]) else w for w in typed]
+        [w.partition("=")[0] if switches.get(w.partition("=")[0]) else w for w in typed]
     )
     names, unknown, words = [], [], iter(found)
     for word in words:
@@ -117,15 +118,20 @@ def scan(
         if word.startswith("--") and "=" not in word:
             next(words, None)
     if len(names) < count and unknown and not wants_help(arguments):
-        raise _unknown(unknown[0], shapes, program)
+        raise _unknown(unknown[0], switches, program)
     return names, vars(given)
 
 
-def _parser(**texts: str) -> argparse.ArgumentParser:
+def _parser(usage: str | None = None, description: str | None = None) -> argparse.ArgumentParser:
     """A parser that knows options only: what it leaves over are names, or unknown."""
     lines = functools.partial(argparse.RawDescriptionHelpFormatter, width=width(), max_help_position=30)
     parser = argparse.ArgumentParser(
-        **texts, add_help=False, allow_abbrev=False, exit_on_error=False, formatter_class=lines
+        usage=usage,
+        description=description,
+        add_help=False,
+        allow_abbrev=False,
+        exit_on_error=False,
+        formatter_class=lines,
     )
     # To argparse, a word that begins with a dash is a value only if it looks like a number; here all but `--…` are.
     parser._negative_number_matcher = re.compile("-(?!-)")
@@ -160,7 +166,7 @@ def _added(parser: argparse.ArgumentParser, part: str, default: Any) -> Options:
         ConfigError: if another part has one of the same name.
     """
     group = parser.add_argument_group(part, fill(summary(default)))
-    texts, options = help_of(default), {}
+    texts, options = help_of(default), Options()
     for field in typeable(default):
         names = spellings(field)
         details = {"field": field, "value": getattr(default, field.name), "text": texts.get(field.name, "")}
