@@ -177,6 +177,7 @@ def _added(parser: argparse.ArgumentParser, part: str, default: Any) -> Options:
                 f"{type(default).__name__}.{field.name}: expected a name that no other option has; found {names[0]} "
                 "twice. Rename the field"
             ) from None
+        assert isinstance(option, Option)
         options |= dict.fromkeys(names, option)
     return options
 
