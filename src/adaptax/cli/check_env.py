@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Sequence
 
-from adaptax.cli.options import names, parse, wants_help
+from adaptax.cli.options import parse
 from adaptax.core.errors import ConfigError, EnvironmentContractError
 from adaptax.core.settings import Settings, setting, suggestion
 from adaptax.registry.factories import expect_module, is_factory, load_factory, made
@@ -31,16 +31,15 @@ class CheckEnvOptions(Settings):
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it; 0 if all rules hold, else 3."""
-    chosen, rest = names(arguments, 1)
-    if not chosen and not wants_help(rest):
-        raise ConfigError("check-env: expected MODULE:FACTORY, or the name of a problem; found nothing")
-    options: CheckEnvOptions = parse(
+    typed = parse(
         {"check": CheckEnvOptions()},
-        rest,
-        program="adaptax check-env MODULE:FACTORY",
+        arguments,
+        program="adaptax check-env",
+        names={"MODULE:FACTORY": "MODULE:FACTORY, or the name of a problem"},
         description="Live in the problem that FACTORY() makes, and say what in it breaks the contract of environments.",
-    )["check"]
-    name = chosen[0]
+    )
+    options: CheckEnvOptions = typed["check"]
+    (name,) = typed["names"]
     if is_factory(name):
         expect_module(name)
     elif name not in PROBLEMS:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adaptax.cli.options import names, parse, wants_help
+from adaptax.cli.options import parse
 from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.core.settings import suggestion
 from adaptax.experiment.options import ReproduceOptions, TrainOptions, log
@@ -21,18 +21,17 @@ RESULT = "cell.json"
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
-    chosen, rest = names(arguments, 1)
-    if not chosen and not wants_help(rest):
-        raise ConfigError(f"reproduce: expected NAME, one of {', '.join(TABLES)}; found nothing")
     listing = "\n".join(f"{name}: {table.summary}; cells {', '.join(table.cells)}" for name, table in TABLES.items())
-    options: ReproduceOptions = parse(
+    typed = parse(
         {"reproduce": ReproduceOptions()},
-        rest,
-        program="adaptax reproduce NAME",
+        arguments,
+        program="adaptax reproduce",
+        names={"NAME": f"NAME, one of {', '.join(TABLES)}"},
         description="Train for the cells of a published table; finished cells are kept and not trained again.\n"
         + listing,
-    )["reproduce"]
-    name = chosen[0]
+    )
+    options: ReproduceOptions = typed["reproduce"]
+    (name,) = typed["names"]
     if name not in TABLES:
         raise ConfigError(f"NAME: expected one of {', '.join(TABLES)}; found '{name}'{suggestion(name, TABLES)}")
     table = TABLES[name]
