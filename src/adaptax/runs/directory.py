@@ -164,8 +164,16 @@ def save_config(directory: Path, recipe: Recipe, options: dict[str, Any]) -> Non
     write_json(directory / CONFIG, content)
 
 
-def read_recipe(directory: Path) -> tuple[Recipe, dict[str, Any]]:
-    """Read a run's recipe and its options (without JAX).
+def read_recipe(
+    directory: Path, *, problem: str | None = None, algorithm: str | None = None
+) -> tuple[Recipe, dict[str, Any]]:
+    """Read a run's recipe and its options (without JAX, unless a user's own code is named).
+
+    Args:
+        directory: The run's.
+        problem: The name of its problem, if the user gives it, which must be the run's: that it is of their own code,
+            MODULE:NAME, the run's file alone is not believed.
+        algorithm: The same for the algorithm.
 
     Raises:
         CheckpointError: if there is no run, or its configuration is unreadable.
@@ -186,7 +194,7 @@ def read_recipe(directory: Path) -> tuple[Recipe, dict[str, Any]]:
             f"{path}: expected format {FORMAT}, found {short_repr(found)}; it was written by another version of adaptax"
         )
     try:
-        return recipe_of(content), _options(content)
+        return recipe_of(content, problem=problem, algorithm=algorithm), _options(content)
     except (ConfigError, KeyError, TypeError, ValueError, OverflowError) as error:
         text = str(error)
         raise CheckpointError(f"{path}: {text[:_LONGEST]}{' …'[: 2 * (len(text) > _LONGEST)]}") from error
