@@ -38,14 +38,14 @@ class ProblemFacts(Settings):
         return _built(self).episodes
 
     @property
-    def continuous_actions(self) -> bool:
+    def continuous_actions(self) -> bool:  # type: ignore[override]
         """Whether actions are continuous."""
         from adaptax.core.spaces import Box
 
         return isinstance(_built(self).env.action_space, Box)
 
     @property
-    def discrete_states(self) -> bool:
+    def discrete_states(self) -> bool:  # type: ignore[override]
         """Whether states can be counted, as far as observations tell; who observes nothing has one."""
         from adaptax.core.spaces import Discrete
 
@@ -76,7 +76,7 @@ def problem_settings(
     given = settings or getattr(factory, "settings", None)
     if given is not None:
         fields = _fields_of(f"{name}.settings", given)
-        bases: tuple[type, ...] = (given, ProblemFacts) if issubclass(given, Settings) else (ProblemFacts,)
+        bases: tuple[type[Settings], ...] = (given, ProblemFacts) if issubclass(given, Settings) else (ProblemFacts,)
         source: Any = given
     else:
         expect_defaults(name, factory)
@@ -116,12 +116,12 @@ def _is_plain_settings(kind: type) -> bool:
 
 
 def _made(
-    name: str, source: Any, fields: list[Any], bases: tuple[type, ...], namespace: dict[str, Any]
+    name: str, source: Any, fields: list[Any], bases: tuple[type[Settings], ...], namespace: dict[str, Any]
 ) -> type[Settings]:
     """A class of settings with these fields, which refuses what `source` refuses and is documented as it is."""
 
     def check(self: Any) -> None:
-        super(made, self).__post_init__()
+        bases[0].__post_init__(self)
         if isinstance(source, type):
             called(name, source, dataclasses.asdict(self))
 
@@ -129,8 +129,7 @@ def _made(
     documentation = f"{_summary(source)}\n\nAttributes:{documented}"
     namespace = {**namespace, "__post_init__": check, "__doc__": documentation, "__module__": __name__}
     title = re.sub(r"\W", "_", name.rpartition(":")[2])
-    made = dataclasses.make_dataclass(title, fields, bases=bases, namespace=namespace, frozen=True)
-    return made
+    return dataclasses.make_dataclass(title, fields, bases=bases, namespace=namespace, frozen=True)
 
 
 def _fields_of(name: str, kind: Any) -> list[tuple[str, Any, Any]]:

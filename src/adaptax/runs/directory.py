@@ -23,7 +23,7 @@ from typing import Any
 
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError, short_repr
 from adaptax.runs import atomic_files
-from adaptax.runs.recipe import Recipe, recipe_of
+from adaptax.runs.recipe import Recipe, accept_names, recipe_of
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -176,8 +176,10 @@ def read_recipe(
         algorithm: The same for the algorithm.
 
     Raises:
-        CheckpointError: if there is no run, or its configuration is unreadable.
+        ConfigError: if a name that is given stands for nothing.
+        CheckpointError: if there is no run, its configuration is unreadable, or it needs a name that is not given.
     """
+    accept_names(problem=problem, algorithm=algorithm)
     path = directory / CONFIG
     try:
         content = json.loads(atomic_files.read(path, _LARGEST).decode())  # bytes might choose another encoding

@@ -53,6 +53,18 @@ class Recipe:
         return {**self.to_json(), "options": options}
 
 
+def accept_names(*, problem: str | None, algorithm: str | None) -> None:
+    """Resolve the names that a user gives, importing what they name.
+
+    Raises:
+        ConfigError: if one of them stands for nothing.
+    """
+    if algorithm is not None:
+        resolve_algorithm(algorithm, LEARNERS)
+    if problem is not None:
+        resolve_problem(problem)
+
+
 def recipe_of(content: dict[str, Any], *, problem: str | None = None, algorithm: str | None = None) -> Recipe:
     """The recipe that `Recipe.to_json` made plain data of.
 
@@ -68,10 +80,7 @@ def recipe_of(content: dict[str, Any], *, problem: str | None = None, algorithm:
         ConfigError: if a name or a value is not what it must be, or a name must be given and is not.
         TypeError: the same.
     """
-    if algorithm is not None:
-        resolve_algorithm(algorithm, LEARNERS)
-    if problem is not None:
-        resolve_problem(problem)
+    accept_names(problem=problem, algorithm=algorithm)
     algorithm = _name(content, "algorithm", algorithm, LEARNERS)
     problem = _name(content, "problem", problem, PROBLEMS)
     recipe = Recipe(
