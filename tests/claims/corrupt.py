@@ -1,4 +1,4 @@
-"""`adaptax selftest corrupt`: that a damaged checkpoint is never loaded, and the newest good one is.
+"""`python -m tests.claims corrupt`: that a damaged checkpoint is never loaded, and the newest good one is.
 
 Three checkpoints of a real run are damaged: the newest, the two newest, or all. What `checkpoints.newest` returns is
 compared bit by bit with what was saved, and what it says with what was done.
@@ -104,7 +104,9 @@ def check_configuration(run: TinyRun, n: int, rng: np.random.Generator) -> Itera
         path.write_bytes(data)
         try:
             other, other_options = read_recipe(run.directory)
-            found = checkpoints.newest(run.directory, run.like, other.about(other_options), lambda line: None)
+            found = checkpoints.newest(
+                run.directory, run.like, other.about(other_options), lambda line: None, other.complete
+            )
             same = (other, other_options) == (recipe, options) and bitwise_equal(found.state, run.states[UPDATES[-1]])
             harmless, wrong = harmless + same, wrong + (not same)
             example = example if same else f"{other} {other_options}"

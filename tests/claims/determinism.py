@@ -1,4 +1,4 @@
-"""`adaptax selftest determinism`: that the same seed gives the same bits, whichever process computes them.
+"""`python -m tests.claims determinism`: that the same seed gives the same bits, whichever process computes them.
 
 Two fresh processes, with different seeds of Python's hashes and in different directories, train everything that can be
 trained and evaluate everything that cannot, on small problems. What they come to is compared by SHA-256.
@@ -6,7 +6,6 @@ trained and evaluate everything that cannot, on small problems. What they come t
 
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,9 +19,10 @@ from adaptax.core.algorithm import init
 from adaptax.core.settings import Settings
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.registry.presets import agent_for
-from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, build, view
+from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, build, suited, view
 from adaptax.training.loop import train
 from tests.claims.checks import Check, at_least, at_most
+from tests.claims.children import environment_for_tests
 from tests.claims.leaves import fingerprint
 
 SMALL: dict[str, Any] = {
@@ -63,8 +63,8 @@ def trained(name: str, seed: int) -> str:
 
 def lived(name: str, seed: int) -> str:
     """Fingerprint of the returns of an agent that needs no training."""
-    suits = CLASSICAL[name].suits if name in CLASSICAL else None
-    where = "tabular-mdp" if suits is None or "tabular-mdp" in suits else suits[0]
+    suits = suited(CLASSICAL[name]) if name in CLASSICAL else ("tabular-mdp",)
+    where = "tabular-mdp" if "tabular-mdp" in suits else suits[0]
     entry = PROBLEMS[where]
     assert entry.settings is not None
     small = {"num_arms": 2, "num_pulls": 6, "num_states": 3, "num_actions": 2, "horizon": 6, "num_episodes": 2}
@@ -94,7 +94,7 @@ def in_a_process(seed: int, names: Sequence[str], hash_seed: int, directory: str
         "from tests.claims.determinism import fingerprints\n"
         f"print(json.dumps(fingerprints({seed}, {tuple(names)!r})))"
     )
-    environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
+    environment = {**environment_for_tests(), "PYTHONHASHSEED": str(hash_seed)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, cwd=directory, env=environment, check=False)
     if done.returncode:

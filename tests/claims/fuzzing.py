@@ -40,14 +40,13 @@ class Case:
 
 
 OPTIONS: dict[tuple[str, ...], str] = {
-    ("train",): "adaptax.experiment.options:TrainOptions",
+    ("train",): "adaptax.runs.options:TrainOptions",
     ("evaluate", "run"): "adaptax.experiment.options:EvaluateOptions",
     ("inspect", "run"): "adaptax.experiment.options:InspectOptions",
     ("compare", "run", "ppo"): "adaptax.experiment.options:CompareOptions",
     ("reproduce", "duan2016-bandits"): "adaptax.experiment.options:ReproduceOptions",
-    ("selftest", "gradients"): "tests.claims.__main__:SelftestOptions",
 }
-"""What each command takes, by what is typed before it. Named only: self-tests try the command line from outside."""
+"""What each command takes, by what is typed before it. Named only: claims try the command line from outside."""
 
 
 @functools.lru_cache
@@ -145,7 +144,10 @@ def bad_value(rng: random.Random, words: tuple[str, ...], part: Settings, field:
     else:
         return None
     joined = value.startswith("--") or rng.random() < 0.5
-    return Case((*words, *([f"{name}={value}"] if joined else [name, value])), (either(field.name),))
+    typed = [f"{name}={value}"] if joined else [name, value]
+    if rng.random() < 0.5:  # options may stand before names
+        return Case((words[0], *typed, *words[1:]), (either(field.name),))
+    return Case((*words, *typed), (either(field.name),))
 
 
 def misspelt_option(
@@ -197,7 +199,14 @@ def surplus_word(
 ) -> Case | None:
     """A word after an option's value."""
     value = good_value(field, field.default)
-    return None if value is None else Case((*words, option(field.name), value, "more"), (option(field.name), "more"))
+    if value is None:
+        return None
+    typed = (option(field.name), value, "more")
+    if (
+        words[0] == "compare"
+    ):  # takes any number of agents, wherever they stand: one more, and there is none of that name
+        return Case(("compare", "ppo", "--problem", "bandit", *typed), ("found 'more'",))
+    return Case((*words, *typed), (option(field.name), "more"))
 
 
 def without_effect(
@@ -249,12 +258,11 @@ def misspelt_name(
     agents = [*CLASSICAL, *FROM_SCRATCH]
     algorithm, problem, agent = rng.choice([*LEARNERS]), rng.choice([*PROBLEMS]), rng.choice(agents)
     kinds: list[tuple[str, Callable[[str], tuple[str, ...]], set[str]]] = [
-        (rng.choice(["train", "evaluate", "compare", "inspect", "reproduce", "selftest"]), lambda w: (w,), set()),
+        (rng.choice(["train", "evaluate", "compare", "inspect", "reproduce"]), lambda w: (w,), set()),
         (algorithm, lambda w: ("train", w, problem), {*LEARNERS}),
         (problem, lambda w: ("train", algorithm, w), {*PROBLEMS}),
         ("default", lambda w: ("train", algorithm, problem, "--preset", w), set()),
         ("duan2016-bandits", lambda w: ("reproduce", w), {"duan2016-bandits", "duan2016-mdps"}),
-        ("gradients", lambda w: ("selftest", w), set()),
         (agent, lambda w: ("evaluate", "run", "--against", w), {*agents}),
         (problem, lambda w: ("compare", agent, "--problem", w), {*PROBLEMS}),
     ]

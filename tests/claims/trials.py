@@ -1,4 +1,4 @@
-"""The child process of `adaptax selftest hostile`: tries attacks, one after the other, and prints a line for each.
+"""The child process of the claim `hostile`: tries attacks, one after the other, and prints a line for each.
 
 python -c "from tests.claims.trials import main; main()" DIRECTORY SEED N SKIPPED
 """
@@ -56,7 +56,7 @@ def _shapes(run: TinyRun) -> bool:
 
 def _recipe(run: TinyRun) -> bool:
     recipe, options = read_recipe(run.directory)
-    found = checkpoints.newest(run.directory, run.like, recipe.about(options), lambda line: None)
+    found = checkpoints.newest(run.directory, run.like, recipe.about(options), lambda line: None, recipe.complete)
     return bitwise_equal(found.state, run.states[NEWEST]) and recipe.about(options) == run.about
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adaptax.cli.options import names, parse, wants_help
+from adaptax.cli.options import parse
 from adaptax.core.errors import ConfigError, OutputError
 from adaptax.core.settings import Settings
 from adaptax.experiment.agent_specs import Contestant, resolve
@@ -27,19 +27,18 @@ VERSIONS = ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy", "matplotlib
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
-    words, rest = names(arguments, len(arguments))
-    if not arguments:
-        raise ConfigError("compare: expected directories of runs, and names of agents that need no training")
-    options: CompareOptions = parse(
+    typed = parse(
         {"compare": CompareOptions()},
-        rest,
-        program="adaptax compare RUN|AGENT ...",
+        arguments,
+        program="adaptax compare",
+        names={"RUN|AGENT ...": "directories of runs, and names of agents that need no training"},
         description="Compare agents in the same new tasks: how soon they are good (sample efficiency), what carries "
         "over to other tasks (generalisation), what finding out costs (exploration). RUN: a run's directory; AGENT: "
         "a name, of an agent that needs no training.",
-    )["compare"]
-    problem, contestants = resolve(words, options.problem, options.episodes)
-    if len(contestants) < 2 and not wants_help(rest):
+    )
+    options: CompareOptions = typed["compare"]
+    problem, contestants = resolve(typed["names"], options.problem, options.episodes)
+    if len(contestants) < 2:
         raise ConfigError("compare: expected at least one agent besides random; found none")
     directory = reserve(options.out)
     from adaptax.experiment.jax_setup import start_jax

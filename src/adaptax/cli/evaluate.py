@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from adaptax.cli.options import names, parse, wants_help
-from adaptax.core.errors import ConfigError
+from adaptax.cli.options import parse
 from adaptax.experiment.options import EvaluateOptions, log
 from adaptax.registry.presets import check_agent
 from adaptax.runs.directory import read_recipe
@@ -12,16 +11,15 @@ from adaptax.runs.directory import read_recipe
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
-    chosen, rest = names(arguments, 1)
-    if not chosen and not wants_help(rest):
-        raise ConfigError("evaluate: expected the directory of a run; found nothing")
-    options: EvaluateOptions = parse(
+    typed = parse(
         {"evaluate": EvaluateOptions()},
-        rest,
-        program="adaptax evaluate DIR",
+        arguments,
+        program="adaptax evaluate",
+        names={"DIR": "the directory of a run"},
         description="Evaluate the agent that a run has trained on held-out tasks, the same for all agents.",
-    )["evaluate"]
-    directory = Path(chosen[0])
+    )
+    options: EvaluateOptions = typed["evaluate"]
+    directory = Path(typed["names"][0])
     recipe, trained_with = read_recipe(directory)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from adaptax.cli.options import names, parse, wants_help
+from adaptax.cli.options import parse
 from adaptax.core.errors import ConfigError
 from adaptax.experiment.options import InspectOptions, log
 from adaptax.runs.directory import read_recipe, write_json
@@ -20,16 +20,15 @@ PICTURE = "inspection.png"
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
-    chosen, rest = names(arguments, 1)
-    if not chosen and not wants_help(rest):
-        raise ConfigError("inspect: expected the directory of a run; found nothing")
-    options: InspectOptions = parse(
+    typed = parse(
         {"inspect": InspectOptions()},
-        rest,
-        program="adaptax inspect DIR",
+        arguments,
+        program="adaptax inspect",
+        names={"DIR": "the directory of a run"},
         description="Decode the task from the memory of the agent that a run has trained, after each episode.",
-    )["inspect"]
-    directory = Path(chosen[0])
+    )
+    options: InspectOptions = typed["inspect"]
+    directory = Path(typed["names"][0])
     recipe, trained_with = read_recipe(directory)
     num_seeds = int(trained_with["seeds"])
     if options.training_seed >= num_seeds:

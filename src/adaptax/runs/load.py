@@ -34,7 +34,7 @@ def load_meta(
     """
     recipe, options = read_recipe(directory)
     like = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), num_seeds))
-    found = checkpoints.newest(directory, like, recipe.about(options), say)
+    found = checkpoints.newest(directory, like, recipe.about(options), say, recipe.complete)
     planned = algorithm.num_updates
     if found.update < planned:
         say(

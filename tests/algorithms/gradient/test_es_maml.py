@@ -7,6 +7,7 @@ import numpy as np
 import optax
 
 from adaptax.algorithms import ESMAML
+from adaptax.core.types import Transition
 from tests.algorithms.standard_rl import bandit_by_hand as by_hand
 from tests.algorithms.standard_rl.bandit_by_hand import BARE, PROBLEM
 from tests.sample_problems import quick_jit, same
@@ -25,10 +26,10 @@ class Linear(ESMAML):
     def optimizer(self):
         return optax.sgd(1.0)
 
-    def _returns(self, problem, meta, task, key):
+    def training_trial(self, problem, meta, task, key):
         common = 10 * task.probabilities[0] + jax.random.normal(key)
         value = self.scale * jnp.sum(DIRECTION * by_hand.bias(meta.theta)) + common
-        return jnp.stack([common, value])
+        return Transition(None, None, jnp.stack([common, value])[:, None], None, None, None, None, None)
 
 
 @functools.cache

@@ -12,10 +12,10 @@ import pytest
 
 from adaptax.algorithms import MAML, MetaLSTM, MetaSGD
 from adaptax.algorithms.gradient.inner_loop import Meta, Theta, normalized
-from adaptax.algorithms.gradient.outer_loop import live
 from adaptax.core.types import AgentState, TrainState, replace
 from adaptax.networks.distributions import Categorical, Normal
 from adaptax.problems import point_robot, tabular_mdp
+from tests.algorithms.standard_rl.bandit_by_hand import windows
 from tests.claims.enumeration import noise_like
 from tests.sample_problems import quick_jit, same
 
@@ -36,7 +36,7 @@ def lived(algorithm, problem=MDP):
     def run(key):
         shapes = jax.eval_shape(lambda key: algorithm.begin_meta(problem, key)[0], key)
         meta = noise_like(shapes, 0.5, key)
-        return meta, live(algorithm, problem, TrainState(meta, None, jnp.asarray(0), key))
+        return meta, windows(algorithm, problem, TrainState(meta, None, jnp.asarray(0), key))
 
     return quick_jit(run)(jax.random.key(1))
 
@@ -209,7 +209,7 @@ def test_E5_what_explorers_did_is_replayed_as_they_did_it():
     meta, lives = lived(EXPLORING, problem)
     narrow = jnp.full(2, jnp.log(0.1))
     meta = eqx.tree_at(lambda meta: meta.theta.policy.head.log_std, meta, narrow)
-    lives = quick_jit(lambda key: live(EXPLORING, problem, TrainState(meta, None, jnp.asarray(0), key)))(KEY)
+    lives = quick_jit(lambda key: windows(EXPLORING, problem, TrainState(meta, None, jnp.asarray(0), key)))(KEY)
     replay = EXPLORING.replay(meta, task(lives, 0), KEY)
     np.testing.assert_allclose(np.exp(replay.policies.log_std[0]), 2.0, rtol=1e-6)
     np.testing.assert_allclose(np.exp(replay.policies.log_std[1]), 0.4, rtol=1e-6)

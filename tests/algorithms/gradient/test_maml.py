@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import FOMAML, MAML
-from adaptax.algorithms.gradient.outer_loop import live as gather
 from adaptax.core.rollout import live
 from adaptax.core.types import replace
 from adaptax.problems import bernoulli_bandit, gaussian_bandit
@@ -78,7 +77,7 @@ def test_E20_every_task_of_every_update_is_another_one():
     problem = gaussian_bandit(num_arms=3, num_pulls=12, noise=0.0)  # a reward is the mean of an arm: it names the task
     algorithm = MAML(**GRADIENT)
     state = by_hand.begin(algorithm, problem)
-    lived = quick_jit(jax.vmap(lambda step: gather(algorithm, problem, replace(state, step=step)).reward))
+    lived = quick_jit(jax.vmap(lambda step: by_hand.windows(algorithm, problem, replace(state, step=step)).reward))
     seen = [set(np.ravel(task)) for update in lived(jnp.arange(3)) for task in update]
     assert len(seen) == 3 * 4
     assert len(set.union(*seen)) == sum(map(len, seen))

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import FOMAML, MAML, MetaLSTM
-from adaptax.algorithms.gradient.outer_loop import live
 from adaptax.algorithms.gradient.settings import MetaLSTMSettings
 from adaptax.core.errors import ConfigError
 from adaptax.core.types import replace
@@ -21,7 +20,7 @@ def test_it_starts_as_maml():
     several = {**BARE, "outer": "gradient", "inner_steps": 3, "inner_decay": 0.5}
     algorithms = MetaLSTM(**several, rule_size=3), MAML(**several)
     problem = replace(by_hand.PROBLEM, episodes=24)
-    found, expected = (live(a, problem, by_hand.begin(a, problem)) for a in algorithms)
+    found, expected = (by_hand.windows(a, problem, by_hand.begin(a, problem)) for a in algorithms)
     assert np.ptp(expected.aux["policy"].logits[0, 3, 0, 0] - expected.aux["policy"].logits[0, 0, 0, 0]) > 0.1
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6), found, expected)
 
@@ -72,7 +71,7 @@ def test_the_gates_of_a_life_are_those_that_adapted_in_it():
     state = by_hand.begin(several, problem)
     learned = noise_like(state.meta.theta.learned, 0.5, jax.random.key(1))
     meta = replace(state.meta, theta=replace(state.meta.theta, learned=learned))
-    lives = live(several, problem, replace(state, meta=meta))
+    lives = by_hand.windows(several, problem, replace(state, meta=meta))
     gates = jax.vmap(several.gates, (None, 0))(meta, lives)
     logits, seen = np.asarray(lives.aux["policy"].logits)[:, :, 0, 0], by_hand.pulls(lives)
     assert gates.forget.shape == gates.input.shape == (4, 3, 3)  # a number per arm

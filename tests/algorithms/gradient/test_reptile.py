@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import Reptile
-from adaptax.algorithms.gradient.outer_loop import live
 from adaptax.core.types import replace
 from tests.algorithms.standard_rl import bandit_by_hand as by_hand
-from tests.algorithms.standard_rl.bandit_by_hand import BARE, PROBLEM, START
+from tests.algorithms.standard_rl.bandit_by_hand import BARE, PROBLEM, START, windows
 from tests.sample_problems import quick_jit
 
 ALGORITHM = Reptile(**BARE, inner_steps=2, outer_step=0.4)
@@ -15,14 +14,14 @@ ALGORITHM = Reptile(**BARE, inner_steps=2, outer_step=0.4)
 
 @pytest.fixture(scope="module")
 def programs():
-    return quick_jit(lambda s: live(ALGORITHM, PROBLEM, s)), quick_jit(lambda s: ALGORITHM.update(PROBLEM, s)[0])
+    return quick_jit(lambda s: windows(ALGORITHM, PROBLEM, s)), quick_jit(lambda s: ALGORITHM.update(PROBLEM, s)[0])
 
 
 @pytest.mark.parametrize(("step", "share"), [(0, 0.4), (5, 0.2), (10, 0.0)])
 def test_moves_a_falling_share_of_the_mean_way_to_adapted_parameters(step, share, programs):
     live, update = programs
     state = replace(by_hand.begin(ALGORITHM), step=jnp.asarray(step))
-    seen = by_hand.pulls(live(state))
+    seen = by_hand.pulls(windows(state))
     assert seen.actions.shape == (4, 3, 6)  # two inner steps, and a window that only shows what they were worth
     ends = []
     for actions, rewards in zip(seen.actions, seen.rewards, strict=True):
@@ -36,7 +35,7 @@ def test_moves_a_falling_share_of_the_mean_way_to_adapted_parameters(step, share
 def test_tasks_differ_from_update_to_update(programs):
     live, _ = programs
     state = by_hand.begin(ALGORITHM)
-    first, second = (by_hand.pulls(live(replace(state, step=jnp.asarray(i)))) for i in range(2))
+    first, second = (by_hand.pulls(windows(replace(state, step=jnp.asarray(i)))) for i in range(2))
     assert not np.array_equal(first.actions, second.actions)
 
 

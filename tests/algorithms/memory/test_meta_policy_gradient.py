@@ -32,6 +32,13 @@ def case(**changes):
     return algorithm, problem, init(algorithm, problem, seed=0)
 
 
+def _explored(algorithm, problem, state):
+    """Explorations `[time, exploration, ...]` of all tasks, and the base learners' returns before and after."""
+    experience = algorithm.collect(problem, state)
+    trajectory = jax.tree.map(lambda x: jax.lax.collapse(x, 1, 3), experience.trajectory)
+    return trajectory, experience.extra["before"], experience.extra["after"]
+
+
 @pytest.mark.slow
 def test_the_meta_policy_explores_and_then_the_base_learner_acts():
     algorithm, problem, state = case()
@@ -116,7 +123,7 @@ def test_the_ablation_explores_as_the_base_learner_does_and_trains_nothing():
 def test_one_epoch_is_reinforce():
     """With one pass the ratio is 1, so the step is along mean(A ∇ log π), by definition of the score function."""
     algorithm, problem, state = case(num_epochs=1, entropy_cost=0.0)
-    trajectory, before, after = algorithm._explore_tasks(problem, state)
+    trajectory, before, after = _explored(algorithm, problem, state)
     gain = np.asarray(after - before).reshape(4, 2)
     advantage = jnp.asarray((gain - gain[:, ::-1]).ravel())
     old = trajectory.aux["log_prob"]
@@ -139,7 +146,7 @@ def test_one_epoch_is_reinforce():
 @pytest.mark.slow
 def test_E6_an_update_ascends_what_an_exploration_has_taught_more_than_others_of_its_task():
     algorithm, problem, state = case(num_epochs=1, entropy_cost=0.0)
-    trajectory, before, after = quick_jit(lambda state: algorithm._explore_tasks(problem, state))(state)
+    trajectory, before, after = quick_jit(lambda state: _explored(algorithm, problem, state))(state)
     gain = np.asarray(after - before, np.float64).reshape(4, 2)
     advantage = (gain - gain[:, ::-1]).ravel()
     assert np.ptp(gain.mean(1)) > 0  # tasks differ in what there is to gain, and that is no merit
@@ -164,7 +171,7 @@ def test_E6_an_update_ascends_what_an_exploration_has_taught_more_than_others_of
 def test_it_is_paid_for_what_it_teaches_and_not_for_what_it_earns():
     """R compares what is known after the exploration with what was known before it."""
     algorithm, problem, state = case()
-    trajectory, before, after = algorithm._explore_tasks(problem, state)
+    trajectory, before, after = _explored(algorithm, problem, state)
     assert trajectory.reward.shape == (12, 8)
     # A base learner that knows nothing takes action 0 everywhere, and so stays at the start for 0.01 a step.
     assert np.allclose(before, 6 * 0.01, atol=1e-6)

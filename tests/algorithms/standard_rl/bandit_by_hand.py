@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax.algorithms.gradient.outer_loop import live
+from adaptax.algorithms.gradient.outer_loop import by_window
 from adaptax.core.types import replace
 from adaptax.problems import bernoulli_bandit
 from tests.sample_problems import quick_jit
@@ -34,6 +34,11 @@ class Pulls:
     rewards: np.ndarray
 
 
+def windows(algorithm: Any, problem: Any, state: Any) -> Any:
+    """What an update at `state` collects, leaves `[task, window, time, stream, ...]`."""
+    return by_window(algorithm, algorithm.collect(problem, state))
+
+
 def bias(tree: Any) -> Any:
     """The number per arm in θ, φ or a gradient of them."""
     return getattr(tree, "policy", tree).head.layer.bias
@@ -54,7 +59,7 @@ def _programs(algorithm: Any, problem: Any) -> Any:
         return jnp.mean(jax.vmap(algorithm.gain)(replays, batch))
 
     def gather(state):
-        return algorithm.batch(state.meta, live(algorithm, problem, state))
+        return algorithm.batch(state.meta, windows(algorithm, problem, state))
 
     return quick_jit(gather), quick_jit(jax.value_and_grad(gain))
 
