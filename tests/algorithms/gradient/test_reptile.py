@@ -19,9 +19,9 @@ def programs():
 
 @pytest.mark.parametrize(("step", "share"), [(0, 0.4), (5, 0.2), (10, 0.0)])
 def test_moves_a_falling_share_of_the_mean_way_to_adapted_parameters(step, share, programs):
-    live, update = programs
+    collected, update = programs
     state = replace(by_hand.begin(ALGORITHM), step=jnp.asarray(step))
-    seen = by_hand.pulls(windows(state))
+    seen = by_hand.pulls(collected(state))
     assert seen.actions.shape == (4, 3, 6)  # two inner steps, and a window that only shows what they were worth
     ends = []
     for actions, rewards in zip(seen.actions, seen.rewards, strict=True):
@@ -33,9 +33,9 @@ def test_moves_a_falling_share_of_the_mean_way_to_adapted_parameters(step, share
 
 
 def test_tasks_differ_from_update_to_update(programs):
-    live, _ = programs
+    collected, _ = programs
     state = by_hand.begin(ALGORITHM)
-    first, second = (by_hand.pulls(windows(replace(state, step=jnp.asarray(i)))) for i in range(2))
+    first, second = (by_hand.pulls(collected(replace(state, step=jnp.asarray(i)))) for i in range(2))
     assert not np.array_equal(first.actions, second.actions)
 
 
