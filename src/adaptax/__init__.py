@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from adaptax.core.rollout import collect as collect
     from adaptax.core.rollout import lifetime as lifetime
     from adaptax.core.rollout import start as start
+    from adaptax.core.trained_agent import TrainedAgent as TrainedAgent
     from adaptax.core.types import AgentState as AgentState
     from adaptax.core.types import TimeStep as TimeStep
     from adaptax.core.types import TrainState as TrainState
@@ -38,6 +39,7 @@ _WHERE = {
     "adaptax.few_shot.maml": ("adapt", "maml_train"),
     "adaptax.core.rollout": ("collect", "lifetime", "start"),
     "adaptax.training.loop": ("init", "train"),
+    "adaptax.core.trained_agent": ("TrainedAgent",),
     "adaptax.core.types": ("AgentState", "TimeStep", "TrainState", "Transition", "Window"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
