@@ -1,1 +1,1 @@
-"""Self-tests: what the package claims of itself, measured where it was installed (`adaptax selftest NAME`)."""
+"""What the package claims of itself, measured where it is installed: `python -m tests.claims NAME`."""

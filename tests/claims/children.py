@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+ROOT = Path(__file__).resolve().parents[2]
+"""Where children find the tests."""
 PROGRAM = "from adaptax.cli import main; main()"
 SIGNALS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 """A shell's background jobs ignore Ctrl-C and so do their children; here, children are to be stopped by it."""
@@ -36,8 +38,14 @@ class Ended(NamedTuple):
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
     """A temporary directory, with a cache of compiled programs beside the runs in it."""
-    with tempfile.TemporaryDirectory(prefix="adaptax-selftest-") as name:
+    with tempfile.TemporaryDirectory(prefix="adaptax-claims-") as name:
         yield Path(name)
+
+
+def environment_for_tests() -> dict[str, str]:
+    """Environment variables of a child that imports the tests, wherever it is started."""
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def start(
@@ -46,7 +54,12 @@ def start(
     """Start `adaptax ARGUMENTS` in `place`, in a process group of its own."""
     cache = os.environ.get("XDG_CACHE_HOME", str(place / "cache"))
     # Tiny programs take longer to compile than to run.
-    env = {**os.environ, "XDG_CACHE_HOME": cache, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **(environment or {})}
+    env = {
+        **environment_for_tests(),
+        "XDG_CACHE_HOME": cache,
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        **(environment or {}),
+    }
     return subprocess.Popen(
         [sys.executable, "-c", SIGNALS + program, *arguments],
         cwd=place,

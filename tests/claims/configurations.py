@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.claims.checks import Check, at_most, measured
-from tests.claims.children import PROGRAM, workplace
+from tests.claims.children import PROGRAM, environment_for_tests, workplace
 from tests.claims.fuzzing import Case, cases
 
 NUM_PROCESSES = 20
@@ -65,7 +65,13 @@ def run_many(drawn: Sequence[Case], place: Path) -> tuple[list[Answer], list[str
     """Run command lines in one process; also the modules that it must not have imported, but has."""
     lines = json.dumps([case.words for case in drawn])
     done = subprocess.run(
-        [sys.executable, "-c", MANY], cwd=place, input=lines, capture_output=True, text=True, check=True
+        [sys.executable, "-c", MANY],
+        cwd=place,
+        env=environment_for_tests(),
+        input=lines,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     answers, imported = json.loads(done.stdout)
     return [Answer(*answer) for answer in answers], imported

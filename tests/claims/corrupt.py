@@ -1,4 +1,4 @@
-"""`adaptax selftest corrupt`: that a damaged checkpoint is never loaded, and the newest good one is.
+"""`python -m tests.claims corrupt`: that a damaged checkpoint is never loaded, and the newest good one is.
 
 Three checkpoints of a real run are damaged: the newest, the two newest, or all. What `checkpoints.newest` returns is
 compared bit by bit with what was saved, and what it says with what was done.

@@ -1,4 +1,4 @@
-"""`adaptax selftest determinism`: that the same seed gives the same bits, whichever process computes them.
+"""`python -m tests.claims determinism`: that the same seed gives the same bits, whichever process computes them.
 
 Two fresh processes, with different seeds of Python's hashes and in different directories, train everything that can be
 trained and evaluate everything that cannot, on small problems. What they come to is compared by SHA-256.
@@ -6,7 +6,6 @@ trained and evaluate everything that cannot, on small problems. What they come t
 
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from adaptax.registry.presets import agent_for
 from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, build, view
 from adaptax.training.loop import train
 from tests.claims.checks import Check, at_least, at_most
+from tests.claims.children import environment_for_tests
 from tests.claims.leaves import fingerprint
 
 SMALL: dict[str, Any] = {
@@ -95,7 +95,7 @@ def in_a_process(seed: int, names: Sequence[str], hash_seed: int, directory: str
         "from tests.claims.determinism import fingerprints\n"
         f"print(json.dumps(fingerprints({seed}, {tuple(names)!r})))"
     )
-    environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
+    environment = {**environment_for_tests(), "PYTHONHASHSEED": str(hash_seed)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, cwd=directory, env=environment, check=False)
     if done.returncode:

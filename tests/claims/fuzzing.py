@@ -45,9 +45,8 @@ OPTIONS: dict[tuple[str, ...], str] = {
     ("inspect", "run"): "adaptax.experiment.options:InspectOptions",
     ("compare", "run", "ppo"): "adaptax.experiment.options:CompareOptions",
     ("reproduce", "duan2016-bandits"): "adaptax.experiment.options:ReproduceOptions",
-    ("selftest", "gradients"): "tests.claims.__main__:SelftestOptions",
 }
-"""What each command takes, by what is typed before it. Named only: self-tests try the command line from outside."""
+"""What each command takes, by what is typed before it. Named only: claims try the command line from outside."""
 
 
 @functools.lru_cache
@@ -249,12 +248,11 @@ def misspelt_name(
     agents = [*CLASSICAL, *FROM_SCRATCH]
     algorithm, problem, agent = rng.choice([*LEARNERS]), rng.choice([*PROBLEMS]), rng.choice(agents)
     kinds: list[tuple[str, Callable[[str], tuple[str, ...]], set[str]]] = [
-        (rng.choice(["train", "evaluate", "compare", "inspect", "reproduce", "selftest"]), lambda w: (w,), set()),
+        (rng.choice(["train", "evaluate", "compare", "inspect", "reproduce"]), lambda w: (w,), set()),
         (algorithm, lambda w: ("train", w, problem), {*LEARNERS}),
         (problem, lambda w: ("train", algorithm, w), {*PROBLEMS}),
         ("default", lambda w: ("train", algorithm, problem, "--preset", w), set()),
         ("duan2016-bandits", lambda w: ("reproduce", w), {"duan2016-bandits", "duan2016-mdps"}),
-        ("gradients", lambda w: ("selftest", w), set()),
         (agent, lambda w: ("evaluate", "run", "--against", w), {*agents}),
         (problem, lambda w: ("compare", agent, "--problem", w), {*PROBLEMS}),
     ]

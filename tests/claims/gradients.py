@@ -1,4 +1,4 @@
-"""`adaptax selftest gradients`: that meta-gradients are the gradients of what they claim to be.
+"""`python -m tests.claims gradients`: that meta-gradients are the gradients of what they claim to be.
 
 exactness   the whole meta-gradient against finite differences
 sampling    estimators of the inner step, and the score of the data in E-MAML

@@ -1,4 +1,4 @@
-"""`adaptax selftest heldout`: that no task of training is ever one that evaluations use.
+"""`python -m tests.claims heldout`: that no task of training is ever one that evaluations use.
 
 draws    many tasks of each split of every problem: no two splits have one in common, because of the marks they bear
 runs     all tasks of all updates of runs, as long as they are by default, against those of evaluations

@@ -1,4 +1,4 @@
-"""`adaptax selftest hostile`: that a directory that somebody has prepared can do nothing to whoever loads it.
+"""`python -m tests.claims hostile`: that a directory that somebody has prepared can do nothing to whoever loads it.
 
 Every attack of the corpus is tried at the doors that everybody uses, in a child process that watches itself (`guard`):
 no code of a file is run, no name in it imported, nothing outside of the run's directory written; in 5 seconds, and in
@@ -21,6 +21,7 @@ from typing import Any
 
 from tests.claims.attacks import corpus
 from tests.claims.checks import Check, at_least, at_most, measured
+from tests.claims.children import environment_for_tests
 from tests.claims.forging import begin_again, precious
 from tests.claims.guard import SECONDS
 from tests.claims.tiny_run import TinyRun
@@ -94,7 +95,7 @@ def _trials(directory: Path, seed: int, n: int) -> Iterator[dict[str, Any]]:
         directory.mkdir(parents=True)
         program = "from tests.claims.trials import main; main()"
         command = [sys.executable, "-c", program, str(directory), str(seed), str(n), str(done)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        with subprocess.Popen(command, env=environment_for_tests(), stdout=subprocess.PIPE, text=True) as child:
             ended = False
             for line in _lines(child, patience=60):
                 trial = json.loads(line)

@@ -1,4 +1,4 @@
-"""`adaptax selftest leak`: that what an agent does in a task depends on nothing of the other tasks, to the last bit.
+"""Claim `leak`: that what an agent does in a task depends on nothing of the other tasks, to the last bit.
 
 Many tasks are lived in by one program. All but one are swapped: nothing of the one may change, of what it has learned,
 of its memory, of what it did and got. An agent that peeps at the others is caught. And an evaluation changes no θ.

@@ -1,4 +1,4 @@
-"""`adaptax selftest memory`: that RL² remembers what it must, forgets what it must, and learns from what it saw.
+"""`python -m tests.claims memory`: that RL² remembers what it must, forgets what it must, and learns from what it saw.
 
 replay   what the learner computes for a trial is what acting has computed (trap E9)
 trial    memory, previous action and reward are fresh when a trial begins, and kept from episode to episode (E8, E12)

@@ -1,4 +1,4 @@
-"""`adaptax selftest nan`: that nothing broken is ever learned from, and that what broke is named.
+"""`python -m tests.claims nan`: that nothing broken is ever learned from, and that what broke is named.
 
 environment  every fault at every moment, in one of many tasks: task, step, field, entry and value are told
 policy       actions that are none are the policy's doing, and the environment never sees them in the end

@@ -1,4 +1,4 @@
-"""`adaptax selftest oracles`: what agents are measured by, against computations that share nothing with it.
+"""`python -m tests.claims oracles`: what agents are measured by, against computations that share nothing with it.
 
 Oracles of random MDPs against all policies; values of two-armed bandits against expectimax over all beliefs, and
 published ones; Gittins indices against all stopping rules; and no oracle is below what random actions earn.

@@ -1,4 +1,4 @@
-"""`adaptax selftest shard`: that two devices learn what one learns, and judge as one does.
+"""`python -m tests.claims shard`: that two devices learn what one learns, and judge as one does.
 
 Sums are rounded differently on two devices, and where actions are sampled from what was learned a difference grows from
 update to update, as any does. So each update is compared from the same state; and both together, many updates later,
@@ -26,6 +26,7 @@ from adaptax.core.types import replace
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.training.loop import sound_update
 from tests.claims.checks import Check, at_least, at_most
+from tests.claims.children import environment_for_tests
 
 UPDATES = 10
 NETWORK: dict[str, Any] = {"hidden_size": 8, "num_layers": 1}
@@ -115,7 +116,8 @@ def measure_apart(seed: int, updates: int, names: tuple[str, ...], devices: int 
         "from tests.claims.shard import measure\n"
         f"print(json.dumps(measure({seed}, {updates}, {names!r}, {devices})))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command, env = [sys.executable, "-c", code], environment_for_tests()
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     found: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
     return found
 

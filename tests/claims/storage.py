@@ -1,4 +1,4 @@
-"""`adaptax selftest storage`: full disks, directories that cannot be written to or disappear, and two runs in one.
+"""Claim `storage`: full disks, directories that cannot be written to or disappear, and two runs in one.
 
 full disk     from a random moment on, for a while or for good: training goes on if it can, says so if it cannot, and
               what was saved last is good; with room again it goes on to the same result, bit by bit

@@ -1,4 +1,4 @@
-"""A child process of `adaptax selftest storage`: trains, while the disk becomes full, or its folder disappears.
+"""A child process of `python -m tests.claims storage`: trains, while the disk becomes full, or its folder disappears.
 
 python -c "from tests.claims.storage_child import main; main()" COMMANDS RESULTS
 

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from tests.claims import configurations
+from tests.claims.children import environment_for_tests
 from tests.claims.configurations import Answer, faults
 from tests.claims.fuzzing import Case
 
@@ -64,10 +65,11 @@ def test_a_traceback_is_told(monkeypatch):
 
 def test_the_self_test_does_not_start_jax():
     code = (
-        "import sys, json\nfrom tests.claims.__main__ import command\n"
-        "command(['config', '--n', '5', '--json'])\nprint('jax' in sys.modules)"
+        "import sys, json\nfrom tests.claims.__main__ import main\n"
+        "main(['config', '--n', '5', '--json'])\nprint('jax' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command, env = [sys.executable, "-c", code], environment_for_tests()
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     figures, imported = done.stdout.splitlines()
     assert json.loads(figures)["name"] == "config"
     assert imported == "False"

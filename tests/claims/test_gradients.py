@@ -1,4 +1,4 @@
-"""The parts of `adaptax selftest gradients` that are not tested on their own, and their order."""
+"""The parts of `python -m tests.claims gradients` that are not tested on their own, and their order."""
 
 import jax
 import pytest

@@ -13,12 +13,21 @@ import pytest
 import adaptax
 from tests.claims import fuzz, hostile
 from tests.claims.attacks import corpus
+from tests.claims.children import environment_for_tests
 from tests.claims.forging import begin_again, precious
 from tests.claims.guard import fingerprint
 from tests.claims.tiny_run import TinyRun
 
 SOURCE = Path(adaptax.__file__).parent
-LOADING = ("checkpoints", "durable", "runs", "runlog", "agent")
+LOADING = (
+    "runs/checkpoints",
+    "runs/atomic_files",
+    "runs/directory",
+    "runs/recipe",
+    "runs/load",
+    "runs/metrics_log",
+    "deployment/agent",
+)
 """Modules that read what somebody else may have written."""
 FORBIDDEN = ("pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "yaml")
 
@@ -83,7 +92,7 @@ def test_the_guard_sees_what_is_run_imported_and_written(tmp_path):
         "bytearray(100_000_000)": 0,
     }
     command = [sys.executable, "-c", WATCHED, str(folder), *codes]
-    seen = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    seen = subprocess.run(command, env=environment_for_tests(), capture_output=True, text=True, check=True).stdout
     figures, grew = seen.strip().rsplit(" ", 1)
     found = dict(zip(codes, ast.literal_eval(figures), strict=True))
     assert found.pop("import colorsys") >= 1

@@ -1,4 +1,4 @@
-"""The child process of `adaptax selftest hostile`: tries attacks, one after the other, and prints a line for each.
+"""The child process of the claim `hostile`: tries attacks, one after the other, and prints a line for each.
 
 python -c "from tests.claims.trials import main; main()" DIRECTORY SEED N SKIPPED
 """

@@ -1,4 +1,4 @@
-"""What a run survives, in processes of its own; `adaptax selftest kill` and `signals` do much more of it."""
+"""What a run survives, in processes of its own; `python -m tests.claims kill` and `signals` do much more of it."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What is found afterwards; `adaptax selftest nan` breaks much more."""
+"""What is found afterwards; `python -m tests.claims nan` breaks much more."""
 
 import jax
 import jax.numpy as jnp

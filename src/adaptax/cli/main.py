@@ -24,7 +24,6 @@ Agents that learn how to learn: meta-reinforcement learning.
   adaptax inspect DIR [options]               what the memory knows of the task, after each episode
   adaptax check-env MODULE:FACTORY            does an environment of your own keep its contract?
   adaptax reproduce NAME [options]            train and print a published table, side by side with the paper
-  adaptax selftest NAME [options]             measure what the package claims of itself; exit code 1 if it does not hold
   adaptax list                                algorithms, problems, presets, tables
 
 Each command has --help. Exit codes: 0 done, 2 wrong usage or configuration, 3 an environment broke its contract,
@@ -74,12 +73,6 @@ def _reproduce(arguments: Sequence[str]) -> int:
     return command(arguments)
 
 
-def _selftest(arguments: Sequence[str]) -> int:
-    from tests.claims.__main__ import command
-
-    return command(arguments)
-
-
 def _list(arguments: Sequence[str]) -> int:
     from adaptax.cli.list import command
 
@@ -94,7 +87,6 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "inspect": _inspect,
     "check-env": _check_env,
     "reproduce": _reproduce,
-    "selftest": _selftest,
     "list": _list,
 }
 
