@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "adaptax.deployment.agent": ("Agent",),
-    "adaptax.core.algorithm": ("Algorithm",),
+    "adaptax.core.algorithm": ("Algorithm", "init"),
     "adaptax.core.problem": ("Environment", "Problem", "Step", "TaskDistribution", "make_problem"),
     "adaptax.evaluation.evaluator": ("Evaluation", "evaluate"),
     "adaptax.few_shot.maml": ("adapt", "maml_train"),
     "adaptax.core.rollout": ("collect", "lifetime", "start"),
-    "adaptax.training.loop": ("init", "train"),
+    "adaptax.training.loop": ("train",),
     "adaptax.core.types": ("AgentState", "TimeStep", "TrainState", "Transition", "Window"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}

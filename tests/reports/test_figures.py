@@ -72,7 +72,7 @@ def test_plot_of_bandits_shows_every_agent(tmp_path):
     trained = count(picture, style.TRAINED)
     assert trained > 2000
     for look in list(style.styles(list(bandits())).values())[1:]:
-        assert 150 < count(picture, style["color"]) < trained
+        assert 150 < count(picture, look["color"]) < trained
 
 
 def test_plot_of_few_episodes_shows_the_optimum(tmp_path):
