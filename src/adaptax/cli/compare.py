@@ -1,5 +1,6 @@
 """`adaptax compare RUN AGENT ...`: what meta-learning is worth, in figures, with a report to read and to print."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaptax.cli.options import parse
-from adaptax.core.errors import ConfigError, OutputError
+from adaptax.core.errors import ConfigError, OutputError, if_installed
 from adaptax.core.settings import Settings
 from adaptax.experiment.agent_specs import Contestant, resolve
 from adaptax.experiment.options import CompareOptions, log
@@ -57,7 +58,9 @@ def command(arguments: Sequence[str]) -> int:
 
     for table in tables(content):
         table_console().print(table)
-    print(f"report  {directory / REPORT}\nfigures {directory / FIGURES}")
+    if (directory / REPORT).exists():
+        print(f"report  {directory / REPORT}")
+    print(f"figures {directory / FIGURES}")
     return 0
 
 
@@ -73,17 +76,18 @@ def reserve(out: Path | None) -> Path:
 
 
 def write_report(path: Path, content: Mapping[str, Any]) -> None:
-    """Write the report.
+    """Write the report, unless a package that it needs is not installed.
 
     Raises:
         OutputError: if it cannot be written.
     """
-    from adaptax.reports.comparison_page import report
+    with if_installed(path.name, log):
+        from adaptax.reports.comparison_page import report
 
-    try:
-        path.write_text(report(content), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write the report {path}: {error.strerror or error}") from error
+        try:
+            path.write_text(report(content), encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"cannot write the report {path}: {error.strerror or error}") from error
 
 
 def provenance(
@@ -98,11 +102,20 @@ def provenance(
         "command": ["adaptax", "compare", *arguments],
         "problem": {"name": problem, "summary": PROBLEMS[problem].summary, "settings": settings},
         "options": {**dataclasses.asdict(options), "out": None},
-        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+        "versions": installed_versions(),
         "python": platform.python_version(),
         "device": jax.devices()[0].device_kind,
         "num_devices": jax.local_device_count(),
     }
+
+
+def installed_versions(names: Sequence[str] = VERSIONS) -> dict[str, str]:
+    """Versions of those packages that are installed."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def measure(problem: str, contestants: Sequence[Contestant], options: CompareOptions) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from adaptax.cli.options import parse
-from adaptax.core.errors import ConfigError
+from adaptax.core.errors import ConfigError, if_installed
 from adaptax.experiment.options import InspectOptions, log
+from adaptax.reports.text_table import Table
 from adaptax.runs.directory import read_recipe, write_json
 
 FIGURES = "inspection.json"
@@ -44,9 +44,10 @@ def command(arguments: Sequence[str]) -> int:
         log("note: this family is a small finite set of tasks; the test tasks are those of training")
     write_json(directory / FIGURES, content)
     unit = "pull" if problem.env.horizon == 1 else "episode"
-    from adaptax.reports.inspection_figures import plot_inspection
+    with if_installed(PICTURE, log):
+        from adaptax.reports.inspection_figures import plot_inspection
 
-    plot_inspection(directory / PICTURE, found, title=f"What the memory knows: {recipe.title()}", unit=unit)
+        plot_inspection(directory / PICTURE, found, title=f"What the memory knows: {recipe.title()}", unit=unit)
     if options.json:
         print(json.dumps(content))
     else:
@@ -101,7 +102,9 @@ def show(found: Any, directory: Path, title: str, unit: str) -> None:
     console.print(episodes_table(found, title, unit))
     if len(found.parts) > 1:
         console.print(parts_table(found, unit))
-    print(f"picture {directory / PICTURE}\nrun     {directory}")
+    if (directory / PICTURE).exists():
+        print(f"picture {directory / PICTURE}")
+    print(f"run     {directory}")
 
 
 def episodes_table(found: Any, title: str, unit: str) -> Table:

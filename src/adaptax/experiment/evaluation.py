@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.core.errors import DivergenceError, EnvironmentContractError
+from adaptax.core.errors import DivergenceError, EnvironmentContractError, if_installed
 from adaptax.core.rollout import num_probes, num_windows, shots
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.evaluator import Evaluation, encounters, evaluate, oracle_return, tasks_are_held_out
@@ -19,7 +19,7 @@ from adaptax.experiment.options import log
 from adaptax.experiment.progress import Bar, table_console
 from adaptax.registry.presets import agent_for
 from adaptax.registry.registry import PROBLEMS
-from adaptax.reports.figures import plot_adaptation, plot_paths
+from adaptax.reports.results import goals_of
 from adaptax.reports.tables import results_table, shots_table
 from adaptax.runs.directory import write_json
 from adaptax.runs.recipe import Recipe
@@ -147,8 +147,6 @@ def explained(agent: TrainedAgent, *, num_tasks: int, seed: int, explore: bool) 
 
 def paths_of(agent: TrainedAgent, seed: int) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Sampled paths of a few held-out tasks; None unless the agent adapts to windows, in a plane."""
-    import jax
-
     env = agent.problem.env
     if not agent.learns_from_windows or getattr(env.observation_space, "shape", None) != (2,):
         return None
@@ -160,8 +158,7 @@ def paths_of(agent: TrainedAgent, seed: int) -> tuple[np.ndarray, np.ndarray | N
 
     valid, after = (x[0] for x in run_trials(agent, tasks, keys, trial))
     positions = np.where(valid[..., None], after, np.nan)
-    marks = [env.landmark(jax.tree.map(lambda x, i=i: x[i], tasks)) for i in range(NUM_PATHS)]
-    return positions[..., :NUM_STREAMS, :], None if marks[0] is None else np.stack([np.asarray(m) for m in marks])
+    return positions[..., :NUM_STREAMS, :], goals_of(tasks)
 
 
 def _warn(assessment: Assessment) -> None:
@@ -183,19 +180,9 @@ def present(assessment: Assessment, directory: Path, title: str, *, as_json: boo
     """Write evaluation.json and adaptation.png, and print the table, or the JSON."""
     content = {**extra, **assessment.to_json()}
     write_json(directory / "evaluation.json", content)
-    picture = directory / "adaptation.png"
     optimum = None if assessment.optimum is None else np.asarray(assessment.optimum)
     unit = "pull" if assessment.protocol["horizon"] == 1 else "episode"
-    plot_adaptation(
-        picture,
-        assessment.results,
-        title=title,
-        oracle=assessment.oracle,
-        optimum=optimum,
-        unit=unit,
-    )
-    if assessment.paths is not None:
-        plot_paths(directory / PATHS, *assessment.paths, title=title)
+    pictures = _draw(assessment, directory, title, optimum, unit)
     if as_json:
         print(json.dumps(content))
         return
@@ -214,6 +201,23 @@ def present(assessment: Assessment, directory: Path, title: str, *, as_json: boo
         apart = assessment.protocol["episodes_between"]
         table = shots_table(trained.window_returns, trained.shots, unit=unit, episodes_between=apart)
         table_console().print(table)
-    if assessment.paths is not None:
-        print(f"paths   {directory / PATHS}")
-    print(f"picture {picture}\nrun     {directory}")
+    for name, path in pictures.items():
+        print(f"{name:7} {path}")
+    print(f"run     {directory}")
+
+
+def _draw(
+    assessment: Assessment, directory: Path, title: str, optimum: np.ndarray | None, unit: str
+) -> dict[str, Path]:
+    """Draw paths, if there are any, and how agents adapt; return where. It is left out where matplotlib is missing."""
+    drawn: dict[str, Path] = {}
+    with if_installed("adaptation.png", log):
+        from adaptax.reports.figures import plot_adaptation, plot_paths
+
+        if assessment.paths is not None:
+            drawn["paths"] = directory / PATHS
+            plot_paths(drawn["paths"], *assessment.paths, title=title)
+        picture = directory / "adaptation.png"
+        plot_adaptation(picture, assessment.results, title=title, oracle=assessment.oracle, optimum=optimum, unit=unit)
+        drawn["picture"] = picture
+    return drawn
