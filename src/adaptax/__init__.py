@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from adaptax.core.problem import Step as Step
     from adaptax.core.problem import TaskDistribution as TaskDistribution
     from adaptax.core.problem import make_problem as make_problem
+    from adaptax.core.trained_agent import TrainedAgent as TrainedAgent
     from adaptax.core.types import AgentState as AgentState
     from adaptax.core.types import TimeStep as TimeStep
     from adaptax.core.types import TrainState as TrainState
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "adaptax.core.algorithm": ("Algorithm", "init"),
     "adaptax.core.problem": ("Environment", "Problem", "Step", "TaskDistribution", "make_problem"),
+    "adaptax.core.trained_agent": ("TrainedAgent",),
     "adaptax.core.types": ("AgentState", "TimeStep", "TrainState", "Transition", "Window"),
     "adaptax.deployment.agent": ("Agent",),
     "adaptax.evaluation.evaluator": ("Evaluation", "evaluate"),

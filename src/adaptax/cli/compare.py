@@ -1,5 +1,6 @@
 """`adaptax compare RUN AGENT ...`: what meta-learning is worth, in figures, with a report to read and to print."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaptax.cli.options import parse
-from adaptax.core.errors import ConfigError, OutputError
+from adaptax.core.errors import ConfigError, OutputError, if_installed
 from adaptax.core.settings import Settings
 from adaptax.experiment.agent_specs import Contestant, resolve
 from adaptax.experiment.options import CompareOptions, log
@@ -18,7 +19,7 @@ from adaptax.registry.registry import ALGORITHMS, PROBLEMS, build, lookup, view
 from adaptax.runs.directory import create_directory, write_json
 
 if TYPE_CHECKING:
-    from adaptax.evaluation.comparison import Entrant
+    from adaptax.core.trained_agent import TrainedAgent
 
 FIGURES = "comparison.json"
 REPORT = "report.html"
@@ -57,7 +58,9 @@ def command(arguments: Sequence[str]) -> int:
 
     for table in tables(content):
         table_console().print(table)
-    print(f"report  {directory / REPORT}\nfigures {directory / FIGURES}")
+    if (directory / REPORT).exists():
+        print(f"report  {directory / REPORT}")
+    print(f"figures {directory / FIGURES}")
     return 0
 
 
@@ -73,17 +76,18 @@ def reserve(out: Path | None) -> Path:
 
 
 def write_report(path: Path, content: Mapping[str, Any]) -> None:
-    """Write the report.
+    """Write the report, unless a package that it needs is not installed.
 
     Raises:
         OutputError: if it cannot be written.
     """
-    from adaptax.reports.comparison_page import report
+    with if_installed(path.name, log):
+        from adaptax.reports.comparison_page import report
 
-    try:
-        path.write_text(report(content), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write the report {path}: {error.strerror or error}") from error
+        try:
+            path.write_text(report(content), encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"cannot write the report {path}: {error.strerror or error}") from error
 
 
 def provenance(
@@ -98,23 +102,38 @@ def provenance(
         "command": ["adaptax", "compare", *arguments],
         "problem": {"name": problem, "summary": PROBLEMS[problem].summary, "settings": settings},
         "options": {**dataclasses.asdict(options), "out": None},
-        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+        "versions": installed_versions(),
         "python": platform.python_version(),
         "device": jax.devices()[0].device_kind,
         "num_devices": jax.local_device_count(),
     }
 
 
+def installed_versions(names: Sequence[str] = VERSIONS) -> dict[str, str]:
+    """Versions of those packages that are installed."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
 def measure(problem: str, contestants: Sequence[Contestant], options: CompareOptions) -> dict[str, Any]:
-    """Load the agents and let them live; with a progress bar."""
+    """Load the agents and run them; with a progress bar."""
     from adaptax.evaluation.comparison import Plan, compare
     from adaptax.experiment.progress import Bar
 
     base = build_problem(problem, contestants[0].problem_settings)
-    entrants = [entrant_of(contestant, problem, options.seed) for contestant in contestants]
+    agents = [agent_of(contestant, problem, options.seed) for contestant in contestants]
+    early = {
+        contestant.name: early_of(agent, build_problem(problem, contestant.early), options.seed)
+        for contestant, agent in zip(contestants, agents, strict=True)
+        if contestant.early is not None
+    }
     plan = Plan(options.tasks, options.family_tasks, options.seed, explore=options.policy == "sample")
-    with Bar("compare", sum(plan.work(base, entrant) for entrant in entrants)) as bar:
-        return compare(base, entrants, plan, bar.update)
+    trials = sum(plan.num_trials(base, early=agent.name in early) for agent in agents)
+    with Bar("compare", trials) as bar:
+        return compare(base, agents, plan, bar.update, early=early)
 
 
 def build_problem(name: str, settings: Settings) -> Any:
@@ -122,46 +141,46 @@ def build_problem(name: str, settings: Settings) -> Any:
     return build(lookup("problem", PROBLEMS, name), settings)
 
 
-def entrant_of(contestant: Contestant, problem: str, seed: int) -> "Entrant":
-    """Build an agent, and load what it has learned.
+def agent_of(contestant: Contestant, problem: str, seed: int) -> "TrainedAgent":
+    """Build an agent, or load what its runs have learned.
 
     Raises:
         ConfigError: if it cannot live in this problem.
         CheckpointError: if a run is not finished, or damaged.
     """
-    import jax
-    import jax.numpy as jnp
-
-    from adaptax.core.algorithm import init
-    from adaptax.evaluation.comparison import Entrant
+    from adaptax.core.trained_agent import TrainedAgent, join_seeds
     from adaptax.registry.presets import agent_for
-    from adaptax.runs.load import load_meta
+    from adaptax.runs.load import load_agent
 
+    described: dict[str, Any] = {"name": contestant.name, "kind": contestant.kind, "about": about(contestant)}
+    if contestant.kind == "meta-trained":
+        joined = join_seeds([load_agent(run.directory, log) for run in contestant.runs])
+        return dataclasses.replace(joined, **described)
     entry = ALGORITHMS[contestant.algorithm]
     seen = view(entry, build_problem(problem, contestant.problem_settings))
     if contestant.settings is None:
         algorithm = agent_for(contestant.algorithm, problem, contestant.problem_settings)
     else:
         algorithm = build(entry, contestant.settings)
-    early = None if contestant.early is None else build_problem(problem, contestant.early)
-    about = {
+    try:
+        return TrainedAgent.initial(algorithm, seen, seed=seed, **described)
+    except ValueError as error:
+        raise ConfigError(f"{contestant.name}: does not suit {problem}: {error}") from error
+
+
+def early_of(agent: "TrainedAgent", problem: Any, seed: int) -> "TrainedAgent":
+    """A learner from scratch with the shorter trial of `problem`."""
+    from adaptax.core.trained_agent import TrainedAgent
+
+    return TrainedAgent.initial(agent.algorithm, problem, seed=seed, name=agent.name, kind=agent.kind)
+
+
+def about(contestant: Contestant) -> dict[str, Any]:
+    """What is written down of an agent besides its figures."""
+    return {
         "algorithm": contestant.algorithm,
         "settings": None if contestant.settings is None else dataclasses.asdict(contestant.settings),
         "runs": [
             {"directory": str(run.directory), "seed": run.seed, "seeds": run.num_seeds} for run in contestant.runs
         ],
     }
-    if contestant.kind != "meta-trained":
-        try:
-            meta = init(algorithm, seen, seed=seed).meta
-        except ValueError as error:
-            raise ConfigError(f"{contestant.name}: does not suit {problem}: {error}") from error
-        return Entrant(contestant.name, contestant.kind, algorithm, seen, meta, early=early, about=about)
-    metas = []
-    for run in contestant.runs:
-        meta = load_meta(run.directory, algorithm, seen, run.num_seeds, log)
-        metas.append(meta if run.num_seeds > 1 else jax.tree.map(lambda x: x[None], meta))
-    num_seeds = sum(run.num_seeds for run in contestant.runs)
-    meta = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *metas)
-    meta = meta if num_seeds > 1 else jax.tree.map(lambda x: x[0], meta)
-    return Entrant(contestant.name, contestant.kind, algorithm, seen, meta, num_seeds, about=about)

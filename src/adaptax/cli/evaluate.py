@@ -20,23 +20,18 @@ def command(arguments: Sequence[str]) -> int:
     )
     options: EvaluateOptions = typed["evaluate"]
     directory = Path(typed["names"][0])
-    recipe, trained_with = read_recipe(directory)
+    recipe, _ = read_recipe(directory)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)
     from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
     from adaptax.experiment.evaluation import assess, present
-    from adaptax.runs.load import load_meta
+    from adaptax.runs.load import load_agent
 
-    algorithm, problem = recipe.build()
-    num_seeds = int(trained_with["seeds"])
     assessment = assess(
         recipe,
-        algorithm,
-        problem,
-        load_meta(directory, algorithm, problem, num_seeds, log),
-        num_seeds=num_seeds,
+        load_agent(directory, log),
         num_tasks=options.tasks,
         seed=options.seed,
         against=options.against,

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from adaptax.cli.options import parse
-from adaptax.core.errors import ConfigError
+from adaptax.core.errors import ConfigError, if_installed
 from adaptax.experiment.options import InspectOptions, log
+from adaptax.reports.text_table import Table
 from adaptax.runs.directory import read_recipe, write_json
-from adaptax.runs.recipe import Recipe
 
 FIGURES = "inspection.json"
 PICTURE = "inspection.png"
@@ -39,15 +38,16 @@ def command(arguments: Sequence[str]) -> int:
     from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
-    problem, found = look(directory, recipe, num_seeds, options)
+    problem, found = look(directory, options)
     content = {"directory": str(directory), **found.to_json(), "protocol": protocol_of(problem, num_seeds, options)}
     if not content["protocol"]["held_out"]:
         log("note: this family is a small finite set of tasks; the test tasks are those of training")
     write_json(directory / FIGURES, content)
     unit = "pull" if problem.env.horizon == 1 else "episode"
-    from adaptax.reports.inspection_figures import plot_inspection
+    with if_installed(PICTURE, log):
+        from adaptax.reports.inspection_figures import plot_inspection
 
-    plot_inspection(directory / PICTURE, found, title=f"What the memory knows: {recipe.title()}", unit=unit)
+        plot_inspection(directory / PICTURE, found, title=f"What the memory knows: {recipe.title()}", unit=unit)
     if options.json:
         print(json.dumps(content))
     else:
@@ -55,30 +55,24 @@ def command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def look(directory: Path, recipe: Recipe, num_seeds: int, options: InspectOptions) -> tuple[Any, Any]:
+def look(directory: Path, options: InspectOptions) -> tuple[Any, Any]:
     """Load the agent and inspect its memory; return the problem and what was found."""
-    import jax
-
-    from adaptax.evaluation.inspection import check_remembers, inspect_memory
+    from adaptax.evaluation.inspection import inspect_memory
+    from adaptax.evaluation.memory_recording import check_remembers
     from adaptax.experiment.progress import Bar
-    from adaptax.runs.load import load_meta
+    from adaptax.runs.load import load_agent
 
-    algorithm, problem = recipe.build()
-    meta = load_meta(directory, algorithm, problem, num_seeds, log)
-    if num_seeds > 1:
-        meta = jax.tree.map(lambda x: x[options.training_seed], meta)
-    check_remembers(algorithm, problem, meta)  # before anything is shown
+    agent = load_agent(directory, log).of_seed(options.training_seed)
+    check_remembers(agent)  # before anything is shown
     with Bar("inspect", 2 * options.tasks) as bar:
         found = inspect_memory(
-            algorithm,
-            problem,
-            meta,
+            agent,
             num_tasks=options.tasks,
             seed=options.seed,
             explore=options.policy == "sample",
             on_progress=lambda done: bar.update(done, "trials"),
         )
-    return problem, found
+    return agent.problem, found
 
 
 def protocol_of(problem: Any, num_seeds: int, options: InspectOptions) -> dict[str, Any]:
@@ -108,7 +102,9 @@ def show(found: Any, directory: Path, title: str, unit: str) -> None:
     console.print(episodes_table(found, title, unit))
     if len(found.parts) > 1:
         console.print(parts_table(found, unit))
-    print(f"picture {directory / PICTURE}\nrun     {directory}")
+    if (directory / PICTURE).exists():
+        print(f"picture {directory / PICTURE}")
+    print(f"run     {directory}")
 
 
 def episodes_table(found: Any, title: str, unit: str) -> Table:

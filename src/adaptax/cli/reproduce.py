@@ -88,6 +88,7 @@ def finish(table: Table, name: str, options: ReproduceOptions, directory: Path) 
 def _train_cell(
     name: str, cell: Cell, recipe: Recipe, options: ReproduceOptions, directory: Path, asked: dict[str, Any]
 ) -> dict[str, Any]:
+    from adaptax.core.trained_agent import TrainedAgent
     from adaptax.experiment.evaluation import assess
     from adaptax.experiment.training import meta_train
 
@@ -103,10 +104,7 @@ def _train_cell(
         raise SystemExit(STOPPED)
     assessment = assess(
         recipe,
-        trained.algorithm,
-        trained.problem,
-        trained.state.meta,
-        num_seeds=1,
+        TrainedAgent(trained.algorithm, trained.problem, trained.state.meta, name=recipe.algorithm),
         num_tasks=options.tasks,
         seed=options.seed,
         against=(),

@@ -156,6 +156,7 @@ def execute(
     from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
+    from adaptax.core.trained_agent import TrainedAgent
     from adaptax.experiment.evaluation import assess, present
     from adaptax.experiment.training import meta_train
 
@@ -173,10 +174,7 @@ def execute(
         return 0
     assessment = assess(
         recipe,
-        trained.algorithm,
-        trained.problem,
-        trained.state.meta,
-        num_seeds=run.seeds,
+        TrainedAgent(trained.algorithm, trained.problem, trained.state.meta, run.seeds, name=recipe.algorithm),
         num_tasks=run.eval_tasks,
         seed=run.seed,
         against=None,

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from adaptax.core.algorithm import first_state, init, num_parameters
-from adaptax.core.errors import DivergenceError, EnvironmentContractError, ResourceError
+from adaptax.core.errors import DivergenceError, EnvironmentContractError, ResourceError, if_installed
 from adaptax.core.rollout import num_windows
 from adaptax.experiment import memory
 from adaptax.experiment.distributed import Group
@@ -20,7 +20,6 @@ from adaptax.experiment.run_writer import Keeper, unwritable, warn_if_disk_is_ne
 from adaptax.experiment.signals import watching
 from adaptax.problems.checks.check import require
 from adaptax.registry.registry import FROM_SCRATCH
-from adaptax.reports.figures import plot_training
 from adaptax.runs import checkpoints
 from adaptax.runs.directory import save_config
 from adaptax.runs.metrics_log import RunLog, rows_after
@@ -117,7 +116,10 @@ def meta_train(
         _train(trained, run, keeper, steps, devices, group)
         what = "a training trial" if num_windows(algorithm, problem) == 1 else "an adapted episode in training"
         if metrics_log.rows:
-            plot_training(directory / "training.png", metrics_log.rows, title=recipe.title(), what=what)
+            with if_installed("training.png", log):
+                from adaptax.reports.figures import plot_training
+
+                plot_training(directory / "training.png", metrics_log.rows, title=recipe.title(), what=what)
     log(f"trained {trained.done} updates in {trained.seconds:.1f} s")
     return trained
 

@@ -1,23 +1,27 @@
 """Pictures of a comparison, drawn from its plain data (`adaptax.evaluation.comparison.compare`), as SVG.
 
-As in `adaptax.reports.figures`, nothing is run here, and pictures are drawn through matplotlib's object interface.
+Nothing is run here; see `adaptax.reports.style`.
 """
 
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
-from adaptax.reports.figures import BEHIND_TEXT, CLASSICAL, FONT_SIZE, RANDOM, REFERENCE, TRAINED
+from adaptax.core.errors import needs
+from adaptax.reports.comparison_texts import Content, exploring, unit_of
+from adaptax.reports.style import BEHIND_TEXT, CLASSICAL, FONT_SIZE, RANDOM, REFERENCE, TRAINED
+
+with needs("reports", "a picture"):
+    import matplotlib as mpl
+    from matplotlib import colormaps
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 WIDTH = 9.6
 """Of all pictures, in inches."""
@@ -28,8 +32,6 @@ FAMILIES = {"training": "#9A9A9A", "held-out": "#0072B2", "shifted": "#D55E00"}
 GRID = "#E4E4E4"
 MANY_RANKS = 12
 """With more arms than that, those from there on are one part of a bar."""
-
-Content = Mapping[str, Any]
 
 
 def looks(content: Content) -> dict[str, dict[str, Any]]:
@@ -76,9 +78,8 @@ def _episodes(axes: Axes, longest: int, *, wide: bool = True) -> None:
 
 def ends(figures: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values, and lower and upper ends of intervals; NaN where there is none."""
-    number = lambda x: np.nan if x is None else x  # noqa: E731
     rows = [(f["value"], *f["interval"]) for f in figures]
-    values, low, high = np.array([[number(x) for x in row] for row in rows], np.float64).T
+    values, low, high = np.array([[np.nan if x is None else x for x in row] for row in rows], np.float64).T
     return values, low, high
 
 
@@ -105,11 +106,6 @@ def _legend(axes: Axes, drawn: Mapping[str, Mapping[str, Any]], names: Sequence[
         text.set_color(drawn[name]["color"])
 
 
-def unit_of(content: Content) -> str:
-    """What an episode is called."""
-    return "pull" if content["horizon"] == 1 else "episode"
-
-
 def performance_figure(content: Content) -> Figure:
     """Performance against experience, with the thresholds."""
     figure = _figure(4.6)
@@ -117,7 +113,7 @@ def performance_figure(content: Content) -> Figure:
     agents, unit = content["agents"], unit_of(content)
     for name, agent in agents.items():
         shown = agent["performance"]
-        _line(axes, shown["episodes"], shown["share"], drawn[name])
+        _line(axes, shown["episodes"], shown["normalized_score"], drawn[name])
     for threshold in (*content["thresholds"], 1.0):
         style: dict[str, Any] = {"color": REFERENCE, "linewidth": 0.9 if threshold < 1 else 1.3, "linestyle": ":"}
         axes.axhline(threshold, **style, zorder=1)
@@ -131,7 +127,7 @@ def performance_figure(content: Content) -> Figure:
     axes.set_ylim(max(low, -0.35), min(max(high, 1.08), 1.4))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     _dress(axes, f"{unit} in a new task", "way from random to the reference")
-    lasts = {name: agent["performance"]["share"][-1]["value"] for name, agent in agents.items()}
+    lasts = {name: agent["performance"]["normalized_score"][-1]["value"] for name, agent in agents.items()}
     _legend(axes, drawn, sorted(lasts, key=lambda name: -(lasts[name] if lasts[name] is not None else -9)))
     return figure
 
@@ -176,8 +172,8 @@ def families_figure(content: Content) -> Figure:
     """Before and after adaptation in each family, as shares of the way where all families have one."""
     agents = content["agents"]
     names = list(content["families"])
-    relative = all("share_after" in agent["families"][name] for agent in agents.values() for name in names)
-    keys = ("share_before", "share_after") if relative else ("before", "after")
+    relative = all("normalized_score_after" in agent["families"][name] for agent in agents.values() for name in names)
+    keys = ("normalized_score_before", "normalized_score_after") if relative else ("before", "after")
     figure = _figure(1.1 + 0.5 * len(agents))
     axes = figure.add_subplot()
     for row, agent in enumerate(agents.values()):
@@ -218,18 +214,13 @@ def regret_figure(content: Content) -> Figure:
     _dress(axes[0], unit, f"regret up to this {unit}")
     if shown:
         for name, share in shown.items():
-            _line(axes[1], share["episodes"], share["share"], drawn[name])
+            _line(axes[1], share["episodes"], share["fraction"], drawn[name])
         _episodes(axes[1], longest, wide=False)
         axes[1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes[1].set_ylim(bottom=0)
         _dress(axes[1], unit, "actions that explore")
     _legend(axes[-1], drawn, list(agents))
     return figure
-
-
-def exploring(exploration: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The share of exploring actions that is shown: in bandits the one that all agents have."""
-    return exploration.get("not_the_best_mean") or exploration["not_its_own_best"]
 
 
 def pulls_figure(content: Content) -> Figure:
