@@ -54,7 +54,7 @@ def rl2() -> dict[str, Program]:
     keys = jax.random.split(jax.random.key(0), (algorithm.num_tasks, 2))
     tasks = jax.vmap(problem.train.sample)(keys[:, 0])
     live = jax.jit(lambda keys: rollout.collect(algorithm, problem, state.meta, tasks, keys))
-    programs["collecting"] = lambda: live(keys[:, 1])
+    programs["collecting"] = lambda: run_trial(keys[:, 1])
     programs["1 epoch instead of 4"] = update(dataclasses.replace(algorithm, num_epochs=1), problem, state)
     with mock.patch.object(recurrent, "scan_cell", recurrent.scan_cell.fun):
         programs["autodiff of the scan"] = one()

@@ -21,7 +21,7 @@ import numpy as np
 
 from adaptax.algorithms import A2C, MetaGradientRL
 from adaptax.core.problem import Problem
-from adaptax.core.rollout import lifetime
+from adaptax.core.rollout import evaluate_trial
 from adaptax.core.settings import Settings
 from adaptax.evaluation.evaluator import encounters
 from adaptax.evaluation.statistics import bootstrap_interval, iqm, mean
@@ -41,7 +41,7 @@ def scores(algorithm: Any, pairs: Sequence[tuple[float, float]], problem: Proble
 
     def one(discount: jax.Array, gae_lambda: jax.Array, task: Any, key: jax.Array) -> jax.Array:
         agent = dataclasses.replace(algorithm, discount=discount, gae_lambda=gae_lambda)
-        return jnp.mean(lifetime(agent, problem, agent.describe(problem), task, key).returns)
+        return jnp.mean(evaluate_trial(agent, problem, agent.describe(problem), task, key).returns)
 
     over_tasks = jax.vmap(one, (None, None, 0, 0))
     every = jax.jit(jax.vmap(over_tasks, (0, 0, None, None)))

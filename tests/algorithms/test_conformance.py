@@ -11,7 +11,7 @@ import pytest
 
 from adaptax import algorithms, problems
 from adaptax.core.algorithm import Algorithm, FromScratch
-from adaptax.core.rollout import lifetime, live, rollout, start
+from adaptax.core.rollout import evaluate_trial, rollout, run_trial, start
 from adaptax.core.spaces import Discrete
 from adaptax.core.types import AgentState
 from tests.sample_problems import clockwork, marked, marked_steps, quick_jit, same
@@ -126,7 +126,7 @@ def _case(name):
 def _lives(name):
     """A program that lives a trial in each of several tasks; trajectories with leaves `[task, time, ...]`."""
     algorithm, problem, _ = _case(name)
-    one = lambda meta, task, key: live(algorithm, problem, meta, task, key)  # noqa: E731
+    one = lambda meta, task, key: run_trial(algorithm, problem, meta, task, key)  # noqa: E731
     return quick_jit(jax.vmap(one, (None, 0, 0)))
 
 
@@ -171,7 +171,7 @@ def test_lives_are_pure_and_actions_lie_in_the_space(name):
     else:
         assert action.shape[-len(space.shape) :] == space.shape
         assert jnp.isfinite(action).all()
-    streams = algorithm.window(problem).streams
+    streams = algorithm.window(problem).num_envs
     assert trajectory.reward.shape == (NUM_TASKS, problem.trial_steps // streams, streams)
     assert jnp.isfinite(trajectory.reward).all()
     assert all(jnp.isfinite(x).all() for x in jax.tree.leaves(trajectory.aux))
@@ -197,7 +197,7 @@ def test_memory_keeps_its_structure(name, explore):
     algorithm, problem, state = _case(name)
     task = jax.tree.map(lambda x: x[0], _tasks_and_keys(problem, 1)[0])
 
-    streams = algorithm.window(problem).streams
+    streams = algorithm.window(problem).num_envs
 
     def live_on(key):
         life = start(algorithm, problem, state.meta, task, key, streams)
@@ -216,7 +216,7 @@ def test_memory_keeps_its_structure(name, explore):
 def test_lifetime_has_every_episode(name):
     algorithm, problem, state = _case(name)
     tasks, keys = _tasks_and_keys(problem, 1)
-    one = lambda task, key: lifetime(algorithm, problem, state.meta, task, key, explore=False)  # noqa: E731
+    one = lambda task, key: evaluate_trial(algorithm, problem, state.meta, task, key, explore=False)  # noqa: E731
     result = jax.eval_shape(jax.vmap(one), tasks, keys)
     assert result.returns.shape == result.steps.shape == (NUM_TASKS, problem.episodes)
     assert (result.returns.dtype, result.steps.dtype) == (jnp.float32, jnp.int32)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from adaptax.algorithms.gradient.inner_loop import GradientBased, Meta, Theta
+from adaptax.algorithms.gradient.inner_loop import GradientBased, GradientParams, Theta
 from adaptax.core.problem import Problem
 from adaptax.core.types import AgentState, TimeStep, Transition, replace
 from adaptax.optimization.inner_optimizers import descend
@@ -132,7 +132,7 @@ def expected_window(
     return window(algorithm, theta, parameters, task, paths, weights)
 
 
-def expected_life(algorithm: GradientBased, meta: Meta, task: TabularTask, paths: Paths) -> Transition:
+def expected_life(algorithm: GradientBased, meta: GradientParams, task: TabularTask, paths: Paths) -> Transition:
     """A task's windows under exact inner steps, leaves `[window, time, path]`; constants, as all experience is."""
     meta, key = jax.lax.stop_gradient(meta), jax.random.key(0)  # the inner loop uses none
 

@@ -15,8 +15,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 from adaptax.algorithms import ANIL, CAVIA, FOMAML, MAML, MetaSGD
-from adaptax.algorithms.gradient.inner_loop import GradientBased, Meta, Theta
-from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
+from adaptax.algorithms.gradient.inner_loop import GradientBased, GradientParams, Theta
+from adaptax.algorithms.gradient.outer_loop import MetaGradient, OuterBatch
 from adaptax.core.types import replace
 from adaptax.problems.tabular import TabularTask
 from tests.claims.checks import Check, at_least, at_most, measured
@@ -34,17 +34,17 @@ SECOND_ORDER = (MAML, MetaSGD, CAVIA, ANIL)
 
 def gains(algorithm: MetaGradient, theta: Theta, task: TabularTask) -> Float[Array, " inner_steps"]:
     """The algorithm's gain in one task for 1, …, K inner steps: its *derivatives* are those of J(φ_k) per step."""
-    meta, key = Meta(theta), jax.random.key(0)  # the inner loop uses none
+    meta, key = GradientParams(theta), jax.random.key(0)  # the inner loop uses none
     lives = expected_life(algorithm, meta, task, all_paths())
     windows = jnp.arange(algorithm.inner_steps + 1)
     advantages = jax.vmap(algorithm.advantages, (None, 0, 0))(meta, lives, windows)
-    batch = Batch(lives, advantages, lives.aux["log_prob"], lives.aux["policy"], jnp.zeros(len(windows)))
-    replay = algorithm.replay(meta, lives, key)
+    batch = OuterBatch(lives, advantages, lives.aux["log_prob"], lives.aux["policy"], jnp.zeros(len(windows)))
+    recomputed = algorithm.recompute(meta, lives, key)
 
     def after(steps: int) -> Float[Array, ""]:
         """A shorter inner loop is the beginning of a longer one."""
         begin = lambda tree: jax.tree.map(lambda x: x[: steps + 1], tree)  # noqa: E731
-        return replace(algorithm, inner_steps=steps).gain(begin(replay), begin(batch))
+        return replace(algorithm, inner_steps=steps).gain(begin(recomputed), begin(batch))
 
     return jnp.stack([after(steps) for steps in range(1, algorithm.inner_steps + 1)])
 

@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.algorithms import MAML
-from adaptax.algorithms.gradient.inner_loop import Meta
+from adaptax.algorithms.gradient.inner_loop import GradientParams
 from adaptax.algorithms.gradient.outer_loop import MetaGradient, by_window
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.types import Task, TrainState, Transition
@@ -64,7 +64,7 @@ class OthersSwapped(TaskDistribution):
         return self.family.oracle(task)
 
 
-def adapted(algorithm: MetaGradient, meta: Meta, lives: Transition) -> PyTree[Array]:
+def adapted(algorithm: MetaGradient, meta: GradientParams, lives: Transition) -> PyTree[Array]:
     """φ_K of every task, leaves `[task, ...]`."""
     key = jax.random.key(0)  # the inner loop uses none
 
@@ -91,8 +91,8 @@ def check_isolation(key: Key[Array, ""]) -> Iterator[Check]:
         meta = algorithm.begin_meta(swapped, key)[0]
         state = TrainState(meta, None, jnp.asarray(0), key)
         lives = by_window(algorithm, algorithm.collect(swapped, state))
-        replay = jax.vmap(lambda lives: algorithm.replay(meta, lives, key))(lives)
-        return adapted(algorithm, meta, lives), (replay.log_probs, replay.policies, lives.reward)
+        recomputed = jax.vmap(lambda lives: algorithm.recompute(meta, lives, key))(lives)
+        return adapted(algorithm, meta, lives), (recomputed.log_probs, recomputed.policies, lives.reward)
 
     one, other = outcome(jnp.asarray(1)), outcome(jnp.asarray(2))
     differ = jax.tree.map(lambda a, b: jnp.sum((a != b).reshape(len(a), -1), 1), one, other)
@@ -132,7 +132,7 @@ def check_baseline(key: Key[Array, ""]) -> Iterator[Check]:
     algorithm = MAML(**{**sampling.TABULAR, "baseline": "linear"})
     theta, tasks = random_instance(algorithm, 1, key)
     task = certain(jax.tree.map(lambda x: x[0], tasks))
-    paths, meta = certain_paths(task), Meta(theta)
+    paths, meta = certain_paths(task), GradientParams(theta)
     chance = chances(algorithm, theta, theta.policy, task, paths)
 
     def fitted_on_itself(experience: Transition) -> Array:

@@ -69,7 +69,7 @@ def life(algorithm: Any, problem: Problem, meta: PyTree[Array], task: Task, key:
     """All that there is at the end of a trial: φ, memory, and what happened."""
     window = algorithm.window(problem)
     windows = num_windows(algorithm, problem)
-    first = start(algorithm, problem, meta, task, key, window.streams)
+    first = start(algorithm, problem, meta, task, key, window.num_envs)
 
     def one(life: Any, index: Array) -> tuple[Any, Any]:
         step_key, adapt_key = jax.random.split(jax.random.fold_in(key, index))

@@ -53,7 +53,7 @@ def replay_gap(algorithm: RL2, problem: Problem, key: Key[Array, ""]) -> Float[A
     tasks = jax.vmap(problem.train.sample)(jax.random.split(task_key, NUM_TASKS))
     lived = collect(algorithm, problem, meta, tasks, jax.random.split(life_key, NUM_TASKS))
     lived = jax.tree.map(lambda x: x.squeeze(2), lived)
-    hidden, policy = algorithm.replay(meta, lived)
+    hidden, policy = algorithm.recompute(meta, lived)
     log_prob = policy.log_prob(meta.network.policy.space.policy_action(lived.action))
     gaps = jnp.abs(hidden - lived.aux["hidden"]).max(-1), jnp.abs(log_prob - lived.aux["log_prob"])
     return jnp.max(jnp.stack([jnp.max(jnp.where(lived.valid, gap, 0.0)) for gap in gaps]))

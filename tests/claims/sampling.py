@@ -14,8 +14,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 from adaptax.algorithms import EMAML, MAML
-from adaptax.algorithms.gradient.inner_loop import Meta, Replay, Theta
-from adaptax.algorithms.gradient.outer_loop import Batch
+from adaptax.algorithms.gradient.inner_loop import GradientParams, Recomputed, Theta
+from adaptax.algorithms.gradient.outer_loop import OuterBatch
 from adaptax.core.types import AgentState, replace
 from adaptax.optimization.baselines import returns_to_go
 from adaptax.optimization.estimators import ESTIMATORS, magic_box
@@ -163,7 +163,7 @@ def expected_gain(algorithm: EMAML, theta: Theta, task: TabularTask) -> Float[Ar
     A history is one episode for each inner step so far. With one more episode, of the adapted policy, it is all that
     one task contributes to a batch. The gain's *derivative* is to be that of `sampled_return`.
     """
-    meta, paths, key = Meta(theta), certain_paths(task), jax.random.key(0)  # the inner loop uses none
+    meta, paths, key = GradientParams(theta), certain_paths(task), jax.random.key(0)  # the inner loop uses none
     ones = jnp.ones(1)
     single = lambda p, index: window(algorithm, theta, p, task, pick(paths, index), ones)  # noqa: E731
     returns = returns_to_go(task.rewards[paths.states, paths.actions], 1.0)
@@ -186,7 +186,9 @@ def expected_gain(algorithm: EMAML, theta: Theta, task: TabularTask) -> Float[Ar
     return jnp.stack(values)
 
 
-def _learned(algorithm: EMAML, meta: Meta, agent: AgentState, single: Callable[..., Any], count: int) -> AgentState:
+def _learned(
+    algorithm: EMAML, meta: GradientParams, agent: AgentState, single: Callable[..., Any], count: int
+) -> AgentState:
     """The agent after each of the paths, by the algorithm's own `adapt`; the experience itself is a constant."""
     key = jax.random.key(0)
     fixed = jax.lax.stop_gradient(agent.adapted.parameters)
@@ -203,9 +205,9 @@ def _mean_gain(algorithm: EMAML, log_probs: Array, returns: Array, everything: A
     def one(log_probs: Array, returns: Array) -> Array:
         advantages = jnp.broadcast_to(returns[:, None], (windows, HORIZON, 1))
         constant = jax.lax.stop_gradient(log_probs)
-        standing = jnp.full(windows, returns[0] / HORIZON).at[-1].set(0.0)  # nothing comes after the last
-        batch = Batch(lives, advantages, constant, lives.aux["policy"], standing)
-        return jnp.exp(jnp.sum(constant)) * algorithm.gain(Replay(lives.aux["policy"], log_probs), batch)
+        outcome_advantage = jnp.full(windows, returns[0] / HORIZON).at[-1].set(0.0)  # nothing comes after the last
+        batch = OuterBatch(lives, advantages, constant, lives.aux["policy"], outcome_advantage)
+        return jnp.exp(jnp.sum(constant)) * algorithm.gain(Recomputed(lives.aux["policy"], log_probs), batch)
 
     return jnp.sum(jax.vmap(jax.vmap(one, (0, 1)), (0, None))(log_probs, returns))
 

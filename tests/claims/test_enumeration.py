@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import CAVIA, MAML, MetaSGD
-from adaptax.algorithms.gradient.inner_loop import Meta
+from adaptax.algorithms.gradient.inner_loop import GradientParams
 from tests.claims import enumeration as en
 from tests.claims.exactness import EXACT
 
@@ -69,9 +69,9 @@ def test_a_mean_over_the_expected_window_is_an_expectation(case):
 
 def test_E1d_adapt_on_the_expected_window_is_the_exact_gradient_step(case):
     theta, task = case
-    agent = ALGORITHM.begin(Meta(theta), jax.random.key(0))
+    agent = ALGORITHM.begin(GradientParams(theta), jax.random.key(0))
     experience = en.expected_window(ALGORITHM, theta, theta.policy, task, en.all_paths())
-    adapted = ALGORITHM.adapt(Meta(theta), agent, experience, jax.random.key(0)).adapted.parameters
+    adapted = ALGORITHM.adapt(GradientParams(theta), agent, experience, jax.random.key(0)).adapted.parameters
     slope = jax.grad(lambda policy: en.exact_return(ALGORITHM, theta, policy, task))(theta.policy)
     by_hand = jax.tree.map(lambda p, g: p + ALGORITHM.inner_learning_rate / 3 * g, theta.policy, slope)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13), adapted, by_hand)
@@ -80,7 +80,7 @@ def test_E1d_adapt_on_the_expected_window_is_the_exact_gradient_step(case):
 def test_an_expected_life_is_lived_by_the_adapted_policies(case):
     theta, task = case
     paths = en.all_paths()
-    lives = en.expected_life(ALGORITHM, Meta(theta), task, paths)
+    lives = en.expected_life(ALGORITHM, GradientParams(theta), task, paths)
     returns = lives.reward.sum(1).mean(-1)
     np.testing.assert_allclose(returns, 3 * en.exact_returns(ALGORITHM, theta, task), rtol=1e-10)
     assert returns[0] < returns[1] < returns[2]  # ascent

@@ -37,7 +37,7 @@ def test_adapt_is_the_identity_by_default():
 
 
 def test_window_is_one_stream_and_the_whole_trial_by_default():
-    assert Minimal().window(clockwork(horizon=3, episodes=4)) == Window(streams=1, steps=12)
+    assert Minimal().window(clockwork(horizon=3, episodes=4)) == Window(num_envs=1, steps=12)
 
 
 def test_learning_from_scratch_has_an_empty_outer_loop(key):

@@ -26,7 +26,7 @@ class _Host:
         start_key, self.live_key = jax.random.split(key)
         agent_key, env_key = jax.random.split(start_key)
         self.agent = learner.begin(meta, agent_key)
-        env_keys = jax.random.split(env_key, self.window.streams)
+        env_keys = jax.random.split(env_key, self.window.num_envs)
         self.states, observations = map(list, zip(*(PROBLEM.env.reset(task, k) for k in env_keys), strict=True))
         null = PROBLEM.env.action_space.null()
         self.seen = [TimeStep(o, null, jnp.float32(0), jnp.asarray(True)) for o in observations]
@@ -45,10 +45,10 @@ class _Host:
         return jax.tree.map(lambda *x: np.stack(x), *jax.tree.map(np.asarray, steps))
 
     def _window(self, key):
-        shape = self.window.steps, self.window.streams
+        shape = self.window.steps, self.window.num_envs
         agent_key, env_key, reset_key = jax.random.split(key, 3)
         agent_keys, env_keys = jax.random.split(agent_key, shape), jax.random.split(env_key, shape)
-        reset_keys = jax.random.split(reset_key, self.window.streams)
+        reset_keys = jax.random.split(reset_key, self.window.num_envs)
         rows = []
         for now in range(self.window.steps):
             row = [self._step(i, agent_keys[now, i], env_keys[now, i], reset_keys[i]) for i in range(shape[1])]

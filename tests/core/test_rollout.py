@@ -11,7 +11,17 @@ import pytest
 
 from adaptax.algorithms.classical.random import Random
 from adaptax.algorithms.standard_rl.temporal_difference import QLearning
-from adaptax.core.rollout import MANY_WINDOWS, collect, lifetime, live, num_probes, num_windows, rollout, shots, start
+from adaptax.core.rollout import (
+    MANY_WINDOWS,
+    collect,
+    evaluate_trial,
+    evaluation_episodes,
+    num_probes,
+    num_windows,
+    rollout,
+    run_trial,
+    start,
+)
 from adaptax.problems import bernoulli_bandit, gaussian_bandit, tabular_mdp
 from tests.sample_problems import Clockwork, Counter, Length, clockwork, quick_jit, same
 
@@ -21,7 +31,7 @@ NO_META, KEY = jnp.zeros(0), jax.random.key(0)
 @functools.cache
 def _live(ends_early):
     problem = clockwork(horizon=3, episodes=2, ends_early=ends_early)
-    return quick_jit(lambda length, key: live(Counter(), problem, NO_META, Length(length), key))
+    return quick_jit(lambda length, key: run_trial(Counter(), problem, NO_META, Length(length), key))
 
 
 def _trajectory(length, *, ends_early=True):
@@ -93,7 +103,7 @@ def test_a_trial_starts_with_nothing():
 )
 def test_lifetime_has_the_return_and_steps_of_each_episode(length, returns, steps):
     problem = clockwork(horizon=3, episodes=3)
-    run = quick_jit(lambda length, key: lifetime(Counter(), problem, NO_META, Length(length), key))
+    run = quick_jit(lambda length, key: evaluate_trial(Counter(), problem, NO_META, Length(length), key))
     result = run(jnp.asarray(length), jax.random.key(0))
     np.testing.assert_array_equal(result.returns, returns)
     np.testing.assert_array_equal(result.steps, steps)
@@ -103,7 +113,7 @@ def test_lifetime_has_the_return_and_steps_of_each_episode(length, returns, step
 @pytest.mark.parametrize("episodes", [1, 3])
 def test_episodes_of_one_step(episodes):
     problem = clockwork(horizon=1, episodes=episodes, ends_early=False)
-    run = quick_jit(lambda key: live(Counter(), problem, NO_META, Length(jnp.asarray(1)), key))
+    run = quick_jit(lambda key: run_trial(Counter(), problem, NO_META, Length(jnp.asarray(1)), key))
     trajectory = jax.tree.map(lambda x: x[:, 0], run(jax.random.key(0)))
     assert trajectory.timestep.first.all()
     assert trajectory.terminated.all()
@@ -116,7 +126,7 @@ def test_trial_in_pieces_equals_trial_at_once(steps):
     # A length of 2 and a horizon of 3, so that pieces begin in every phase: first, last, idle.
     problem = clockwork(horizon=3, episodes=4)
     task, key = Length(jnp.asarray(2)), jax.random.key(0)
-    whole = quick_jit(lambda key: live(Counter(), problem, NO_META, task, key))(key)
+    whole = quick_jit(lambda key: run_trial(Counter(), problem, NO_META, task, key))(key)
     piece = quick_jit(
         lambda life, clock: rollout(Counter(), problem, NO_META, task, life, key, clock=clock, steps=steps)
     )
@@ -132,7 +142,7 @@ def test_trial_in_pieces_equals_trial_at_once(steps):
 def test_live_adapts_after_every_window_and_shows_it_exactly_its_own():
     problem = clockwork(horizon=2, episodes=3, ends_early=False)
     algorithm = Counter(window_steps=2)
-    run = quick_jit(lambda key: live(algorithm, problem, NO_META, Length(jnp.asarray(9)), key))
+    run = quick_jit(lambda key: run_trial(algorithm, problem, NO_META, Length(jnp.asarray(9)), key))
     trajectory = run(jax.random.key(0))
     windows, last = jax.tree.map(lambda x: x[:, 0], trajectory.aux["adapted"])
     np.testing.assert_array_equal(windows, [0, 0, 1, 1, 2, 2])
@@ -153,7 +163,7 @@ def _adaptations(episodes):
 
     problem = clockwork(horizon=2, episodes=episodes, ends_early=False)
     algorithm = Teller(window_steps=2)
-    jax.block_until_ready(live(algorithm, problem, NO_META, Length(jnp.asarray(9)), jax.random.key(0)))
+    jax.block_until_ready(run_trial(algorithm, problem, NO_META, Length(jnp.asarray(9)), jax.random.key(0)))
     jax.effects_barrier()
     alone = [x[1:] for x in adapted]
     adapted.clear()
@@ -204,9 +214,9 @@ def test_probes_are_spread_evenly_over_a_trial(episodes, window, known):
     problem = clockwork(horizon=4, episodes=episodes, ends_early=False)
     algorithm, task = Tally(**window), Length(jnp.asarray(9))
     assert num_probes(algorithm, problem) == len(known)
-    life = quick_jit(lambda key: lifetime(algorithm, problem, NO_META, task, key, probes=True))(jax.random.key(0))
+    life = quick_jit(lambda key: evaluate_trial(algorithm, problem, NO_META, task, key, probes=True))(jax.random.key(0))
     # A probe is an episode of four steps, which pay 0 to 300 and the action.
-    np.testing.assert_array_equal(life.shots, 600 + 4 * np.asarray(known))
+    np.testing.assert_array_equal(life.evaluation_episodes, 600 + 4 * np.asarray(known))
     assert life.returns.shape == (episodes,)
     # Between two probes as many episodes are lived as there are windows for.
     learned = (np.asarray(life.returns).reshape(len(known), -1) - 600) / 4
@@ -224,15 +234,17 @@ def test_a_trial_of_one_window_is_not_probed():
     problem = clockwork(horizon=4, episodes=2, ends_early=False)
     assert num_windows(Tally(), problem) == num_probes(Tally(), problem) == 1
     task, key = Length(jnp.asarray(9)), jax.random.key(0)
-    assert lifetime(Tally(), problem, NO_META, task, key, probes=True).shots is None
-    assert lifetime(Tally(window_steps=4), problem, NO_META, task, key, probes=False).shots is None
+    assert evaluate_trial(Tally(), problem, NO_META, task, key, probes=True).evaluation_episodes is None
+    assert evaluate_trial(Tally(window_steps=4), problem, NO_META, task, key, probes=False).evaluation_episodes is None
 
 
 @pytest.mark.parametrize("explore", [False, True])
 def test_probes_have_fresh_memory_and_environments_and_many_streams(explore):
     problem = clockwork(horizon=4, episodes=12, ends_early=False)
     algorithm, task = Tally(streams=3, window_steps=4), Length(jnp.asarray(9))
-    probes = quick_jit(lambda key: shots(algorithm, problem, NO_META, task, key, explore=explore))(jax.random.key(0))
+    probes = quick_jit(lambda key: evaluation_episodes(algorithm, problem, NO_META, task, key, explore=explore))(
+        jax.random.key(0)
+    )
     assert probes.reward.shape == (4, 4, 3)
     np.testing.assert_array_equal(probes.aux["memory"], np.broadcast_to(np.arange(4)[:, None], (4, 4, 3)))
     np.testing.assert_array_equal(probes.timestep.first, probes.aux["memory"] == 0)
@@ -247,23 +259,23 @@ def test_probes_leave_the_life_as_it_is(episodes):
     problem = tabular_mdp(num_states=3, num_actions=2, horizon=3, num_episodes=episodes)
     agent = QLearning(epsilon_episodes=4)
     meta, task = agent.describe(problem), problem.test.sample(jax.random.key(1))
-    one = lambda probes: lifetime(agent, problem, meta, task, jax.random.key(2), probes=probes)  # noqa: E731
+    one = lambda probes: evaluate_trial(agent, problem, meta, task, jax.random.key(2), probes=probes)  # noqa: E731
     probed, alone = (quick_jit(functools.partial(one, probes))() for probes in (True, False))
-    assert probed.shots.shape == (12,)
-    assert len(np.unique(probed.shots)) > 6
+    assert probed.evaluation_episodes.shape == (12,)
+    assert len(np.unique(probed.evaluation_episodes)) > 6
     assert same((probed.returns, probed.steps), (alone.returns, alone.steps))
 
 
 def test_no_observation_at_all():
     problem = bernoulli_bandit(num_arms=2, num_pulls=4)
     task = problem.train.sample(jax.random.key(0))
-    trajectory = live(Random(), problem, Random().describe(problem), task, jax.random.key(0))
+    trajectory = run_trial(Random(), problem, Random().describe(problem), task, jax.random.key(0))
     assert trajectory.timestep.observation.shape == (4, 1, 0)
 
 
 def test_windows_may_be_shorter_than_episodes():
     problem = clockwork(horizon=4, episodes=2, ends_early=False)
-    run = quick_jit(lambda key: live(Counter(window_steps=2), problem, NO_META, Length(jnp.asarray(9)), key))
+    run = quick_jit(lambda key: run_trial(Counter(window_steps=2), problem, NO_META, Length(jnp.asarray(9)), key))
     trajectory = run(jax.random.key(0))
     np.testing.assert_array_equal(trajectory.aux["adapted"][0][:, 0], [0, 0, 1, 1, 2, 2, 3, 3])
     np.testing.assert_array_equal(trajectory.timestep.first[:, 0], [True, False, False, False] * 2)
@@ -275,11 +287,11 @@ def test_streams_share_what_adapts_and_not_what_remembers():
     problem = clockwork(horizon=2, episodes=4, ends_early=False)
     algorithm = Counter(streams=2, window_steps=2)
     task, key = Length(jnp.asarray(9)), jax.random.key(0)
-    trajectory = quick_jit(lambda key: live(algorithm, problem, NO_META, task, key))(key)
+    trajectory = quick_jit(lambda key: run_trial(algorithm, problem, NO_META, task, key))(key)
     np.testing.assert_array_equal(trajectory.action, [[0, 0], [1, 1], [2, 2], [3, 3]])
     np.testing.assert_array_equal(trajectory.aux["adapted"][0], [[0, 0], [0, 0], [1, 1], [1, 1]])
     np.testing.assert_array_equal(trajectory.aux["adapted"][1][2, 0], [[0, 0], [1, 1]])
-    result = quick_jit(lambda key: lifetime(algorithm, problem, NO_META, task, key))(key)
+    result = quick_jit(lambda key: evaluate_trial(algorithm, problem, NO_META, task, key))(key)
     np.testing.assert_array_equal(result.returns, [101, 101, 105, 105])  # in the order of experience
 
 
@@ -287,7 +299,7 @@ def test_streams_share_what_adapts_and_not_what_remembers():
 def test_trial_that_does_not_divide_into_windows_is_refused(window):
     problem = clockwork(horizon=2, episodes=3)
     with pytest.raises(ValueError, match=r"Counter\.window: a trial of 3 episodes × 2 steps"):
-        live(Counter(**window), problem, NO_META, Length(jnp.asarray(9)), jax.random.key(0))
+        run_trial(Counter(**window), problem, NO_META, Length(jnp.asarray(9)), jax.random.key(0))
 
 
 class RandomStart(Clockwork):
@@ -341,7 +353,7 @@ class RandomCounter(Counter):
 def test_E20_what_an_agent_draws_is_not_what_its_environment_draws():
     problem = dataclasses.replace(clockwork(horizon=2, episodes=8), env=RandomReward(2, False, 1000))
     algorithm = RandomCounter(streams=2, window_steps=4)  # two windows of two episodes in each stream
-    trajectory = quick_jit(lambda key: live(algorithm, problem, NO_META, Length(jnp.asarray(9)), key))(KEY)
+    trajectory = quick_jit(lambda key: run_trial(algorithm, problem, NO_META, Length(jnp.asarray(9)), key))(KEY)
     drawn = np.concatenate([np.ravel(trajectory.aux), np.ravel(trajectory.reward)])
     assert drawn.size == 2 * 16
     assert len(np.unique(drawn)) == drawn.size
@@ -381,7 +393,7 @@ def test_explore_reaches_the_agent():
 
     problem = clockwork(horizon=1, episodes=1)
     for explore in (True, False):
-        result = lifetime(Teller(), problem, NO_META, Length(jnp.asarray(1)), jax.random.key(0), explore=explore)
+        result = evaluate_trial(Teller(), problem, NO_META, Length(jnp.asarray(1)), jax.random.key(0), explore=explore)
         assert float(result.returns[0]) == explore
 
 

@@ -26,7 +26,7 @@ def test_adapting_is_the_identity_and_a_window_is_a_whole_trial(key):
     before = AgentState(None, jnp.arange(3))
     assert agent.adapt(agent.describe(problem), before, None, key) is before
     window = agent.window(problem)
-    assert (window.streams, window.steps) == (1, 4)
+    assert (window.num_envs, window.steps) == (1, 4)
 
 
 def test_a_state_is_a_pytree_of_arrays(key):

@@ -7,7 +7,7 @@ import pytest
 from adaptax.algorithms import A2C, DQN, MAML, QLearning
 from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.core.algorithm import init
-from adaptax.core.rollout import collect, live
+from adaptax.core.rollout import collect, run_trial
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Window
 from adaptax.deployment.agent import Agent
@@ -35,7 +35,7 @@ def test_E30_in_use_it_acts_as_in_a_rollout(agent):
 
 
 def test_begin_forgets(agent):
-    def live(rewards):
+    def run_trial(rewards):
         agent.begin()
         hidden = []
         for reward in rewards:
@@ -44,11 +44,11 @@ def test_begin_forgets(agent):
             agent.observe(reward, episode_over=True)
         return hidden
 
-    first = live([1.0, 0.0, 1.0])
-    other = live([0.0, 0.0, 1.0])
+    first = run_trial([1.0, 0.0, 1.0])
+    other = run_trial([0.0, 0.0, 1.0])
     np.testing.assert_array_equal(first[0], other[0])
     assert np.abs(first[1] - other[1]).max() > 1e-6  # it heard of the first reward
-    np.testing.assert_array_equal(live([1.0, 0.0, 1.0]), first)
+    np.testing.assert_array_equal(run_trial([1.0, 0.0, 1.0]), first)
 
 
 def test_lists_will_do_for_observations(agent):
@@ -71,7 +71,7 @@ def test_an_agent_that_learns_from_windows_takes_the_inner_steps_of_a_rollout():
     maml = MAML(hidden_size=4, num_tasks=2, trajectories=2)
     meta = init(maml, problem, seed=0).meta
     task = problem.test.sample(jax.random.key(1))
-    lives = jax.jit(lambda: live(maml, problem, meta, task, jax.random.key(2)))()
+    lives = jax.jit(lambda: run_trial(maml, problem, meta, task, jax.random.key(2)))()
     agent = Agent(TrainedAgent(maml, problem, meta))
     agents = [maml.begin(meta, jax.random.key(0))]
     for window in range(2):
@@ -123,7 +123,7 @@ def test_q_learning_in_a_loop_learns_what_it_learns_in_a_rollout():
     problem = tabular_mdp(num_states=3, num_actions=2, horizon=3, num_episodes=4)
     learner = Diary(knows_time=True)
     meta, task = learner.describe(problem), problem.test.sample(jax.random.key(1))
-    lives = jax.jit(lambda: live(learner, problem, meta, task, jax.random.key(2)))()
+    lives = jax.jit(lambda: run_trial(learner, problem, meta, task, jax.random.key(2)))()
     window = learner.window(problem)
     assert window == Window(1, 1)
     agent = Agent(TrainedAgent(learner, problem, meta))

@@ -164,7 +164,7 @@ class Counting(FromScratch):
         return AgentState(agent.adapted + 1, None)
 
     def window(self, problem):
-        return Window(streams=2, steps=problem.env.horizon)
+        return Window(num_envs=2, steps=problem.env.horizon)
 
 
 def test_an_agent_that_adapts_to_windows_is_probed_after_each_and_the_probes_are_not_in_its_curve():

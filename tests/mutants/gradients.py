@@ -197,8 +197,8 @@ BUGS = (
     Mutant(
         "ProMP's penalty is the other divergence",
         "algorithms/gradient/promp.py",
-        "kl_divergence(batch.policies, replay.policies)[:-1]",
-        "kl_divergence(replay.policies, batch.policies)[:-1]",
+        "kl_divergence(batch.policies, recomputed.policies)[:-1]",
+        "kl_divergence(recomputed.policies, batch.policies)[:-1]",
         "equation 14 has the old policy first",
         ("tests/algorithms/gradient/test_promp.py",),
     ),
@@ -229,8 +229,8 @@ BUGS = (
     Mutant(
         "Reptile learns from the window that shows what it is worth",
         "algorithms/gradient/reptile.py",
-        "windows = jax.tree.map(lambda x: x[:-1], lives)",
-        "windows = jax.tree.map(lambda x: x[1:], lives)",
+        "windows = jax.tree.map(lambda x: x[:-1], trajectories)",
+        "windows = jax.tree.map(lambda x: x[1:], trajectories)",
         "E9: off by one window, and φ₁ learns from what φ₂ lived",
         ("tests/algorithms/gradient/test_reptile.py",),
     ),

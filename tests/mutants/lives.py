@@ -10,10 +10,10 @@ BUGS = (
     Mutant(
         "memory is lost when an episode ends",
         "core/rollout.py",
-        "return replace(life, env_state=env_state, timestep=timestep, active=active)",
+        "return replace(state, env_state=env_state, timestep=timestep, active=active)",
         "due = (clock + 1) % problem.env.horizon == 0\n"
-        "    memory = jax.tree.map(lambda x: jnp.where(due, jnp.zeros_like(x), x), life.memory)\n"
-        "    return replace(life, memory=memory, env_state=env_state, timestep=timestep, active=active)",
+        "    memory = jax.tree.map(lambda x: jnp.where(due, jnp.zeros_like(x), x), state.memory)\n"
+        "    return replace(state, memory=memory, env_state=env_state, timestep=timestep, active=active)",
         "E8: the memory of RL² is reset with the environment",
         ROLLOUT,
     ),
@@ -60,16 +60,16 @@ BUGS = (
     Mutant(
         "the agent and its environment share their keys",
         "core/rollout.py",
-        "env_keys = jax.random.split(env_key, (steps, streams))",
-        "env_keys = jax.random.split(agent_key, (steps, streams))",
+        "env_keys = jax.random.split(env_key, (steps, num_envs))",
+        "env_keys = jax.random.split(agent_key, (steps, num_envs))",
         "E20: what is drawn for an action is what is drawn for its outcome",
         ROLLOUT,
     ),
     Mutant(
         "one key for all windows",
         "core/rollout.py",
-        "rollout_key, adapt_key = jax.random.split(jax.random.fold_in(live_key, index))",
-        "rollout_key, adapt_key = jax.random.split(live_key)",
+        "rollout_key, adapt_key = jax.random.split(jax.random.fold_in(trial_key, index))",
+        "rollout_key, adapt_key = jax.random.split(trial_key)",
         "E20: every inner step meets the same luck",
         ROLLOUT,
     ),
@@ -84,11 +84,11 @@ BUGS = (
     Mutant(
         "the evaluation's probes learn",
         "core/rollout.py",
-        "probed = _probe(algorithm, problem, meta, task, life.adapted, probe_key, explore=probe)",
-        "probed = _probe(algorithm, problem, meta, task, life.adapted, probe_key, explore=probe)\n"
-        "            agent = AgentState(life.adapted, life.memory)\n"
+        "probed = _probe(algorithm, problem, meta, task, state.adapted, probe_key, explore=probe)",
+        "probed = _probe(algorithm, problem, meta, task, state.adapted, probe_key, explore=probe)\n"
+        "            agent = AgentState(state.adapted, state.memory)\n"
         "            learned = algorithm.adapt(meta, agent, probed, probe_key).adapted\n"
-        "            life = replace(life, adapted=learned)",
+        "            state = replace(state, adapted=learned)",
         "E26: looking changes what is looked at",
         ROLLOUT,
     ),

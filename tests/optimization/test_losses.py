@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.core.rollout import live
+from adaptax.core.rollout import run_trial
 from adaptax.optimization.losses import clipped_surrogate, generalized_advantages, masked_mean
 from tests.sample_problems import Counter, Length, clockwork
 
@@ -138,7 +138,7 @@ def test_E11_a_time_limit_is_not_termination(gae_lambda):
     # Reward 1 at every step, a time limit of 4 steps and γ = 0.9. The task goes on after the limit, so the value
     # of every state is 1/(1 − γ) = 10; taken for a termination, the limit would leave the finite sums.
     problem = clockwork(horizon=4, episodes=3, ends_early=False)
-    trajectory = live(Counter(), problem, jnp.zeros(0), Length(jnp.asarray(9)), jax.random.key(0))
+    trajectory = run_trial(Counter(), problem, jnp.zeros(0), Length(jnp.asarray(9)), jax.random.key(0))
     assert trajectory.truncated.any()
     assert not trajectory.terminated.any()
     state = trajectory.timestep.observation[:, 0, 0].astype(jnp.int32)

@@ -8,7 +8,14 @@ import pytest
 from scipy import stats
 
 from adaptax.networks.distributions import Categorical, Normal, kl_divergence
-from adaptax.optimization.outer_optimizers import PPO, TRPO, Ascent, Outcome, conjugate_gradient, importance_weighted
+from adaptax.optimization.outer_optimizers import (
+    TRPO,
+    Ascent,
+    Outcome,
+    PPOStep,
+    conjugate_gradient,
+    importance_weighted,
+)
 from tests.sample_problems import quick_jit
 
 ONES = jnp.ones((4, 1))
@@ -55,7 +62,7 @@ def test_ascent_is_one_step_of_the_optimizer():
 
 
 def test_ppo_takes_as_many_steps_as_epochs_and_minibatches_say():
-    ppo = PPO(optax.sgd(0.1), clip=0.2, num_epochs=3, num_minibatches=2)
+    ppo = PPOStep(optax.sgd(0.1), clip=0.2, num_epochs=3, num_minibatches=2)
     loss = lambda p, batch: (jnp.mean(batch) * p["x"], {})  # noqa: E731
     batch = jnp.asarray([[1.0], [1.0], [3.0], [3.0]])
     start = {"logits": START["logits"], "x": jnp.asarray(0.0)}
@@ -65,7 +72,7 @@ def test_ppo_takes_as_many_steps_as_epochs_and_minibatches_say():
 
 def test_ppo_clips():
     ratio = jnp.asarray([0.5, 1.0, 1.5])
-    gain = lambda advantage: PPO(optax.sgd(0.1), clip=0.2).surrogate(jnp.log(ratio), jnp.zeros(3), advantage)  # noqa: E731
+    gain = lambda advantage: PPOStep(optax.sgd(0.1), clip=0.2).surrogate(jnp.log(ratio), jnp.zeros(3), advantage)  # noqa: E731
     np.testing.assert_allclose(gain(jnp.ones(3)), [0.5, 1.0, 1.2], rtol=1e-6)
     np.testing.assert_allclose(gain(-jnp.ones(3)), [-0.8, -1.0, -1.5], rtol=1e-6)
 

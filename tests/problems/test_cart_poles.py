@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from adaptax.core.algorithm import FromScratch
-from adaptax.core.rollout import lifetime
+from adaptax.core.rollout import evaluate_trial
 from adaptax.core.types import AgentState
 from adaptax.problems import cart_pole
 from adaptax.problems.cart_poles import BALANCED, BALANCED_STEPS, CartPoleTask
@@ -180,7 +180,7 @@ def test_the_controller_attains_oracle_and_optimum_in_every_episode(split, varia
     @quick_jit
     def live(key):
         tasks = jax.vmap(family.sample)(jax.random.split(key, 64))
-        run = lambda task, key: lifetime(agent, problem, agent.describe(problem), task, key).returns  # noqa: E731
+        run = lambda task, key: evaluate_trial(agent, problem, agent.describe(problem), task, key).returns  # noqa: E731
         returns = jax.vmap(run)(tasks, jax.random.split(jax.random.fold_in(key, 1), 64))
         return returns, jax.vmap(family.oracle)(tasks)
 

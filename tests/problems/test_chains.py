@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from adaptax.core.algorithm import FromScratch
-from adaptax.core.rollout import lifetime
+from adaptax.core.rollout import evaluate_trial
 from adaptax.core.types import AgentState
 from adaptax.problems import chain
 from adaptax.problems.chains import Treasure
@@ -150,7 +150,7 @@ def test_going_forward_until_paid_attains_the_oracle(split):
     @quick_jit
     def live(key):
         tasks = jax.vmap(family.sample)(jax.random.split(key, 4096))
-        run = lambda task, key: lifetime(GoForward(), problem, None, task, key).returns  # noqa: E731
+        run = lambda task, key: evaluate_trial(GoForward(), problem, None, task, key).returns  # noqa: E731
         returns = jax.vmap(run)(tasks, jax.random.split(jax.random.fold_in(key, 1), 4096))
         return returns.mean(1) - jax.vmap(family.oracle)(tasks)
 

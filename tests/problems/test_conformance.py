@@ -12,7 +12,7 @@ import pytest
 from adaptax import problems
 from adaptax.algorithms.classical.random import Random
 from adaptax.core.problem import SPLITS
-from adaptax.core.rollout import live
+from adaptax.core.rollout import run_trial
 from adaptax.core.spaces import Discrete
 
 NUM_TASKS = 128
@@ -56,7 +56,7 @@ def survey(name):
     @jit
     def trials(tasks, key):
         keys = jax.random.split(key, NUM_TASKS)
-        run = lambda task, key: live(agent, problem, knowledge, task, key)  # noqa: E731
+        run = lambda task, key: run_trial(agent, problem, knowledge, task, key)  # noqa: E731
         return jax.tree.map(lambda x: x[:, :, 0], jax.vmap(run)(tasks, keys))  # [task, time, ...]
 
     tasks, oracle = sample(jax.random.key(0))

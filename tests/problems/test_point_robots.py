@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from adaptax.core.algorithm import FromScratch
-from adaptax.core.rollout import lifetime
+from adaptax.core.rollout import evaluate_trial
 from adaptax.core.types import AgentState
 from adaptax.problems import point_robot, point_robot_sparse
 from adaptax.problems.point_robots import PointGoal
@@ -42,7 +42,7 @@ def live(agent, problem, goals):
 
     def one_task(goal):
         task = PointGoal(goal)
-        life = lifetime(agent, problem, goal, task, jax.random.key(0))
+        life = evaluate_trial(agent, problem, goal, task, jax.random.key(0))
         return life.returns, life.steps, problem.test.oracle(task)
 
     return [np.asarray(x) for x in jax.jit(jax.vmap(one_task))(goals)]

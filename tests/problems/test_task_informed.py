@@ -11,7 +11,7 @@ import pytest
 from adaptax import problems
 from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import task_features
-from adaptax.core.rollout import lifetime
+from adaptax.core.rollout import evaluate_trial
 from adaptax.core.types import AgentState, replace
 from adaptax.problems import cart_pole, grid_navigation, informed, point_robot
 from tests.sample_problems import clockwork, quick_jit, same
@@ -129,7 +129,7 @@ def test_a_policy_without_memory_attains_the_oracle():
     @jax.jit  # the problem is an argument, and not a constant
     def run(problem, key):
         task = problem.test.sample(key)
-        return lifetime(agent, problem, agent.describe(problem), task, key).returns, problem.test.oracle(task)
+        return evaluate_trial(agent, problem, agent.describe(problem), task, key).returns, problem.test.oracle(task)
 
     for seed in range(3):
         returns, oracle = run(problem, jax.random.key(seed))

@@ -9,7 +9,7 @@ import pytest
 
 from adaptax.core.algorithm import init
 from adaptax.core.meta_learner import MetaLearner, check_declared
-from adaptax.core.rollout import lifetime
+from adaptax.core.rollout import evaluate_trial
 from adaptax.training.loop import train
 from tests.strangers.stranger_algorithm import LinearBandit
 from tests.strangers.stranger_problem import hidden_target
@@ -20,7 +20,7 @@ PROBLEM = hidden_target()
 def _trial_returns(algorithm, meta):
     keys = jax.random.split(jax.random.key(7), (500, 2))
     tasks = jax.vmap(PROBLEM.test.sample)(keys[:, 0])
-    returns = jax.jit(jax.vmap(lambda task, key: lifetime(algorithm, PROBLEM, meta, task, key).returns))
+    returns = jax.jit(jax.vmap(lambda task, key: evaluate_trial(algorithm, PROBLEM, meta, task, key).returns))
     return np.asarray(returns(tasks, keys[:, 1]))
 
 

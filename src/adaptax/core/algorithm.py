@@ -62,12 +62,12 @@ class Algorithm(abc.ABC):
         """
 
     def adapt(self, meta: PyTree[Array], agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
-        """Learn from a window of experience, leaves `[time, stream, ...]`. The identity by default."""
+        """Learn from a window of experience, leaves `[time, env, ...]`. The identity by default."""
         return agent
 
     def window(self, problem: Problem) -> Window:
-        """How much experience one `adapt` consumes. One stream and a whole trial by default."""
-        return Window(streams=1, steps=problem.trial_steps)
+        """How much experience one `adapt` consumes. One environment and a whole trial by default."""
+        return Window(num_envs=1, steps=problem.trial_steps)
 
     def update_steps(self, problem: Problem) -> int:
         """Environment steps that one `update` takes, if no episode ends early; none by default."""

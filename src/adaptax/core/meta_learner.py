@@ -13,7 +13,7 @@ from jaxtyping import Array, Key, PyTree
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.experience import Experience, sample_tasks
 from adaptax.core.problem import Problem
-from adaptax.core.rollout import live
+from adaptax.core.rollout import run_trial
 from adaptax.core.types import Metrics, Task, TrainState, Transition
 
 
@@ -42,7 +42,7 @@ class MetaLearner(Algorithm):
 
     def training_trial(self, problem: Problem, meta: PyTree[Array], task: Task, key: Key[Array, ""]) -> Transition:
         """What `collect` does in one task, leaves `[time, env, ...]`; by default a whole trial."""
-        return live(self, problem, meta, task, key)
+        return run_trial(self, problem, meta, task, key)
 
     def collect(self, problem: Problem, state: TrainState) -> Experience:
         """Go through fresh training tasks with θ as it is: this device's share of an update's experience."""

@@ -1,4 +1,4 @@
-"""What must hold at every step that an agent lives, in compiled code and at next to no cost.
+"""What must hold at every step of an agent, in compiled code and at next to no cost.
 
 JAX clamps indices that are out of bounds and turns NaN into 0 as an integer, so a broken environment trains on quietly.
 Here a step that breaks the contract has a reward of NaN: whoever sums rewards finds out, and

@@ -1,6 +1,6 @@
 """The shapes of data that flow through adaptax.
 
-Every type here is a pytree with array leaves, written for *one* stream of *one* task. `jax.vmap` adds an
+Every type here is a pytree with array leaves, written for *one* environment of *one* task. `jax.vmap` adds an
 environment axis, then a task axis; a scan adds time. So a trajectory is a `Transition` whose leaves have a
 leading time axis, and nothing else changes.
 """
@@ -86,8 +86,8 @@ class AgentState(eqx.Module):
     """The inner learner's state, at two speeds.
 
     Attributes:
-        adapted: φ, changed by `adapt` between windows of experience; one per task, shared by its streams.
-        memory: h, changed by `act` at every step; one per stream.
+        adapted: φ, changed by `adapt` between windows of experience; one per task, shared by its environments.
+        memory: h, changed by `act` at every step; one per environment.
     """
 
     adapted: PyTree[Array]
@@ -115,11 +115,11 @@ class Window:
     """The experience that one call of `adapt` consumes.
 
     Attributes:
-        streams: Number of environments that run in parallel on one task.
-        steps: Environment steps in each stream.
+        num_envs: Number of environments that run in parallel on one task.
+        steps: Steps in each of them.
     """
 
-    streams: int
+    num_envs: int
     steps: int
 
 

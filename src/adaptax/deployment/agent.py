@@ -162,14 +162,14 @@ class Agent:
         self._arrived = True
         self._episode[-1] = replace(self._episode[-1], next_observation=observation)
         steps = self._window.steps
-        if self._window.streams == 1:
+        if self._window.num_envs == 1:
             if episode_over or len(self._episode) == steps:
                 self._learn([_padded(self._episode, steps)])
                 self._episode = []
         elif episode_over:
             self._episodes.append(_padded(self._episode, -(-self._horizon // steps) * steps))
             self._episode = []
-            if len(self._episodes) == self._window.streams:
+            if len(self._episodes) == self._window.num_envs:
                 self._learn(self._episodes)
                 self._episodes = []
 

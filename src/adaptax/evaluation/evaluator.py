@@ -16,7 +16,7 @@ from jaxtyping import Array, Key
 
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.problem import Problem, TaskDistribution
-from adaptax.core.rollout import Lifetime, lifetime
+from adaptax.core.rollout import TrialResult, evaluate_trial
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Task
 from adaptax.evaluation.statistics import Summary, stderr, summarize
@@ -152,9 +152,9 @@ def evaluate(
     tasks, keys = encounters(agent.problem.test if family is None else family, num_tasks, seed)
     adapts, probes = agent.learns_from_windows, agent.is_probed
 
-    def trial(agent: TrainedAgent, task: Task, key: Key[Array, ""]) -> Lifetime:
+    def trial(agent: TrainedAgent, task: Task, key: Key[Array, ""]) -> TrialResult:
         algorithm, problem, meta = agent.algorithm, agent.problem, agent.meta
-        return lifetime(algorithm, problem, meta, task, key, explore=explore or adapts, probes=probes)
+        return evaluate_trial(algorithm, problem, meta, task, key, explore=explore or adapts, probes=probes)
 
     found = run_trials(agent, tasks, keys, trial, on_progress=on_progress)
     evaluation = Evaluation(found.returns, found.steps, found.shots)

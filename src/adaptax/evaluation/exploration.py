@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Problem
-from adaptax.core.rollout import live
+from adaptax.core.rollout import run_trial
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
@@ -155,7 +155,7 @@ def watch(
     explore = explore or agent.learns_from_windows
 
     def trial(agent: TrainedAgent, task: Task, key: Key[Array, ""]) -> tuple[Array, ...]:
-        trajectory = live(agent.algorithm, agent.problem, agent.meta, task, key, explore=explore)
+        trajectory = run_trial(agent.algorithm, agent.problem, agent.meta, task, key, explore=explore)
         share = _exploring(agent.problem, trajectory)
         return (share, trajectory.action.reshape(-1), trajectory.reward.reshape(-1)) if pulls else (share,)
 

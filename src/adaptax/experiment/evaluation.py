@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from adaptax.core.errors import DivergenceError, EnvironmentContractError, if_installed
-from adaptax.core.rollout import num_probes, num_windows, shots
+from adaptax.core.rollout import evaluation_episodes, num_probes, num_windows
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.evaluator import Evaluation, encounters, evaluate, oracle_return, tasks_are_held_out
 from adaptax.evaluation.trials import run_trials
@@ -153,7 +153,7 @@ def paths_of(agent: TrainedAgent, seed: int) -> tuple[np.ndarray, np.ndarray | N
     tasks, keys = encounters(agent.problem.test, NUM_PATHS, seed)
 
     def trial(agent: TrainedAgent, task: Any, key: Any) -> Any:
-        seen = shots(agent.algorithm, agent.problem, agent.meta, task, key, explore=True)
+        seen = evaluation_episodes(agent.algorithm, agent.problem, agent.meta, task, key, explore=True)
         return seen.valid, seen.next_observation
 
     valid, after = (x[0] for x in run_trials(agent, tasks, keys, trial))

@@ -91,7 +91,7 @@ class Ascent:
 
 
 @dataclasses.dataclass(frozen=True)
-class PPO:
+class PPOStep:
     """Several passes over a batch, with the gain clipped where the policy has moved far (arXiv 1707.06347).
 
     Attributes:
@@ -253,4 +253,4 @@ def conjugate_gradient(
     return x, residual
 
 
-Outer: TypeAlias = Ascent | PPO | TRPO
+Outer: TypeAlias = Ascent | PPOStep | TRPO

@@ -18,7 +18,7 @@ from jaxtyping import Array, Key, PyTree
 from adaptax.core.algorithm import Algorithm, first_state
 from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Environment, Problem, Step
-from adaptax.core.rollout import lifetime
+from adaptax.core.rollout import evaluate_trial
 from adaptax.core.spaces import Box, Discrete, Space
 from adaptax.core.step_checks import HUGE, action_is_in, is_in, is_sound
 from adaptax.core.types import Task, TrainState, replace
@@ -141,18 +141,18 @@ class _Notebook:
         return np.zeros(sound.shape[:-1], np.float32)
 
 
-def find_breach(problem: Problem, live: Callable[..., Any], *args: Any, axis: int = 0) -> Breach | None:
-    """The first breach of the contract when `live` lives in `problem`; None if there is none.
+def find_breach(problem: Problem, run: Callable[..., Any], *args: Any, axis: int = 0) -> Breach | None:
+    """The first breach of the contract when `run` meets `problem`; None if there is none.
 
     Args:
         problem: Where it went wrong.
-        live: Does again what went wrong, in the problem that it is given, with `args`.
+        run: Does again what went wrong, in the problem that it is given, with `args`.
         args: Arrays.
         axis: Which of the axes that it adds by `vmap`, from outside, is that of tasks.
     """
     notebook = _Notebook(axis)
     again = replace(problem, env=Reporting(problem.env, notebook.report))
-    jax.block_until_ready(jax.jit(lambda *args: live(again, *args))(*args))
+    jax.block_until_ready(jax.jit(lambda *args: run(again, *args))(*args))
     if notebook.first is None:
         return None
     task, step, kind, element, value = notebook.first
@@ -192,10 +192,10 @@ def breach_in_life(
     explore: bool,
     probes: bool = False,
 ) -> Breach | None:
-    """The first breach in one trial of an evaluation (`rollout.lifetime`); its task is 0."""
+    """The first breach in one trial of an evaluation (`rollout.evaluate_trial`); its task is 0."""
 
     def again(problem: Problem, *args: Any) -> Any:
-        return lifetime(algorithm, problem, *args, explore=explore, probes=probes)
+        return evaluate_trial(algorithm, problem, *args, explore=explore, probes=probes)
 
     return find_breach(problem, again, meta, task, key, axis=NO_AXIS)
 

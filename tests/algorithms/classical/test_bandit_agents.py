@@ -26,7 +26,7 @@ from adaptax.algorithms.classical.bandit_agents import (
     no_statistics,
     random_best,
 )
-from adaptax.core.rollout import collect, lifetime
+from adaptax.core.rollout import collect, evaluate_trial
 from adaptax.core.types import TimeStep
 from adaptax.problems.bandit import BernoulliArms, bernoulli_bandit
 from adaptax.problems.gaussian_bandits import gaussian_bandit
@@ -195,7 +195,7 @@ def test_figures_of_duan2016_table_1(key):
 
     @quick_jit
     def run(arms):
-        live = lambda agent, arms, key: lifetime(agent, problem, agent.describe(problem), arms, key).returns  # noqa: E731
+        live = lambda agent, arms, key: evaluate_trial(agent, problem, agent.describe(problem), arms, key).returns  # noqa: E731
         one_task = lambda arms, key: jnp.stack([live(agent, arms, key) for agent in published])  # noqa: E731
         return jax.vmap(one_task)(arms, jax.random.split(jax.random.fold_in(key, 1), tasks))
 
@@ -215,7 +215,7 @@ def test_gaussian_bandits_are_learnt_by_all_that_have_a_normal_prior(key):
 
     @quick_jit
     def run(arms):
-        live = lambda agent, arms, key: lifetime(agent, problem, agent.describe(problem), arms, key).returns  # noqa: E731
+        live = lambda agent, arms, key: evaluate_trial(agent, problem, agent.describe(problem), arms, key).returns  # noqa: E731
         one_task = lambda arms, key: jnp.stack([live(agent, arms, key) for agent in agents])  # noqa: E731
         return jax.vmap(one_task)(arms, jax.random.split(jax.random.fold_in(key, 1), tasks))
 

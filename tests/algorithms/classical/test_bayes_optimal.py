@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms.classical.bayes_optimal import BayesOptimalBandit, BayesOptimalGrid
-from adaptax.core.rollout import lifetime
+from adaptax.core.rollout import evaluate_trial
 from adaptax.core.types import AgentState, TimeStep
 from adaptax.problems import bernoulli_bandit, grid_navigation, two_step
 from adaptax.problems.bandit import BernoulliArms
@@ -18,7 +18,9 @@ def test_the_grid_agent_attains_the_optimum_over_all_goals_exactly(size, horizon
     problem = grid_navigation(num_episodes=num_episodes, size=size, horizon=horizon)
     agent = BayesOptimalGrid()
     plan = agent.describe(problem)
-    run = jax.jit(jax.vmap(lambda cell: lifetime(agent, problem, plan, GridGoal(cell), jax.random.key(0)).returns))
+    run = jax.jit(
+        jax.vmap(lambda cell: evaluate_trial(agent, problem, plan, GridGoal(cell), jax.random.key(0)).returns)
+    )
     returns = np.asarray(run(jnp.asarray(problem.test.goals, jnp.int32)), float)
     np.testing.assert_allclose(returns.mean(0), problem.optimum, rtol=1e-5)
     if size == 5:
@@ -64,7 +66,7 @@ def test_E24_the_bandit_agent_attains_12_43_in_20_pulls_and_not_more():
 
     def one_task(key):
         task = problem.test.sample(key)
-        return lifetime(agent, problem, policy, task, jax.random.fold_in(key, 1)).returns
+        return evaluate_trial(agent, problem, policy, task, jax.random.fold_in(key, 1)).returns
 
     returns = np.asarray(jax.jit(jax.vmap(one_task))(jax.random.split(jax.random.key(0), 8192)))
     total = returns.sum(1)
@@ -77,7 +79,7 @@ def test_E8_the_belief_is_fresh_in_each_trial():
     problem, agent = bernoulli_bandit(2, 6), BayesOptimalBandit()
     policy = agent.describe(problem)
     sure = BernoulliArms(jnp.asarray([0.0, 1.0]))
-    run = jax.jit(lambda key: lifetime(agent, problem, policy, sure, key).returns)
+    run = jax.jit(lambda key: evaluate_trial(agent, problem, policy, sure, key).returns)
     for seed in (0, 1):
         assert run(jax.random.key(seed)).tolist() == [0, 1, 1, 1, 1, 1]
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from adaptax.algorithms.classical.random import ActionSpace, Random
-from adaptax.core.rollout import lifetime
+from adaptax.core.rollout import evaluate_trial
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.types import TimeStep
 from adaptax.problems.bandit import bernoulli_bandit
@@ -47,7 +47,7 @@ def test_on_bandits_it_earns_a_half_per_pull(key):
     tasks = jax.vmap(problem.test.sample)(task_keys)
     returns = np.asarray(
         quick_jit(
-            jax.vmap(lambda task, key: lifetime(agent, problem, agent.describe(problem), task, key).returns.sum())
+            jax.vmap(lambda task, key: evaluate_trial(agent, problem, agent.describe(problem), task, key).returns.sum())
         )(tasks, life_keys)
     )
     assert returns.mean() == pytest.approx(5, abs=float(4 * returns.std() / 1000**0.5))

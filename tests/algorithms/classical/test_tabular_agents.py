@@ -19,7 +19,7 @@ from adaptax.algorithms.classical.tabular_agents import (
     TabularPrior,
 )
 from adaptax.algorithms.classical.tabular_planning import plan
-from adaptax.core.rollout import collect, lifetime
+from adaptax.core.rollout import collect, evaluate_trial
 from adaptax.core.types import AgentState, TimeStep
 from adaptax.problems.bandit import bernoulli_bandit
 from adaptax.problems.tabular import tabular_mdp
@@ -156,7 +156,7 @@ def test_figures_of_duan2016_table_2(key):
 
     @quick_jit
     def run(mdps):
-        one_life = lambda agent, mdp, key: lifetime(agent, problem, agent.describe(problem), mdp, key).returns  # noqa: E731
+        one_life = lambda agent, mdp, key: evaluate_trial(agent, problem, agent.describe(problem), mdp, key).returns  # noqa: E731
         one_task = lambda mdp, key: jnp.stack([one_life(agent, mdp, key).sum() for agent in published])  # noqa: E731
         return jax.vmap(one_task)(mdps, jax.random.split(jax.random.fold_in(key, 1), tasks))
 

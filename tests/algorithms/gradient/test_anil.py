@@ -22,16 +22,16 @@ def case():
 def test_the_head_adapts_and_nothing_else(case):
     meta, batch = case
     agent = ALGORITHM.begin(meta, jax.random.key(0))
-    window = jax.tree.map(lambda x: x[0, 0], batch.lives)
+    window = jax.tree.map(lambda x: x[0, 0], batch.trajectories)
     adapted = ALGORITHM.adapt(meta, agent, window, jax.random.key(0)).adapted.parameters
     assert isinstance(adapted, PolicyHead)
     head = meta.theta.policy.head
     for after, before in zip(jax.tree.leaves(adapted), jax.tree.leaves(head), strict=True):
         assert (np.asarray(after) != np.asarray(before)).any()
     # The second window was lived by this head on the body of θ.
-    features = meta.theta.policy.body(jnp.eye(3)[batch.lives.timestep.observation[0, 1]])
+    features = meta.theta.policy.body(jnp.eye(3)[batch.trajectories.timestep.observation[0, 1]])
     expected = np.asarray(features) @ np.asarray(adapted.layer.weight) + np.asarray(adapted.layer.bias)
-    np.testing.assert_allclose(batch.lives.aux["policy"].logits[0, 1], expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(batch.trajectories.aux["policy"].logits[0, 1], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_the_body_is_meta_learned(case):

@@ -25,7 +25,7 @@ def case():
 
 def _adapted(meta, batch):
     agent = ALGORITHM.begin(meta, jax.random.key(0))
-    window = jax.tree.map(lambda x: x[0, 0], batch.lives)
+    window = jax.tree.map(lambda x: x[0, 0], batch.trajectories)
     return agent, ALGORITHM.adapt(meta, agent, window, jax.random.key(0))
 
 
@@ -43,8 +43,8 @@ def test_the_context_is_a_bias_of_the_first_layer(case):
     first = meta.theta.policy.body.layers[0]
     hidden = jnp.eye(3) @ first.weight[:3] + (first.bias + context @ first.weight[3:])[None]
     expected = meta.theta.policy.head(jnp.tanh(hidden)).logits
-    seen = batch.lives.timestep.observation[0, 1]
-    np.testing.assert_allclose(batch.lives.aux["policy"].logits[0, 1], expected[seen], rtol=1e-4, atol=1e-6)
+    seen = batch.trajectories.timestep.observation[0, 1]
+    np.testing.assert_allclose(batch.trajectories.aux["policy"].logits[0, 1], expected[seen], rtol=1e-4, atol=1e-6)
 
 
 def test_all_tasks_share_one_network_and_all_of_it_is_meta_learned(case):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import MAML, MetaLSTM, MetaSGD
-from adaptax.algorithms.gradient.inner_loop import Meta, Theta, normalized
+from adaptax.algorithms.gradient.inner_loop import GradientParams, Theta, normalized
 from adaptax.core.types import AgentState, TrainState, replace
 from adaptax.networks.distributions import Categorical, Normal
 from adaptax.problems import point_robot, tabular_mdp
@@ -111,10 +111,10 @@ def test_E4_each_step_has_data_of_the_policy_as_it_then_is():
 def test_E5_replaying_gives_the_log_probabilities_of_acting(problem):
     algorithm = MAML(hidden_size=4, num_layers=1, num_tasks=2, trajectories=3, inner_steps=2)
     meta, lives = lived(algorithm, problem)
-    replay = quick_jit(jax.vmap(lambda lives: algorithm.replay(meta, lives, KEY)))(lives)
+    recomputed = quick_jit(jax.vmap(lambda lives: algorithm.recompute(meta, lives, KEY)))(lives)
     acted = jnp.where(lives.valid, lives.aux["log_prob"], 0.0)
-    np.testing.assert_allclose(replay.log_probs, acted, atol=2e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), replay.policies, lives.aux["policy"])
+    np.testing.assert_allclose(recomputed.log_probs, acted, atol=2e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), recomputed.policies, lives.aux["policy"])
 
 
 @pytest.mark.parametrize("baseline", ["linear", "value", "none"])
@@ -171,7 +171,7 @@ def test_recomputing_inner_steps_changes_nothing():
     meta, lives = lived(PLAIN)
 
     def slope(algorithm):
-        total = lambda theta: jnp.sum(algorithm.replay(Meta(theta), task(lives, 0), KEY).log_probs[-1])  # noqa: E731
+        total = lambda theta: jnp.sum(algorithm.recompute(GradientParams(theta), task(lives, 0), KEY).log_probs[-1])  # noqa: E731
         return quick_jit(jax.grad(total))(meta.theta)
 
     plain, checkpointed = slope(PLAIN), slope(dataclasses.replace(PLAIN, checkpoint=True))
@@ -210,10 +210,10 @@ def test_E5_what_explorers_did_is_replayed_as_they_did_it():
     narrow = jnp.full(2, jnp.log(0.1))
     meta = eqx.tree_at(lambda meta: meta.theta.policy.head.log_std, meta, narrow)
     lives = quick_jit(lambda key: windows(EXPLORING, problem, TrainState(meta, None, jnp.asarray(0), key)))(KEY)
-    replay = EXPLORING.replay(meta, task(lives, 0), KEY)
-    np.testing.assert_allclose(np.exp(replay.policies.log_std[0]), 2.0, rtol=1e-6)
-    np.testing.assert_allclose(np.exp(replay.policies.log_std[1]), 0.4, rtol=1e-6)
-    np.testing.assert_allclose(replay.log_probs, task(lives, 0).aux["log_prob"], rtol=1e-5, atol=1e-5)
+    recomputed = EXPLORING.recompute(meta, task(lives, 0), KEY)
+    np.testing.assert_allclose(np.exp(recomputed.policies.log_std[0]), 2.0, rtol=1e-6)
+    np.testing.assert_allclose(np.exp(recomputed.policies.log_std[1]), 0.4, rtol=1e-6)
+    np.testing.assert_allclose(recomputed.log_probs, task(lives, 0).aux["log_prob"], rtol=1e-5, atol=1e-5)
     # A deviation that is not the policy's own says nothing about it.
     path = adapt(EXPLORING)(meta, task(lives, 0, slice(0, 1)))
     np.testing.assert_array_equal(path.head.log_std[1], path.head.log_std[0])
@@ -224,7 +224,7 @@ def test_E5_what_explorers_did_is_replayed_as_they_did_it():
 def test_a_replay_evaluates_the_policy_once_in_each_window(algorithm):
     # The inner gradient and the replayed policies need the same forward pass; two would be kept for derivatives.
     meta, lives = lived(algorithm)
-    jaxpr = jax.make_jaxpr(lambda meta: algorithm.replay(meta, task(lives, 0), KEY))(meta)
+    jaxpr = jax.make_jaxpr(lambda meta: algorithm.recompute(meta, task(lives, 0), KEY))(meta)
     (loop,) = (e for e in jaxpr.eqns if e.primitive.name == "scan" and e.params["length"] == algorithm.inner_steps)
     evaluated = re.findall(rf"f32\[{MDP.env.horizon},\d+,{algorithm.hidden_size}\] = tanh", str(loop.params["jaxpr"]))
     assert len(evaluated) == algorithm.num_layers

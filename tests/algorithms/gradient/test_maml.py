@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import FOMAML, MAML
-from adaptax.core.rollout import live
+from adaptax.core.rollout import run_trial
 from adaptax.core.types import replace
 from adaptax.problems import bernoulli_bandit, gaussian_bandit
 from tests.algorithms.standard_rl import bandit_by_hand as by_hand
@@ -25,7 +25,7 @@ def case():
 
 
 def test_inner_step_by_hand_and_second_window_is_of_the_adapted_policy(case):
-    lives = case[1].lives
+    lives = case[1].trajectories
     seen = by_hand.pulls(lives)
     logits = np.asarray(lives.aux["policy"].logits)
     for task in range(4):
@@ -38,7 +38,7 @@ def test_inner_step_by_hand_and_second_window_is_of_the_adapted_policy(case):
 @pytest.mark.parametrize(("estimator", "sampling"), [("lvc", True), ("dice", True), ("policy-gradient", False)])
 def test_E1_meta_gradient_by_hand(estimator, sampling, case):
     meta, batch = case
-    seen = by_hand.pulls(batch.lives)
+    seen = by_hand.pulls(batch.trajectories)
     expected = np.zeros(3)
     for task, gradient in enumerate(by_hand.first_order_gradients(batch)):
         matrix = by_hand.curvature(START, seen.actions[task, 0], seen.rewards[task, 0], sampling=sampling)
@@ -57,7 +57,7 @@ def test_E2_first_order_is_the_gradient_at_the_adapted_parameters(case):
 
 def test_advantages_are_normalised_over_the_adapted_windows_of_all_tasks(case):
     batch = case[1]
-    rewards = by_hand.pulls(batch.lives).rewards
+    rewards = by_hand.pulls(batch.trajectories).rewards
     expected = (rewards - rewards[:, 1].mean()) / rewards[:, 1].std()
     np.testing.assert_allclose(batch.advantages[:, :, 0], expected, rtol=1e-5, atol=1e-6)
 
@@ -99,7 +99,7 @@ def _gains(rates):
     keys = jax.random.split(jax.random.key(2), HELD_OUT)
 
     def gains(algorithm, meta):
-        rewards = jax.vmap(lambda task, key: live(algorithm, problem, meta, task, key).reward)(tasks, keys)
+        rewards = jax.vmap(lambda task, key: run_trial(algorithm, problem, meta, task, key).reward)(tasks, keys)
         before, after = jnp.moveaxis(rewards.mean(-1), 1, 0)
         return after - before
 

@@ -20,7 +20,7 @@ def test_meta_gradient_of_rates_by_hand():
     # dJ/dα_j is the gradient at φ_1 times what α_j was multiplied with.
     state = by_hand.begin(ALGORITHM)
     batch = by_hand.gather(ALGORITHM, state)
-    seen = by_hand.pulls(batch.lives)
+    seen = by_hand.pulls(batch.trajectories)
     steps = [by_hand.slope(START, a[0], r[0]) for a, r in zip(seen.actions, seen.rewards, strict=True)]
     expected = (by_hand.first_order_gradients(batch) * steps).mean(0)
     _, found = by_hand.gain(ALGORITHM, state.meta, batch)
@@ -32,7 +32,7 @@ def test_each_weight_goes_at_its_own_rate_and_negative_rates_backwards():
     rates = np.asarray([-0.5, 0.0, 2.0], np.float32)
     learned = jax.tree.map(lambda x: rates if x.shape == (3,) else x, state.meta.theta.learned)
     state = replace(state, meta=replace(state.meta, theta=replace(state.meta.theta, learned=learned)))
-    lives = by_hand.gather(ALGORITHM, state).lives
+    lives = by_hand.gather(ALGORITHM, state).trajectories
     seen = by_hand.pulls(lives)
     for task in range(4):
         after = by_hand.adapted(START, seen.actions[task, 0], seen.rewards[task, 0], rates)

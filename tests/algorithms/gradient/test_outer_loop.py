@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import FOMAML, MAML
-from adaptax.algorithms.gradient.inner_loop import Meta
+from adaptax.algorithms.gradient.inner_loop import GradientParams
 from adaptax.algorithms.gradient.outer_loop import fit_critic, report
 from adaptax.core.types import TrainState, replace
 from tests.algorithms.gradient.test_inner_loop import KEY, MDP, lived
@@ -28,11 +28,11 @@ def program(algorithm):
 
     def gradient(theta, lives, rate):
         adjusted = dataclasses.replace(algorithm, inner_learning_rate=rate)
-        batch = adjusted.batch(Meta(theta), lives)
+        batch = adjusted.batch(GradientParams(theta), lives)
 
         def gain(theta):
-            replay = jax.vmap(lambda lives: adjusted.replay(Meta(theta), lives, KEY))(lives)
-            return jnp.mean(jax.vmap(adjusted.gain)(replay, batch))
+            recomputed = jax.vmap(lambda lives: adjusted.recompute(GradientParams(theta), lives, KEY))(lives)
+            return jnp.mean(jax.vmap(adjusted.gain)(recomputed, batch))
 
         return jax.grad(gain)(theta)
 
@@ -102,7 +102,7 @@ def test_E6_advantages_are_normalised_over_all_tasks_where_theta_is_judged(objec
         outcomes = np.asarray(lives.reward[:, -1].mean((1, 2)))
         others = [np.delete(outcomes, i).mean() for i in range(3)]
         expected = np.outer((outcomes - others) / spread, [1, 1, 0])  # nothing comes after the last window
-        np.testing.assert_allclose(batch.standing, expected, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(batch.outcome_advantage, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_every_step_objective_is_the_mean_over_the_windows_after_a_step():
@@ -110,9 +110,9 @@ def test_every_step_objective_is_the_mean_over_the_windows_after_a_step():
     meta, lives = lived(ALGORITHM)
     batch = algorithm.batch(meta, lives)
     one = jax.tree.map(lambda x: x[0], batch)
-    replay = algorithm.replay(meta, one.lives, KEY)
-    np.testing.assert_allclose(algorithm.gain(replay, one), one.advantages[1:].mean(), atol=1e-5)
-    np.testing.assert_allclose(ALGORITHM.gain(replay, one), one.advantages[2].mean(), atol=1e-5)
+    recomputed = algorithm.recompute(meta, one.trajectories, KEY)
+    np.testing.assert_allclose(algorithm.gain(recomputed, one), one.advantages[1:].mean(), atol=1e-5)
+    np.testing.assert_allclose(ALGORITHM.gain(recomputed, one), one.advantages[2].mean(), atol=1e-5)
 
 
 def test_reports_are_returns_of_episodes_by_window():
@@ -138,7 +138,7 @@ def test_E6_the_learned_baseline_is_fitted_after_it_was_used():
         fitted, critic_state, metrics = fit(fitted, critic_state, lives)
         losses.append(float(metrics["critic_loss"]))
     assert np.all(np.diff(losses) < 0)
-    assert fit_critic(ALGORITHM, Meta(meta.theta), None, lives)[1:] == (None, {})
+    assert fit_critic(ALGORITHM, GradientParams(meta.theta), None, lives)[1:] == (None, {})
 
 
 def test_an_update_changes_theta_and_nothing_that_it_was_given():

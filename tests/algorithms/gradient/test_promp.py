@@ -23,8 +23,8 @@ def case():
 
 def test_before_the_first_epoch_all_ratios_are_one(case):
     state, batch = case
-    replay = jax.vmap(lambda lives: ALGORITHM.replay(state.meta, lives, jax.random.key(0)))(batch.lives)
-    np.testing.assert_allclose(jnp.exp(replay.log_probs - batch.log_probs), 1, rtol=1e-5)
+    recomputed = jax.vmap(lambda lives: ALGORITHM.recompute(state.meta, lives, jax.random.key(0)))(batch.trajectories)
+    np.testing.assert_allclose(jnp.exp(recomputed.log_probs - batch.log_probs), 1, rtol=1e-5)
     value, _ = by_hand.gain(ALGORITHM, state.meta, batch)
     np.testing.assert_allclose(value, np.asarray(batch.advantages)[:, 1].mean(), atol=1e-5)
 

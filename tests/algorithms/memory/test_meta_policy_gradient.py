@@ -13,7 +13,7 @@ from adaptax.algorithms import MetaPolicyGradient, QLearning
 from adaptax.algorithms.memory.settings import MetaPolicyGradientSettings
 from adaptax.core.algorithm import init
 from adaptax.core.errors import ConfigError
-from adaptax.core.rollout import live, rollout, start
+from adaptax.core.rollout import rollout, run_trial, start
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, replace
 from adaptax.evaluation.evaluator import evaluate
@@ -44,7 +44,7 @@ def _explored(algorithm, problem, state):
 def test_the_meta_policy_explores_and_then_the_base_learner_acts():
     algorithm, problem, state = case()
     task = problem.test.sample(jax.random.key(1))
-    lived = live(algorithm, problem, state.meta, task, jax.random.key(2))
+    lived = run_trial(algorithm, problem, state.meta, task, jax.random.key(2))
     explored = problem.trial_steps // 2
     first, last = (
         jax.tree.map(lambda x, part=part: x[part], lived) for part in (slice(0, explored), slice(explored, None))
@@ -114,7 +114,9 @@ def test_the_ablation_explores_as_the_base_learner_does_and_trains_nothing():
     assert same(after.meta, state.meta)
     assert int(after.step) == 1
     assert set(metrics) == {"return", "return_0", "return_explored"}
-    explore = jax.vmap(lambda key: live(algorithm, problem, state.meta, problem.test.sample(key), key).action[:12, 0])
+    explore = jax.vmap(
+        lambda key: run_trial(algorithm, problem, state.meta, problem.test.sample(key), key).action[:12, 0]
+    )
     actions = np.asarray(explore(jax.random.split(jax.random.key(0), 400)))
     shares = np.bincount(actions.ravel(), minlength=3) / actions.size
     assert np.allclose(shares, 1 / 3, atol=0.03)  # ε = 1 before anything was learned
@@ -133,7 +135,7 @@ def test_one_epoch_is_reinforce():
 
     def score(network):
         meta = replace(state.meta.explorer, network=network)
-        policy = algorithm.explorer_network.replay(meta, trajectory)[1]
+        policy = algorithm.explorer_network.recompute(meta, trajectory)[1]
         return -jnp.mean(advantage[None] * policy.log_prob(trajectory.action))
 
     def loss(network):
@@ -156,7 +158,7 @@ def test_E6_an_update_ascends_what_an_exploration_has_taught_more_than_others_of
 
     def score(network):
         meta = replace(state.meta.explorer, network=network)
-        policy = algorithm.explorer_network.replay(meta, trajectory)[1]
+        policy = algorithm.explorer_network.recompute(meta, trajectory)[1]
         return jnp.mean(advantage[None] * policy.log_prob(trajectory.action))
 
     network = state.meta.explorer.network

@@ -9,7 +9,7 @@ import pytest
 
 from adaptax.algorithms.memory.rl2 import REWARD_BOUND, RL2, previous_observations, task_features
 from adaptax.core.problem import Step
-from adaptax.core.rollout import collect, live, rollout, start
+from adaptax.core.rollout import collect, rollout, run_trial, start
 from adaptax.core.spaces import Discrete
 from adaptax.core.types import TimeStep, replace
 from adaptax.optimization.moments import Moments
@@ -47,7 +47,7 @@ def test_E12_inputs_over_the_end_of_an_episode():
     problem = clockwork(horizon=2, episodes=2, ends_early=False, num_actions=2)
     algorithm, meta = RL2(**TINY), _meta(problem, reward_std=50.0)
     task = jax.tree.map(lambda x: x[0], _first_tasks(problem))
-    trajectory = quick_jit(lambda key: live(algorithm, problem, meta, task, key))(jax.random.key(0))
+    trajectory = quick_jit(lambda key: run_trial(algorithm, problem, meta, task, key))(jax.random.key(0))
     features = np.asarray(meta.inputs(trajectory.timestep, trajectory.timestep.observation)[:, 0])
     action, reward = np.asarray(trajectory.action[:, 0]), np.asarray(trajectory.reward[:, 0]) / 50
     one_hot = np.eye(2)[action]
@@ -102,7 +102,7 @@ def test_E12_the_pair_that_a_reward_was_for_enters_where_both_are_discrete():
     algorithm, meta = RL2(**TINY), _meta(problem, reward_std=100.0)
     assert meta.counts_pairs
     task = jax.tree.map(lambda x: jnp.asarray(2), _first_tasks(problem))  # every episode ends after 2 of its 3 steps
-    trajectory = quick_jit(lambda key: live(algorithm, problem, meta, task, key))(jax.random.key(0))
+    trajectory = quick_jit(lambda key: run_trial(algorithm, problem, meta, task, key))(jax.random.key(0))
     np.testing.assert_array_equal(trajectory.valid[:, 0], [True, True, False, True, True, False])
     encoded = jnp.eye(4)[trajectory.timestep.observation]
     features = np.asarray(meta.inputs(trajectory.timestep, previous_observations(encoded, trajectory.valid)))[:, 0]
@@ -129,14 +129,14 @@ def test_pairs_are_not_counted_where_something_is_continuous_or_not_remembered()
 def _replay(horizon, ends_early):
     """Replay of up to 49 steps for all memories in one program; what comes after a trial cannot matter to it."""
 
-    def replay(metas, trajectories):
+    def recompute(metas, trajectories):
         out = []
         for cell, meta, trajectory in zip(CELLS, metas, trajectories, strict=True):
-            hidden, policy = RL2(cell, **TINY).replay(meta, trajectory)
+            hidden, policy = RL2(cell, **TINY).recompute(meta, trajectory)
             out.append((hidden, policy.log_prob(trajectory.action)))
         return out
 
-    return quick_jit(replay)
+    return quick_jit(recompute)
 
 
 @functools.cache
@@ -236,7 +236,7 @@ def test_E9_continuous_actions_are_replayed():
     trajectory = quick_jit(lambda keys: collect(algorithm, problem, meta, tasks, keys))(keys)
     trajectory = jax.tree.map(lambda x: x.squeeze(2), trajectory)
     assert trajectory.action.shape == (6, NUM_TASKS, 2)
-    hidden, policy = algorithm.replay(meta, trajectory)
+    hidden, policy = algorithm.recompute(meta, trajectory)
     valid = np.asarray(trajectory.valid)
     np.testing.assert_allclose(hidden[valid], trajectory.aux["hidden"][valid], rtol=0, atol=1e-5)
     log_prob = policy.log_prob(problem.env.action_space.policy_action(trajectory.action))[valid]
@@ -258,9 +258,9 @@ def test_E9_pairs_and_readout_are_replayed_over_early_ends(policy_size, cell):
     def both(keys):
         trajectory = collect(algorithm, problem, meta, tasks, keys)
         trajectory = jax.tree.map(lambda x: x.squeeze(2), trajectory)
-        hidden, policy = algorithm.replay(meta, trajectory)
+        hidden, policy = algorithm.recompute(meta, trajectory)
         careless = replace(trajectory, valid=jnp.ones_like(trajectory.valid))
-        return trajectory, hidden, policy.log_prob(trajectory.action), algorithm.replay(meta, careless)[0]
+        return trajectory, hidden, policy.log_prob(trajectory.action), algorithm.recompute(meta, careless)[0]
 
     trajectory, hidden, log_prob, careless = both(jax.random.split(jax.random.key(0), NUM_TASKS))
     valid = np.asarray(trajectory.valid)
@@ -303,7 +303,7 @@ def test_policy_never_sees_the_task_and_the_critic_does():
     def sums(tasks):
         def outputs(tasks):
             trajectory = collect(algorithm, problem, meta, tasks, keys)
-            hidden, policy = algorithm.replay(meta, jax.tree.map(lambda x: x.squeeze(2), trajectory))
+            hidden, policy = algorithm.recompute(meta, jax.tree.map(lambda x: x.squeeze(2), trajectory))
             values = algorithm.values(meta, hidden, tasks)
             return jnp.sum(policy.logits[..., 0]), jnp.sum(values), jnp.sum(trajectory.aux["log_prob"])
 

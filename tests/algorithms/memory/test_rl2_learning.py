@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms.memory.rl2 import RL2
-from adaptax.core.rollout import collect, lifetime, rollout, start
+from adaptax.core.rollout import collect, evaluate_trial, rollout, start
 from adaptax.core.types import AgentState, replace
 from adaptax.problems import bernoulli_bandit, cue
 from tests.sample_problems import odd_bandit, quick_jit, same, train
@@ -31,7 +31,7 @@ def _tasks_and_keys(problem):
 
 def _returns(algorithm, problem, meta):
     """Returns in held-out tasks, `[task, episode]`."""
-    one = lambda task, key: lifetime(algorithm, problem, meta, task, key).returns  # noqa: E731
+    one = lambda task, key: evaluate_trial(algorithm, problem, meta, task, key).returns  # noqa: E731
     return np.asarray(quick_jit(jax.vmap(one))(*_tasks_and_keys(problem)), np.float64)
 
 
@@ -139,7 +139,7 @@ def test_E12_permuted_rewards_change_the_policy():
     timestep = replace(trajectory.timestep, reward=jnp.roll(trajectory.timestep.reward, 1, axis=1))
 
     def probabilities(trajectory):
-        return np.exp(algorithm.replay(meta, trajectory)[1].log_probs())
+        return np.exp(algorithm.recompute(meta, trajectory)[1].log_probs())
 
     change = np.abs(probabilities(trajectory) - probabilities(replace(trajectory, timestep=timestep))).sum(-1) / 2
     assert change[0].max() == 0  # before the first reward there is nothing to permute
@@ -150,6 +150,6 @@ def test_E26_evaluation_leaves_theta_as_it_is():
     algorithm, problem, meta = _trained("bandit", "lstm")
     before = jax.tree.map(np.array, meta)
     tasks, keys = _tasks_and_keys(problem)
-    run = quick_jit(lambda meta: lifetime(algorithm, problem, meta, jax.tree.map(lambda x: x[0], tasks), keys[0]))
+    run = quick_jit(lambda meta: evaluate_trial(algorithm, problem, meta, jax.tree.map(lambda x: x[0], tasks), keys[0]))
     assert run(meta).steps.sum() == PULLS
     assert same(before, meta)

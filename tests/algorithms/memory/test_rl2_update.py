@@ -53,7 +53,7 @@ def _update_again(algorithm, problem, state):
 
     def loss(network):
         new = replace(meta, network=network)
-        hidden, policy = algorithm.replay(new, trajectory)
+        hidden, policy = algorithm.recompute(new, trajectory)
         log_prob = policy.log_prob(trajectory.action)
         ratio = jnp.exp(log_prob - trajectory.aux["log_prob"])
         gain = masked_mean(ratio * advantages, trajectory.valid)

@@ -55,7 +55,7 @@ def begin(algorithm: Any, problem: Any = PROBLEM) -> Any:
 def _programs(algorithm: Any, problem: Any) -> Any:
     def gain(theta, meta, batch):
         meta = replace(meta, theta=theta)
-        replays = jax.vmap(lambda lives: algorithm.replay(meta, lives, jax.random.key(0)))(batch.lives)
+        replays = jax.vmap(lambda lives: algorithm.recompute(meta, lives, jax.random.key(0)))(batch.trajectories)
         return jnp.mean(jax.vmap(algorithm.gain)(replays, batch))
 
     def gather(state):
@@ -111,7 +111,7 @@ def curvature(b: np.ndarray, actions: np.ndarray, rewards: np.ndarray, *, sampli
 
 def first_order_gradients(batch: Any) -> np.ndarray:
     """Gradient of each task's gain at its own adapted parameters, `[task, arm]`."""
-    seen = pulls(batch.lives)
+    seen = pulls(batch.trajectories)
     advantages = np.asarray(batch.advantages, np.float64)[:, 1, 0]
     rows = []
     for a, r, weights in zip(seen.actions, seen.rewards, advantages, strict=True):

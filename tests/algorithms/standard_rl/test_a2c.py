@@ -10,8 +10,8 @@ import optax
 import pytest
 
 from adaptax.algorithms.standard_rl.a2c import A2C
-from adaptax.algorithms.standard_rl.actor_critic import Learner, Spaces
-from adaptax.core.rollout import live
+from adaptax.algorithms.standard_rl.actor_critic import ActorCriticState, Spaces
+from adaptax.core.rollout import run_trial
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.types import AgentState, TimeStep, Transition, replace
 from adaptax.networks.distributions import Categorical
@@ -28,11 +28,11 @@ REWARDS = np.asarray([3.0, -1.0])
 def agent_on(logits, value=0.5):
     """A learner on a two-armed bandit; its value is that of the returns' mean."""
     state = quick_jit(lambda: LINEAR.begin(NOTHING, KEY))()
-    learner: Learner = state.adapted
+    learner: ActorCriticState = state.adapted
     bias = lambda network: network.policy.head.layer.bias  # noqa: E731
     network = eqx.tree_at(bias, learner.network, jnp.asarray(logits, jnp.float32))
     returns = Moments(jnp.asarray(4.0), jnp.asarray(value), jnp.asarray(2.0))
-    return AgentState(Learner(network, learner.opt_state, returns), None)
+    return AgentState(ActorCriticState(network, learner.opt_state, returns), None)
 
 
 def pulls(actions, behaviour):
@@ -80,7 +80,7 @@ def test_on_its_own_experience_the_cut_changes_nothing():
 
     def life(ratio):
         agent = dataclasses.replace(learner, max_ratio=ratio)
-        return live(agent, problem, agent.describe(problem), task, KEY).aux["log_prob"]
+        return run_trial(agent, problem, agent.describe(problem), task, KEY).aux["log_prob"]
 
     cut, free = map(quick_jit(life), jnp.asarray([1.0, 1e6]))
     # The same log-probabilities, computed in batches of other shapes, differ by rounding.
@@ -138,7 +138,7 @@ def test_E13_scale_of_rewards_changes_nothing():
 
     def life(factor):
         learner = Paid(hidden_size=4, streams=4, num_steps=5, learning_rate=0.1, factor=factor)
-        lived = live(learner, problem, learner.describe(problem), task, jax.random.key(1))
+        lived = run_trial(learner, problem, learner.describe(problem), task, jax.random.key(1))
         return lived.action, lived.aux["log_prob"]
 
     actions, log_probs = quick_jit(jax.vmap(life))(jnp.asarray([1.0, 1024.0, 1000.0]))

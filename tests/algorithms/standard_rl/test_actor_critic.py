@@ -10,7 +10,7 @@ import pytest
 
 from adaptax.algorithms import A2C, PPO, Reinforce
 from adaptax.algorithms.standard_rl import actor_critic
-from adaptax.algorithms.standard_rl.actor_critic import Learner, Lesson, Spaces
+from adaptax.algorithms.standard_rl.actor_critic import ActorCriticState, Batch, Spaces
 from adaptax.algorithms.standard_rl.settings import A2CSettings
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.types import TimeStep, Transition, Window
@@ -31,7 +31,7 @@ def random_learner(settings, seed=0, spaces=SPACES):
     rng = np.random.default_rng(seed)
     network = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype), shapes)
     returns = Moments(jnp.asarray(50.0), jnp.asarray(1.5), jnp.asarray(4.0))
-    return Learner(network, actor_critic.adam(settings).init(network), returns)
+    return ActorCriticState(network, actor_critic.adam(settings).init(network), returns)
 
 
 def random_trajectory(seed=0):
@@ -84,8 +84,11 @@ def test_boundaries_by_hand():
 def test_lessons_against_a_loop(time_limits, max_ratio):
     settings = A2CSettings(**SMALL, time_limits=time_limits)
     learner, trajectory = random_learner(settings), random_trajectory()
-    teach = lambda x: actor_critic.lessons(settings, x, trajectory, discount=0.9, gae_lambda=0.7, max_ratio=max_ratio)  # noqa: E731
-    lesson = quick_jit(teach)(learner)
+
+    def teach(x):
+        return actor_critic.make_batch(settings, x, trajectory, discount=0.9, gae_lambda=0.7, max_ratio=max_ratio)
+
+    batch = quick_jit(teach)(learner)
     values = np.asarray(learner.values(trajectory.timestep.observation), np.float64)
     bootstraps = np.asarray(learner.values(trajectory.next_observation), np.float64)
     weights = None
@@ -98,10 +101,10 @@ def test_lessons_against_a_loop(time_limits, max_ratio):
     options = {"discount": 0.9, "gae_lambda": 0.7, "weights": weights}
     expected = numpy_advantages(trajectory, values, bootstraps, time_limits == "end", **options)
     valid = np.asarray(trajectory.valid)
-    np.testing.assert_allclose(lesson.advantage, expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(lesson.target[valid], (values + expected)[valid], rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(lesson.log_prob, np.where(valid, trajectory.aux["log_prob"], 0))
-    assert same((lesson.action, lesson.valid), (trajectory.action, trajectory.valid))
+    np.testing.assert_allclose(batch.advantage, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(batch.target[valid], (values + expected)[valid], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(batch.log_prob, np.where(valid, trajectory.aux["log_prob"], 0))
+    assert same((batch.action, batch.valid), (trajectory.action, trajectory.valid))
 
 
 def test_E6_no_gradient_flows_through_advantages_and_targets():
@@ -110,9 +113,9 @@ def test_E6_no_gradient_flows_through_advantages_and_targets():
 
     def total(network):
         own = dataclasses.replace(learner, network=network)
-        lesson = actor_critic.lessons(settings, own, trajectory, discount=0.9, gae_lambda=0.7, max_ratio=2.0)
-        returns = actor_critic.observe(own, lesson)
-        return jnp.sum(lesson.advantage + lesson.target) + returns.mean + returns.variance
+        batch = actor_critic.make_batch(settings, own, trajectory, discount=0.9, gae_lambda=0.7, max_ratio=2.0)
+        returns = actor_critic.observe(own, batch)
+        return jnp.sum(batch.advantage + batch.target) + returns.mean + returns.variance
 
     both = quick_jit(jax.value_and_grad(total))
     value, slope = both(learner.network)
@@ -131,27 +134,27 @@ def random_lesson(seed=0):
     draw = lambda: jnp.asarray(rng.normal(size=(TIME, STREAMS)), jnp.float32)  # noqa: E731
     advantage = jnp.where(trajectory.valid, draw(), 0.0)
     observation, action = trajectory.timestep.observation, trajectory.action
-    return Lesson(observation, action, trajectory.aux["log_prob"], advantage, draw(), trajectory.valid)
+    return Batch(observation, action, trajectory.aux["log_prob"], advantage, draw(), trajectory.valid)
 
 
 def test_moments_are_those_of_what_happened():
-    lesson, learner = random_lesson(), random_learner(A2CSettings(**SMALL))
+    batch, learner = random_lesson(), random_learner(A2CSettings(**SMALL))
     learner = dataclasses.replace(learner, returns=no_moments())
-    seen = np.asarray(lesson.target)[np.asarray(lesson.valid)]
-    returns = actor_critic.observe(learner, lesson)
+    seen = np.asarray(batch.target)[np.asarray(batch.valid)]
+    returns = actor_critic.observe(learner, batch)
     np.testing.assert_allclose([returns.count, returns.mean, returns.std], [15, seen.mean(), seen.std()], rtol=1e-5)
 
 
 def test_loss_by_hand():
-    lesson, learner = random_lesson(), random_learner(A2CSettings(**SMALL))
-    network, valid = learner.network, np.asarray(lesson.valid)
+    batch, learner = random_lesson(), random_learner(A2CSettings(**SMALL))
+    network, valid = learner.network, np.asarray(batch.valid)
     gain, returns = actor_critic.policy_gradient, learner.returns
-    total, metrics = quick_jit(lambda x: actor_critic.loss(gain, returns, 0.3, x, lesson, jnp.asarray(0.25)))(network)
-    log_probs = np.asarray(network.policy(lesson.observation).log_probs(), np.float64)
-    chosen = np.take_along_axis(log_probs, np.asarray(lesson.action)[..., None], -1)[..., 0]
-    gain = (chosen * np.asarray(lesson.advantage))[valid].mean()
+    total, metrics = quick_jit(lambda x: actor_critic.loss(gain, returns, 0.3, x, batch, jnp.asarray(0.25)))(network)
+    log_probs = np.asarray(network.policy(batch.observation).log_probs(), np.float64)
+    chosen = np.take_along_axis(log_probs, np.asarray(batch.action)[..., None], -1)[..., 0]
+    gain = (chosen * np.asarray(batch.advantage))[valid].mean()
     entropy = -(np.exp(log_probs) * log_probs).sum(-1)[valid].mean()
-    error = (np.asarray(lesson.target) - 1.5) / 2 - np.asarray(network.critic(lesson.observation))
+    error = (np.asarray(batch.target) - 1.5) / 2 - np.asarray(network.critic(batch.observation))
     value_loss = (error[valid] ** 2).mean() / 2
     np.testing.assert_allclose(total, 0.25 * value_loss - gain - 0.3 * entropy, rtol=1e-5)
     found = [metrics[name] for name in ("value_loss", "policy_gain", "entropy")]
@@ -160,11 +163,11 @@ def test_loss_by_hand():
 
 def test_one_step_is_adam_on_the_loss_with_advantages_in_deviations():
     settings = A2CSettings(**SMALL, learning_rate=0.02)
-    lesson, learner = random_lesson(), random_learner(settings)
+    batch, learner = random_lesson(), random_learner(settings)
     optimizer = actor_critic.adam(settings)
-    step = lambda learner: actor_critic.descend(optimizer, learner, learner.returns, lesson, entropy_cost=0.1)  # noqa: E731
+    step = lambda learner: actor_critic.descend(optimizer, learner, learner.returns, batch, entropy_cost=0.1)  # noqa: E731
     stepped = quick_jit(step)(learner)
-    scaled = dataclasses.replace(lesson, advantage=lesson.advantage / 2.0)
+    scaled = dataclasses.replace(batch, advantage=batch.advantage / 2.0)
     cost = lambda x: actor_critic.loss(actor_critic.policy_gradient, learner.returns, 0.1, x, scaled)[0]  # noqa: E731
     slope = quick_jit(jax.grad(cost))(learner.network)
     # Adam's first step: its first moment is a tenth of the gradient, and it goes by the rate along each sign.
@@ -179,21 +182,21 @@ def test_one_step_is_adam_on_the_loss_with_advantages_in_deviations():
 def test_nothing_is_learned_while_nothing_happens():
     # Adam alone would go on by its momentum.
     settings = A2CSettings(**SMALL)
-    lesson, optimizer = random_lesson(), actor_critic.adam(settings)
+    batch, optimizer = random_lesson(), actor_critic.adam(settings)
     step = quick_jit(
-        lambda learner, lesson: actor_critic.descend(optimizer, learner, learner.returns, lesson, entropy_cost=0.1)
+        lambda learner, batch: actor_critic.descend(optimizer, learner, learner.returns, batch, entropy_cost=0.1)
     )
-    learner = step(random_learner(settings), lesson)
-    idle = dataclasses.replace(lesson, valid=jnp.zeros_like(lesson.valid))
+    learner = step(random_learner(settings), batch)
+    idle = dataclasses.replace(batch, valid=jnp.zeros_like(batch.valid))
     assert same(step(learner, idle), learner)
     assert same(actor_critic.observe(learner, idle), learner.returns)
-    assert not same(step(learner, lesson).network, learner.network)
+    assert not same(step(learner, batch).network, learner.network)
 
 
 def test_gradients_are_scaled_down_to_a_norm():
     settings = A2CSettings(**SMALL | {"max_gradient_norm": 1e-3})
-    lesson, optimizer = random_lesson(), actor_critic.adam(settings)
-    step = quick_jit(lambda x: actor_critic.descend(optimizer, x, x.returns, lesson, entropy_cost=0.1))
+    batch, optimizer = random_lesson(), actor_critic.adam(settings)
+    step = quick_jit(lambda x: actor_critic.descend(optimizer, x, x.returns, batch, entropy_cost=0.1))
     stepped = step(random_learner(settings))
     np.testing.assert_allclose(optax.tree.norm(optax.tree.get(stepped.opt_state, "mu")), 1e-4, rtol=1e-5)
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from adaptax.algorithms.standard_rl.dqn import DQN, QNetwork, Sizes
+from adaptax.algorithms.standard_rl.dqn import DQN, DQNSpaces, QNetwork
 from adaptax.core.replay_buffer import ReplayBuffer
 from adaptax.core.spaces import Box
 from adaptax.core.types import AgentState, TimeStep, Transition
 from adaptax.problems import point_robot
 from tests.sample_problems import clockwork, quick_jit, same
 
-META = Sizes(Box((2,)), 3)
+META = DQNSpaces(Box((2,)), 3)
 KEY = jax.random.key(0)
 SMALL = {"hidden_size": 4, "batch_size": 8, "epsilon_episodes": 4}
 
@@ -181,4 +181,4 @@ def test_actions_are_epsilon_greedy_and_epsilon_falls_over_episodes():
 def test_continuous_actions_are_refused():
     with pytest.raises(ValueError, match="DQN: expected a Discrete space of actions"):
         DQN().describe(point_robot())
-    assert DQN().describe(clockwork(2, 2, num_actions=7)) == Sizes(Box((1,)), 7)
+    assert DQN().describe(clockwork(2, 2, num_actions=7)) == DQNSpaces(Box((1,)), 7)

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from adaptax import problems
 from adaptax.algorithms import A2C, MetaGradientRL
 from adaptax.algorithms.standard_rl import actor_critic
-from adaptax.core.rollout import live, rollout, start
+from adaptax.core.rollout import rollout, run_trial, start
 from adaptax.core.types import AgentState
 from tests.sample_problems import quick_jit, same
 
@@ -50,13 +50,13 @@ def with_constants_of(algorithm, known, window, following):
     def step(eta, returns):
         discount, gae_lambda = eta.at(observation)
         value_cost, entropy_cost = jnp.exp(eta.weights)
-        lesson = actor_critic.lessons(algorithm, known.before, window, discount=discount, gae_lambda=gae_lambda)
-        returns = actor_critic.observe(known.before, lesson) if returns is None else returns
+        batch = actor_critic.make_batch(algorithm, known.before, window, discount=discount, gae_lambda=gae_lambda)
+        returns = actor_critic.observe(known.before, batch) if returns is None else returns
         optimizer, costs = algorithm._inner_adam(), {"entropy_cost": entropy_cost, "value_cost": value_cost}
-        return actor_critic.descend(optimizer, known.before, returns, lesson, **costs)
+        return actor_critic.descend(optimizer, known.before, returns, batch, **costs)
 
     now = step(known.eta, None)
-    judged = actor_critic.lessons(
+    judged = actor_critic.make_batch(
         algorithm, now, following, discount=algorithm.outer_discount, gae_lambda=algorithm.outer_gae_lambda
     )
     weights = judged.advantage / now.returns.std
@@ -113,7 +113,7 @@ def test_E29_without_learning_its_hyper_parameters_it_is_a2c():
     learned, fixed = MetaGradientRL(**changes, meta_learning_rate=0.0), A2C(**changes)
     problem = problems.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)
     key, task = jax.random.key(0), problem.test.sample(jax.random.key(1))
-    one = live(learned, problem, learned.describe(problem), task, key)
+    one = run_trial(learned, problem, learned.describe(problem), task, key)
     assert one.reward.shape == (12, 2)
     # Networks are drawn from other keys, so compare a step: the same learner, the same window.
     meta = learned.describe(problem)
@@ -168,7 +168,7 @@ def test_a_window_that_teaches_nothing_leaves_a_finite_meta_gradient():
     meta = agent.init(problem, jax.random.key(0)).meta
     state = agent.begin(meta, jax.random.key(1))
     task = eqx.tree_at(lambda t: t.probabilities, problem.test.sample(jax.random.key(2)), jnp.zeros(2))
-    window = quick_jit(lambda: live(agent, problem, meta, task, jax.random.key(3)))()
+    window = quick_jit(lambda: run_trial(agent, problem, meta, task, jax.random.key(3)))()
     for _ in range(3):
         first = jax.tree.map(lambda x: x[:2], window)
         state = quick_jit(lambda state, first=first: agent.adapt(meta, state, first, jax.random.key(4)))(state)

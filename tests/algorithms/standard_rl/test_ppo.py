@@ -14,7 +14,7 @@ from adaptax.algorithms.standard_rl import actor_critic
 from adaptax.algorithms.standard_rl.multitask_ppo import MultiTaskPPO
 from adaptax.algorithms.standard_rl.ppo import PPO, epochs, normalized
 from adaptax.core import parallel
-from adaptax.core.rollout import live, num_windows, shots
+from adaptax.core.rollout import num_windows, run_trial, shots
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Window, replace
 from adaptax.evaluation.evaluator import evaluate, oracle_return, sample_tasks
@@ -45,10 +45,10 @@ def adapter(agent):
 
 
 def test_advantages_are_normalised_over_what_happened():
-    lesson = normalized(random_lesson())
-    seen = np.asarray(lesson.advantage)[np.asarray(lesson.valid)]
+    batch = normalized(random_lesson())
+    seen = np.asarray(batch.advantage)[np.asarray(batch.valid)]
     np.testing.assert_allclose([seen.mean(), seen.std()], [0, 1], atol=1e-6)
-    assert (lesson.advantage[~lesson.valid] == 0).all()
+    assert (batch.advantage[~batch.valid] == 0).all()
 
 
 def test_the_first_epoch_goes_along_the_gradient_of_an_actor_critic():
@@ -104,14 +104,14 @@ def test_a_policy_that_has_gone_too_far_is_not_pushed_further():
     learner = random_learner(ppo)
     trajectory = own_trajectory(learner)
     old = trajectory.aux["log_prob"] - np.log(2)
-    lesson = actor_critic.lessons(
+    batch = actor_critic.make_batch(
         ppo, learner, replace(trajectory, aux={"log_prob": old}), discount=0.9, gae_lambda=1.0
     )
-    good = dataclasses.replace(lesson, advantage=jnp.where(lesson.valid, 1.0, 0.0))
+    good = dataclasses.replace(batch, advantage=jnp.where(batch.valid, 1.0, 0.0))
 
-    def policy_slope(lesson):
+    def policy_slope(batch):
         returns, optimizer = learner.returns, actor_critic.adam(ppo)
-        steps = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), lesson)
+        steps = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), batch)
         stepped = epochs(ppo, optimizer, learner, returns, steps, 0)[0]
         return jax.tree.leaves(optax.tree.get(stepped.opt_state, "mu").policy)
 
@@ -138,7 +138,7 @@ def test_E13_scale_of_rewards_changes_nothing():
 
     def life(factor):
         learner = Paid(**SMALL | {"num_minibatches": 2, "num_epochs": 3}, learning_rate=0.1, factor=factor)
-        lived = live(learner, problem, learner.describe(problem), task, jax.random.key(1))
+        lived = run_trial(learner, problem, learner.describe(problem), task, jax.random.key(1))
         return lived.action, lived.aux["log_prob"]
 
     actions, log_probs = quick_jit(jax.vmap(life))(jnp.asarray([1.0, 1024.0, 1000.0]))
@@ -188,7 +188,7 @@ def test_without_a_rate_of_fine_tuning_nothing_changes_in_a_task():
     state = agent.begin(meta, KEY)
     assert state.adapted.opt_state is None
     task = problem.test.sample(KEY)
-    trajectory = quick_jit(lambda: live(agent, problem, meta, task, KEY))()
+    trajectory = quick_jit(lambda: run_trial(agent, problem, meta, task, KEY))()
     assert same(agent.adapt(meta, state, trajectory, KEY), state)
     assert len(np.unique(np.asarray(trajectory.aux["log_prob"]))) <= 2  # one policy throughout
 

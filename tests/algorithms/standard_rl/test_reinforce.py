@@ -10,7 +10,7 @@ import pytest
 
 from adaptax.algorithms import Reinforce
 from adaptax.algorithms.standard_rl import actor_critic
-from adaptax.algorithms.standard_rl.actor_critic import Learner
+from adaptax.algorithms.standard_rl.actor_critic import ActorCriticState
 from adaptax.core.types import AgentState, TimeStep, Transition
 from adaptax.optimization.moments import Moments
 from tests.claims.enumeration import HORIZON, STATES, all_paths, noise_like, tiny_problem
@@ -29,7 +29,7 @@ def random_learner(key):
     network = noise_like(shapes, 1.0, key)
     number = jnp.asarray
     returns = Moments(number(100.0), number(0.7), number(9.0))
-    return Learner(network, actor_critic.adam(LEARNER).init(network), returns)
+    return ActorCriticState(network, actor_critic.adam(LEARNER).init(network), returns)
 
 
 def exact_return(policy, task):
@@ -94,9 +94,9 @@ def test_a_baseline_changes_no_expectation():
         experience, weights = window(learner, task)
 
         def step(learner):
-            lesson = actor_critic.lessons(LEARNER, learner, experience, discount=1.0, gae_lambda=1.0)
-            lesson = dataclasses.replace(lesson, advantage=lesson.advantage * weights[None])
-            return actor_critic.descend(actor_critic.adam(LEARNER), learner, learner.returns, lesson, entropy_cost=0.0)
+            batch = actor_critic.make_batch(LEARNER, learner, experience, discount=1.0, gae_lambda=1.0)
+            batch = dataclasses.replace(batch, advantage=batch.advantage * weights[None])
+            return actor_critic.descend(actor_critic.adam(LEARNER), learner, learner.returns, batch, entropy_cost=0.0)
 
         values = learner.values(jnp.arange(STATES, dtype=jnp.int32))
         assert np.ptp(np.asarray(values)) > 0.5
@@ -115,5 +115,5 @@ def test_returns_go_on_after_a_time_limit_by_what_v_says():
         learner = dataclasses.replace(LEARNER, discount=0.5, time_limits=time_limits)
         fresh = learner.begin(META, jax.random.key(0)).adapted
         fresh = dataclasses.replace(fresh, returns=Moments(jnp.asarray(1.0), jnp.asarray(8.0), jnp.asarray(0.0)))
-        lesson = actor_critic.lessons(learner, fresh, experience, discount=0.5, gae_lambda=1.0)
-        np.testing.assert_allclose(lesson.target[:, 0], targets, rtol=1e-6)
+        batch = actor_critic.make_batch(learner, fresh, experience, discount=0.5, gae_lambda=1.0)
+        np.testing.assert_allclose(batch.target[:, 0], targets, rtol=1e-6)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from adaptax.algorithms.standard_rl.temporal_difference import SARSA, QLearning, Sizes
-from adaptax.core.rollout import Life, rollout, start
+from adaptax.algorithms.standard_rl.temporal_difference import SARSA, QLearning, TableSizes
+from adaptax.core.rollout import TrialState, rollout, start
 from adaptax.core.types import AgentState, TimeStep, Transition
 from adaptax.problems import bernoulli_bandit, point_robot, tabular_mdp
 from tests.sample_problems import clockwork, quick_jit, same
@@ -92,7 +92,7 @@ SETTINGS = {"learning_rate": 0.7, "rate_decay": 0.6, "discount": 0.8, "initial_v
 @pytest.mark.parametrize("knows_time", [False, True])
 def test_updates_along_a_trajectory_are_those_computed_by_hand(agent_class, knows_time):
     agent = agent_class(**SETTINGS, knows_time=knows_time)
-    meta = Sizes(TIMES if knows_time else 1, STATES, ACTIONS)
+    meta = TableSizes(TIMES if knows_time else 1, STATES, ACTIONS)
     adapt = quick_jit(lambda window: agent.adapt(meta, agent.begin(meta, jax.random.key(0)), window, jax.random.key(1)))
     for seed in range(3):
         window = random_window(streams=3, seed=seed)
@@ -107,7 +107,7 @@ def test_updates_along_a_trajectory_are_those_computed_by_hand(agent_class, know
 
 @BOTH
 def test_steps_one_by_one_teach_what_a_window_teaches(agent_class):
-    agent, meta = agent_class(**SETTINGS, knows_time=True), Sizes(TIMES, STATES, ACTIONS)
+    agent, meta = agent_class(**SETTINGS, knows_time=True), TableSizes(TIMES, STATES, ACTIONS)
     adapt = quick_jit(lambda state, window: agent.adapt(meta, state, window, jax.random.key(1)))
     window, fresh = random_window(streams=1, seed=0), agent.begin(meta, jax.random.key(0))
     piecewise = fresh
@@ -117,7 +117,7 @@ def test_steps_one_by_one_teach_what_a_window_teaches(agent_class):
 
 
 def learned(agent, rows, times=1):
-    meta = Sizes(times, STATES, ACTIONS)
+    meta = TableSizes(times, STATES, ACTIONS)
     return agent.adapt(meta, agent.begin(meta, jax.random.key(0)), steps(rows), jax.random.key(1)).adapted
 
 
@@ -182,7 +182,7 @@ def test_epsilon_falls_linearly_over_episodes():
 
 def actions(agent, table, count, *, explore):
     """Actions in state 2, at the second step of an episode, for many keys."""
-    meta = Sizes(TIMES, STATES, 4)
+    meta = TableSizes(TIMES, STATES, 4)
     state = agent.begin(meta, jax.random.key(0))
     adapted = dataclasses.replace(state.adapted, quality=state.adapted.quality.at[1, 2].set(jnp.asarray(table)))
     timestep = TimeStep(jnp.asarray(2, jnp.int32), jnp.asarray(0, jnp.int32), jnp.zeros(()), jnp.asarray(False))
@@ -212,7 +212,7 @@ def lives(agent, problem, task, key, episodes):
         keys = jax.random.split(jax.random.fold_in(key, clock))
         life, trajectory = rollout(agent, problem, meta, task, life, keys[0], clock=clock, steps=1)
         state = agent.adapt(meta, AgentState(life.adapted, life.memory), trajectory, keys[1])
-        return Life(state.adapted, state.memory, life.env_state, life.timestep, life.active), trajectory.action
+        return TrialState(state.adapted, state.memory, life.env_state, life.timestep, life.active), trajectory.action
 
     life = start(agent, problem, meta, task, key)
     return jax.lax.scan(step, life, jnp.arange(episodes * problem.env.horizon, dtype=jnp.int32))
@@ -281,6 +281,6 @@ def test_what_cannot_be_counted_is_refused(agent_class):
 
 
 def test_sizes_of_the_table():
-    assert QLearning().describe(MDP) == Sizes(1, 4, 3)
-    assert QLearning(knows_time=True).describe(MDP) == Sizes(5, 4, 3)
-    assert SARSA().describe(bernoulli_bandit(num_arms=7, num_pulls=2)) == Sizes(1, 1, 7)
+    assert QLearning().describe(MDP) == TableSizes(1, 4, 3)
+    assert QLearning(knows_time=True).describe(MDP) == TableSizes(5, 4, 3)
+    assert SARSA().describe(bernoulli_bandit(num_arms=7, num_pulls=2)) == TableSizes(1, 1, 7)

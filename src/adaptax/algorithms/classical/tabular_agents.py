@@ -40,7 +40,7 @@ from adaptax.core.spaces import Discrete
 from adaptax.core.types import AgentState, TimeStep
 
 
-class Sizes(eqx.Module):
+class MDPSizes(eqx.Module):
     """What a tabular learner is told of a problem.
 
     Attributes:
@@ -153,7 +153,7 @@ class TabularAgent(FromScratch):
     def make_plan(self, counts: Counts, horizon: int, key: Key[Array, ""]) -> Float[Array, "horizon states actions"]:
         """How attractive each action is in each state and step of the episode to come."""
 
-    def describe(self, problem: Problem) -> Sizes:
+    def describe(self, problem: Problem) -> MDPSizes:
         """Return the problem's sizes; raise `ValueError` if states or actions are not discrete."""
         states, actions = problem.env.observation_space, problem.env.action_space
         if not (isinstance(states, Discrete) and isinstance(actions, Discrete)):
@@ -161,9 +161,9 @@ class TabularAgent(FromScratch):
                 f"{type(self).__name__}: expected Discrete spaces of observations and actions, "
                 f"got {states!r} and {actions!r}"
             )
-        return Sizes(states.num, actions.num, problem.env.horizon)
+        return MDPSizes(states.num, actions.num, problem.env.horizon)
 
-    def begin(self, meta: Sizes, key: Key[Array, ""]) -> AgentState:
+    def begin(self, meta: MDPSizes, key: Key[Array, ""]) -> AgentState:
         """Know nothing but the prior."""
         pairs = (meta.num_states, meta.num_actions)
         counts = Counts(jnp.zeros(pairs), jnp.zeros(pairs), jnp.zeros((*pairs, meta.num_states)))
@@ -171,7 +171,7 @@ class TabularAgent(FromScratch):
         return AgentState(None, TabularMemory(counts, nowhere, zero, jnp.zeros((meta.horizon, *pairs))))
 
     def act(
-        self, meta: Sizes, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+        self, meta: MDPSizes, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[Int[Array, ""], TabularMemory, None]:
         """Learn from the previous step; plan if an episode begins; do what the plan says."""
         plan_key, tie_key = jax.random.split(key)

@@ -14,8 +14,8 @@ import dataclasses
 import equinox as eqx
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax.algorithms.gradient.inner_loop import Replay, Theta
-from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
+from adaptax.algorithms.gradient.inner_loop import Recomputed, Theta
+from adaptax.algorithms.gradient.outer_loop import MetaGradient, OuterBatch
 from adaptax.algorithms.gradient.settings import ANILSettings
 from adaptax.core.problem import Problem
 from adaptax.networks import PolicyHead
@@ -44,6 +44,6 @@ class ANIL(ANILSettings, MetaGradient):
         """The body of θ under the head φ."""
         return eqx.tree_at(lambda policy: policy.head, theta.policy, parameters)(observation)
 
-    def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
+    def gain(self, recomputed: Recomputed, batch: OuterBatch) -> Float[Array, ""]:
         """The adapted policy's return."""
-        return self.adapted_gain(replay, batch)
+        return self.adapted_gain(recomputed, batch)

@@ -16,8 +16,8 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax.algorithms.gradient.inner_loop import Replay, Theta
-from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
+from adaptax.algorithms.gradient.inner_loop import Recomputed, Theta
+from adaptax.algorithms.gradient.outer_loop import MetaGradient, OuterBatch
 from adaptax.algorithms.gradient.settings import CAVIASettings
 from adaptax.core.problem import Problem
 from adaptax.networks.distributions import Distribution
@@ -47,6 +47,6 @@ class CAVIA(CAVIASettings, MetaGradient):
         """π_θ(· | observation, φ)."""
         return theta.policy(observation, parameters)
 
-    def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
+    def gain(self, recomputed: Recomputed, batch: OuterBatch) -> Float[Array, ""]:
         """The adapted policy's return."""
-        return self.adapted_gain(replay, batch)
+        return self.adapted_gain(recomputed, batch)

@@ -26,8 +26,8 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from adaptax.algorithms.gradient.inner_loop import Replay, WholePolicy
-from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
+from adaptax.algorithms.gradient.inner_loop import Recomputed, WholePolicy
+from adaptax.algorithms.gradient.outer_loop import MetaGradient, OuterBatch
 from adaptax.algorithms.gradient.settings import EMAMLSettings
 from adaptax.optimization.inner_optimizers import SGD
 
@@ -44,11 +44,11 @@ class EMAML(EMAMLSettings, WholePolicy, MetaGradient):
         """φ' = φ − α ∇L(φ)."""
         return SGD(self.inner_learning_rate, self.inner_decay)
 
-    def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
+    def gain(self, recomputed: Recomputed, batch: OuterBatch) -> Float[Array, ""]:
         """The adapted policy's return, and the explorers' share in it."""
-        return self.adapted_gain(replay, batch) + self.score_weight * self.score_gain(replay, batch)
+        return self.adapted_gain(recomputed, batch) + self.score_weight * self.score_gain(recomputed, batch)
 
-    def score_gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
+    def score_gain(self, recomputed: Recomputed, batch: OuterBatch) -> Float[Array, ""]:
         """Σ over all steps before the last window: its gradient is V(U(θ, D)) ∇ log p(D)."""
-        weights = jnp.where(batch.lives.valid[:-1], batch.standing[:-1, None, None], 0.0)
-        return jnp.sum(self.optimizer.surrogate(replay.log_probs[:-1], batch.log_probs[:-1], weights))
+        weights = jnp.where(batch.trajectories.valid[:-1], batch.outcome_advantage[:-1, None, None], 0.0)
+        return jnp.sum(self.optimizer.surrogate(recomputed.log_probs[:-1], batch.log_probs[:-1], weights))

@@ -9,7 +9,7 @@ F includes the sampling of D, so the gradient is that of the objective of E-MAML
 
 Differences from the paper:
     - The adaptation operator U is the policy-gradient step of MAML here instead of an inner evolution strategy.
-    - Both signs of a perturbation live in the same task with the same random numbers, and differences of returns are
+    - Both signs of a perturbation are tried in the same task with the same random numbers, and differences of returns are
       divided by their deviation over the population, which takes the reward's scale out.
     - Adam instead of plain ascent.
 """
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from adaptax.algorithms.gradient.inner_loop import Meta, Theta, WholePolicy
+from adaptax.algorithms.gradient.inner_loop import GradientParams, Theta, WholePolicy
 from adaptax.algorithms.gradient.settings import ESMAMLSettings
 from adaptax.core import parallel
 from adaptax.core.experience import Experience, sample_tasks
@@ -57,7 +57,7 @@ class ESMAML(ESMAMLSettings, WholePolicy):
 
     def collect(self, problem: Problem, state: TrainState) -> Experience:
         """Perturb θ once for each of `num_tasks` fresh tasks, and try both signs there, side by side."""
-        meta: Meta = state.meta
+        meta: GradientParams = state.meta
         tasks, keys = sample_tasks(problem, state, self.num_tasks, self.num_minibatches, 3)
         noises = jax.vmap(lambda key: _noise_like(key, meta.theta))(keys[:, 1])
 
@@ -70,7 +70,7 @@ class ESMAML(ESMAMLSettings, WholePolicy):
 
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
         """Follow each perturbation as far as its positive sign has earned more than its negative one."""
-        meta: Meta = state.meta
+        meta: GradientParams = state.meta
         noises, reward = experience.extra, experience.trajectory.reward
         plus, minus = (jax.vmap(self._returns, 1)(part) for part in jnp.split(reward, 2, 2))
         gaps = plus[:, -1] - minus[:, -1]

@@ -1,4 +1,4 @@
-"""The inner loop that gradient-based meta-learners share, and how to replay it.
+"""The inner loop that gradient-based meta-learners share, and how to recomputed it.
 
 A method of this family answers five questions here, and is one file in `adaptax.algorithms`:
 
@@ -8,7 +8,7 @@ A method of this family answers five questions here, and is one file in `adaptax
     initial      which part of θ is adapted: φ_0
     policy       how θ and φ make a policy
 
-`adapt` is a pure function of θ and of stored windows of experience. Replaying it differentiates *through* learning: φ_K
+`adapt` is a pure function of θ and of stored windows of experience. Recomputing it differentiates *through* learning: φ_K
 becomes a function of θ, and so does every policy on the way.
 """
 
@@ -25,7 +25,7 @@ from adaptax.algorithms.gradient.critic import ReturnCritic, critic_optimizer
 from adaptax.algorithms.gradient.settings import InnerSettings
 from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem
-from adaptax.core.rollout import live
+from adaptax.core.rollout import run_trial
 from adaptax.core.types import AgentState, Task, TimeStep, Transition, Window, replace
 from adaptax.networks import Policy
 from adaptax.networks.distributions import Distribution, Normal
@@ -49,7 +49,7 @@ class Theta(eqx.Module):
     context: Float[Array, " context_size"] | None = None
 
 
-class Meta(eqx.Module):
+class GradientParams(eqx.Module):
     """θ, and the learned baseline.
 
     Attributes:
@@ -75,7 +75,7 @@ class Fast(eqx.Module):
     steps: Array
 
 
-class Replay(eqx.Module):
+class Recomputed(eqx.Module):
     """One task's inner loop, as a function of θ; leaves `[window, time, stream]`.
 
     Attributes:
@@ -96,7 +96,7 @@ class GradientBased(InnerSettings, MetaLearner):
     estimator: ClassVar[str] = "policy-gradient"
     """Surrogate of the inner step; a field where it can be chosen. All have the same first derivative."""
     checkpoint: ClassVar[bool] = False
-    """Whether to recompute inner steps in the backward pass; a field where there is one."""
+    """Whether to recomputed inner steps in the backward pass; a field where there is one."""
     needs_last_observation: ClassVar[bool] = False
 
     @property
@@ -128,36 +128,36 @@ class GradientBased(InnerSettings, MetaLearner):
             context_size=context_size,
         )
 
-    def begin_meta(self, problem: Problem, key: Key[Array, ""]) -> tuple[Meta, PyTree[Array]]:
+    def begin_meta(self, problem: Problem, key: Key[Array, ""]) -> tuple[GradientParams, PyTree[Array]]:
         """θ, what the inner optimiser learns, the learned baseline if there is one, and its optimiser's state."""
         theta_key, critic_key = jax.random.split(key)
         theta = self.build(problem, theta_key)
         theta = replace(theta, learned=self.inner.init(self.initial(theta)))
         if self.baseline != "value":
-            return Meta(theta), None
+            return GradientParams(theta), None
         network = ReturnCritic(problem.env.observation_space.encoded_size, critic_key)
         opt_state = critic_optimizer(self.critic_learning_rate).init((network.body, network.head))
-        return Meta(theta, network), opt_state
+        return GradientParams(theta, network), opt_state
 
     def window(self, problem: Problem) -> Window:
         """One episode in each of `trajectories` parallel streams."""
         return Window(self.trajectories, problem.env.horizon)
 
-    def training_trial(self, problem: Problem, meta: Meta, task: Task, key: Key[Array, ""]) -> Transition:
+    def training_trial(self, problem: Problem, meta: GradientParams, task: Task, key: Key[Array, ""]) -> Transition:
         """`inner_steps` + 1 windows, adapting between them, one after the other: leaves `[time, env, ...]`."""
-        return live(self, replace(problem, episodes=(self.inner_steps + 1) * self.trajectories), meta, task, key)
+        return run_trial(self, replace(problem, episodes=(self.inner_steps + 1) * self.trajectories), meta, task, key)
 
     def update_steps(self, problem: Problem) -> int:
         """Environment steps of one update, if no episode ends early."""
         return self.num_tasks * (self.inner_steps + 1) * self.trajectories * problem.env.horizon
 
-    def begin(self, meta: Meta, key: Key[Array, ""]) -> AgentState:
+    def begin(self, meta: GradientParams, key: Key[Array, ""]) -> AgentState:
         """Enter a task with the meta-learned initialisation."""
         parameters = self.initial(meta.theta)
         return AgentState(Fast(parameters, self.inner.start(meta.theta.learned, parameters), jnp.asarray(0)), None)
 
     def act(
-        self, meta: Meta, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+        self, meta: GradientParams, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[PyTree[Array], None, Any]:
         """Sample an action from π_φ (or take its mode, if not `explore`)."""
         policy = self.policy(meta.theta, agent.adapted.parameters, timestep.observation)
@@ -166,14 +166,14 @@ class GradientBased(InnerSettings, MetaLearner):
         aux = {"log_prob": policy.log_prob(action), "policy": policy}
         return meta.theta.policy.head.space.from_policy(action), None, aux
 
-    def adapt(self, meta: Meta, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
+    def adapt(self, meta: GradientParams, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """One inner step on a window with leaves `[time, stream, ...]`."""
         return self.inner_step(meta, agent, trajectory)[0]
 
     def inner_step(
-        self, meta: Meta, agent: AgentState, trajectory: Transition
+        self, meta: GradientParams, agent: AgentState, trajectory: Transition
     ) -> tuple[AgentState, tuple[Float[Array, "time stream"], Distribution]]:
-        """The same, and what `log_probs` says before it: a replay needs both, and should not compute that twice."""
+        """The same, and what `log_probs` says before it: who recomputes it needs both, and not twice."""
         fast: Fast = agent.adapted
         advantages = self.advantages(meta, trajectory, fast.steps)
         if self.normalize_advantages:
@@ -211,7 +211,7 @@ class GradientBased(InnerSettings, MetaLearner):
         actions = theta.policy.head.space.policy_action(trajectory.action)
         return jnp.where(trajectory.valid, policy.log_prob(actions), 0.0), policy
 
-    def advantages(self, meta: Meta, trajectory: Transition, steps: Array) -> Float[Array, "time stream"]:
+    def advantages(self, meta: GradientParams, trajectory: Transition, steps: Array) -> Float[Array, "time stream"]:
         """Advantages within each episode: the time limit is the end of what is to be maximised. Constants (trap E6)."""
         valid = trajectory.valid
         observations = meta.theta.policy.observation_space.encode(trajectory.timestep.observation)
@@ -233,11 +233,11 @@ class GradientBased(InnerSettings, MetaLearner):
         )
         return jax.lax.stop_gradient(advantages)
 
-    def replay(self, meta: Meta, lives: Transition, key: Key[Array, ""]) -> Replay:
-        """Live through one task's windows again: everything in it is a differentiable function of θ."""
+    def recompute(self, meta: GradientParams, trajectories: Transition, key: Key[Array, ""]) -> Recomputed:
+        """Go through one task's windows again: everything in it is a differentiable function of θ."""
 
         def part(window: int | slice) -> Transition:
-            return jax.tree.map(lambda x: x[window], lives)
+            return jax.tree.map(lambda x: x[window], trajectories)
 
         def step(agent: AgentState, window: Transition) -> tuple[AgentState, Any]:
             return self.inner_step(meta, agent, window)
@@ -246,7 +246,7 @@ class GradientBased(InnerSettings, MetaLearner):
         agent, before = jax.lax.scan(inner_steps, self.begin(meta, key), part(slice(0, -1)))
         last = self.log_probs(meta.theta, agent.adapted.parameters, part(-1), agent.adapted.steps)
         log_probs, policies = jax.tree.map(lambda b, a: jnp.concatenate([b, a[None]]), before, last)
-        return Replay(policies, log_probs)
+        return Recomputed(policies, log_probs)
 
 
 class WholePolicy(GradientBased):

@@ -23,8 +23,8 @@ from typing import ClassVar
 
 from jaxtyping import Array, Float
 
-from adaptax.algorithms.gradient.inner_loop import Replay, WholePolicy
-from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
+from adaptax.algorithms.gradient.inner_loop import Recomputed, WholePolicy
+from adaptax.algorithms.gradient.outer_loop import MetaGradient, OuterBatch
 from adaptax.algorithms.gradient.settings import FOMAMLSettings, MAMLSettings
 from adaptax.optimization.inner_optimizers import SGD
 
@@ -37,9 +37,9 @@ class _MAML(WholePolicy, MetaGradient):
         """φ' = φ − α ∇L(φ)."""
         return SGD(self.inner_learning_rate, self.inner_decay)
 
-    def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
+    def gain(self, recomputed: Recomputed, batch: OuterBatch) -> Float[Array, ""]:
         """The adapted policy's return."""
-        return self.adapted_gain(replay, batch)
+        return self.adapted_gain(recomputed, batch)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,8 +26,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from adaptax.algorithms.gradient.inner_loop import Meta, Replay, WholePolicy
-from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
+from adaptax.algorithms.gradient.inner_loop import GradientParams, Recomputed, WholePolicy
+from adaptax.algorithms.gradient.outer_loop import MetaGradient, OuterBatch
 from adaptax.algorithms.gradient.settings import MetaLSTMSettings
 from adaptax.core.types import AgentState, Transition, replace
 from adaptax.optimization.update_rules import Gates, LSTMOptimizer
@@ -42,17 +42,17 @@ class MetaLSTM(MetaLSTMSettings, WholePolicy, MetaGradient):
         """φ' = f ∘ φ − i ∘ ∇L(φ)."""
         return LSTMOptimizer(self.inner_learning_rate, self.rule_size, self.inner_decay, self.rule_speed)
 
-    def inner_step(self, meta: Meta, agent: AgentState, trajectory: Transition) -> tuple[AgentState, Any]:
+    def inner_step(self, meta: GradientParams, agent: AgentState, trajectory: Transition) -> tuple[AgentState, Any]:
         """One inner step, for which the rule reads the window's mean reward: the surrogate's own value says nothing."""
         level = -jnp.sum(trajectory.reward) / jnp.maximum(jnp.sum(trajectory.valid), 1).astype(trajectory.reward.dtype)
         fast = replace(agent.adapted, optimizer=replace(agent.adapted.optimizer, offset=level))
         return super().inner_step(meta, replace(agent, adapted=fast), trajectory)
 
-    def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
+    def gain(self, recomputed: Recomputed, batch: OuterBatch) -> Float[Array, ""]:
         """The adapted policy's return."""
-        return self.adapted_gain(replay, batch)
+        return self.adapted_gain(recomputed, batch)
 
-    def gates(self, meta: Meta, lives: Transition) -> Gates:
+    def gates(self, meta: GradientParams, trajectories: Transition) -> Gates:
         """The gates in each inner step on one task's windows, leaves `[step, coordinate]`.
 
         `adaptax.optimization.update_rules.spread_by_group` sums them up, `adaptax.reports.gate_figures.plot_gates`
@@ -60,7 +60,7 @@ class MetaLSTM(MetaLSTMSettings, WholePolicy, MetaGradient):
 
         Args:
             meta: What was learned.
-            lives: Windows of experience, leaves `[window, time, stream, ...]`; nothing is learned from the last.
+            trajectories: Windows of experience, leaves `[window, time, stream, ...]`; nothing is learned from the last.
         """
         key = jax.random.key(0)  # the inner loop uses none
 
@@ -68,4 +68,4 @@ class MetaLSTM(MetaLSTMSettings, WholePolicy, MetaGradient):
             agent = self.adapt(meta, agent, window, key)
             return agent, agent.adapted.optimizer
 
-        return jax.lax.scan(step, self.begin(meta, key), jax.tree.map(lambda x: x[:-1], lives))[1]
+        return jax.lax.scan(step, self.begin(meta, key), jax.tree.map(lambda x: x[:-1], trajectories))[1]

@@ -15,8 +15,8 @@ import dataclasses
 
 from jaxtyping import Array, Float
 
-from adaptax.algorithms.gradient.inner_loop import Replay, WholePolicy
-from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
+from adaptax.algorithms.gradient.inner_loop import Recomputed, WholePolicy
+from adaptax.algorithms.gradient.outer_loop import MetaGradient, OuterBatch
 from adaptax.algorithms.gradient.settings import MetaSGDSettings
 from adaptax.optimization.inner_optimizers import MetaSGD as LearnedRates
 
@@ -30,6 +30,6 @@ class MetaSGD(MetaSGDSettings, WholePolicy, MetaGradient):
         """φ' = φ − α ∘ ∇L(φ)."""
         return LearnedRates(self.inner_learning_rate, self.inner_decay)
 
-    def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
+    def gain(self, recomputed: Recomputed, batch: OuterBatch) -> Float[Array, ""]:
         """The adapted policy's return."""
-        return self.adapted_gain(replay, batch)
+        return self.adapted_gain(recomputed, batch)

@@ -1,8 +1,8 @@
-"""The outer loop that gradient-based meta-learners share: live in tasks, replay the inner loops, ascend.
+"""The outer loop that gradient-based meta-learners share: recomputed the inner loops on what was collected, ascend.
 
 A method adds one answer to those of the inner loop:
 
-    gain         what θ is to maximise, given a replay of the inner loop
+    gain         what θ is to maximise, given the inner loop, recomputed as a function of θ
 """
 
 import abc
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.algorithms.gradient import critic
-from adaptax.algorithms.gradient.inner_loop import GradientBased, Meta, Replay, Theta
+from adaptax.algorithms.gradient.inner_loop import GradientBased, GradientParams, Recomputed, Theta
 from adaptax.core import parallel
 from adaptax.core.experience import Experience
 from adaptax.core.problem import Problem
@@ -23,30 +23,30 @@ from adaptax.networks.distributions import Distribution
 from adaptax.optimization import minibatches
 from adaptax.optimization.baselines import returns_to_go
 from adaptax.optimization.moments import no_moments
-from adaptax.optimization.outer_optimizers import PPO, TRPO, Ascent, Outcome, Outer
+from adaptax.optimization.outer_optimizers import TRPO, Ascent, Outcome, Outer, PPOStep
 
 
-class Batch(eqx.Module):
+class OuterBatch(eqx.Module):
     """What an outer step learns from; leaves `[task, window, time, stream, ...]`.
 
     Attributes:
-        lives: The experience.
+        trajectories: The experience.
         advantages: Of each step within its episode, normalised over the judged windows of all tasks.
         log_probs: Log-probabilities of the actions under the policies that took them.
         policies: Distributions of all windows' policies, as they acted.
-        standing: What the judged windows after each one contribute to the objective, less the mean of the other tasks',
-            in the units of `advantages`, `[task, window]`.
+        outcome_advantage: What the judged windows after each one contribute to the objective, less the mean of the
+            other tasks', in the units of `advantages`, `[task, window]`.
     """
 
-    lives: Transition
+    trajectories: Transition
     advantages: Float[Array, "task window time stream"]
     log_probs: Float[Array, "task window time stream"]
     policies: Distribution
-    standing: Float[Array, "task window"]
+    outcome_advantage: Float[Array, "task window"]
 
 
 def by_window(algorithm: GradientBased, experience: Experience) -> Transition:
-    """What was lived, window by window, in each task: leaves `[task, window, time, stream, ...]`."""
+    """What was collected, window by window, in each task: leaves `[task, window, time, stream, ...]`."""
     windows = algorithm.inner_steps + 1
 
     def per_window(x: Array) -> Array:
@@ -55,27 +55,27 @@ def by_window(algorithm: GradientBased, experience: Experience) -> Transition:
     return jax.tree.map(per_window, experience.trajectory)
 
 
-def returns_by_window(lives: Transition) -> Float[Array, " window"]:
+def returns_by_window(trajectories: Transition) -> Float[Array, " window"]:
     """Mean undiscounted return of an episode, by window."""
-    return parallel.mean(jnp.mean(jnp.sum(lives.reward, 2), (0, 2)))
+    return parallel.mean(jnp.mean(jnp.sum(trajectories.reward, 2), (0, 2)))
 
 
-def report(lives: Transition) -> Metrics:
+def report(trajectories: Transition) -> Metrics:
     """Returns before and after adaptation."""
-    returns = returns_by_window(lives)
+    returns = returns_by_window(trajectories)
     return {"return": returns[-1], **{f"return_{k}": returns[k] for k in range(len(returns) - 1)}}
 
 
 def fit_critic(
-    algorithm: GradientBased, meta: Meta, opt_state: PyTree[Array], lives: Transition
-) -> tuple[Meta, PyTree[Array], Metrics]:
+    algorithm: GradientBased, meta: GradientParams, opt_state: PyTree[Array], trajectories: Transition
+) -> tuple[GradientParams, PyTree[Array], Metrics]:
     """Fit the learned baseline, if there is one, to the newest returns, after they were compared with an older fit."""
     if meta.critic is None:
         return meta, opt_state, {}
-    observations = meta.theta.policy.observation_space.encode(lives.timestep.observation)
-    returns = jax.vmap(jax.vmap(lambda r: returns_to_go(r, algorithm.discount)))(lives.reward)
+    observations = meta.theta.policy.observation_space.encode(trajectories.timestep.observation)
+    returns = jax.vmap(jax.vmap(lambda r: returns_to_go(r, algorithm.discount)))(trajectories.reward)
     fitted, opt_state, metrics = critic.fit(
-        meta.critic, opt_state, algorithm.critic_learning_rate, observations, returns, lives.valid
+        meta.critic, opt_state, algorithm.critic_learning_rate, observations, returns, trajectories.valid
     )
     return replace(meta, critic=fitted), opt_state, metrics
 
@@ -84,7 +84,7 @@ class MetaGradient(GradientBased):
     """A gradient-based method that differentiates its inner loop."""
 
     @abc.abstractmethod
-    def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
+    def gain(self, recomputed: Recomputed, batch: OuterBatch) -> Float[Array, ""]:
         """What one task contributes to the objective; `batch` has this task's leaves."""
 
     pays_explorers: ClassVar[bool] = False
@@ -106,7 +106,7 @@ class MetaGradient(GradientBased):
         )
         if self.outer == "gradient":
             return Ascent(adam)
-        return PPO(adam, settings.clip, settings.num_epochs, settings.num_minibatches)
+        return PPOStep(adam, settings.clip, settings.num_epochs, settings.num_minibatches)
 
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
         """Build θ, and the learned baseline if there is one."""
@@ -115,48 +115,50 @@ class MetaGradient(GradientBased):
 
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
         """Improve θ on what came of adapting with θ as it is."""
-        meta: Meta = state.meta
-        lives = by_window(self, experience)
-        batch = self.batch(meta, lives)
+        meta: GradientParams = state.meta
+        trajectories = by_window(self, experience)
+        batch = self.batch(meta, trajectories)
         key = jax.random.key(0)  # the inner loop uses none
 
-        def objective(theta: Theta, batch: Batch) -> Outcome:
-            replay = jax.vmap(lambda lives: self.replay(replace(meta, theta=theta), lives, key))(batch.lives)
-            gain = jnp.mean(jax.vmap(self.gain)(replay, batch))
+        def objective(theta: Theta, batch: OuterBatch) -> Outcome:
+            recomputed = jax.vmap(lambda trajectories: self.recompute(replace(meta, theta=theta), trajectories, key))(
+                batch.trajectories
+            )
+            gain = jnp.mean(jax.vmap(self.gain)(recomputed, batch))
             first = 0 if self.pays_explorers else self._first_judged
-            policies, valid = jax.tree.map(lambda x: x[:, first:], (replay.policies, batch.lives.valid))
+            policies, valid = jax.tree.map(lambda x: x[:, first:], (recomputed.policies, batch.trajectories.valid))
             return Outcome(-gain, policies, valid, {"gain": gain})
 
         opt_state, critic_state = state.opt_state
         theta, opt_state, metrics = self.optimizer.improve(objective, meta.theta, opt_state, batch)
         meta = replace(meta, theta=theta)
-        meta, critic_state, more = fit_critic(self, meta, critic_state, lives)
-        metrics = {**report(lives), **parallel.mean({**metrics, **more})}
+        meta, critic_state, more = fit_critic(self, meta, critic_state, trajectories)
+        metrics = {**report(trajectories), **parallel.mean({**metrics, **more})}
         return replace(state, meta=meta, opt_state=(opt_state, critic_state), step=state.step + 1), metrics
 
-    def batch(self, meta: Meta, lives: Transition) -> Batch:
+    def batch(self, meta: GradientParams, trajectories: Transition) -> OuterBatch:
         """Put together what the outer step needs; nothing in it depends on θ any more."""
         steps = jnp.arange(self.inner_steps + 1)
         per_window = jax.vmap(self.advantages, (None, 0, 0))
-        advantages = jax.vmap(per_window, (None, 0, None))(meta, lives, steps)
-        judged, valid = advantages[:, self._first_judged :], lives.valid[:, self._first_judged :]
+        advantages = jax.vmap(per_window, (None, 0, None))(meta, trajectories, steps)
+        judged, valid = advantages[:, self._first_judged :], trajectories.valid[:, self._first_judged :]
         spread = no_moments().observe(judged.ravel(), valid.ravel().astype(judged.dtype))
-        advantages = jnp.where(lives.valid, (advantages - spread.mean) / spread.std, 0.0)
-        log_probs = jnp.where(lives.valid, lives.aux["log_prob"], 0.0)
-        outcomes = jnp.mean(lives.reward, (2, 3)).at[:, : self._first_judged].set(0.0)
+        advantages = jnp.where(trajectories.valid, (advantages - spread.mean) / spread.std, 0.0)
+        log_probs = jnp.where(trajectories.valid, trajectories.aux["log_prob"], 0.0)
+        outcomes = jnp.mean(trajectories.reward, (2, 3)).at[:, : self._first_judged].set(0.0)
         outcomes = outcomes / (outcomes.shape[1] - self._first_judged)
         later = jnp.cumsum(outcomes[:, ::-1], 1)[:, ::-1] - outcomes
         others = self.num_tasks / max(self.num_tasks - 1, 1)  # x_i less the mean of the others = this × (x_i − mean)
-        standing = others * (later - parallel.mean(jnp.mean(later, 0, keepdims=True))) / spread.std
-        return Batch(lives, advantages, log_probs, lives.aux["policy"], standing)
+        outcome_advantage = others * (later - parallel.mean(jnp.mean(later, 0, keepdims=True))) / spread.std
+        return OuterBatch(trajectories, advantages, log_probs, trajectories.aux["policy"], outcome_advantage)
 
     @property
     def _first_judged(self) -> int:
         """The first window whose return counts."""
         return 1 if self.objective == "every-step" else self.inner_steps
 
-    def adapted_gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
+    def adapted_gain(self, recomputed: Recomputed, batch: OuterBatch) -> Float[Array, ""]:
         """Surrogate of the adapted policies' return on the windows that they themselves collected (trap E1b)."""
         judged = slice(self._first_judged, None)
-        log_probs = replay.log_probs[judged]
+        log_probs = recomputed.log_probs[judged]
         return jnp.mean(self.optimizer.surrogate(log_probs, batch.log_probs[judged], batch.advantages[judged]))

@@ -20,8 +20,8 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from adaptax.algorithms.gradient.inner_loop import Replay, WholePolicy
-from adaptax.algorithms.gradient.outer_loop import Batch, MetaGradient
+from adaptax.algorithms.gradient.inner_loop import Recomputed, WholePolicy
+from adaptax.algorithms.gradient.outer_loop import MetaGradient, OuterBatch
 from adaptax.algorithms.gradient.settings import ProMPSettings
 from adaptax.networks.distributions import kl_divergence
 from adaptax.optimization.inner_optimizers import SGD
@@ -39,9 +39,9 @@ class ProMP(ProMPSettings, WholePolicy, MetaGradient):
         """φ' = φ − α ∇L(φ)."""
         return SGD(self.inner_learning_rate, self.inner_decay)
 
-    def gain(self, replay: Replay, batch: Batch) -> Float[Array, ""]:
+    def gain(self, recomputed: Recomputed, batch: OuterBatch) -> Float[Array, ""]:
         """The clipped gain of the adapted policy, less the price of moving the policies before it."""
-        valid = batch.lives.valid[:-1]
-        kl = kl_divergence(batch.policies, replay.policies)[:-1]
+        valid = batch.trajectories.valid[:-1]
+        kl = kl_divergence(batch.policies, recomputed.policies)[:-1]
         moved = jnp.sum(jnp.where(valid, kl, 0.0)) / jnp.maximum(jnp.sum(valid), 1).astype(kl.dtype)
-        return self.adapted_gain(replay, batch) - self.kl_cost * moved
+        return self.adapted_gain(recomputed, batch) - self.kl_cost * moved

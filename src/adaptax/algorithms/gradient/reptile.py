@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from adaptax.algorithms.gradient.inner_loop import Fast, Meta, WholePolicy
+from adaptax.algorithms.gradient.inner_loop import Fast, GradientParams, WholePolicy
 from adaptax.algorithms.gradient.outer_loop import by_window, fit_critic, report
 from adaptax.algorithms.gradient.settings import ReptileSettings
 from adaptax.core import parallel
@@ -43,23 +43,23 @@ class Reptile(ReptileSettings, WholePolicy):
 
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
         """Adapt in all tasks, then move θ a part of the way."""
-        meta: Meta = state.meta
-        lives = by_window(self, experience)
-        adapted = jax.vmap(lambda lives: self._adapted(meta, lives))(lives)
+        meta: GradientParams = state.meta
+        trajectories = by_window(self, experience)
+        adapted = jax.vmap(lambda trajectories: self._adapted(meta, trajectories))(trajectories)
         step = self.outer_step * jnp.maximum(1 - state.step / self.num_updates, 0.0)
         ways = jax.tree.map(lambda end, begin: jnp.mean(end - begin[None], 0), adapted.parameters, meta.theta.policy)
         policy = jax.tree.map(lambda begin, way: begin + step * way, meta.theta.policy, parallel.mean(ways))
         meta = replace(meta, theta=replace(meta.theta, policy=policy))
-        meta, critic_state, metrics = fit_critic(self, meta, state.opt_state, lives)
+        meta, critic_state, metrics = fit_critic(self, meta, state.opt_state, trajectories)
         return replace(state, meta=meta, opt_state=critic_state, step=state.step + 1), {
-            **report(lives),
+            **report(trajectories),
             **parallel.mean(metrics),
         }
 
-    def _adapted(self, meta: Meta, lives: Transition) -> Fast:
+    def _adapted(self, meta: GradientParams, trajectories: Transition) -> Fast:
         """φ_K, from all windows but the last, which shows what it is worth."""
         key = jax.random.key(0)  # the inner loop uses none
-        windows = jax.tree.map(lambda x: x[:-1], lives)
+        windows = jax.tree.map(lambda x: x[:-1], trajectories)
 
         def step(agent: AgentState, window: Transition) -> tuple[AgentState, None]:
             return self.adapt(meta, agent, window, key), None

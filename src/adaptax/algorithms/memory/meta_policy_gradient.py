@@ -39,13 +39,13 @@ from adaptax.core import parallel
 from adaptax.core.experience import Experience, sample_tasks
 from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem
-from adaptax.core.rollout import Life, rollout, start
+from adaptax.core.rollout import rollout, start
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
 from adaptax.optimization import minibatches
 from adaptax.optimization.losses import clipped_surrogate, masked_mean
 
 
-class Meta(eqx.Module):
+class MetaPolicyParams(eqx.Module):
     """θ, and what the base learner is told.
 
     Attributes:
@@ -53,11 +53,11 @@ class Meta(eqx.Module):
         base: What the base learner must know of the problem.
     """
 
-    explorer: rl2.Meta
+    explorer: rl2.MetaPolicyParams
     base: PyTree[Array]
 
 
-class Adapted(eqx.Module):
+class MetaPolicyAdapted(eqx.Module):
     """φ.
 
     Attributes:
@@ -104,24 +104,24 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         trial = replace(problem, episodes=self.exploration_episodes)
         explorer = self.explorer_network.init(trial, key).meta
         opt_state = self._optimizer().init(explorer.network)
-        return TrainState(Meta(explorer, self.learner.describe(problem)), opt_state, jnp.asarray(0), key)
+        return TrainState(MetaPolicyParams(explorer, self.learner.describe(problem)), opt_state, jnp.asarray(0), key)
 
     def window(self, problem: Problem) -> Window:
-        """K episodes, one after the other: the meta-policy may remember the first when it lives the second."""
+        """K episodes, one after the other: the meta-policy may remember the first in the second."""
         return Window(1, self.exploration_episodes * problem.env.horizon)
 
     def update_steps(self, problem: Problem) -> int:
         """K episodes of exploration, and one each before and after learning, in every replica of every task."""
         return self.num_tasks * self.replicas * (self.exploration_episodes + 2) * problem.env.horizon
 
-    def begin(self, meta: Meta, key: Key[Array, ""]) -> AgentState:
+    def begin(self, meta: MetaPolicyParams, key: Key[Array, ""]) -> AgentState:
         """Enter a task: a base learner that knows nothing, an empty memory."""
         base = self.learner.begin(meta.base, key)
         memory = self.explorer_network.begin(meta.explorer, key).memory
-        return AgentState(Adapted(base.adapted, jnp.asarray(False)), (memory, base.memory))
+        return AgentState(MetaPolicyAdapted(base.adapted, jnp.asarray(False)), (memory, base.memory))
 
     def act(
-        self, meta: Meta, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+        self, meta: MetaPolicyParams, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[PyTree[Array], PyTree[Array], Any]:
         """Explore as the meta-policy does; once that is over, and if not `explore`, do the best that was learned."""
         memory, base_memory = agent.memory
@@ -135,7 +135,7 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         return action, (memory, base_memory), {"log_prob": log_prob}
 
     def _explore(
-        self, meta: Meta, memory: PyTree[Array], base: AgentState, timestep: TimeStep, key: Key[Array, ""]
+        self, meta: MetaPolicyParams, memory: PyTree[Array], base: AgentState, timestep: TimeStep, key: Key[Array, ""]
     ) -> tuple[PyTree[Array], PyTree[Array], Array]:
         """An exploring action, the memory after it, and the action's log-probability."""
         if self.explorer == "base":
@@ -145,7 +145,9 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         action, memory, aux = self.explorer_network.act(meta.explorer, agent, timestep, key, explore=True)
         return action, memory, aux["log_prob"]
 
-    def adapt(self, meta: Meta, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
+    def adapt(
+        self, meta: MetaPolicyParams, agent: AgentState, trajectory: Transition, key: Key[Array, ""]
+    ) -> AgentState:
         """The base learner learns from the exploration, several times; what comes after it is not learned from."""
         learner = AgentState(agent.adapted.base, None)
 
@@ -155,14 +157,14 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         learned, _ = jax.lax.scan(once, learner, jax.random.split(key, self.base_steps))
         over = agent.adapted.explored
         base = jax.tree.map(lambda new, old: jnp.where(over, old, new), learned.adapted, agent.adapted.base)
-        return AgentState(Adapted(base, jnp.asarray(True)), agent.memory)
+        return AgentState(MetaPolicyAdapted(base, jnp.asarray(True)), agent.memory)
 
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
         """Make more likely what has taught base learners more than other explorations of the same task.
 
         A base learner that explores by itself has no meta-policy, so nothing is learned.
         """
-        meta: Meta = state.meta
+        meta: MetaPolicyParams = state.meta
         before, after = experience.extra["before"], experience.extra["after"]
         trajectory = jax.tree.map(lambda x: jax.lax.collapse(x, 1, 3), experience.trajectory)
         if self.explorer == "base":
@@ -189,7 +191,9 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         )
         explorer = replace(meta.explorer, network=network)
         metrics = parallel.mean({**self._report(trajectory, before, after), **metrics})
-        return replace(state, meta=Meta(explorer, meta.base), opt_state=opt_state, step=state.step + 1), metrics
+        return replace(
+            state, meta=MetaPolicyParams(explorer, meta.base), opt_state=opt_state, step=state.step + 1
+        ), metrics
 
     def collect(self, problem: Problem, state: TrainState) -> Experience:
         """Explorations of every task, side by side; and the base learners' returns before and after, task by task."""
@@ -202,27 +206,27 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         return Experience(tasks, explored, extra={"before": before, "after": after})
 
     def _trial(
-        self, problem: Problem, meta: Meta, task: Task, key: Key[Array, ""]
+        self, problem: Problem, meta: MetaPolicyParams, task: Task, key: Key[Array, ""]
     ) -> tuple[Transition, Float[Array, ""], Float[Array, ""]]:
         """One exploration, leaves `[time, ...]`; returns of one episode before and after learning from it."""
         start_key, explore_key, adapt_key, test_key = jax.random.split(key, 4)
         fresh = start(self, problem, meta, task, start_key)
         steps = self.window(problem).steps
-        life, explored = rollout(self, problem, meta, task, fresh, explore_key, clock=0, steps=steps)
-        learned = self.adapt(meta, AgentState(life.adapted, life.memory), explored, adapt_key)
+        state, explored = rollout(self, problem, meta, task, fresh, explore_key, clock=0, steps=steps)
+        learned = self.adapt(meta, AgentState(state.adapted, state.memory), explored, adapt_key)
 
-        def episode(adapted: Adapted) -> Float[Array, ""]:
-            life = Life(adapted, fresh.memory, fresh.env_state, fresh.timestep, fresh.active)
+        def episode(adapted: MetaPolicyAdapted) -> Float[Array, ""]:
+            state = replace(fresh, adapted=adapted)
             steps = problem.env.horizon
-            lived = rollout(self, problem, meta, task, life, test_key, clock=0, steps=steps, explore=False)[1]
-            return jnp.sum(lived.reward)
+            trajectory = rollout(self, problem, meta, task, state, test_key, clock=0, steps=steps, explore=False)[1]
+            return jnp.sum(trajectory.reward)
 
         return jax.tree.map(lambda x: x[:, 0], explored), episode(fresh.adapted), episode(learned.adapted)
 
-    def _loss(self, meta: Meta, entropy_cost: Array, network: Any, minibatch: Any) -> tuple[Array, Metrics]:
+    def _loss(self, meta: MetaPolicyParams, entropy_cost: Array, network: Any, minibatch: Any) -> tuple[Array, Metrics]:
         """Minus the surrogate of E[R(D)], and the entropy bonus."""
         trajectory, old_log_prob, advantage = minibatch
-        _, policy = self.explorer_network.replay(replace(meta.explorer, network=network), trajectory)
+        _, policy = self.explorer_network.recompute(replace(meta.explorer, network=network), trajectory)
         action = network.policy.space.policy_action(trajectory.action)
         log_prob = jnp.where(trajectory.valid, policy.log_prob(action), 0.0)
         advantage = jnp.broadcast_to(advantage[None], log_prob.shape)

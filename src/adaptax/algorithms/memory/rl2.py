@@ -70,7 +70,7 @@ class Network(eqx.Module):
     critic: Critic
 
 
-class Meta(eqx.Module):
+class RL2Params(eqx.Module):
     """θ.
 
     Attributes:
@@ -147,11 +147,11 @@ class RL2(RL2Settings, MetaLearner):
         critic = Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key)
         network = Network(memory, readout, policy, critic)
         moments = no_moments(features.shape[1:]).observe(features)
-        meta = Meta(network, no_moments(), moments, env.observation_space)
+        meta = RL2Params(network, no_moments(), moments, env.observation_space)
         meta = replace(meta, reward=self._first_rewards(problem, meta, tasks, look_key))
         return TrainState(meta, self._optimizer().init(network), jnp.asarray(0), key)
 
-    def _first_rewards(self, problem: Problem, meta: Meta, tasks: PyTree[Array], key: Key[Array, ""]) -> Moments:
+    def _first_rewards(self, problem: Problem, meta: RL2Params, tasks: PyTree[Array], key: Key[Array, ""]) -> Moments:
         """Moments of the rewards that the untrained (so nearly uniform) policy gets."""
         tasks = jax.tree.map(lambda x: x[:64], tasks)
         trajectory = collect(self, problem, meta, tasks, jax.random.split(key, 64))
@@ -165,13 +165,13 @@ class RL2(RL2Settings, MetaLearner):
         """One trial in each task."""
         return self.num_tasks * problem.trial_steps
 
-    def begin(self, meta: Meta, key: Key[Array, ""]) -> AgentState:
+    def begin(self, meta: RL2Params, key: Key[Array, ""]) -> AgentState:
         """Enter a trial with an empty memory."""
         nothing = jnp.zeros(meta.observation_space.encoded_size)
         return AgentState(adapted=None, memory=Remembered(meta.network.memory.initial(), nothing))
 
     def act(
-        self, meta: Meta, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+        self, meta: RL2Params, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[PyTree[Array], PyTree[Array], Any]:
         """Take in the last step's outcome, then sample an action (or take the mode, if not `explore`)."""
         cell, hidden = meta.network.memory.step(agent.memory.cell, meta.inputs(timestep, agent.memory.previous))
@@ -181,7 +181,7 @@ class RL2(RL2Settings, MetaLearner):
         aux = {"hidden": hidden, "log_prob": policy.log_prob(action)}
         return meta.network.policy.space.from_policy(action), memory, aux
 
-    def replay(self, meta: Meta, trajectory: Transition) -> tuple[Float[Array, "time task size"], Distribution]:
+    def recompute(self, meta: RL2Params, trajectory: Transition) -> tuple[Float[Array, "time task size"], Distribution]:
         """Memory's outputs and action distributions for whole trials, leaves `[time, task, ...]`, as in acting."""
         observations = meta.observation_space.encode(trajectory.timestep.observation)
         previous = jnp.zeros_like(observations)
@@ -192,7 +192,7 @@ class RL2(RL2Settings, MetaLearner):
         return hidden, meta.distribution(hidden, trajectory.timestep)
 
     def values(
-        self, meta: Meta, hidden: Float[Array, "time task size"], tasks: PyTree[Array]
+        self, meta: RL2Params, hidden: Float[Array, "time task size"], tasks: PyTree[Array]
     ) -> Float[Array, "time task"]:
         """The critic's prediction of the average reward of the remaining steps, in deviations."""
         features = (jax.vmap(task_features)(tasks) - meta.task.mean[None]) / meta.task.std[None]
@@ -200,7 +200,7 @@ class RL2(RL2Settings, MetaLearner):
 
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
         """Do PPO on one whole trial in each task."""
-        meta: Meta = state.meta
+        meta: RL2Params = state.meta
         tasks = experience.tasks
         trajectory = jax.tree.map(lambda x: x.squeeze(2), experience.trajectory)  # one environment per task
 
@@ -233,7 +233,7 @@ class RL2(RL2Settings, MetaLearner):
         return np.cumsum(powers)[::-1, None].astype(np.float32)
 
     def _advantages(
-        self, problem: Problem, meta: Meta, trajectory: Transition, hidden: Array, tasks: PyTree[Array]
+        self, problem: Problem, meta: RL2Params, trajectory: Transition, hidden: Array, tasks: PyTree[Array]
     ) -> tuple[Float[Array, "time task"], Float[Array, "time task"]]:
         """Normalised advantages over the whole trial, and targets for the critic in its units."""
         remaining = jnp.asarray(self._remaining(problem))
@@ -251,11 +251,11 @@ class RL2(RL2Settings, MetaLearner):
         spread = no_moments().observe(advantages.ravel(), trajectory.valid.ravel().astype(jnp.float32))
         return (advantages - spread.mean) / spread.std, targets
 
-    def _loss(self, meta: Meta, entropy_cost: Array, network: Network, minibatch: Any) -> Any:
+    def _loss(self, meta: RL2Params, entropy_cost: Array, network: Network, minibatch: Any) -> Any:
         """PPO's loss on a minibatch of whole trials."""
         trajectory, old_log_probs, advantages, targets, tasks = minibatch
         meta = replace(meta, network=network)
-        hidden, policy = self.replay(meta, trajectory)
+        hidden, policy = self.recompute(meta, trajectory)
         action = network.policy.space.policy_action(trajectory.action)
         average = functools.partial(masked_mean, mask=trajectory.valid)
         gain = average(clipped_surrogate(policy.log_prob(action), old_log_probs, advantages, self.clip))

@@ -15,19 +15,19 @@ import dataclasses
 from jaxtyping import Array, Key
 
 from adaptax.algorithms.standard_rl import actor_critic
-from adaptax.algorithms.standard_rl.actor_critic import FromNothing, Learner, Spaces
+from adaptax.algorithms.standard_rl.actor_critic import ActorCriticFromScratch, ActorCriticState, Spaces
 from adaptax.algorithms.standard_rl.settings import A2CSettings
 from adaptax.core.types import AgentState, Transition
 
 
 @dataclasses.dataclass(frozen=True)
-class A2C(A2CSettings, FromNothing):
+class A2C(A2CSettings, ActorCriticFromScratch):
     """Advantage actor-critic; see the module and `A2CSettings`."""
 
     def adapt(self, meta: Spaces, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """One gradient step on a window, leaves `[time, stream, ...]`."""
-        learner: Learner = agent.adapted
-        lesson = actor_critic.lessons(
+        learner: ActorCriticState = agent.adapted
+        batch = actor_critic.make_batch(
             self,
             learner,
             trajectory,
@@ -35,8 +35,6 @@ class A2C(A2CSettings, FromNothing):
             gae_lambda=self.gae_lambda,
             max_ratio=self.max_ratio,
         )
-        returns = actor_critic.observe(learner, lesson)
-        learner = actor_critic.descend(
-            actor_critic.adam(self), learner, returns, lesson, entropy_cost=self.entropy_cost
-        )
+        returns = actor_critic.observe(learner, batch)
+        learner = actor_critic.descend(actor_critic.adam(self), learner, returns, batch, entropy_cost=self.entropy_cost)
         return AgentState(learner, agent.memory)

@@ -66,7 +66,7 @@ class ActorCritic(eqx.Module):
     critic: ValueNetwork
 
 
-class Learner(eqx.Module):
+class ActorCriticState(eqx.Module):
     """φ.
 
     Attributes:
@@ -84,7 +84,7 @@ class Learner(eqx.Module):
         return self.returns.mean + self.returns.std * self.network.critic(observation)
 
 
-class Lesson(eqx.Module):
+class Batch(eqx.Module):
     """What a step of experience teaches; leaves `[time, stream, ...]`, or flattened.
 
     Attributes:
@@ -178,7 +178,7 @@ def boundaries(settings: ActorCriticSettings, trajectory: Transition) -> tuple[A
     return trajectory.terminated, trajectory.truncated | last
 
 
-def importance(learner: Learner, trajectory: Transition, max_ratio: float) -> Float[Array, "time stream"]:
+def importance(learner: ActorCriticState, trajectory: Transition, max_ratio: float) -> Float[Array, "time stream"]:
     """min(ρ̄, π/μ) of every action, μ the policy that acted; a constant."""
     action = learner.network.policy.head.space.policy_action(trajectory.action)
     log_prob = learner.network.policy(trajectory.timestep.observation).log_prob(action)
@@ -186,15 +186,15 @@ def importance(learner: Learner, trajectory: Transition, max_ratio: float) -> Fl
     return jax.lax.stop_gradient(jnp.minimum(jnp.exp(jnp.minimum(log_ratio, 80.0)), max_ratio))
 
 
-def lessons(
+def make_batch(
     settings: ActorCriticSettings,
-    learner: Learner,
+    learner: ActorCriticState,
     trajectory: Transition,
     *,
     discount: float | Array,
     gae_lambda: float | Array,
     max_ratio: float | None = None,
-) -> Lesson:
+) -> Batch:
     """What a window, leaves `[time, stream, ...]`, teaches a learner: a function of γ and λ, not of φ (trap E6).
 
     Args:
@@ -224,13 +224,13 @@ def lessons(
     )
     log_prob = jnp.where(trajectory.valid, trajectory.aux["log_prob"], 0.0)
     targets = values + advantages
-    return Lesson(trajectory.timestep.observation, action, log_prob, advantages, targets, trajectory.valid)
+    return Batch(trajectory.timestep.observation, action, log_prob, advantages, targets, trajectory.valid)
 
 
-def observe(learner: Learner, lesson: Lesson) -> Moments:
+def observe(learner: ActorCriticState, batch: Batch) -> Moments:
     """Moments of the critic's targets, with those of a new window; constants."""
-    weight = lesson.valid.ravel().astype(lesson.target.dtype)
-    return jax.lax.stop_gradient(learner.returns.observe(lesson.target.ravel(), weight))
+    weight = batch.valid.ravel().astype(batch.target.dtype)
+    return jax.lax.stop_gradient(learner.returns.observe(batch.target.ravel(), weight))
 
 
 def loss(
@@ -238,62 +238,62 @@ def loss(
     returns: Moments,
     entropy_cost: float | Array,
     network: ActorCritic,
-    lesson: Lesson,
+    batch: Batch,
     value_cost: float | Array = 1.0,
 ) -> tuple[Float[Array, ""], Metrics]:
     """½ c mean (V − target)² − mean gain − entropy bonus, the values in deviations.
 
     Args:
-        policy_gain: What to maximise in each step, from log π(a) and the lesson.
+        policy_gain: What to maximise in each step, from log π(a) and the batch.
         returns: Moments that targets are normalised by.
         entropy_cost: Weight of the entropy bonus.
         network: What to improve.
-        lesson: What to learn from.
+        batch: What to learn from.
         value_cost: c, weight of the critic's part.
     """
-    policy: Distribution = network.policy(lesson.observation)
-    log_prob = jnp.where(lesson.valid, policy.log_prob(lesson.action), 0.0)
-    gain = masked_mean(policy_gain(log_prob, lesson), lesson.valid)
-    error = (lesson.target - returns.mean) / returns.std - network.critic(lesson.observation)
-    value_loss = 0.5 * masked_mean(error**2, lesson.valid)
-    entropy = masked_mean(policy.entropy(), lesson.valid)
+    policy: Distribution = network.policy(batch.observation)
+    log_prob = jnp.where(batch.valid, policy.log_prob(batch.action), 0.0)
+    gain = masked_mean(policy_gain(log_prob, batch), batch.valid)
+    error = (batch.target - returns.mean) / returns.std - network.critic(batch.observation)
+    value_loss = 0.5 * masked_mean(error**2, batch.valid)
+    entropy = masked_mean(policy.entropy(), batch.valid)
     metrics = {"value_loss": value_loss, "entropy": entropy, "policy_gain": gain}
     return value_cost * value_loss - gain - entropy_cost * entropy, metrics
 
 
-def policy_gradient(log_prob: Array, lesson: Lesson) -> Array:
+def policy_gradient(log_prob: Array, batch: Batch) -> Array:
     """Log π(a) A."""
-    return log_prob * lesson.advantage
+    return log_prob * batch.advantage
 
 
 def descend(
     optimizer: optax.GradientTransformation,
-    learner: Learner,
+    learner: ActorCriticState,
     returns: Moments,
-    lesson: Lesson,
+    batch: Batch,
     *,
     entropy_cost: float | Array,
     value_cost: float | Array = 1.0,
-) -> Learner:
+) -> ActorCriticState:
     """One step along the policy gradient, with advantages in deviations of the return, and towards the targets.
 
     No step at all if nothing happened: Adam would go on along its momentum.
     """
-    lesson = dataclasses.replace(lesson, advantage=lesson.advantage / returns.std)
+    batch = dataclasses.replace(batch, advantage=batch.advantage / returns.std)
 
     def cost(network: ActorCritic) -> Float[Array, ""]:
-        return loss(policy_gradient, returns, entropy_cost, network, lesson, value_cost)[0]
+        return loss(policy_gradient, returns, entropy_cost, network, batch, value_cost)[0]
 
     gradient = jax.grad(cost)(learner.network)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
         updates, opt_state = optimizer.update(gradient, learner.opt_state, learner.network)
-    improved = Learner(eqx.apply_updates(learner.network, updates), opt_state, returns)
-    happened = jnp.any(lesson.valid)
+    improved = ActorCriticState(eqx.apply_updates(learner.network, updates), opt_state, returns)
+    happened = jnp.any(batch.valid)
     return jax.tree.map(lambda new, old: jnp.where(happened, new, old), improved, learner)
 
 
 @dataclasses.dataclass(frozen=True)
-class FromNothing(ActorCriticSettings, FromScratch):
+class ActorCriticFromScratch(ActorCriticSettings, FromScratch):
     """Fresh networks in every task; final classes say how `adapt` improves them."""
 
     def describe(self, problem: Problem) -> Spaces:
@@ -307,7 +307,7 @@ class FromNothing(ActorCriticSettings, FromScratch):
     def begin(self, meta: Spaces, key: Key[Array, ""]) -> AgentState:
         """Draw networks."""
         network = build(self, meta, key)
-        return AgentState(Learner(network, adam(self).init(network), no_moments()), None)
+        return AgentState(ActorCriticState(network, adam(self).init(network), no_moments()), None)
 
     def act(
         self, meta: Spaces, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool

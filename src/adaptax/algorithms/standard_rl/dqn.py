@@ -29,7 +29,7 @@ from adaptax.core.types import AgentState, TimeStep, Transition, Window
 from adaptax.networks import MLP, Linear
 
 
-class Sizes(eqx.Module):
+class DQNSpaces(eqx.Module):
     """What the learner is told of a problem.
 
     Attributes:
@@ -57,7 +57,7 @@ class QNetwork(eqx.Module):
         return self.head(self.body(features))
 
 
-class Learner(eqx.Module):
+class DQNState(eqx.Module):
     """φ.
 
     Attributes:
@@ -81,7 +81,7 @@ class Learner(eqx.Module):
 class DQN(DQNSettings, FromScratch):
     """DQN; see the module and `DQNSettings`."""
 
-    def describe(self, problem: Problem) -> Sizes:
+    def describe(self, problem: Problem) -> DQNSpaces:
         """The spaces.
 
         Raises:
@@ -90,16 +90,16 @@ class DQN(DQNSettings, FromScratch):
         actions = problem.env.action_space
         if not isinstance(actions, Discrete):
             raise ValueError(f"DQN: expected a Discrete space of actions, got {actions!r}")
-        return Sizes(problem.env.observation_space, actions.num)
+        return DQNSpaces(problem.env.observation_space, actions.num)
 
     def window(self, problem: Problem) -> Window:
         """As many steps as lie between gradient steps."""
-        return Window(streams=1, steps=self.train_every)
+        return Window(num_envs=1, steps=self.train_every)
 
     def _optimizer(self) -> optax.GradientTransformation:
         return optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), optax.adam(self.learning_rate))
 
-    def begin(self, meta: Sizes, key: Key[Array, ""]) -> AgentState:
+    def begin(self, meta: DQNSpaces, key: Key[Array, ""]) -> AgentState:
         """Draw a network; remember nothing."""
         body_key, head_key = jax.random.split(key)
         size, zero = meta.observation.encoded_size, jnp.asarray(0, jnp.int32)
@@ -110,13 +110,13 @@ class DQN(DQNSettings, FromScratch):
         nothing = jnp.zeros(self.buffer_size)
         places = jnp.zeros((self.buffer_size, size))
         memory = ReplayBuffer(places, nothing.astype(jnp.int32), nothing, places, nothing > 0, zero)
-        return AgentState(Learner(network, network, self._optimizer().init(network), memory, zero, zero), None)
+        return AgentState(DQNState(network, network, self._optimizer().init(network), memory, zero, zero), None)
 
     def act(
-        self, meta: Sizes, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+        self, meta: DQNSpaces, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[Int[Array, ""], None, None]:
         """The best action known; with probability ε, if exploring, any."""
-        learner: Learner = agent.adapted
+        learner: DQNState = agent.adapted
         best = jnp.argmax(learner.network(meta.observation.encode(timestep.observation))).astype(jnp.int32)
         if not explore:
             return best, None, None
@@ -126,9 +126,9 @@ class DQN(DQNSettings, FromScratch):
         curious = jax.random.uniform(explore_key) < epsilon
         return jnp.where(curious, jax.random.randint(random_key, (), 0, meta.num_actions), best), None, None
 
-    def adapt(self, meta: Sizes, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
+    def adapt(self, meta: DQNSpaces, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """Remember a window, leaves `[time, stream, ...]`; take one gradient step on steps drawn from the memory."""
-        learner: Learner = agent.adapted
+        learner: DQNState = agent.adapted
         window = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
         memory = self._remember(meta, learner.memory, window)
         over = window.terminated | window.truncated
@@ -149,9 +149,9 @@ class DQN(DQNSettings, FromScratch):
             (learner.network, learner.target, learner.opt_state, learner.steps),
         )
         network, target, opt_state, steps = learned
-        return AgentState(Learner(network, target, opt_state, memory, episodes, steps), agent.memory)
+        return AgentState(DQNState(network, target, opt_state, memory, episodes, steps), agent.memory)
 
-    def _remember(self, meta: Sizes, memory: ReplayBuffer, window: Transition) -> ReplayBuffer:
+    def _remember(self, meta: DQNSpaces, memory: ReplayBuffer, window: Transition) -> ReplayBuffer:
         """Put the steps that happened into the places of the oldest ones."""
         index = memory.count + jnp.cumsum(window.valid, dtype=jnp.int32) - 1
         places = jnp.where(window.valid, index % self.buffer_size, self.buffer_size)  # out of range: dropped

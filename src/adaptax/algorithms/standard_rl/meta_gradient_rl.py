@@ -24,7 +24,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from adaptax.algorithms.standard_rl import actor_critic
-from adaptax.algorithms.standard_rl.actor_critic import Learner, Spaces
+from adaptax.algorithms.standard_rl.actor_critic import ActorCriticState, Spaces
 from adaptax.algorithms.standard_rl.settings import MetaGradientSettings
 from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
@@ -77,7 +77,7 @@ class Facts(eqx.Module):
     steps: int = eqx.field(static=True)
 
 
-class Adapted(eqx.Module):
+class MetaGradientAdapted(eqx.Module):
     """φ.
 
     Attributes:
@@ -89,8 +89,8 @@ class Adapted(eqx.Module):
         started: Whether there was a window.
     """
 
-    learner: Learner
-    before: Learner
+    learner: ActorCriticState
+    before: ActorCriticState
     window: Transition
     eta: HyperParameters
     eta_state: PyTree[Array]
@@ -114,11 +114,11 @@ class MetaGradientRL(MetaGradientSettings, FromScratch):
         """Draw networks; η as the settings say."""
         network_key, eta_key = jax.random.split(key)
         network = actor_critic.build(self, meta.spaces, network_key)
-        learner = Learner(network, self._inner_adam().init(network), no_moments())
+        learner = ActorCriticState(network, self._inner_adam().init(network), no_moments())
         eta = self._eta(meta, eta_key)
         started = jnp.asarray(False)
         window = self._no_window(meta)
-        return AgentState(Adapted(learner, learner, window, eta, self._adam().init(eta), started), None)
+        return AgentState(MetaGradientAdapted(learner, learner, window, eta, self._adam().init(eta), started), None)
 
     def _eta(self, meta: Facts, key: Key[Array, ""]) -> HyperParameters:
         starts = jnp.clip(jnp.asarray([self.discount, self.gae_lambda]), 1 - LARGEST, LARGEST)
@@ -156,38 +156,38 @@ class MetaGradientRL(MetaGradientSettings, FromScratch):
         action, aux = actor_critic.act(agent.adapted.learner.network, timestep, key, explore=explore)
         return action, None, aux
 
-    def step(self, learner: Learner, window: Transition, eta: HyperParameters) -> Learner:
+    def step(self, learner: ActorCriticState, window: Transition, eta: HyperParameters) -> ActorCriticState:
         """θ + f(τ, θ, η): one step of A2C, a differentiable function of η."""
         observation = learner.network.policy.observation_space.encode(window.timestep.observation)
         discount, gae_lambda = eta.at(observation)
         value_cost, entropy_cost = jnp.exp(eta.weights)
-        lesson = actor_critic.lessons(self, learner, window, discount=discount, gae_lambda=gae_lambda)
-        returns = actor_critic.observe(learner, lesson)
+        batch = actor_critic.make_batch(self, learner, window, discount=discount, gae_lambda=gae_lambda)
+        returns = actor_critic.observe(learner, batch)
         return actor_critic.descend(
-            self._inner_adam(), learner, returns, lesson, entropy_cost=entropy_cost, value_cost=value_cost
+            self._inner_adam(), learner, returns, batch, entropy_cost=entropy_cost, value_cost=value_cost
         )
 
     def outer_objective(
-        self, eta: HyperParameters, before: Learner, window: Transition, following: Transition
+        self, eta: HyperParameters, before: ActorCriticState, window: Transition, following: Transition
     ) -> Float[Array, ""]:
         """J'(τ', θ'(η)): log π A' on the window that θ' has lived, with γ' and λ'."""
         learner = self.step(before, window, eta)
-        lesson = actor_critic.lessons(
+        batch = actor_critic.make_batch(
             self, learner, following, discount=self.outer_discount, gae_lambda=self.outer_gae_lambda
         )
-        log_prob = learner.network.policy(lesson.observation).log_prob(lesson.action)
-        return masked_mean(log_prob * jax.lax.stop_gradient(lesson.advantage / learner.returns.std), lesson.valid)
+        log_prob = learner.network.policy(batch.observation).log_prob(batch.action)
+        return masked_mean(log_prob * jax.lax.stop_gradient(batch.advantage / learner.returns.std), batch.valid)
 
     def adapt(self, meta: Facts, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """Learn η from what the last step has led to; then take the next step of A2C, with the new η."""
-        known: Adapted = agent.adapted
+        known: MetaGradientAdapted = agent.adapted
         gradient = jax.grad(self.outer_objective)(known.eta, known.before, known.window, trajectory)
         gradient = jax.tree.map(lambda g: jnp.where(known.started, -g, 0.0), self._learned(gradient))
         with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
             updates, eta_state = self._adam().update(gradient, known.eta_state)
         eta = eqx.apply_updates(known.eta, updates)
         learner = self.step(known.learner, trajectory, eta)
-        adapted = Adapted(learner, known.learner, trajectory, eta, eta_state, jnp.asarray(True))
+        adapted = MetaGradientAdapted(learner, known.learner, trajectory, eta, eta_state, jnp.asarray(True))
         return AgentState(adapted, agent.memory)
 
     def _learned(self, gradient: HyperParameters) -> HyperParameters:

@@ -18,7 +18,7 @@ import optax
 from jaxtyping import Array, Key, PyTree
 
 from adaptax.algorithms.standard_rl import actor_critic
-from adaptax.algorithms.standard_rl.actor_critic import ActorCritic, Learner, Spaces
+from adaptax.algorithms.standard_rl.actor_critic import ActorCritic, ActorCriticState, Spaces
 from adaptax.algorithms.standard_rl.ppo import epochs, improve, normalized
 from adaptax.algorithms.standard_rl.settings import MultiTaskPPOSettings
 from adaptax.core import parallel
@@ -69,10 +69,10 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
         meta: MultiTaskParams = state.meta
         trajectory = jax.tree.map(lambda x: jnp.swapaxes(x, 1, 2), experience.trajectory)  # tasks last
 
-        learner = Learner(meta.network, state.opt_state, meta.returns)
-        lesson = actor_critic.lessons(self, learner, trajectory, discount=self.discount, gae_lambda=self.gae_lambda)
-        returns = actor_critic.observe(learner, lesson)
-        learner, metrics = epochs(self, self._optimizer(), learner, returns, normalized(lesson), 2)
+        learner = ActorCriticState(meta.network, state.opt_state, meta.returns)
+        batch = actor_critic.make_batch(self, learner, trajectory, discount=self.discount, gae_lambda=self.gae_lambda)
+        returns = actor_critic.observe(learner, batch)
+        learner, metrics = epochs(self, self._optimizer(), learner, returns, normalized(batch), 2)
         metrics = parallel.mean({"return": jnp.mean(jnp.sum(trajectory.reward, 0)), **metrics})
         meta = MultiTaskParams(learner.network, learner.returns)
         return replace(state, meta=meta, opt_state=learner.opt_state, step=state.step + 1), metrics
@@ -93,7 +93,7 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
         """Enter a task with the policy that is best on average."""
         fine_tunes = self.fine_tuning_rate > 0
         opt_state = self._fine_tuning().init(meta.network) if fine_tunes else None
-        return AgentState(Learner(meta.network, opt_state, meta.returns), None)
+        return AgentState(ActorCriticState(meta.network, opt_state, meta.returns), None)
 
     def act(
         self, meta: MultiTaskParams, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool

@@ -20,7 +20,7 @@ import optax
 from jaxtyping import Array, Key
 
 from adaptax.algorithms.standard_rl import actor_critic
-from adaptax.algorithms.standard_rl.actor_critic import FromNothing, Learner, Lesson, Spaces
+from adaptax.algorithms.standard_rl.actor_critic import ActorCriticFromScratch, ActorCriticState, Batch, Spaces
 from adaptax.algorithms.standard_rl.settings import PPOLearnerSettings
 from adaptax.core.types import AgentState, Metrics, Transition
 from adaptax.optimization import minibatches as optim
@@ -28,25 +28,25 @@ from adaptax.optimization.losses import clipped_surrogate
 from adaptax.optimization.moments import Moments, no_moments
 
 
-def normalized(lesson: Lesson) -> Lesson:
+def normalized(batch: Batch) -> Batch:
     """Advantages with mean 0 and deviation 1 over all steps that happened; 0 elsewhere."""
-    spread = no_moments().observe(lesson.advantage.ravel(), lesson.valid.ravel().astype(jnp.float32))
-    advantage = jnp.where(lesson.valid, (lesson.advantage - spread.mean) / spread.std, 0.0)
-    return dataclasses.replace(lesson, advantage=advantage)
+    spread = no_moments().observe(batch.advantage.ravel(), batch.valid.ravel().astype(jnp.float32))
+    advantage = jnp.where(batch.valid, (batch.advantage - spread.mean) / spread.std, 0.0)
+    return dataclasses.replace(batch, advantage=advantage)
 
 
 def epochs(
     settings: PPOLearnerSettings,
     optimizer: optax.GradientTransformation,
-    learner: Learner,
+    learner: ActorCriticState,
     returns: Moments,
-    lesson: Lesson,
+    batch: Batch,
     axis: int,
-) -> tuple[Learner, Metrics]:
-    """Several passes over a lesson in minibatches along `axis`."""
+) -> tuple[ActorCriticState, Metrics]:
+    """Several passes over a batch in minibatches along `axis`."""
 
-    def gain(log_prob: Array, lesson: Lesson) -> Array:
-        return clipped_surrogate(log_prob, lesson.log_prob, lesson.advantage, settings.clip)
+    def gain(log_prob: Array, batch: Batch) -> Array:
+        return clipped_surrogate(log_prob, batch.log_prob, batch.advantage, settings.clip)
 
     loss = functools.partial(actor_critic.loss, gain, returns, settings.entropy_cost)
     network, opt_state, metrics = optim.minibatch_epochs(
@@ -54,33 +54,33 @@ def epochs(
         optimizer,
         learner.network,
         learner.opt_state,
-        (lesson,),
+        (batch,),
         (axis,),
         num_epochs=settings.num_epochs,
         num_minibatches=settings.num_minibatches,
     )
-    return Learner(network, opt_state, returns), metrics
+    return ActorCriticState(network, opt_state, returns), metrics
 
 
 def improve(
     settings: PPOLearnerSettings,
     optimizer: optax.GradientTransformation,
-    learner: Learner,
+    learner: ActorCriticState,
     trajectory: Transition,
     key: Key[Array, ""],
-) -> Learner:
+) -> ActorCriticState:
     """One task's learner after a window of its own, leaves `[time, stream, ...]`."""
-    lesson = actor_critic.lessons(
+    batch = actor_critic.make_batch(
         settings, learner, trajectory, discount=settings.discount, gae_lambda=settings.gae_lambda
     )
-    returns = actor_critic.observe(learner, lesson)
-    order = jax.random.permutation(key, lesson.valid.size)
-    steps = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2)[order], normalized(lesson))
+    returns = actor_critic.observe(learner, batch)
+    order = jax.random.permutation(key, batch.valid.size)
+    steps = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2)[order], normalized(batch))
     return epochs(settings, optimizer, learner, returns, steps, 0)[0]
 
 
 @dataclasses.dataclass(frozen=True)
-class PPO(PPOLearnerSettings, FromNothing):
+class PPO(PPOLearnerSettings, ActorCriticFromScratch):
     """PPO from nothing on every task; see the module and `PPOLearnerSettings`."""
 
     def adapt(self, meta: Spaces, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:

@@ -18,24 +18,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from adaptax.algorithms.standard_rl import actor_critic
-from adaptax.algorithms.standard_rl.actor_critic import FromNothing, Learner, Spaces
+from adaptax.algorithms.standard_rl.actor_critic import ActorCriticFromScratch, ActorCriticState, Spaces
 from adaptax.algorithms.standard_rl.settings import ReinforceSettings
 from adaptax.core.types import AgentState, Transition
 
 
 @dataclasses.dataclass(frozen=True)
-class Reinforce(ReinforceSettings, FromNothing):
+class Reinforce(ReinforceSettings, ActorCriticFromScratch):
     """REINFORCE with a baseline; see the module and `ReinforceSettings`."""
 
     def adapt(self, meta: Spaces, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """One gradient step on a window of whole episodes, leaves `[time, stream, ...]`."""
-        learner: Learner = agent.adapted
-        lesson = actor_critic.lessons(self, learner, trajectory, discount=self.discount, gae_lambda=1.0)
-        gain = lesson.advantage if self.baseline == "value" else jnp.where(lesson.valid, lesson.target, 0.0)
+        learner: ActorCriticState = agent.adapted
+        batch = actor_critic.make_batch(self, learner, trajectory, discount=self.discount, gae_lambda=1.0)
+        gain = batch.advantage if self.baseline == "value" else jnp.where(batch.valid, batch.target, 0.0)
         weights = actor_critic.importance(learner, trajectory, self.max_ratio)
-        lesson = dataclasses.replace(lesson, advantage=weights * gain)
-        returns = actor_critic.observe(learner, lesson)
-        learner = actor_critic.descend(
-            actor_critic.adam(self), learner, returns, lesson, entropy_cost=self.entropy_cost
-        )
+        batch = dataclasses.replace(batch, advantage=weights * gain)
+        returns = actor_critic.observe(learner, batch)
+        learner = actor_critic.descend(actor_critic.adam(self), learner, returns, batch, entropy_cost=self.entropy_cost)
         return AgentState(learner, agent.memory)

@@ -34,7 +34,7 @@ from adaptax.core.spaces import Box, Discrete
 from adaptax.core.types import AgentState, TimeStep, Transition, Window
 
 
-class Sizes(eqx.Module):
+class TableSizes(eqx.Module):
     """What a tabular learner is told of a problem.
 
     Attributes:
@@ -95,7 +95,7 @@ class TemporalDifference(TemporalDifferenceSettings, FromScratch):
     def learn(self, table: Table, step: Step, transition: Transition, ended: Bool[Array, ""]) -> Table:
         """Learn from one step, if it is `waiting` to be learned from; `ended`: nothing comes after it."""
 
-    def describe(self, problem: Problem) -> Sizes:
+    def describe(self, problem: Problem) -> TableSizes:
         """The table's sizes.
 
         Raises:
@@ -109,13 +109,13 @@ class TemporalDifference(TemporalDifferenceSettings, FromScratch):
                 f"{actions!r}"
             )
         num_states = states.num if isinstance(states, Discrete) else 1
-        return Sizes(problem.env.horizon if self.knows_time else 1, num_states, actions.num)
+        return TableSizes(problem.env.horizon if self.knows_time else 1, num_states, actions.num)
 
     def window(self, problem: Problem) -> Window:
         """One step."""
-        return Window(streams=1, steps=1)
+        return Window(num_envs=1, steps=1)
 
-    def begin(self, meta: Sizes, key: Key[Array, ""]) -> AgentState:
+    def begin(self, meta: TableSizes, key: Key[Array, ""]) -> AgentState:
         """Know nothing."""
         shape, zero = (meta.times, meta.states, meta.actions), jnp.asarray(0, jnp.int32)
         pending = Step(jnp.zeros(3, jnp.int32), jnp.zeros(()), jnp.asarray(False))
@@ -128,7 +128,7 @@ class TemporalDifference(TemporalDifferenceSettings, FromScratch):
         return self.epsilon + (self.final_epsilon - self.epsilon) * share
 
     def act(
-        self, meta: Sizes, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+        self, meta: TableSizes, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[Int[Array, ""], Int[Array, ""], None]:
         """The best action known; with probability ε, if exploring, any."""
         explore_key, random_key, tie_key = jax.random.split(key, 3)
@@ -141,7 +141,7 @@ class TemporalDifference(TemporalDifferenceSettings, FromScratch):
         curious = jax.random.uniform(explore_key) < self.epsilon_after(table.episodes)
         return jnp.where(curious, anything, random_best(quality, tie_key)), clock, None
 
-    def adapt(self, meta: Sizes, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
+    def adapt(self, meta: TableSizes, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """Learn from steps `[time, stream]`, stream after stream."""
         in_order = jax.tree.map(lambda x: jax.lax.collapse(jnp.swapaxes(x, 0, 1), 0, 2), trajectory)
 
