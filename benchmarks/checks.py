@@ -69,8 +69,8 @@ def own_share(algorithm: Any, problem: Any, state: Any) -> float:
     """Processor time of the checks alone, over that of an update."""
     keys = jax.random.split(jax.random.key(0), (algorithm.num_tasks, 2))
     tasks = jax.vmap(problem.train.sample)(keys[:, 0])
-    live = jax.jit(lambda keys: rollout.collect(algorithm, problem, state.meta, tasks, keys))
-    lived = replace(run_trial(keys[:, 1]), aux=None)
+    collecting = jax.jit(lambda keys: rollout.collect(algorithm, problem, state.meta, tasks, keys))
+    lived = replace(collecting(keys[:, 1]), aux=None)
 
     def check_steps(trajectory: Any) -> Any:
         one_task = lambda trajectory: rollout._checked(problem.env, trajectory)  # noqa: E731

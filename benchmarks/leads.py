@@ -53,8 +53,8 @@ def rl2() -> dict[str, Program]:
     programs = {"as it is": one()}
     keys = jax.random.split(jax.random.key(0), (algorithm.num_tasks, 2))
     tasks = jax.vmap(problem.train.sample)(keys[:, 0])
-    live = jax.jit(lambda keys: rollout.collect(algorithm, problem, state.meta, tasks, keys))
-    programs["collecting"] = lambda: run_trial(keys[:, 1])
+    collecting = jax.jit(lambda keys: rollout.collect(algorithm, problem, state.meta, tasks, keys))
+    programs["collecting"] = lambda: collecting(keys[:, 1])
     programs["1 epoch instead of 4"] = update(dataclasses.replace(algorithm, num_epochs=1), problem, state)
     with mock.patch.object(recurrent, "scan_cell", recurrent.scan_cell.fun):
         programs["autodiff of the scan"] = one()

@@ -165,7 +165,7 @@ def watch(
 
 
 def _exploring(problem: Problem, trajectory: Transition) -> Float[Array, " episode"]:
-    """Share of exploring actions in each episode; as in `lifetime`, parallel ones count one after the other."""
+    """Share of exploring actions in each episode; as in `evaluate_trial`, parallel ones count one after the other."""
 
     def by_episode(x: Array) -> Array:
         return x.reshape(-1, problem.env.horizon, x.shape[-1])

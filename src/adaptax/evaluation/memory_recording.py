@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.core.errors import ConfigError
-from adaptax.core.rollout import Life, rollout, start
+from adaptax.core.rollout import TrialState, rollout, start
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Task
 from adaptax.evaluation.trials import run_trials
@@ -60,13 +60,13 @@ def memories_of_trial(
     algorithm, problem, meta = agent.algorithm, agent.problem, agent.meta
     start_key, live_key, ask_key = jax.random.split(key, 3)
 
-    def known(life: Life) -> Float[Array, " size"]:
+    def known(life: TrialState) -> Float[Array, " size"]:
         memory, timestep = jax.tree.map(lambda x: x[0], (life.memory, life.timestep))
         return memory_vector(
             algorithm.act(meta, AgentState(life.adapted, memory), timestep, ask_key, explore=explore)[1]
         )
 
-    def one_episode(carry: tuple[Life, Array], now: tuple[Array, Array]) -> tuple[tuple[Life, Array], None]:
+    def one_episode(carry: tuple[TrialState, Array], now: tuple[Array, Array]) -> tuple[tuple[TrialState, Array], None]:
         (life, states), (index, place) = carry, now
         steps = problem.env.horizon
         life, _ = rollout(

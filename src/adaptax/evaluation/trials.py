@@ -53,7 +53,7 @@ def run_trials(
         What `trial` returns, as NumPy arrays with leaves `[seed, task, ...]`, the seed axis also if there is one only.
     """
     num_tasks, devices = len(keys), jax.local_devices()
-    chunk = max(CHUNK // agent.algorithm.window(agent.problem).streams, 1) * len(devices)
+    chunk = max(CHUNK // agent.algorithm.window(agent.problem).num_envs, 1) * len(devices)
     if num_tasks < chunk:
         chunk = -(-num_tasks // len(devices)) * len(devices)
     run, parts = _compiled(agent, trial, devices), []

@@ -1,1 +1,1 @@
-"""Gradients through learning: one inner loop, one way to recomputed it, one outer loop, and what differs."""
+"""Gradients through learning: one inner loop, one way to recompute it, one outer loop, and what differs."""

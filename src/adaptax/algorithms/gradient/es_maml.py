@@ -9,7 +9,7 @@ F includes the sampling of D, so the gradient is that of the objective of E-MAML
 
 Differences from the paper:
     - The adaptation operator U is the policy-gradient step of MAML here instead of an inner evolution strategy.
-    - Both signs of a perturbation are tried in the same task with the same random numbers, and differences of returns are
+    - Both signs of a perturbation meet the same task with the same random numbers, and differences of returns are
       divided by their deviation over the population, which takes the reward's scale out.
     - Adam instead of plain ascent.
 """

@@ -1,4 +1,4 @@
-"""The inner loop that gradient-based meta-learners share, and how to recomputed it.
+"""The inner loop that gradient-based meta-learners share, and how to recompute it.
 
 A method of this family answers five questions here, and is one file in `adaptax.algorithms`:
 
@@ -8,8 +8,8 @@ A method of this family answers five questions here, and is one file in `adaptax
     initial      which part of θ is adapted: φ_0
     policy       how θ and φ make a policy
 
-`adapt` is a pure function of θ and of stored windows of experience. Recomputing it differentiates *through* learning: φ_K
-becomes a function of θ, and so does every policy on the way.
+`adapt` is a pure function of θ and of stored windows of experience. Recomputing it differentiates *through* learning:
+φ_K becomes a function of θ, and so does every policy on the way.
 """
 
 import abc
@@ -96,7 +96,7 @@ class GradientBased(InnerSettings, MetaLearner):
     estimator: ClassVar[str] = "policy-gradient"
     """Surrogate of the inner step; a field where it can be chosen. All have the same first derivative."""
     checkpoint: ClassVar[bool] = False
-    """Whether to recomputed inner steps in the backward pass; a field where there is one."""
+    """Whether to recompute inner steps in the backward pass; a field where there is one."""
     needs_last_observation: ClassVar[bool] = False
 
     @property
