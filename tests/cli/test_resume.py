@@ -77,17 +77,17 @@ def test_without_any_good_checkpoint_nothing_is_started_from_scratch(finished_ru
     assert (tmp_path / "run/metrics.jsonl").read_bytes() == before
 
 
-def test_a_run_in_use_is_not_touched(finished_run, tmp_path):
+def test_a_run_in_use_is_not_touched(finished_run, tmp_path, start):
     shutil.copytree(finished_run.directory, tmp_path / "run")
     code = "import sys, time\nfrom pathlib import Path\nfrom adaptax.runs import claim\n"
-    code += "with claim(Path('run'), fresh=False):\n print('mine', flush=True)\n time.sleep(600)"
-    holder = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-    with holder:
-        assert holder.stdout.readline() == "mine\n"
-        done = run("train", "--resume", "run", cwd=tmp_path)
-        assert done.returncode == 6
-        assert f"process {holder.pid}" in done.stderr
-        holder.send_signal(signal.SIGKILL)
+    code += "with claim(Path('run'), fresh=False):\n print('mine', flush=True)\n time.sleep(10**6)"
+    holder = start([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "mine\n"
+    done = run("train", "--resume", "run", cwd=tmp_path)
+    assert done.returncode == 6
+    assert f"process {holder.pid}" in done.stderr
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
     with claim(tmp_path / "run", fresh=False):  # nothing has to be cleaned up
         pass
 

