@@ -63,7 +63,7 @@ def run(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedProce
     with contextlib.ExitStack() as here:
         here.enter_context(contextlib.chdir(cwd))
         here.enter_context(mock.patch.dict(os.environ, changes))
-        here.enter_context(mock.patch("adaptax.cli.session.start_jax", lambda: None))
+        here.enter_context(mock.patch("adaptax.cli.session.start_jax", return_value=None))
         here.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", message="Some donated buffers were not usable")  # as `start_jax` does
         here.enter_context(contextlib.redirect_stdout(out))
