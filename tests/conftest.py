@@ -39,6 +39,20 @@ with install_import_hook([f"adaptax.{name}" for name in PURE], "beartype.beartyp
     import adaptax.networks  # noqa: F401
 
 
+LONGEST = [
+    "test_rl2_learning", "test_conformance", "test_surroundings", "test_claims", "test_inner_loop", "test_outer_loop",
+    "test_memory", "test_hosts", "test_meta_policy_gradient", "test_ppo", "test_resume", "test_gradient_settings",
+    "test_contract", "test_exactness", "test_sampling", "test_train", "test_evaluate", "test_informed", "test_compare",
+]  # fmt: skip
+"""Files that take longest; they go first, so that no worker is left with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    """Order the files; tests within a file keep their order, and workers take whole files."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+
+
 @pytest.fixture
 def key():
     """A key for tests that hold for any."""

@@ -7,7 +7,7 @@ from adaptax.comparison_tables import number, percent, ratio, reached, tables
 from tests.contests import ODD, small
 
 
-@pytest.fixture(scope="module", params=[True, pytest.param(False, marks=pytest.mark.slow)], ids=["bandit", "mdp"])
+@pytest.fixture(scope="module", params=[True, pytest.param(False, marks=pytest.mark.compiles)], ids=["bandit", "mdp"])
 def content(request):
     return small(bandit=request.param)
 

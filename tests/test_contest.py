@@ -16,7 +16,7 @@ from tests.problems import TINY, OddBandit, clockwork, train
 BANDIT = bernoulli_bandit(num_arms=3, num_pulls=60)
 
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.compiles
 
 
 @pytest.mark.parametrize("updates", [0, 1])

@@ -19,7 +19,7 @@ def case():
     return state.meta, by_hand.gather(ALGORITHM, state, PROBLEM)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_the_head_adapts_and_nothing_else(case):
     meta, batch = case
     agent = program(ALGORITHM.begin)(meta, jax.random.key(0))

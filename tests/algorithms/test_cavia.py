@@ -29,7 +29,7 @@ def _adapted(meta, batch):
     return agent, program(ALGORITHM.adapt)(meta, agent, window, jax.random.key(0))
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_a_context_of_zeros_is_what_moves(case):
     before, after = _adapted(*case)
     np.testing.assert_array_equal(before.adapted.parameters, np.zeros(2))

@@ -69,9 +69,9 @@ def with_constants_of(algorithm, known, window, following):
     return objective
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize(
-    ("per_state", "seed"), [(True, 0), *(pytest.param(*case, marks=pytest.mark.slow) for case in PAIRS)]
+    ("per_state", "seed"), [(True, 0), *(pytest.param(*case, marks=pytest.mark.compiles) for case in PAIRS)]
 )
 def test_the_meta_gradient_is_that_of_finite_differences(per_state, seed):
     algorithm = MetaGradientRL(**SMALL, per_state=per_state)
@@ -101,7 +101,7 @@ def test_the_meta_gradient_is_that_of_finite_differences(per_state, seed):
     assert np.abs(found - expected).max() <= 1e-7 * max(1.0, np.abs(expected).max())
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_at_the_present_hyper_parameters_the_step_is_the_one_that_was_taken():
     algorithm = MetaGradientRL(**SMALL)
     problem = envs.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)
@@ -113,7 +113,7 @@ def test_at_the_present_hyper_parameters_the_step_is_the_one_that_was_taken():
     assert same(known.before, agents[1].adapted.learner)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_E29_without_learning_its_hyper_parameters_it_is_a2c():
     changes = {**SMALL, "discount": 0.9, "gae_lambda": 0.8, "entropy_cost": 0.02}
     learned, fixed = MetaGradientRL(**changes, meta_learning_rate=0.0), A2C(**changes)
@@ -130,7 +130,7 @@ def test_E29_without_learning_its_hyper_parameters_it_is_a2c():
     assert all(np.allclose(a, b, atol=2e-6) for a, b in zip(*map(jax.tree.leaves, (expected, found)), strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize(("learns", "returns", "weights"), [("all", 1, 1), ("returns", 1, 0), ("weights", 0, 1)])
 def test_it_learns_what_it_is_asked_to_from_the_second_window_on(learns, returns, weights):
     algorithm = MetaGradientRL(**SMALL, learns=learns)
@@ -142,7 +142,7 @@ def test_it_learns_what_it_is_asked_to_from_the_second_window_on(learns, returns
     assert same(etas[1].weights, etas[2].weights) == (not weights)
 
 
-@pytest.mark.slow
+@pytest.mark.learning
 def test_a_discount_that_misleads_is_raised():
     """A step of A2C towards what a larger γ shows: reward comes late, and γ starts so small that it is not seen."""
     problem = envs.chain(length=4, horizon=8, num_episodes=1600)

@@ -12,7 +12,7 @@ from adaptax.update_rules import spread_by_group
 from tests.algorithms import bandit_by_hand as by_hand
 from tests.algorithms.bandit_by_hand import BARE, RATE
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.compiles
 
 ALGORITHM = MetaLSTM(**BARE, outer="gradient", rule_size=3)
 

@@ -33,7 +33,7 @@ def case(**changes):
     return algorithm, problem, init(algorithm, problem, seed=0)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_the_meta_policy_explores_and_then_the_base_learner_acts():
     algorithm, problem, state = case()
     task = problem.test.sample(jax.random.key(1))
@@ -102,7 +102,7 @@ def test_the_exploration_does_not_depend_on_the_base_learner():
     assert same(one.action, another.action)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_the_ablation_explores_as_the_base_learner_does_and_trains_nothing():
     algorithm, problem, state = case(explorer="base", memory_size=MetaPolicyGradient().memory_size)
     after, metrics = quick_jit(lambda state: algorithm.update(problem, state))(state)
@@ -115,7 +115,7 @@ def test_the_ablation_explores_as_the_base_learner_does_and_trains_nothing():
     assert np.allclose(shares, 1 / 3, atol=0.03)  # ε = 1 before anything was learned
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_one_epoch_is_reinforce():
     """With one pass the ratio is 1, so the step is along mean(A ∇ log π), by definition of the score function."""
     algorithm, problem, state = case(num_epochs=1, entropy_cost=0.0)
@@ -139,7 +139,7 @@ def test_one_epoch_is_reinforce():
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(expected, found, strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_E6_an_update_ascends_what_an_exploration_has_taught_more_than_others_of_its_task():
     algorithm, problem, state = case(num_epochs=1, entropy_cost=0.0)
     trajectory, before, after = program(algorithm._explore_tasks)(problem, state)
@@ -174,8 +174,8 @@ def test_it_is_paid_for_what_it_teaches_and_not_for_what_it_earns():
     assert (np.asarray(after) >= 0).all()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.learning
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.nightly)])
 def test_it_learns_to_explore_where_undirected_exploring_fails(seed):
     """At least twice what the base learner reaches by itself; `benchmarks/exploration.py` measures it at full size."""
     problem = envs.chain(length=8, horizon=16, num_episodes=4)

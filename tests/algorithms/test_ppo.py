@@ -121,7 +121,7 @@ class Paid(PPO):
         return super().adapt(meta, agent, replace(trajectory, reward=self.factor * trajectory.reward), key)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_E13_scale_of_rewards_changes_nothing():
     # A power of two is exact in floating point, so every action is the same; a factor of 1000 is so up to rounding.
     problem = clockwork(horizon=3, episodes=40, num_actions=3)
@@ -157,7 +157,8 @@ def trained(told):
     return agent, problem, train(agent, problem, agent.num_updates)[0].meta
 
 
-@pytest.mark.slow
+@pytest.mark.learning
+@pytest.mark.nightly
 def test_told_the_task_it_pulls_the_best_arm_and_without_it_cannot():
     # Who is not told earns ½ per pull, whatever it does: both arms have p ~ U[0, 1]. The best arm has 2/3.
     agent, problem, meta = trained(told=True)
@@ -184,7 +185,7 @@ def test_without_a_rate_of_fine_tuning_nothing_changes_in_a_task():
     assert len(np.unique(np.asarray(trajectory.aux["log_prob"]))) <= 2  # one policy throughout
 
 
-@pytest.mark.slow
+@pytest.mark.learning
 def test_with_it_training_goes_on_in_the_task():
     agent, problem, meta = untrained()
     agent = dataclasses.replace(agent, fine_tuning_rate=0.05, streams=2, num_minibatches=1)
@@ -200,7 +201,7 @@ def test_with_it_training_goes_on_in_the_task():
     assert pulled[-5:].mean() > 0.95
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_one_update_reports_the_return_of_an_episode_and_moves_every_moment():
     agent = MultiTaskPPO(**ALL)
     problem = clockwork(horizon=3, episodes=2, num_actions=2)
@@ -212,7 +213,7 @@ def test_one_update_reports_the_return_of_an_episode_and_moves_every_moment():
     assert 64 * 4 <= state.meta.returns.count <= 64 * 4 * 3
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("early", [False, True])
 def test_two_devices_do_what_one_does(early):
     problem = clockwork(horizon=2, episodes=2, num_actions=3) if early else BANDIT

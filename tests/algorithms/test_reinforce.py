@@ -69,7 +69,7 @@ def assert_same_gradient(found, exact):
     assert max(float(jnp.abs(x).max()) for x in jax.tree.leaves(exact)) > 0.01
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("seed", range(2))
 def test_its_expected_step_is_the_policy_gradient(seed):
     # With rewards times their chance, a mean over all trajectories is an expectation. There is no baseline yet.

@@ -72,7 +72,7 @@ def test_that_there_is_no_such_module_is_found_before_jax_is_imported(place, cap
     assert "expected a module, here or installed; found none" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_a_good_one_passes_and_a_broken_one_is_exit_code_3(place):
     done = run("check-env", "good:make", "--tasks", "4", "--steps", "20", cwd=place)
     assert done.returncode == 0, done.stderr

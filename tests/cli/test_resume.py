@@ -25,7 +25,7 @@ def cut(directory, update):
         (directory / name).unlink(missing_ok=True)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_from_an_earlier_checkpoint_it_comes_to_bitwise_the_same_without_doubled_rows(finished_run, tmp_path):
     shutil.copytree(finished_run.directory, tmp_path / "run")
     cut(tmp_path / "run", 0)
@@ -40,7 +40,7 @@ def test_from_an_earlier_checkpoint_it_comes_to_bitwise_the_same_without_doubled
     assert figures[0] == figures[1]
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_a_trained_run_is_only_evaluated_again(finished_run, tmp_path):
     shutil.copytree(finished_run.directory, tmp_path / "run")
     before = (tmp_path / "run/metrics.jsonl").read_bytes()
@@ -99,14 +99,14 @@ def test_some_checkpoints_are_kept_for_good(tmp_path):
     assert checkpoints.updates_in(tmp_path / "run") == [20, 40, 50, 60]
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_killed_at_named_points_and_at_random():
     *_, mid, equal = list(kill.run(1, 5))
     assert equal.passed, equal
     assert mid.figure >= 3
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_told_to_stop():
     for check in signals.run(1, 2):
         assert check.passed, check

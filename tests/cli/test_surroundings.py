@@ -52,7 +52,7 @@ time.time = jumping
 """
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_a_clock_that_jumps_changes_nothing_and_the_newest_checkpoints_are_kept(undisturbed, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(JUMPING)
     checked = subprocess.run(
@@ -71,7 +71,7 @@ def test_a_clock_that_jumps_changes_nothing_and_the_newest_checkpoints_are_kept(
     assert 0 <= float(seconds) < 86400 / 2
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_a_logger_that_fails_is_one_line_and_all_else_is_complete(undisturbed, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/tensorboard").write_text("not a folder")
@@ -84,7 +84,7 @@ def everything_written(directory):
     return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file() and not path.is_symlink()}
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_secrets_and_the_users_home_are_in_no_file(tmp_path):
     canary, home = "canary-5c1f9e", tmp_path / "home-of-jane"
     home.mkdir()
@@ -119,7 +119,7 @@ def test_secrets_and_the_users_home_are_in_no_file(tmp_path):
 # Six surroundings in which nothing special happens.
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_no_terminal_no_letters_and_spaces_in_the_path(undisturbed, tmp_path):
     place = tmp_path / "a place with spaces and ü"
     place.mkdir()
@@ -137,7 +137,7 @@ def test_no_terminal_no_letters_and_spaces_in_the_path(undisturbed, tmp_path):
     assert results(place / "out") == undisturbed
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_nohup_and_a_hangup(undisturbed, tmp_path, start):
     process = start(
         [*WITHOUT_HANGUPS, *PROGRAM, *TRAIN, "--out", "out"],
@@ -154,7 +154,7 @@ def test_nohup_and_a_hangup(undisturbed, tmp_path, start):
     assert results(tmp_path / "out") == undisturbed
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_a_terminal_that_goes_away_while_it_trains(undisturbed, tmp_path, start):
     ours, theirs = pty.openpty()
     process = start(
@@ -175,7 +175,7 @@ def test_a_terminal_that_goes_away_while_it_trains(undisturbed, tmp_path, start)
     assert results(tmp_path / "out") == undisturbed
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_a_reader_that_has_read_enough(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
@@ -186,7 +186,7 @@ def test_a_reader_that_has_read_enough(tmp_path):
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_standard_streams_that_are_closed_from_the_start(undisturbed, tmp_path):
     words = " ".join(f"'{word}'" for word in [*PROGRAM, *TRAIN, "--out", "out"])
     done = subprocess.run(["sh", "-c", f"exec {words} <&- >&- 2>&-"], cwd=tmp_path, env=environment(), check=False)

@@ -49,7 +49,7 @@ def test_same_seed_in_a_fresh_process_gives_bitwise_the_same_parameters(finished
     assert (tmp_path / "again" / LAST).read_bytes() == (directory / LAST).read_bytes()
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_seeds_train_side_by_side_and_differ(tmp_path):
     done = run(
         "train",
@@ -106,7 +106,7 @@ def test_ctrl_c_saves_and_says_so(tmp_path, start):
     assert (tmp_path / f"out/checkpoints/update-{len(rows):08d}.json").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_maml_trains_evaluates_and_draws_paths(tmp_path):
     sizes = {"updates": 2, "tasks": 4, "episodes": 6}
     small = [word for name, size in sizes.items() for word in (f"--num-{name}", str(size))]

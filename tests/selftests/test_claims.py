@@ -17,6 +17,8 @@ FEW = {
     "shard": 4,
     "determinism": 1,
 }
+LONG = {"determinism", "nan"}
+"""These take minutes with one instance, too."""
 ELSEWHERE = {"gradients", "config", "odd-config", "kill", "signals", "hostile", "storage", "hosts"}
 
 
@@ -26,8 +28,8 @@ def test_none_is_forgotten():
         assert callable(load(name))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.process
+@pytest.mark.parametrize("name", [pytest.param(x, marks=pytest.mark.nightly) if x in LONG else x for x in FEW])
 def test_what_is_claimed_holds(name, tmp_path):
     done = run_alone("selftest", name, "--seed", "7", "--n", str(FEW[name]), "--json", cwd=tmp_path)
     checks = json.loads(done.stdout)["checks"]

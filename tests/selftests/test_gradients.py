@@ -6,7 +6,7 @@ import pytest
 from adaptax.selftests import gradients
 from adaptax.selftests.checks import measured
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.compiles
 
 
 def passed(checks):
