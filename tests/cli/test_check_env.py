@@ -29,7 +29,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr("adaptax.cli.session.start_jax", lambda: None)
     yield tmp_path
-    for name in SOURCES:
+    for name in (*SOURCES, "bad.py"):
         sys.modules.pop(name.removesuffix(".py"), None)
 
 
