@@ -121,7 +121,7 @@ def test_inspecting_prints_tables_and_writes_figures_as_numbers(run):
     assert json.loads((cwd / "run" / "inspection.json").read_text())["episodes"]
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_comparing_prints_tables_and_writes_figures_as_numbers(run):
     cwd, _ = run
     done = adaptax("compare", "run", "gittins", "--tasks", "12", "--family-tasks", "6", "--out", "compared", cwd=cwd)
