@@ -87,7 +87,7 @@ def main() -> None:
     agents = {"random": (Random(), nothing), "RL²": (algorithm, state.meta)}
     print(f"return of each of {EPISODES} episodes in {options.tasks} new tasks")
     for name, (agent, meta) in agents.items():
-        found = adaptax.evaluate(agent, problem, meta, num_tasks=options.tasks)
+        found = adaptax.evaluate(adaptax.TrainedAgent(agent, problem, meta), num_tasks=options.tasks)
         print(f"{name:16}", "  ".join(f"{value:6.2f}" for value in found.episode_returns))
     some = jax.vmap(problem.test.sample)(jax.random.split(jax.random.key(0), options.tasks))
     known = float(jnp.mean(jax.vmap(problem.test.oracle)(some)))

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from adaptax.cli.compare import command, entrant_of
+from adaptax.cli.compare import agent_of, command
 from adaptax.core.algorithm import init
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError
 from adaptax.experiment.agent_specs import resolve
@@ -77,9 +77,9 @@ def test_seeds_of_several_runs_are_one_agents(untrained):
     first, one = untrained("a", seed=0)
     second, two = untrained("b", seed=1, seeds=2)
     contestant = resolve([first, second], None, None)[1][0]
-    entrant = entrant_of(contestant, "bandit", 0)
-    assert entrant.num_seeds == 3
-    joined = jax.tree.leaves(entrant.meta)
+    agent = agent_of(contestant, "bandit", 0)
+    assert agent.num_seeds == 3
+    joined = jax.tree.leaves(agent.meta)
     for leaf, alone, pair in zip(joined, jax.tree.leaves(one.meta), jax.tree.leaves(two.meta), strict=True):
         np.testing.assert_array_equal(leaf[0], alone)
         np.testing.assert_array_equal(leaf[1:], pair)

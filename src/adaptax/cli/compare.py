@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adaptax.cli.options import names, parse, wants_help
+from adaptax.cli.options import parse
 from adaptax.core.errors import ConfigError, OutputError, if_installed
 from adaptax.core.settings import Settings
 from adaptax.experiment.agent_specs import Contestant, resolve
@@ -19,7 +19,7 @@ from adaptax.registry.registry import ALGORITHMS, PROBLEMS, build, lookup, view
 from adaptax.runs.directory import create_directory, write_json
 
 if TYPE_CHECKING:
-    from adaptax.evaluation.comparison import Entrant
+    from adaptax.core.trained_agent import TrainedAgent
 
 FIGURES = "comparison.json"
 REPORT = "report.html"
@@ -28,19 +28,18 @@ VERSIONS = ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy", "matplotlib
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
-    words, rest = names(arguments, len(arguments))
-    if not arguments:
-        raise ConfigError("compare: expected directories of runs, and names of agents that need no training")
-    options: CompareOptions = parse(
+    typed = parse(
         {"compare": CompareOptions()},
-        rest,
-        program="adaptax compare RUN|AGENT ...",
+        arguments,
+        program="adaptax compare",
+        names={"RUN|AGENT ...": "directories of runs, and names of agents that need no training"},
         description="Compare agents in the same new tasks: how soon they are good (sample efficiency), what carries "
         "over to other tasks (generalisation), what finding out costs (exploration). RUN: a run's directory; AGENT: "
         "a name, of an agent that needs no training.",
-    )["compare"]
-    problem, contestants = resolve(words, options.problem, options.episodes)
-    if len(contestants) < 2 and not wants_help(rest):
+    )
+    options: CompareOptions = typed["compare"]
+    problem, contestants = resolve(typed["names"], options.problem, options.episodes)
+    if len(contestants) < 2:
         raise ConfigError("compare: expected at least one agent besides random; found none")
     directory = reserve(options.out)
     from adaptax.experiment.jax_setup import start_jax
@@ -120,15 +119,21 @@ def installed_versions(names: Sequence[str] = VERSIONS) -> dict[str, str]:
 
 
 def measure(problem: str, contestants: Sequence[Contestant], options: CompareOptions) -> dict[str, Any]:
-    """Load the agents and let them live; with a progress bar."""
+    """Load the agents and run them; with a progress bar."""
     from adaptax.evaluation.comparison import Plan, compare
     from adaptax.experiment.progress import Bar
 
     base = build_problem(problem, contestants[0].problem_settings)
-    entrants = [entrant_of(contestant, problem, options.seed) for contestant in contestants]
+    agents = [agent_of(contestant, problem, options.seed) for contestant in contestants]
+    early = {
+        contestant.name: early_of(agent, build_problem(problem, contestant.early), options.seed)
+        for contestant, agent in zip(contestants, agents, strict=True)
+        if contestant.early is not None
+    }
     plan = Plan(options.tasks, options.family_tasks, options.seed, explore=options.policy == "sample")
-    with Bar("compare", sum(plan.work(base, entrant) for entrant in entrants)) as bar:
-        return compare(base, entrants, plan, bar.update)
+    trials = sum(plan.num_trials(base, early=agent.name in early) for agent in agents)
+    with Bar("compare", trials) as bar:
+        return compare(base, agents, plan, bar.update, early=early)
 
 
 def build_problem(name: str, settings: Settings) -> Any:
@@ -136,46 +141,46 @@ def build_problem(name: str, settings: Settings) -> Any:
     return build(lookup("problem", PROBLEMS, name), settings)
 
 
-def entrant_of(contestant: Contestant, problem: str, seed: int) -> "Entrant":
-    """Build an agent, and load what it has learned.
+def agent_of(contestant: Contestant, problem: str, seed: int) -> "TrainedAgent":
+    """Build an agent, or load what its runs have learned.
 
     Raises:
         ConfigError: if it cannot live in this problem.
         CheckpointError: if a run is not finished, or damaged.
     """
-    import jax
-    import jax.numpy as jnp
-
-    from adaptax.core.algorithm import init
-    from adaptax.evaluation.comparison import Entrant
+    from adaptax.core.trained_agent import TrainedAgent, join_seeds
     from adaptax.registry.presets import agent_for
-    from adaptax.runs.load import load_meta
+    from adaptax.runs.load import load_agent
 
+    described: dict[str, Any] = {"name": contestant.name, "kind": contestant.kind, "about": about(contestant)}
+    if contestant.kind == "meta-trained":
+        joined = join_seeds([load_agent(run.directory, log) for run in contestant.runs])
+        return dataclasses.replace(joined, **described)
     entry = ALGORITHMS[contestant.algorithm]
     seen = view(entry, build_problem(problem, contestant.problem_settings))
     if contestant.settings is None:
         algorithm = agent_for(contestant.algorithm, problem, contestant.problem_settings)
     else:
         algorithm = build(entry, contestant.settings)
-    early = None if contestant.early is None else build_problem(problem, contestant.early)
-    about = {
+    try:
+        return TrainedAgent.initial(algorithm, seen, seed=seed, **described)
+    except ValueError as error:
+        raise ConfigError(f"{contestant.name}: does not suit {problem}: {error}") from error
+
+
+def early_of(agent: "TrainedAgent", problem: Any, seed: int) -> "TrainedAgent":
+    """A learner from scratch with the shorter trial of `problem`."""
+    from adaptax.core.trained_agent import TrainedAgent
+
+    return TrainedAgent.initial(agent.algorithm, problem, seed=seed, name=agent.name, kind=agent.kind)
+
+
+def about(contestant: Contestant) -> dict[str, Any]:
+    """What is written down of an agent besides its figures."""
+    return {
         "algorithm": contestant.algorithm,
         "settings": None if contestant.settings is None else dataclasses.asdict(contestant.settings),
         "runs": [
             {"directory": str(run.directory), "seed": run.seed, "seeds": run.num_seeds} for run in contestant.runs
         ],
     }
-    if contestant.kind != "meta-trained":
-        try:
-            meta = init(algorithm, seen, seed=seed).meta
-        except ValueError as error:
-            raise ConfigError(f"{contestant.name}: does not suit {problem}: {error}") from error
-        return Entrant(contestant.name, contestant.kind, algorithm, seen, meta, early=early, about=about)
-    metas = []
-    for run in contestant.runs:
-        meta = load_meta(run.directory, algorithm, seen, run.num_seeds, log)
-        metas.append(meta if run.num_seeds > 1 else jax.tree.map(lambda x: x[None], meta))
-    num_seeds = sum(run.num_seeds for run in contestant.runs)
-    meta = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *metas)
-    meta = meta if num_seeds > 1 else jax.tree.map(lambda x: x[0], meta)
-    return Entrant(contestant.name, contestant.kind, algorithm, seen, meta, num_seeds, about=about)

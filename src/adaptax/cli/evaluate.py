@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from adaptax.cli.options import names, parse, wants_help
-from adaptax.core.errors import ConfigError
+from adaptax.cli.options import parse
 from adaptax.experiment.options import EvaluateOptions, log
 from adaptax.registry.presets import check_agent
 from adaptax.runs.directory import read_recipe
@@ -12,33 +11,27 @@ from adaptax.runs.directory import read_recipe
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
-    chosen, rest = names(arguments, 1)
-    if not chosen and not wants_help(rest):
-        raise ConfigError("evaluate: expected the directory of a run; found nothing")
-    options: EvaluateOptions = parse(
+    typed = parse(
         {"evaluate": EvaluateOptions()},
-        rest,
-        program="adaptax evaluate DIR",
+        arguments,
+        program="adaptax evaluate",
+        names={"DIR": "the directory of a run"},
         description="Evaluate the agent that a run has trained on held-out tasks, the same for all agents.",
-    )["evaluate"]
-    directory = Path(chosen[0])
-    recipe, trained_with = read_recipe(directory)
+    )
+    options: EvaluateOptions = typed["evaluate"]
+    directory = Path(typed["names"][0])
+    recipe, _ = read_recipe(directory)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)
     from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
     from adaptax.experiment.evaluation import assess, present
-    from adaptax.runs.load import load_meta
+    from adaptax.runs.load import load_agent
 
-    algorithm, problem = recipe.build()
-    num_seeds = int(trained_with["seeds"])
     assessment = assess(
         recipe,
-        algorithm,
-        problem,
-        load_meta(directory, algorithm, problem, num_seeds, log),
-        num_seeds=num_seeds,
+        load_agent(directory, log),
         num_tasks=options.tasks,
         seed=options.seed,
         against=options.against,

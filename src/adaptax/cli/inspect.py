@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.cli.options import names, parse, wants_help
+from adaptax.cli.options import parse
 from adaptax.core.errors import ConfigError, if_installed
 from adaptax.experiment.options import InspectOptions, log
 from adaptax.reports.text_table import Table
 from adaptax.runs.directory import read_recipe, write_json
-from adaptax.runs.recipe import Recipe
 
 FIGURES = "inspection.json"
 PICTURE = "inspection.png"
@@ -20,16 +19,15 @@ PICTURE = "inspection.png"
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
-    chosen, rest = names(arguments, 1)
-    if not chosen and not wants_help(rest):
-        raise ConfigError("inspect: expected the directory of a run; found nothing")
-    options: InspectOptions = parse(
+    typed = parse(
         {"inspect": InspectOptions()},
-        rest,
-        program="adaptax inspect DIR",
+        arguments,
+        program="adaptax inspect",
+        names={"DIR": "the directory of a run"},
         description="Decode the task from the memory of the agent that a run has trained, after each episode.",
-    )["inspect"]
-    directory = Path(chosen[0])
+    )
+    options: InspectOptions = typed["inspect"]
+    directory = Path(typed["names"][0])
     recipe, trained_with = read_recipe(directory)
     num_seeds = int(trained_with["seeds"])
     if options.training_seed >= num_seeds:
@@ -40,7 +38,7 @@ def command(arguments: Sequence[str]) -> int:
     from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
-    problem, found = look(directory, recipe, num_seeds, options)
+    problem, found = look(directory, options)
     content = {"directory": str(directory), **found.to_json(), "protocol": protocol_of(problem, num_seeds, options)}
     if not content["protocol"]["held_out"]:
         log("note: this family is a small finite set of tasks; the test tasks are those of training")
@@ -57,30 +55,24 @@ def command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def look(directory: Path, recipe: Recipe, num_seeds: int, options: InspectOptions) -> tuple[Any, Any]:
+def look(directory: Path, options: InspectOptions) -> tuple[Any, Any]:
     """Load the agent and inspect its memory; return the problem and what was found."""
-    import jax
-
-    from adaptax.evaluation.inspection import check_remembers, inspect_memory
+    from adaptax.evaluation.inspection import inspect_memory
+    from adaptax.evaluation.memory_recording import check_remembers
     from adaptax.experiment.progress import Bar
-    from adaptax.runs.load import load_meta
+    from adaptax.runs.load import load_agent
 
-    algorithm, problem = recipe.build()
-    meta = load_meta(directory, algorithm, problem, num_seeds, log)
-    if num_seeds > 1:
-        meta = jax.tree.map(lambda x: x[options.training_seed], meta)
-    check_remembers(algorithm, problem, meta)  # before anything is shown
+    agent = load_agent(directory, log).of_seed(options.training_seed)
+    check_remembers(agent)  # before anything is shown
     with Bar("inspect", 2 * options.tasks) as bar:
         found = inspect_memory(
-            algorithm,
-            problem,
-            meta,
+            agent,
             num_tasks=options.tasks,
             seed=options.seed,
             explore=options.policy == "sample",
             on_progress=lambda done: bar.update(done, "trials"),
         )
-    return problem, found
+    return agent.problem, found
 
 
 def protocol_of(problem: Any, num_seeds: int, options: InspectOptions) -> dict[str, Any]:

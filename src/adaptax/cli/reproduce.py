@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adaptax.cli.options import names, parse, wants_help
+from adaptax.cli.options import parse
 from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.core.settings import suggestion
 from adaptax.experiment.options import ReproduceOptions, TrainOptions, log
@@ -21,18 +21,17 @@ RESULT = "cell.json"
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
-    chosen, rest = names(arguments, 1)
-    if not chosen and not wants_help(rest):
-        raise ConfigError(f"reproduce: expected NAME, one of {', '.join(TABLES)}; found nothing")
     listing = "\n".join(f"{name}: {table.summary}; cells {', '.join(table.cells)}" for name, table in TABLES.items())
-    options: ReproduceOptions = parse(
+    typed = parse(
         {"reproduce": ReproduceOptions()},
-        rest,
-        program="adaptax reproduce NAME",
+        arguments,
+        program="adaptax reproduce",
+        names={"NAME": f"NAME, one of {', '.join(TABLES)}"},
         description="Train for the cells of a published table; finished cells are kept and not trained again.\n"
         + listing,
-    )["reproduce"]
-    name = chosen[0]
+    )
+    options: ReproduceOptions = typed["reproduce"]
+    (name,) = typed["names"]
     if name not in TABLES:
         raise ConfigError(f"NAME: expected one of {', '.join(TABLES)}; found '{name}'{suggestion(name, TABLES)}")
     table = TABLES[name]
@@ -78,7 +77,7 @@ def finish(table: Table, name: str, options: ReproduceOptions, directory: Path) 
     asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": options.tasks}
     try:
         kept = json.loads((directory / RESULT).read_text(encoding="utf-8"))
-        if kept["asked"] == asked:
+        if {**kept["asked"], "recipe": recipe.complete(kept["asked"]["recipe"])} == asked:
             log(f"{name}: finished before, kept ({directory})")
             return dict(kept["result"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -89,6 +88,7 @@ def finish(table: Table, name: str, options: ReproduceOptions, directory: Path) 
 def _train_cell(
     name: str, cell: Cell, recipe: Recipe, options: ReproduceOptions, directory: Path, asked: dict[str, Any]
 ) -> dict[str, Any]:
+    from adaptax.core.trained_agent import TrainedAgent
     from adaptax.experiment.evaluation import assess
     from adaptax.experiment.training import meta_train
 
@@ -104,10 +104,7 @@ def _train_cell(
         raise SystemExit(STOPPED)
     assessment = assess(
         recipe,
-        trained.algorithm,
-        trained.problem,
-        trained.state.meta,
-        num_seeds=1,
+        TrainedAgent(trained.algorithm, trained.problem, trained.state.meta, name=recipe.algorithm),
         num_tasks=options.tasks,
         seed=options.seed,
         against=(),
@@ -133,7 +130,7 @@ def _begun(recipe: Recipe, options: ReproduceOptions, directory: Path) -> dict[s
         found, started_with = read_recipe(directory)
     except CheckpointError:
         return None
-    same = found == recipe and started_with.get("seed") == options.seed and not (directory / RESULT).exists()
+    same = found == recipe and started_with["seed"] == options.seed and not (directory / RESULT).exists()
     return started_with if same else None
 
 

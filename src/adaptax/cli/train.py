@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adaptax.cli.options import names, parse, take_preset, wants_help
-from adaptax.core.errors import CheckpointError, ConfigError
+from adaptax.cli.options import parse, scan, wants_help
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import Settings
 from adaptax.experiment.distributed import Group, together
 from adaptax.experiment.options import HostOptions, ResumeOptions, TrainOptions, log
 from adaptax.experiment.signals import STOPPED
 from adaptax.experiment.tracebacks import crashes_into
-from adaptax.registry.presets import presets_for, settings_for
+from adaptax.registry.presets import DEFAULT, presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
-from adaptax.runs.directory import CONFIG, claim, create_directory, read_recipe
+from adaptax.runs.directory import claim, create_directory, read_recipe
 from adaptax.runs.recipe import Recipe
 
 USAGE = """\
@@ -27,6 +28,17 @@ A run that was stopped or killed goes on with --resume, to bitwise the same resu
 With --distributed, several processes train together, on one host or many: start each with the same words.
 Options depend on both: adaptax train ALGORITHM PROBLEM --help
 """
+
+
+@dataclasses.dataclass(frozen=True)
+class PresetOptions(Settings):
+    """Settings that are known to work; the other options change them.
+
+    Attributes:
+        preset: Which of them; it decides the defaults below.
+    """
+
+    preset: str = DEFAULT
 
 
 class Typed(NamedTuple):
@@ -60,27 +72,33 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
     Raises:
         ConfigError: naming what is wrong.
     """
-    chosen, rest = names(arguments, 2)
+    program = f"adaptax {command}"
+    entries = [*LEARNERS.values(), *PROBLEMS.values()]
+    kinds = [*(entry.settings for entry in entries), PresetOptions, TrainOptions, HostOptions, ResumeOptions]
+    chosen, given = scan(kinds, arguments, 2, program=program)
     if len(chosen) < 2:
         listing = f"\nALGORITHM: {', '.join(LEARNERS)}\nPROBLEM:   {', '.join(PROBLEMS)}"
-        if wants_help(rest) or not arguments:
+        if wants_help(arguments) or not arguments:
             print(usage + listing)
-            return 0 if wants_help(rest) else 2
+            return 0 if wants_help(arguments) else 2
         raise ConfigError(f"{command}: expected ALGORITHM and PROBLEM; found {' '.join(arguments)!r}{listing}")
-    algorithm, problem = chosen
-    preset, rest = take_preset(rest)
+    algorithm, problem, *_ = chosen
+    preset = given.get("preset", DEFAULT) or ""
     algorithm_settings, problem_settings = settings_for(algorithm, problem, preset)
     options = parse(
         {
+            "preset": PresetOptions(preset),
             "algorithm": algorithm_settings,
             "problem": problem_settings,
             "run": TrainOptions(),
             **({"hosts": HostOptions()} if command == "train" else {}),
         },
-        rest,
-        program=f"adaptax {command} {algorithm} {problem}",
-        description=f"{LEARNERS[algorithm].summary}\n{PROBLEMS[problem].summary}\n\nPresets (--preset NAME): "
-        + "; ".join(f"{name}: {p.summary}" for name, p in presets_for(algorithm, problem).items()),
+        arguments,
+        program=program,
+        names={"ALGORITHM": "ALGORITHM", "PROBLEM": "PROBLEM"},
+        also=("--resume",),
+        description=f"{algorithm}: {LEARNERS[algorithm].summary}\n{problem}: {PROBLEMS[problem].summary}\n\nPresets:\n"
+        + "\n".join(f"  {name}: {p.summary}" for name, p in presets_for(algorithm, problem).items()),
     )
     options["algorithm"].check_problem(options["problem"])
     recipe = Recipe(algorithm, problem, options["algorithm"], options["problem"])
@@ -98,7 +116,7 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
 
 def resume(arguments: Sequence[str]) -> int:
     """Go on with a run."""
-    chosen, _ = names(arguments, 1)
+    chosen, _ = scan([ResumeOptions, HostOptions], arguments, 0, program="adaptax train")
     if chosen:
         raise ConfigError(
             f"--resume: a run knows its algorithm, problem and settings; found {chosen[0]!r} too. "
@@ -116,22 +134,14 @@ def resume(arguments: Sequence[str]) -> int:
             return group.follow()
         directory = options.resume
         recipe, started_with = read_recipe(directory)
-        run = dataclasses.replace(run_options(directory, started_with), json=options.json)
+        run = dataclasses.replace(run_options(started_with), json=options.json)
         with claim(directory, fresh=False), crashes_into(directory):
             return execute(recipe, run, directory, started_with=started_with, group=group)
 
 
-def run_options(directory: Path, started_with: dict[str, Any]) -> TrainOptions:
-    """The options with which a run was started.
-
-    Raises:
-        CheckpointError: if they are none.
-    """
-    fields = [field.name for field in dataclasses.fields(TrainOptions)]
-    try:
-        return TrainOptions(**{name: started_with[name] for name in fields})
-    except (ConfigError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{directory / CONFIG}: options: {error}") from error
+def run_options(started_with: dict[str, Any]) -> TrainOptions:
+    """The options with which a run was started, as they were typed, of those that `read_recipe` returns."""
+    return TrainOptions(**{field.name: started_with[field.name] for field in dataclasses.fields(TrainOptions)})
 
 
 def execute(
@@ -146,6 +156,7 @@ def execute(
     from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
+    from adaptax.core.trained_agent import TrainedAgent
     from adaptax.experiment.evaluation import assess, present
     from adaptax.experiment.training import meta_train
 
@@ -163,10 +174,7 @@ def execute(
         return 0
     assessment = assess(
         recipe,
-        trained.algorithm,
-        trained.problem,
-        trained.state.meta,
-        num_seeds=run.seeds,
+        TrainedAgent(trained.algorithm, trained.problem, trained.state.meta, run.seeds, name=recipe.algorithm),
         num_tasks=run.eval_tasks,
         seed=run.seed,
         against=None,

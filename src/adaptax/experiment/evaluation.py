@@ -10,18 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.core.algorithm import init
 from adaptax.core.errors import DivergenceError, EnvironmentContractError, if_installed
 from adaptax.core.rollout import num_probes, num_windows, shots
-from adaptax.evaluation.evaluator import (
-    Evaluation,
-    encounters,
-    evaluate,
-    is_probed,
-    learns_from_windows,
-    oracle_return,
-    tasks_are_held_out,
-)
+from adaptax.core.trained_agent import TrainedAgent
+from adaptax.evaluation.evaluator import Evaluation, encounters, evaluate, oracle_return, tasks_are_held_out
+from adaptax.evaluation.trials import run_trials
 from adaptax.experiment.options import log
 from adaptax.experiment.progress import Bar, table_console
 from adaptax.registry.presets import agent_for
@@ -69,46 +62,37 @@ class Assessment:
 
 def assess(
     recipe: Recipe,
-    algorithm: Any,
-    problem: Any,
-    meta: Any,
+    trained: TrainedAgent,
     *,
-    num_seeds: int,
     num_tasks: int,
     seed: int,
     against: Sequence[str] | None,
     explore: bool = False,
 ) -> Assessment:
     """Evaluate the agent and its opponents; warns if a mean is above an exact optimum."""
-    import jax
-
     names = PROBLEMS[recipe.problem].baselines if against is None else tuple(against)
     results: dict[str, Evaluation] = {}
     with Bar("evaluate", (1 + len(names)) * num_tasks) as bar:
         for number, name in enumerate([recipe.algorithm, *names]):
-            if number == 0:
-                agent, seen, theta, seeds = algorithm, problem, meta, num_seeds > 1
-            else:
-                agent, seen = agent_for(name, recipe.problem, recipe.problem_settings), recipe.build_problem()
-                theta, seeds = init(agent, seen, seed=seed).meta, False
-            with explained(agent, seen, theta, num_tasks=num_tasks, seed=seed, seeds=seeds, explore=explore):
+            agent = trained
+            if number > 0:
+                opponent = agent_for(name, recipe.problem, recipe.problem_settings)
+                agent = TrainedAgent.initial(opponent, recipe.build_problem(), seed=seed, name=name)
+            with explained(agent, num_tasks=num_tasks, seed=seed, explore=explore):
                 results[name] = evaluate(
                     agent,
-                    seen,
-                    theta,
                     num_tasks=num_tasks,
                     seed=seed,
-                    seeds=seeds,
                     explore=explore,
                     on_progress=lambda done, number=number, name=name: bar.update(number * num_tasks + done, name),
                 )
+    algorithm, problem, adapts = trained.algorithm, trained.problem, trained.learns_from_windows
     tasks, _ = encounters(problem.test, num_tasks, seed)
-    adapts = learns_from_windows(algorithm, problem)
     protocol = {
         "split": "test",
         "tasks": num_tasks,
         "seed": seed,
-        "training_seeds": num_seeds,
+        "training_seeds": trained.num_seeds,
         "episodes": problem.episodes,
         "horizon": problem.env.horizon,
         "policy": "sample" if explore or adapts else "mode",
@@ -121,16 +105,14 @@ def assess(
         protocol["windows"] = (
             "after_windows: 'sample' as lived, 'mode' on further episodes that nothing was learned from"
         )
-    paths = paths_of(algorithm, problem, jax.tree.map(lambda x: x[0], meta) if num_seeds > 1 else meta, seed)
-    assessment = Assessment(results, oracle_return(problem, tasks), problem.optimum, protocol, paths)
+    oracle, paths = oracle_return(problem, tasks), paths_of(trained.of_seed(0), seed)
+    assessment = Assessment(results, oracle, problem.optimum, protocol, paths)
     _warn(assessment)
     return assessment
 
 
 @contextlib.contextmanager
-def explained(
-    agent: Any, problem: Any, meta: Any, *, num_tasks: int, seed: int, seeds: bool, explore: bool
-) -> Iterator[None]:
+def explained(agent: TrainedAgent, *, num_tasks: int, seed: int, explore: bool) -> Iterator[None]:
     """Say what made a return of an evaluation NaN: lives that life again."""
     import jax
 
@@ -141,40 +123,42 @@ def explained(
     except EnvironmentContractError as error:
         if error.task is None:  # found while the program was traced, and named already
             raise
-        where, trained = error.task, error.trained
+        where, one, problem = error.task, agent.of_seed(error.trained), agent.problem
         log(f"task {where}: not finite; looking for the cause …")
-        theta = jax.tree.map(lambda x: x[trained], meta) if seeds else meta
         tasks, keys = encounters(problem.test, num_tasks, seed)
         breach = diagnosis.breach_in_life(
-            agent,
+            one.algorithm,
             problem,
-            theta,
+            one.meta,
             jax.tree.map(lambda x: x[where], tasks),
             keys[where],
-            explore=explore or learns_from_windows(agent, problem),
-            probes=is_probed(agent, problem),
+            explore=explore or agent.learns_from_windows,
+            probes=agent.is_probed,
         )
         if breach is None:
             raise
         breach = dataclasses.replace(breach, task=where)
         if breach.field == "action":
-            raise DivergenceError(f"{type(agent).__name__}: the policy's output: {breach}") from error
+            raise DivergenceError(f"{type(agent.algorithm).__name__}: the policy's output: {breach}") from error
         raise EnvironmentContractError(
             f"{type(problem.env).__name__}: {breach}; `adaptax check-env` finds more"
         ) from error
 
 
-def paths_of(algorithm: Any, problem: Any, meta: Any, seed: int) -> tuple[np.ndarray, np.ndarray | None] | None:
+def paths_of(agent: TrainedAgent, seed: int) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Sampled paths of a few held-out tasks; None unless the agent adapts to windows, in a plane."""
-    import jax
 
-    space = problem.env.observation_space
-    if not learns_from_windows(algorithm, problem) or getattr(space, "shape", None) != (2,):
+    env = agent.problem.env
+    if not agent.learns_from_windows or getattr(env.observation_space, "shape", None) != (2,):
         return None
-    tasks, keys = encounters(problem.test, NUM_PATHS, seed)
-    probe = jax.jit(jax.vmap(lambda task, key: shots(algorithm, problem, meta, task, key, explore=True)))
-    lives = probe(tasks, keys)
-    positions = np.where(np.asarray(lives.valid)[..., None], np.asarray(lives.next_observation), np.nan)
+    tasks, keys = encounters(agent.problem.test, NUM_PATHS, seed)
+
+    def trial(agent: TrainedAgent, task: Any, key: Any) -> Any:
+        seen = shots(agent.algorithm, agent.problem, agent.meta, task, key, explore=True)
+        return seen.valid, seen.next_observation
+
+    valid, after = (x[0] for x in run_trials(agent, tasks, keys, trial))
+    positions = np.where(valid[..., None], after, np.nan)
     return positions[..., :NUM_STREAMS, :], goals_of(tasks)
 
 

@@ -92,7 +92,7 @@ def meta_train(
         options, devices = started_with, _devices_again(started_with, algorithm, trains=trains)
     about = recipe.about(options)
     watching().at_once = f"stopped; to go on: adaptax train --resume {directory}"
-    state, done, position = _first_state(algorithm, problem, run, directory, about, new=started_with is None)
+    state, done, position = _first_state(algorithm, problem, run, directory, about, recipe, new=started_with is None)
     if not trains:
         log(f"{recipe.algorithm} on {recipe.problem}: learns every task from nothing, so there is nothing to train")
         group.dismiss()
@@ -161,18 +161,26 @@ def _train(trained: Trained, run: TrainOptions, keeper: Keeper, steps: int, devi
 
 def _devices_again(started_with: dict[str, Any], algorithm: Any, *, trains: bool) -> int:
     """As many devices as the run had, or as there are; then it is said that sums are rounded differently."""
-    used = started_with.get("used_devices")
+    used: int = started_with["used_devices"]
     if not trains:
         return 1
     devices = devices_for(0, algorithm.num_tasks // algorithm.num_minibatches)
-    if isinstance(used, int) and 1 <= used <= jax.device_count() and used % jax.process_count() == 0:
+    if 1 <= used <= jax.device_count() and used % jax.process_count() == 0:
         return used
-    log(f"warning: trained on {used} devices so far, on {devices} from here: results agree up to rounding, not bitwise")
+    before = f"{used} devices" if used else "an unknown number of devices"
+    log(f"warning: trained on {before} so far, on {devices} from here: results agree up to rounding, not bitwise")
     return devices
 
 
 def _first_state(
-    algorithm: Any, problem: Any, run: TrainOptions, directory: Path, about: dict[str, Any], *, new: bool
+    algorithm: Any,
+    problem: Any,
+    run: TrainOptions,
+    directory: Path,
+    about: dict[str, Any],
+    recipe: Recipe,
+    *,
+    new: bool,
 ) -> tuple[Any, int, Any]:
     """The state to train from, the updates that it has behind it, and how far the metrics are."""
     # Nothing is lost by making the state of update 0 again; where anything was trained, that is never done silently.
@@ -186,7 +194,7 @@ def _first_state(
             checkpoints.save(directory, state, update=0, about=about)
         return state, 0, None
     like = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), run.seeds))
-    found = checkpoints.newest(directory, like, about, log)
+    found = checkpoints.newest(directory, like, about, log, recipe.complete)
     position = found.manifest.get("metrics")
     lost = rows_after(directory, position)
     log(f"{directory}: resumed at update {found.update} ({lost} lost)")

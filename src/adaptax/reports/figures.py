@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from adaptax.core.errors import needs
+from adaptax.evaluation.statistics import NORMAL_95
 from adaptax.reports.results import BAYES_OPTIMAL, Results, after_steps, known
 from adaptax.reports.style import (
     CLASSICAL,
@@ -33,8 +34,6 @@ FEW = 10
 """Up to so many episodes, each is marked by a point."""
 MOST_POINTS = 80
 """A training curve is averaged over neighbouring updates down to so many points."""
-NORMAL_95 = 1.96
-"""Standard errors to either side of a mean that hold it in 95 % of all cases."""
 
 
 def smoothing_window(num_episodes: int) -> int:
