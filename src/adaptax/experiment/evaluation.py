@@ -147,7 +147,6 @@ def explained(agent: TrainedAgent, *, num_tasks: int, seed: int, explore: bool) 
 
 def paths_of(agent: TrainedAgent, seed: int) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Sampled paths of a few held-out tasks; None unless the agent adapts to windows, in a plane."""
-
     env = agent.problem.env
     if not agent.learns_from_windows or getattr(env.observation_space, "shape", None) != (2,):
         return None
