@@ -33,7 +33,7 @@ def test_the_trained_agent_comes_first_and_all_meet_the_same_tasks(tmp_path, cap
     assert printed == {"more": 1, **content} == json.loads((tmp_path / "evaluation.json").read_text())
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_a_finite_family_is_not_called_held_out(capsys):
     assert not random_as_the_trained_agent(grid_navigation(), []).protocol["held_out"]
     assert "finite set" in capsys.readouterr().err

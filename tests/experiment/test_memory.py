@@ -53,7 +53,7 @@ TEN = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", TEN)
 def test_the_lower_setting_that_is_named_runs(name, monkeypatch):
     algorithm, problem = TEN[name][0], TEN[name][1]()
@@ -75,7 +75,7 @@ def test_the_lower_setting_that_is_named_runs(name, monkeypatch):
     assert (trained(dataclasses.replace(algorithm, num_tasks=fewer)).step == 1).all()
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("devices", [1, 2])
 @pytest.mark.parametrize(
     ("algorithm", "problem"),

@@ -1,10 +1,12 @@
 """The model of what a program holds at once, against programs whose arrays can be counted by hand and against XLA."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import pytest
 
-from adaptax.experiment.memory_model import arrays_at_peak, largest
+from adaptax.experiment.memory_model import OURS, _where, arrays_at_peak, largest
 
 MEGA = jax.ShapeDtypeStruct((512, 512), jnp.float32)
 SIZE = 512 * 512 * 4
@@ -71,3 +73,12 @@ def test_a_branch_and_a_called_function_count_with_what_they_hold():
 def test_the_largest_are_told_with_their_number():
     told = largest(arrays_at_peak(products, MEGA), 1)
     assert told == [f"3 × (512×512 float32, {SIZE / 1e6:.3g} MB)"]
+
+
+def test_the_line_that_is_named_is_the_packages_own_whatever_the_folders_above_are_called():
+    places = [OURS.parents[1] / ".venv/lib/adaptax/jax/lax.py", OURS / "rollout.py", OURS / "training.py"]
+    frames = [SimpleNamespace(file_name=str(file), function_name="f", line_num=7) for file in places]
+    info = SimpleNamespace(traceback=SimpleNamespace(frames=frames))
+    assert _where(SimpleNamespace(source_info=info)) == "f (rollout.py, line 7)"
+    del frames[1:]
+    assert _where(SimpleNamespace(source_info=info)) == ""

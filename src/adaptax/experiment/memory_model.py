@@ -9,6 +9,7 @@ compiler has the last word: it may reorder operations, so that more is held at o
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +18,8 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from adaptax.networks.dense import OPERATIONS
 
+OURS = Path(__file__).parent
+"""Where the package is."""
 _FUSED = """
 abs add add_any and argmax argmin atan2 bitcast_convert_type broadcast_in_dim cbrt ceil clamp concatenate
 convert_element_type copy copy_p cos cosh div dynamic_slice eq erf erf_inv exp exp2 expand_dims expm1 floor gather ge gt
@@ -148,8 +151,9 @@ def _where(equation: Any) -> str:
     """The line of ours that an operation comes from."""
     traceback = getattr(equation.source_info, "traceback", None)
     for frame in getattr(traceback, "frames", ()):
-        if "adaptax" in frame.file_name and "planning" not in frame.file_name:
-            return f"{frame.function_name} ({frame.file_name.rpartition('/')[2]}, line {frame.line_num})"
+        file = Path(frame.file_name)
+        if file.is_relative_to(OURS) and file != Path(__file__):
+            return f"{frame.function_name} ({file.name}, line {frame.line_num})"
     return ""
 
 
