@@ -7,10 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from adaptax.cli.compare import command, entrant_of
+from adaptax.cli.compare import command
 from adaptax.core.algorithm import init
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError
 from adaptax.experiment.agent_specs import resolve
+from adaptax.experiment.comparison import entrant_of
 from adaptax.registry.presets import settings_for
 from adaptax.runs import checkpoints
 from adaptax.runs.directory import save_config

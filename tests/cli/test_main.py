@@ -34,7 +34,7 @@ def test_unknown_command_names_the_nearest(capsys):
 
 
 def test_an_unexpected_error_is_one_line_and_the_traceback_a_file(tmp_path, monkeypatch, capsys):
-    def broken(arguments):
+    def broken(arguments, stop):
         raise RuntimeError("boom")
 
     monkeypatch.chdir(tmp_path)

@@ -37,7 +37,7 @@ def test_the_home_of_whoever_ran_it_is_not_told(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     write_traceback(_raised(tmp_path))
     (path,) = tmp_path.glob("crash-*.txt")
-    assert "~/cli/test_crashes.py" in path.read_text()
+    assert "~/experiment/test_tracebacks.py" in path.read_text()
     assert os.environ["HOME"] not in path.read_text()
 
 

@@ -3,12 +3,12 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from adaptax.core.errors import AdaptaxError, ConfigError
 from adaptax.core.settings import suggestion
-from adaptax.experiment.signals import STOPPED, Interrupts
+from adaptax.experiment.signals import STOPPED, Interrupts, StopSignal
 from adaptax.experiment.tracebacks import write_traceback
 
 USAGE = """\
@@ -31,55 +31,55 @@ Each command has --help. Exit codes: 0 done, 2 wrong usage or configuration, 3 a
 can be resumed."""
 
 
-def _train(arguments: Sequence[str]) -> int:
+def _train(arguments: Sequence[str], stop: StopSignal) -> int:
     from adaptax.cli.train import command
 
-    return command(arguments)
+    return command(arguments, stop)
 
 
-def _plan(arguments: Sequence[str]) -> int:
+def _plan(arguments: Sequence[str], stop: StopSignal) -> int:
     from adaptax.cli.plan import command
 
     return command(arguments)
 
 
-def _evaluate(arguments: Sequence[str]) -> int:
+def _evaluate(arguments: Sequence[str], stop: StopSignal) -> int:
     from adaptax.cli.evaluate import command
 
     return command(arguments)
 
 
-def _compare(arguments: Sequence[str]) -> int:
+def _compare(arguments: Sequence[str], stop: StopSignal) -> int:
     from adaptax.cli.compare import command
 
     return command(arguments)
 
 
-def _inspect(arguments: Sequence[str]) -> int:
+def _inspect(arguments: Sequence[str], stop: StopSignal) -> int:
     from adaptax.cli.inspect import command
 
     return command(arguments)
 
 
-def _check_env(arguments: Sequence[str]) -> int:
+def _check_env(arguments: Sequence[str], stop: StopSignal) -> int:
     from adaptax.cli.check_env import command
 
     return command(arguments)
 
 
-def _reproduce(arguments: Sequence[str]) -> int:
+def _reproduce(arguments: Sequence[str], stop: StopSignal) -> int:
     from adaptax.cli.reproduce import command
 
-    return command(arguments)
+    return command(arguments, stop)
 
 
-def _list(arguments: Sequence[str]) -> int:
+def _list(arguments: Sequence[str], stop: StopSignal) -> int:
     from adaptax.cli.list import command
 
     return command(arguments)
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+COMMANDS: dict[str, Callable[[Sequence[str], StopSignal], int]] = {
     "train": _train,
     "plan": _plan,
     "evaluate": _evaluate,
@@ -121,25 +121,36 @@ def _open_what_is_closed() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
+@contextlib.contextmanager
+def _any_letter() -> Iterator[None]:
+    """Print what a terminal does not know as "?", and leave the streams as they were."""
+    before = [(stream, stream.errors) for stream in (sys.stdout, sys.stderr) if hasattr(stream, "reconfigure")]
+    for stream, _ in before:
+        stream.reconfigure(errors="replace")
+    try:
+        yield
+    finally:
+        for stream, errors in before:
+            with contextlib.suppress(OSError, ValueError):  # it may have been closed
+                stream.reconfigure(errors=errors)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; always ends in `SystemExit`."""
     arguments = sys.argv[1:] if arguments is None else arguments
     _open_what_is_closed()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal may not know the letters
-    with contextlib.redirect_stderr(_Patient(sys.stderr)), Interrupts() as interrupts:
-        code = _run(arguments)
+    with _any_letter(), contextlib.redirect_stderr(_Patient(sys.stderr)), Interrupts() as interrupts:
+        code = _run(arguments, interrupts)
         if interrupts.abrupt:
             sys.stdout.flush()
             os._exit(code)
         sys.exit(code)
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str], stop: StopSignal) -> int:
     """Do it; what goes wrong becomes a line on standard error and an exit code."""
     try:
-        return _dispatch(arguments)
+        return _dispatch(arguments, stop)
     except AdaptaxError as error:
         print(f"error[{error.exit_code}]: {error}", file=sys.stderr)
         # Of what the system has refused, the line says all; and there may be no room for more, or no folder.
@@ -166,7 +177,7 @@ def _run(arguments: Sequence[str]) -> int:
         return 1
 
 
-def _dispatch(arguments: Sequence[str]) -> int:
+def _dispatch(arguments: Sequence[str], stop: StopSignal) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if arguments else 2
@@ -178,4 +189,4 @@ def _dispatch(arguments: Sequence[str]) -> int:
     name = arguments[0]
     if name not in COMMANDS:
         raise ConfigError(f"COMMAND: expected one of {', '.join(COMMANDS)}; found '{name}'{suggestion(name, COMMANDS)}")
-    return COMMANDS[name](arguments[1:])
+    return COMMANDS[name](arguments[1:], stop)

@@ -1,44 +1,47 @@
-"""Evaluate a trained agent beside others on the same held-out tasks; table, picture, JSON."""
+"""Evaluate a trained agent beside others on the same held-out tasks; figures, pictures, JSON."""
 
-import contextlib
 import dataclasses
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from adaptax.core.algorithm import init
-from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.rollout import num_probes, num_windows, shots
+from adaptax.evaluation import evaluator
 from adaptax.evaluation.evaluator import (
     Evaluation,
     encounters,
-    evaluate,
-    is_probed,
     learns_from_windows,
     oracle_return,
     tasks_are_held_out,
 )
-from adaptax.experiment.options import log
-from adaptax.experiment.progress import Bar, table_console
-from adaptax.registry.presets import agent_for
+from adaptax.experiment import causes
+from adaptax.experiment.notebook import html_table, text_table
+from adaptax.experiment.options import EvaluateOptions
+from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
+from adaptax.experiment.recipes import options_for
+from adaptax.experiment.surroundings import Surroundings
+from adaptax.registry.presets import agent_for, check_agent
 from adaptax.registry.registry import PROBLEMS
 from adaptax.reports.figures import plot_adaptation, plot_paths
-from adaptax.reports.tables import results_table, shots_table
-from adaptax.runs.directory import write_json
+from adaptax.runs.directory import read_recipe, write_json
+from adaptax.runs.load import load_meta
 from adaptax.runs.recipe import Recipe
 
-PATHS = "paths.png"
+FIGURES, PICTURE, PATHS = "evaluation.json", "adaptation.png", "paths.png"
 NUM_PATHS = 4
 """Tasks in the picture of paths."""
 NUM_STREAMS = 5
 """Paths drawn in each of them."""
 
 
-@dataclasses.dataclass(frozen=True)
+_HEADER = ("agent", "return ± s.e.", "95 % interval", "IQM")
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Assessment:
     """What an evaluation found.
 
@@ -48,6 +51,8 @@ class Assessment:
         optimum: Expected return of each episode of a Bayes-optimal agent, where it is known.
         protocol: How it was measured.
         paths: Positions in a plane before and after each window of adaptation, and the goals, where there are such.
+        title: What was evaluated, in a line.
+        directory: The run's; None: it was not written down.
     """
 
     results: dict[str, Evaluation]
@@ -55,6 +60,28 @@ class Assessment:
     optimum: tuple[float, ...] | None
     protocol: dict[str, Any]
     paths: tuple[np.ndarray, np.ndarray | None] | None = None
+    title: str = ""
+    directory: Path | None = None
+
+    @property
+    def unit(self) -> str:
+        """What an episode is called."""
+        return "pull" if self.protocol["horizon"] == 1 else "episode"
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """A row for each agent: its name, its return with standard error, the 95 % interval and the IQM."""
+        found = []
+        for name, result in self.results.items():
+            x = result.summary
+            low, high = x.interval
+            found.append((name, f"{x.mean:.3f} ± {x.stderr:.3f}", f"{low:.3f} … {high:.3f}", f"{x.iqm:.3f}"))
+        return found
+
+    def __repr__(self) -> str:
+        return text_table(self.title, _HEADER, self.rows())
+
+    def _repr_html_(self) -> str:
+        return html_table(self.title, _HEADER, self.rows())
 
     def to_json(self) -> dict[str, Any]:
         """As `adaptax evaluate --json` prints it; unknown figures are null."""
@@ -65,6 +92,58 @@ class Assessment:
             "optimum": None if self.optimum is None else sum(self.optimum),
             "protocol": self.protocol,
         }
+
+
+def evaluate(
+    run: Any,
+    options: EvaluateOptions | None = None,
+    *,
+    on_progress: OnProgress = ignore,
+    on_message: OnMessage = log,
+    **changes: Any,
+) -> Assessment:
+    """Evaluate the agent that a run has trained on held-out tasks, as `adaptax evaluate` does; nothing is printed.
+
+    Figures and pictures are written into the run's directory.
+
+    Args:
+        run: A `Run`, or its directory.
+        options: How to evaluate.
+        on_progress: Called now and then with how far it is.
+        on_message: Called with lines for a person; by default they go to the logger "adaptax".
+        changes: Single options by name, as in `tasks=100, against=("random",)`.
+
+    Raises:
+        ConfigError: if an option or an agent is not what it must be.
+        CheckpointError: if there is no run, or it is damaged.
+        EnvironmentContractError: if the environment did something that it must not.
+        DivergenceError: if what an agent learns in a task becomes NaN or infinite.
+    """
+    options = options_for(options or EvaluateOptions(), changes)
+    directory = directory_of(run)
+    recipe, trained_with = read_recipe(directory)
+    for name in options.against or ():
+        check_agent(name, recipe.problem, recipe.problem_settings)
+    algorithm, problem = recipe.build()
+    num_seeds = int(trained_with["seeds"])
+    found = assess(
+        recipe,
+        algorithm,
+        problem,
+        load_meta(directory, algorithm, problem, num_seeds, on_message),
+        num_seeds=num_seeds,
+        num_tasks=options.tasks,
+        seed=options.seed,
+        against=options.against,
+        explore=options.policy == "sample",
+        surroundings=Surroundings(on_progress, on_message),
+    )
+    return write_assessment(found, directory, {"directory": str(directory)})
+
+
+def directory_of(run: Any) -> Path:
+    """Where a run is that is given by its directory, or as what `train` returns."""
+    return Path(getattr(run, "directory", run))
 
 
 def assess(
@@ -78,33 +157,60 @@ def assess(
     seed: int,
     against: Sequence[str] | None,
     explore: bool = False,
+    surroundings: Surroundings | None = None,
 ) -> Assessment:
-    """Evaluate the agent and its opponents; warns if a mean is above an exact optimum."""
+    """Evaluate an agent and its opponents; warns if a mean is above an exact optimum.
+
+    Args:
+        recipe: What was trained.
+        algorithm: The algorithm.
+        problem: The problem, as it sees it.
+        meta: θ; with a leading seed axis if there are several seeds.
+        num_seeds: How many.
+        num_tasks: Held-out tasks.
+        seed: Decides the tasks and all randomness.
+        against: Names of opponents; None: those that suit the problem.
+        explore: Whether to act as in training.
+        surroundings: Whom to tell.
+    """
     import jax
 
     names = PROBLEMS[recipe.problem].baselines if against is None else tuple(against)
+    around = surroundings or Surroundings()
     results: dict[str, Evaluation] = {}
-    with Bar("evaluate", (1 + len(names)) * num_tasks) as bar:
-        for number, name in enumerate([recipe.algorithm, *names]):
-            if number == 0:
-                agent, seen, theta, seeds = algorithm, problem, meta, num_seeds > 1
-            else:
-                agent, seen = agent_for(name, recipe.problem, recipe.problem_settings), recipe.build_problem()
-                theta, seeds = init(agent, seen, seed=seed).meta, False
-            with explained(agent, seen, theta, num_tasks=num_tasks, seed=seed, seeds=seeds, explore=explore):
-                results[name] = evaluate(
-                    agent,
-                    seen,
-                    theta,
-                    num_tasks=num_tasks,
-                    seed=seed,
-                    seeds=seeds,
-                    explore=explore,
-                    on_progress=lambda done, number=number, name=name: bar.update(number * num_tasks + done, name),
-                )
+    total = (1 + len(names)) * num_tasks
+    around.on_progress(Progress("evaluate", 0, total))
+    for number, name in enumerate([recipe.algorithm, *names]):
+        if number == 0:
+            agent, seen, theta, seeds = algorithm, problem, meta, num_seeds > 1
+        else:
+            agent, seen = agent_for(name, recipe.problem, recipe.problem_settings), recipe.build_problem()
+            theta, seeds = init(agent, seen, seed=seed).meta, False
+        how = {"num_tasks": num_tasks, "seed": seed, "seeds": seeds, "explore": explore}
+        with causes.of_evaluation(agent, seen, theta, **how, on_message=around.on_message):
+            results[name] = evaluator.evaluate(
+                agent,
+                seen,
+                theta,
+                **how,
+                on_progress=lambda done, number=number, name=name: around.on_progress(
+                    Progress("evaluate", number * num_tasks + done, total, name)
+                ),
+            )
     tasks, _ = encounters(problem.test, num_tasks, seed)
+    protocol = _protocol(algorithm, problem, num_tasks=num_tasks, seed=seed, num_seeds=num_seeds, explore=explore)
+    paths = paths_of(algorithm, problem, jax.tree.map(lambda x: x[0], meta) if num_seeds > 1 else meta, seed)
+    assessment = Assessment(results, oracle_return(problem, tasks), problem.optimum, protocol, paths, recipe.title())
+    _warn(assessment, around.on_message)
+    return assessment
+
+
+def _protocol(
+    algorithm: Any, problem: Any, *, num_tasks: int, seed: int, num_seeds: int, explore: bool
+) -> dict[str, Any]:
+    """How it was measured."""
     adapts = learns_from_windows(algorithm, problem)
-    protocol = {
+    protocol: dict[str, Any] = {
         "split": "test",
         "tasks": num_tasks,
         "seed": seed,
@@ -121,47 +227,7 @@ def assess(
         protocol["windows"] = (
             "after_windows: 'sample' as lived, 'mode' on further episodes that nothing was learned from"
         )
-    paths = paths_of(algorithm, problem, jax.tree.map(lambda x: x[0], meta) if num_seeds > 1 else meta, seed)
-    assessment = Assessment(results, oracle_return(problem, tasks), problem.optimum, protocol, paths)
-    _warn(assessment)
-    return assessment
-
-
-@contextlib.contextmanager
-def explained(
-    agent: Any, problem: Any, meta: Any, *, num_tasks: int, seed: int, seeds: bool, explore: bool
-) -> Iterator[None]:
-    """Say what made a return of an evaluation NaN: lives that life again."""
-    import jax
-
-    from adaptax.training import diagnosis
-
-    try:
-        yield
-    except EnvironmentContractError as error:
-        if error.task is None:  # found while the program was traced, and named already
-            raise
-        where, trained = error.task, error.trained
-        log(f"task {where}: not finite; looking for the cause …")
-        theta = jax.tree.map(lambda x: x[trained], meta) if seeds else meta
-        tasks, keys = encounters(problem.test, num_tasks, seed)
-        breach = diagnosis.breach_in_life(
-            agent,
-            problem,
-            theta,
-            jax.tree.map(lambda x: x[where], tasks),
-            keys[where],
-            explore=explore or learns_from_windows(agent, problem),
-            probes=is_probed(agent, problem),
-        )
-        if breach is None:
-            raise
-        breach = dataclasses.replace(breach, task=where)
-        if breach.field == "action":
-            raise DivergenceError(f"{type(agent).__name__}: the policy's output: {breach}") from error
-        raise EnvironmentContractError(
-            f"{type(problem.env).__name__}: {breach}; `adaptax check-env` finds more"
-        ) from error
+    return protocol
 
 
 def paths_of(algorithm: Any, problem: Any, meta: Any, seed: int) -> tuple[np.ndarray, np.ndarray | None] | None:
@@ -179,10 +245,10 @@ def paths_of(algorithm: Any, problem: Any, meta: Any, seed: int) -> tuple[np.nda
     return positions[..., :NUM_STREAMS, :], None if marks[0] is None else np.stack([np.asarray(m) for m in marks])
 
 
-def _warn(assessment: Assessment) -> None:
+def _warn(assessment: Assessment, on_message: OnMessage) -> None:
     """Say what a reader of the figures must know."""
     if not assessment.protocol["held_out"]:
-        log("note: this family is a small finite set of tasks; the test tasks are those of training")
+        on_message("note: this family is a small finite set of tasks; the test tasks are those of training")
     episodes = assessment.protocol["episodes"]
     bounds = {"a policy that knows the tasks": assessment.oracle * episodes}
     if assessment.optimum is not None:
@@ -191,44 +257,26 @@ def _warn(assessment: Assessment) -> None:
         for what, bound in bounds.items():
             if result.exceeds(bound):
                 mean = f"{result.summary.mean:.3f}"
-                log(f"warning: {name} ({mean}) is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?")
+                on_message(
+                    f"warning: {name} ({mean}) is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?"
+                )
 
 
-def present(assessment: Assessment, directory: Path, title: str, *, as_json: bool, extra: dict[str, Any]) -> None:
-    """Write evaluation.json and adaptation.png, and print the table, or the JSON."""
-    content = {**extra, **assessment.to_json()}
-    write_json(directory / "evaluation.json", content)
-    picture = directory / "adaptation.png"
-    optimum = None if assessment.optimum is None else np.asarray(assessment.optimum)
-    unit = "pull" if assessment.protocol["horizon"] == 1 else "episode"
+def write_assessment(assessment: Assessment, directory: Path, extra: Mapping[str, Any]) -> Assessment:
+    """Write evaluation.json, with `extra` in front, and the pictures into a run's directory.
+
+    Raises:
+        OutputError: if they cannot be written.
+    """
+    write_json(directory / FIGURES, {**extra, **assessment.to_json()})
     plot_adaptation(
-        picture,
+        directory / PICTURE,
         assessment.results,
-        title=title,
+        title=assessment.title,
         oracle=assessment.oracle,
-        optimum=optimum,
-        unit=unit,
+        optimum=None if assessment.optimum is None else np.asarray(assessment.optimum),
+        unit=assessment.unit,
     )
     if assessment.paths is not None:
-        plot_paths(directory / PATHS, *assessment.paths, title=title)
-    if as_json:
-        print(json.dumps(content))
-        return
-    best_known = list(assessment.results)[-1] if len(assessment.results) > 2 else None
-    table = results_table(
-        assessment.results,
-        title=title,
-        oracle=assessment.oracle,
-        optimum=optimum,
-        reference=best_known,
-        unit=unit,
-    )
-    table_console().print(table)
-    trained = next(iter(assessment.results.values()))
-    if trained.shots is not None:
-        apart = assessment.protocol["episodes_between"]
-        table = shots_table(trained.window_returns, trained.shots, unit=unit, episodes_between=apart)
-        table_console().print(table)
-    if assessment.paths is not None:
-        print(f"paths   {directory / PATHS}")
-    print(f"picture {picture}\nrun     {directory}")
+        plot_paths(directory / PATHS, *assessment.paths, title=assessment.title)
+    return dataclasses.replace(assessment, directory=directory)

@@ -1,7 +1,6 @@
 """How to run what can be asked for: the options of each command, checked before JAX is imported."""
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -184,6 +183,14 @@ class ReproduceOptions(Settings):
     json: bool = False
 
 
-def log(message: str) -> None:
-    """Say something on standard error."""
-    print(message, file=sys.stderr, flush=True)
+def check_training_seed(options: InspectOptions, directory: Path, num_seeds: int) -> None:
+    """Refuse a training that a run does not have.
+
+    Raises:
+        ConfigError: if it has none of that number.
+    """
+    if options.training_seed >= num_seeds:
+        raise ConfigError(
+            f"--training-seed: expected at most {num_seeds - 1}, since {directory} holds {num_seeds} "
+            f"training{'s' if num_seeds > 1 else ''}, counted from 0; found {options.training_seed}"
+        )

@@ -1,53 +1,38 @@
-"""Progress of long work on standard error: a bar on a terminal, now and then a line elsewhere."""
+"""How far long work is, told to whoever asked; and lines for a person, which are silent unless somebody listens."""
 
-from types import TracebackType
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-LINES = 10
-"""Lines that a whole piece of work prints where there is no terminal."""
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
 
 
-def table_console() -> Console:
-    """Where tables are printed: standard output, 100 columns wide where there is no terminal to measure."""
-    console = Console()
-    return console if console.is_terminal else Console(width=100)
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a piece of work is.
+
+    Attributes:
+        work: What it is: "train", "evaluate", "compare" or "inspect".
+        done: How much is done: updates of a training, else trials.
+        total: Of how much.
+        text: What else there is to say, in a few words.
+        metrics: Of a training: arrays `[update since the last call, seed]` by name.
+    """
+
+    work: str
+    done: int
+    total: int
+    text: str = ""
+    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-class Bar:
-    """A progress bar with a free text, as a context manager."""
+OnProgress = Callable[[Progress], None]
+OnMessage = Callable[[str], None]
 
-    def __init__(self, title: str, total: int):
-        self._title, self._total, self._said = title, total, 0
-        self._console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[text]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-            transient=False,
-        )
-        self._task = self._bar.add_task(title, total=total, text="")
 
-    def __enter__(self) -> "Bar":
-        self._bar.start()
-        return self
+def log(message: str) -> None:
+    """Where messages go if nobody says where: to the logger "adaptax", as information, which Python does not show."""
+    logging.getLogger("adaptax").info(message)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
-    def update(self, done: int, text: str = "") -> None:
-        """Say how far it is."""
-        self._bar.update(self._task, completed=done, text=text)
-        tenth = done * LINES // self._total
-        if self._bar.disable and tenth > self._said:
-            self._said = tenth
-            self._console.print(f"{self._title} {done}/{self._total} {text}", highlight=False)
+def ignore(progress: Progress) -> None:
+    """Take no notice."""

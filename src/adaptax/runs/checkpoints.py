@@ -17,7 +17,7 @@ import hashlib
 import importlib.metadata
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,6 +77,7 @@ def save(
     update: int,
     about: Mapping[str, Any],
     keep_every: int = 0,
+    keep: Collection[int] = (),
     **more: Any,
 ) -> None:
     """Write a checkpoint, then remove old ones.
@@ -87,6 +88,7 @@ def save(
         update: Updates done.
         about: What it is of, as plain data; reading compares.
         keep_every: Checkpoints whose update is a multiple are kept for good; 0: none are.
+        keep: Updates whose checkpoints are kept, too.
         more: Whatever else belongs into the manifest, as plain data.
 
     Raises:
@@ -111,7 +113,7 @@ def save(
         "device": jax.devices()[0].device_kind,
     }
     atomic_files.write(folder / f"{stem}.json", seal(manifest))
-    _prune(folder, update, keep_every)
+    _prune(folder, update, keep_every, keep)
 
 
 def newest(directory: Path, like: Any, about: Mapping[str, Any], say: Callable[[str], None]) -> Checkpoint:
@@ -309,14 +311,14 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _prune(folder: Path, newest: int, keep_every: int) -> None:
+def _prune(folder: Path, newest: int, keep_every: int, keep: Collection[int]) -> None:
     """Remove what is old, manifests first: what is left of a removal that was cut short is no checkpoint.
 
     What has a higher number than the one just written was passed over as damaged; it counts for nothing, and stays.
     """
     updates = [update for update in updates_in(folder.parent) if update <= newest]
     whole = [update for update in updates if (folder / f"update-{update:08d}.json").exists()]
-    kept = {*whole[-KEEP:], *(update for update in whole if keep_every and update and update % keep_every == 0)}
+    kept = {*whole[-KEEP:], *keep, *(update for update in whole if keep_every and update and update % keep_every == 0)}
     old = [folder / f"update-{n:08d}.{ending}" for n in set(updates) - kept for ending in ("json", "safetensors")]
     for path in [*old, *folder.glob(f"update-*{atomic_files.TEMPORARY}")]:
         # A checkpoint is written by now: what cannot be removed (a folder of that name, say) does not undo that.
