@@ -20,8 +20,8 @@ def test_it_says_what_a_training_would_need_and_writes_nothing(tmp_path):
 
 
 def test_what_does_not_fit_ends_with_7_and_a_setting_to_lower(tmp_path):
-    words = [*SMALL_BANDIT, *TINY[:2], *TINY[4:], "--num-pulls", "1000", "--num-tasks", "1000000", "--devices", "1"]
-    done = run("plan", "rl2", "bandit", *words[2:], cwd=tmp_path)
+    words = [*TINY[:2], *TINY[4:], "--num-pulls", "1000", "--num-tasks", "1000000", "--devices", "1"]
+    done = run("plan", "rl2", "bandit", *words, cwd=tmp_path)
     assert done.returncode == 7
     assert "memory      " in done.stdout
     assert "environment steps" in done.stdout
