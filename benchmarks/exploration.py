@@ -19,6 +19,7 @@ import numpy as np
 from adaptax.algorithms import MetaPolicyGradient, QLearning
 from adaptax.core.algorithm import init
 from adaptax.core.problem import Problem
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import replace
 from adaptax.evaluation.evaluator import encounters, evaluate, oracle_return
 from adaptax.evaluation.statistics import stderr
@@ -29,7 +30,7 @@ from adaptax.training.loop import train
 
 def after_exploring(algorithm: MetaPolicyGradient, problem: Problem, meta: object, tasks: int, seed: int) -> np.ndarray:
     """Return of one episode after learning from the exploration, `[1, task]`."""
-    found = evaluate(algorithm, problem, meta, num_tasks=tasks, seed=seed)
+    found = evaluate(TrainedAgent(algorithm, problem, meta), num_tasks=tasks, seed=seed)
     assert found.shots is not None
     return found.shots[..., 1]
 
@@ -41,7 +42,7 @@ def online(algorithm: MetaPolicyGradient, problem: Problem, tasks: int, seed: in
         learning_rate=algorithm.base_learning_rate, discount=algorithm.base_discount, epsilon_episodes=episodes
     )
     trial = replace(problem, episodes=2 * episodes)
-    found = evaluate(learner, trial, learner.describe(trial), num_tasks=tasks, seed=seed)
+    found = evaluate(TrainedAgent(learner, trial, learner.describe(trial)), num_tasks=tasks, seed=seed)
     assert found.shots is not None
     return found.shots[..., found.shots.shape[-1] // 2]
 

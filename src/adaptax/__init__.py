@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from adaptax.core.rollout import collect as collect
     from adaptax.core.rollout import lifetime as lifetime
     from adaptax.core.rollout import start as start
+    from adaptax.core.trained_agent import TrainedAgent as TrainedAgent
     from adaptax.core.types import AgentState as AgentState
     from adaptax.core.types import TimeStep as TimeStep
     from adaptax.core.types import TrainState as TrainState
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "adaptax.deployment.agent": ("Agent",),
-    "adaptax.core.algorithm": ("Algorithm",),
+    "adaptax.core.algorithm": ("Algorithm", "init"),
     "adaptax.core.problem": ("Environment", "Problem", "Step", "TaskDistribution", "make_problem"),
     "adaptax.evaluation.evaluator": ("Evaluation", "evaluate"),
     "adaptax.few_shot.maml": ("adapt", "maml_train"),
     "adaptax.core.rollout": ("collect", "lifetime", "start"),
-    "adaptax.training.loop": ("init", "train"),
+    "adaptax.training.loop": ("train",),
+    "adaptax.core.trained_agent": ("TrainedAgent",),
     "adaptax.core.types": ("AgentState", "TimeStep", "TrainState", "Transition", "Window"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}

@@ -17,6 +17,7 @@ import jax
 from adaptax import problems as envs
 from adaptax.core.algorithm import init
 from adaptax.core.settings import Settings
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.registry.presets import agent_for
 from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, build, view
@@ -77,7 +78,7 @@ def lived(name: str, seed: int) -> str:
     else:
         agent = agent_for(name, where, settings)
     problem = build(entry, settings)
-    found = evaluate(agent, problem, init(agent, problem, seed=seed).meta, num_tasks=TASKS, seed=seed, explore=True)
+    found = evaluate(TrainedAgent.initial(agent, problem, seed=seed), num_tasks=TASKS, seed=seed, explore=True)
     return fingerprint((found.returns, found.steps))
 
 

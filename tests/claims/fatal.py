@@ -86,7 +86,7 @@ def doom(fate: Fate) -> None:
     @functools.wraps(evaluate)
     def evaluating(*arguments: Any, **options: Any) -> Any:
         act = functools.partial(evaluate, *arguments, **options)
-        return fate.at("evaluate", type(arguments[0]).__name__, act, act)
+        return fate.at("evaluate", type(arguments[0].algorithm).__name__, act, act)
 
     evaluator.evaluate = evaluating
 

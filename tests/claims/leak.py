@@ -17,6 +17,7 @@ from adaptax import problems
 from adaptax.algorithms import A2C, DQN, MAML, PPO, RL2, MetaSGD, QLearning, Reinforce
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import num_windows, rollout, start
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Task, TimeStep
 from adaptax.evaluation.evaluator import evaluate
 from tests.claims.checks import Check, at_least, at_most
@@ -128,7 +129,7 @@ def check_evaluation(key: Key[Array, ""]) -> Iterator[Check]:
         problem = make()
         meta = jit(lambda key, a=algorithm, p=problem: a.init(p, key).meta)(key)
         before = jax.tree.map(jnp.copy, meta)
-        evaluate(algorithm, problem, meta, num_tasks=16)
+        evaluate(TrainedAgent(algorithm, problem, meta), num_tasks=16)
         changed += differing(before, meta)
     yield at_most("leaves of θ that an evaluation changes", changed, 0, f"{', '.join(chosen)}; bitwise")
 

@@ -21,6 +21,7 @@ from adaptax.core.algorithm import Algorithm, init
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Box, Discrete
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import TrainState, replace
 from adaptax.evaluation.evaluator import encounters, evaluate
 from adaptax.problems import bernoulli_bandit
@@ -293,7 +294,7 @@ def check_evaluation(seed: int) -> Iterator[Check]:
         problem = faulty(fault, at, horizon=5, episodes=2, threshold=float((first + second) / 2))
         cases += 1
         try:
-            evaluate(algorithm, problem, algorithm.describe(problem), num_tasks=64, seed=seed)
+            evaluate(TrainedAgent(algorithm, problem, algorithm.describe(problem)), num_tasks=64, seed=seed)
         except EnvironmentContractError as error:
             missed += f"task {np.argmin(found)}, episode 1" not in str(error)
         else:

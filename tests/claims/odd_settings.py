@@ -15,6 +15,7 @@ import jax
 from adaptax.core.algorithm import init
 from adaptax.core.errors import AdaptaxError, ConfigError, DivergenceError
 from adaptax.core.settings import Settings, check_distribution
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems.settings import episodes_of
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
@@ -112,7 +113,7 @@ def outcome(recipe: Recipe, seed: int) -> str:
         algorithm, problem = recipe.build()
         state = init(algorithm, problem, seed=seed)
         if recipe.algorithm in FROM_SCRATCH:
-            evaluate(algorithm, problem, state.meta, num_tasks=NUM_LIVES, seed=seed)
+            evaluate(TrainedAgent(algorithm, problem, state.meta), num_tasks=NUM_LIVES, seed=seed)
         else:
             train(algorithm, problem, state, num_updates=1)
     except DivergenceError:

@@ -15,6 +15,7 @@ import numpy as np
 from adaptax.algorithms import Random
 from adaptax.algorithms.classical.gittins import enumerate_indices
 from adaptax.core.algorithm import init
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.evaluator import evaluate, oracle_return, sample_tasks
 from adaptax.problems import tabular_mdp
 from adaptax.problems.exact import bernoulli_bayes_value
@@ -105,7 +106,7 @@ def check_floors(seed: int) -> Iterator[Check]:
         for family in (problem.test, problem.shifted):
             oracle = np.nan if family is None else oracle_return(problem, *_tasks(family, seed), family)
             if np.isfinite(oracle):
-                lived = evaluate(agent, problem, meta, num_tasks=TASKS, seed=seed, family=family)
+                lived = evaluate(TrainedAgent(agent, problem, meta), num_tasks=TASKS, seed=seed, family=family)
                 margins.append(oracle * problem.episodes + 4 * lived.summary.stderr - lived.summary.mean)
         if margins:
             yield at_least(f"{name}: oracle above random actions", min(margins), 0, f"4 s.e., {len(margins)} families")

@@ -21,6 +21,7 @@ from adaptax import problems
 from adaptax.algorithms import ESMAML, MAML, RL2, MultiTaskPPO
 from adaptax.core import parallel
 from adaptax.core.algorithm import init
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import replace
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.training.loop import sound_update
@@ -97,11 +98,11 @@ def _next_number(x: Any) -> Any:
 
 def _evaluation_gap(algorithm: Any, problem: Any, meta: Any, seed: int) -> float:
     """Largest difference between returns from one device and from all."""
-    together = evaluate(algorithm, problem, meta, num_tasks=15, seed=seed, explore=True).returns
+    together = evaluate(TrainedAgent(algorithm, problem, meta), num_tasks=15, seed=seed, explore=True).returns
     everywhere, first = jax.local_devices, jax.local_devices()[:1]
     jax.local_devices = lambda *args, **kwargs: first
     try:
-        alone = evaluate(algorithm, problem, meta, num_tasks=15, seed=seed, explore=True).returns
+        alone = evaluate(TrainedAgent(algorithm, problem, meta), num_tasks=15, seed=seed, explore=True).returns
     finally:
         jax.local_devices = everywhere
     return float(np.abs(together - alone).max())

@@ -11,7 +11,7 @@ from adaptax.cli.compare import command
 from adaptax.core.algorithm import init
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError
 from adaptax.experiment.agent_specs import resolve
-from adaptax.experiment.comparison import entrant_of
+from adaptax.experiment.comparison import agent_of
 from adaptax.registry.presets import settings_for
 from adaptax.runs import checkpoints
 from adaptax.runs.directory import save_config
@@ -78,9 +78,9 @@ def test_seeds_of_several_runs_are_one_agents(untrained):
     first, one = untrained("a", seed=0)
     second, two = untrained("b", seed=1, seeds=2)
     contestant = resolve([first, second], None, None)[1][0]
-    entrant = entrant_of(contestant, "bandit", 0)
-    assert entrant.num_seeds == 3
-    joined = jax.tree.leaves(entrant.meta)
+    agent = agent_of(contestant, "bandit", 0)
+    assert agent.num_seeds == 3
+    joined = jax.tree.leaves(agent.meta)
     for leaf, alone, pair in zip(joined, jax.tree.leaves(one.meta), jax.tree.leaves(two.meta), strict=True):
         np.testing.assert_array_equal(leaf[0], alone)
         np.testing.assert_array_equal(leaf[1:], pair)

@@ -9,6 +9,7 @@ import pytest
 from adaptax.cli.inspect import command
 from adaptax.core.algorithm import init
 from adaptax.core.errors import CheckpointError, ConfigError
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.inspection import inspect_memory
 from adaptax.registry.presets import settings_for
 from adaptax.runs import checkpoints
@@ -85,7 +86,7 @@ def test_one_of_several_trainings_is_looked_into(untrained, capsys):
         assert content["protocol"]["training_seeds"] == 2
         found.append(content["r2"])
         meta = jax.tree.map(lambda x, seed=seed: x[seed], state.meta)
-        expected = inspect_memory(*recipe.build(), meta, num_tasks=40)
+        expected = inspect_memory(TrainedAgent(*recipe.build(), meta), num_tasks=40)
         np.testing.assert_allclose(content["r2"]["pooled"]["value"], expected.pooled.value, rtol=1e-4, atol=1e-6)
     assert found[0] != found[1]
     with pytest.raises(ConfigError, match=r"--training-seed: expected at most 1, .* holds 2 trainings, .* found 2"):

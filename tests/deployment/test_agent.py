@@ -8,6 +8,7 @@ from adaptax.algorithms import A2C, DQN, MAML, QLearning
 from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.core.algorithm import init
 from adaptax.core.rollout import collect, live
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Window
 from adaptax.deployment.agent import Agent
 from adaptax.problems import bernoulli_bandit, point_robot, tabular_mdp
@@ -19,7 +20,7 @@ ALGORITHM = RL2(memory_size=4, critic_size=4, num_tasks=4, num_minibatches=2)
 
 @pytest.fixture(scope="module")
 def agent():
-    return Agent(ALGORITHM, init(ALGORITHM, PROBLEM, seed=0).meta, PROBLEM.env.action_space)
+    return Agent(TrainedAgent.initial(ALGORITHM, PROBLEM))
 
 
 def test_E30_in_use_it_acts_as_in_a_rollout(agent):
@@ -71,7 +72,7 @@ def test_an_agent_that_learns_from_windows_takes_the_inner_steps_of_a_rollout():
     meta = init(maml, problem, seed=0).meta
     task = problem.test.sample(jax.random.key(1))
     lives = jax.jit(lambda: live(maml, problem, meta, task, jax.random.key(2)))()
-    agent = Agent(maml, meta, problem.env.action_space, window=maml.window(problem), horizon=4)
+    agent = Agent(TrainedAgent(maml, problem, meta))
     agents = [maml.begin(meta, jax.random.key(0))]
     for window in range(2):
         trajectory = jax.tree.map(lambda x, w=window: x[4 * w : 4 * w + 4], lives)
@@ -104,7 +105,7 @@ def test_an_agent_that_learns_from_windows_takes_the_inner_steps_of_a_rollout():
 def test_by_default_it_explores_only_if_it_learns_from_windows(agent):
     problem = point_robot(num_episodes=6, horizon=4)
     maml = MAML(hidden_size=4, num_tasks=2, trajectories=2)
-    learner = Agent(maml, init(maml, problem, seed=0).meta, problem.env.action_space, window=Window(2, 4), horizon=4)
+    learner = Agent(TrainedAgent.initial(maml, problem))
     assert not np.array_equal(learner.act(np.zeros(2)), learner.act(np.zeros(2)))
     np.testing.assert_array_equal(learner.act(np.zeros(2), explore=False), learner.act(np.zeros(2), explore=False))
 
@@ -125,7 +126,7 @@ def test_q_learning_in_a_loop_learns_what_it_learns_in_a_rollout():
     lives = jax.jit(lambda: live(learner, problem, meta, task, jax.random.key(2)))()
     window = learner.window(problem)
     assert window == Window(1, 1)
-    agent = Agent(learner, meta, problem.env.action_space, window=window, horizon=3)
+    agent = Agent(TrainedAgent(learner, problem, meta))
     for t in range(problem.trial_steps):
         step = jax.tree.map(lambda x, t=t: x[t, 0], lives)
         agent.act(step.timestep.observation)
@@ -156,8 +157,7 @@ def recorded(agent):
 def test_with_one_stream_it_learns_when_a_window_is_full_or_the_episode_over():
     problem = clockwork(horizon=5, episodes=4, num_actions=3)
     learner = DQN(hidden_size=4, train_every=2, buffer_size=8, batch_size=4, learning_starts=2)
-    window = learner.window(problem)
-    agent = Agent(learner, learner.describe(problem), problem.env.action_space, window=window, horizon=5)
+    agent = Agent(TrainedAgent(learner, problem, learner.describe(problem)))
     windows = recorded(agent)
     for reward in (10.0, 20.0):
         agent.act([reward])
@@ -190,7 +190,7 @@ def test_with_one_stream_it_learns_when_a_window_is_full_or_the_episode_over():
 def test_with_several_streams_it_learns_from_pieces_of_as_many_episodes():
     problem = clockwork(horizon=5, episodes=4, num_actions=3)
     learner = A2C(hidden_size=4, streams=2, num_steps=2)
-    agent = Agent(learner, learner.describe(problem), problem.env.action_space, window=Window(2, 2), horizon=5)
+    agent = Agent(TrainedAgent(learner, problem, learner.describe(problem)))
     windows = recorded(agent)
     for length in (5, 2):
         assert not windows
@@ -212,7 +212,7 @@ def test_with_several_streams_it_learns_from_pieces_of_as_many_episodes():
 def test_a_learner_from_scratch_asks_what_is_seen_after_a_time_limit():
     problem = tabular_mdp(num_states=3, num_actions=2, horizon=2, num_episodes=4)
     learner = QLearning()
-    agent = Agent(learner, learner.describe(problem), problem.env.action_space, window=Window(1, 1), horizon=2)
+    agent = Agent(TrainedAgent(learner, problem, learner.describe(problem)))
     agent.act(0)
     agent.observe(1.0)
     agent.act(1)

@@ -6,11 +6,12 @@ import pytest
 
 from adaptax.algorithms import RL2, MultiTaskPPO, QLearning, Random, ThompsonSampling
 from adaptax.core.algorithm import init
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import replace
-from adaptax.evaluation.comparison import Entrant, Plan, compare, live, oracle_of
+from adaptax.evaluation.comparison import Plan, compare, oracle_of, run_agent
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems import bernoulli_bandit, gaussian_bandit, informed
-from tests.evaluation.comparisons import ODD, entrant, small
+from tests.evaluation.comparisons import ODD, small, untrained
 from tests.sample_problems import TINY, OddBandit, clockwork, train
 
 BANDIT = bernoulli_bandit(num_arms=3, num_pulls=60)
@@ -23,21 +24,24 @@ pytestmark = pytest.mark.slow
 def test_negative_control_an_untrained_memory_has_no_advantage_over_learning_from_scratch(updates):
     agent = RL2(**TINY)
     meta = train(agent, BANDIT, updates)[0].meta if updates else init(agent, BANDIT, seed=0).meta
-    rl2 = Entrant("rl2", "meta-trained", agent, BANDIT, meta)
-    learner = entrant("q-learning", QLearning(epsilon_episodes=30, rate_decay=1.0), BANDIT, "from scratch")
-    content = compare(BANDIT, [rl2, learner, entrant("random", Random(), BANDIT)], Plan(400, 100, 0))
-    untrained, scratch = content["agents"]["rl2"], content["agents"]["q-learning"]
+    rl2 = TrainedAgent(agent, BANDIT, meta, name="rl2", kind="meta-trained")
+    learner = untrained("q-learning", QLearning(epsilon_episodes=30, rate_decay=1.0), BANDIT, "from scratch")
+    content = compare(BANDIT, [rl2, learner, untrained("random", Random(), BANDIT)], Plan(400, 100, 0))
+    memory, scratch = content["agents"]["rl2"], content["agents"]["q-learning"]
     # The learner gets there, the untrained memory does not, within the same trial.
     assert scratch["reaches"]["0.5"]["episode"]["value"] < 60
-    assert untrained["reaches"]["0.5"]["episode"]["value"] is None
-    assert untrained["reaches"]["0.5"]["times"]["fastest"] == "q-learning"
+    assert memory["reaches"]["0.5"]["episode"]["value"] is None
+    assert memory["reaches"]["0.5"]["times"]["fastest"] == "q-learning"
     # It is worse in the end, and is not better than it was.
     pair = content["pairs"][0]
     assert (pair["first"], pair["second"]) == ("rl2", "q-learning")
     assert pair["interval"][1] < 0.5
-    held_out = untrained["families"]["held-out"]
-    assert held_out["share_after"]["interval"][0] < 0.2
-    assert held_out["share_after"]["value"] < scratch["families"]["held-out"]["share_after"]["interval"][0]
+    held_out = memory["families"]["held-out"]
+    assert held_out["normalized_score_after"]["interval"][0] < 0.2
+    assert (
+        held_out["normalized_score_after"]["value"]
+        < scratch["families"]["held-out"]["normalized_score_after"]["interval"][0]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,7 @@ def test_a_learner_is_asked_more_often_early_on(content):
 def test_the_early_episodes_are_those_of_the_long_trial():
     agent, long, short = QLearning(), replace(BANDIT, episodes=40), replace(BANDIT, episodes=10)
     meta = init(agent, long, seed=0).meta
-    returns = [evaluate(agent, problem, meta, num_tasks=7, seed=3).returns for problem in (long, short)]
+    returns = [evaluate(TrainedAgent(agent, problem, meta), num_tasks=7, seed=3).returns for problem in (long, short)]
     np.testing.assert_array_equal(returns[0][..., :10], returns[1])
 
 
@@ -77,7 +81,7 @@ def test_what_is_known_of_random_actions(content):
     random = content["agents"]["random"]
     assert random["reaches"]["0.8"]["episode"]["value"] is None
     # It is its own floor: 0 of the way on average over its trial.
-    shares = [figure["value"] for figure in random["performance"]["share"]]
+    shares = [figure["value"] for figure in random["performance"]["normalized_score"]]
     assert abs(np.mean(shares)) < 4 * math.sqrt(0.25 / (60 * 20)) / 0.25
     pulls = [figure["value"] for figure in random["exploration"]["pulls_by_rank"]]
     assert sum(pulls) == pytest.approx(20)
@@ -98,13 +102,13 @@ def test_regret_is_against_the_exact_oracle_as_lived(content):
 def test_E24_the_oracle_is_that_of_the_tasks_that_were_met():
     # With one arm that always pays its mean, what is lived is what there is to have.
     problem = gaussian_bandit(num_arms=1, num_pulls=2, noise=0.0)
-    lived = evaluate(Random(), problem, init(Random(), problem, seed=0).meta, num_tasks=20, seed=3)
+    lived = evaluate(TrainedAgent.initial(Random(), problem, seed=0), num_tasks=20, seed=3)
     np.testing.assert_allclose(oracle_of(problem.test, 20, 3), lived.returns[0].mean(-1), rtol=1e-6)
 
 
 def test_the_same_agent_twice_is_not_better_than_itself():
-    twins = [entrant(name, ThompsonSampling(), BANDIT) for name in ("a", "b")]
-    content = compare(BANDIT, [*twins, entrant("random", Random(), BANDIT)], Plan(30, 20, 1))
+    twins = [untrained(name, ThompsonSampling(), BANDIT) for name in ("a", "b")]
+    content = compare(BANDIT, [*twins, untrained("random", Random(), BANDIT)], Plan(30, 20, 1))
     a, b = (content["agents"][name] for name in "ab")
     assert content["pairs"][0]["value"] == 0.5
     assert a["performance"] == b["performance"]
@@ -113,7 +117,7 @@ def test_the_same_agent_twice_is_not_better_than_itself():
 
 
 def test_agents_with_a_memory_may_act_as_in_training():
-    agents = [entrant("rl2", RL2(**TINY), BANDIT), entrant("random", Random(), BANDIT)]
+    agents = [untrained("rl2", RL2(**TINY), BANDIT), untrained("random", Random(), BANDIT)]
     for explore, says in ((True, "as lived, acting as in training"), (False, "as lived, by its mode")):
         rl2 = compare(BANDIT, agents, Plan(20, 10, 0, explore=explore))["agents"]["rl2"]
         assert rl2["measured"] == says
@@ -123,7 +127,7 @@ def test_agents_with_a_memory_may_act_as_in_training():
 
 def test_where_no_oracle_is_known_the_best_agent_is_the_end_of_the_way():
     problem = clockwork(horizon=2, episodes=3, ends_early=False, num_actions=4)
-    content = compare(problem, [entrant("random", Random(), problem)], Plan(20, 10, 0))
+    content = compare(problem, [untrained("random", Random(), problem)], Plan(20, 10, 0))
     assert "the last episodes of random" in content["reference"]["label"]
     assert not content["reference"]["exact"]
     assert content["shift"] == ""
@@ -136,8 +140,8 @@ def test_where_no_oracle_is_known_the_best_agent_is_the_end_of_the_way():
 
 def test_an_agent_that_is_told_the_task_pulls_arms_too():
     seen = informed(BANDIT)
-    told = entrant("oracle-ppo", MultiTaskPPO(hidden_size=4, num_minibatches=1, num_tasks=4), seen, "meta-trained")
-    content = compare(BANDIT, [told, entrant("random", Random(), BANDIT)], Plan(8, 6, 0))
+    told = untrained("oracle-ppo", MultiTaskPPO(hidden_size=4, num_minibatches=1, num_tasks=4), seen, "meta-trained")
+    content = compare(BANDIT, [told, untrained("random", Random(), BANDIT)], Plan(8, 6, 0))
     assert content["bandit"]
     pulls = content["agents"]["oracle-ppo"]["exploration"]["pulls_by_rank"]
     assert sum(figure["value"] for figure in pulls) == pytest.approx(60)
@@ -145,16 +149,17 @@ def test_an_agent_that_is_told_the_task_pulls_arms_too():
 
 def test_an_agent_above_the_oracle_is_noticed():
     problem = bernoulli_bandit(num_arms=2, num_pulls=5)
-    honest = entrant("random", Random(), problem)
-    cheat = entrant("cheat", Random(), replace(problem, env=OddBandit(2, scale=3.0)))
+    honest = untrained("random", Random(), problem)
+    cheat = untrained("cheat", Random(), replace(problem, env=OddBandit(2, scale=3.0)))
     content = compare(problem, [cheat, honest], Plan(100, 10, 0))
     assert any(warning.startswith("cheat is above") for warning in content["warnings"])
     assert not any(warning.startswith("random") for warning in content["warnings"])
 
 
 def test_progress_counts_every_life():
-    agent = entrant("q-learning", QLearning(), BANDIT, "from scratch", early=replace(BANDIT, episodes=6))
+    agent = untrained("q-learning", QLearning(), BANDIT, "from scratch")
+    early = TrainedAgent.initial(QLearning(), replace(BANDIT, episodes=6))
     plan, said = Plan(10, 4, 0), []
-    live(BANDIT, agent, plan, lambda done, text: said.append((done, text)))
+    run_agent(BANDIT, agent, plan, lambda done, text: said.append((done, text)), early)
     assert [done for done, _ in said] == [4, 14, 18, 28, 32]
-    assert said[-1] == (plan.work(BANDIT, agent), "q-learning: actions")
+    assert said[-1] == (plan.num_trials(BANDIT, early=True), "q-learning: actions")

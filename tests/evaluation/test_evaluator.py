@@ -9,12 +9,11 @@ from adaptax.algorithms.classical.random import Random
 from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.algorithms.standard_rl.ppo import PPO
 from adaptax.core.algorithm import FromScratch, init
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Window
 from adaptax.evaluation.evaluator import (
     Evaluation,
     evaluate,
-    is_probed,
-    learns_from_windows,
     oracle_return,
     sample_tasks,
 )
@@ -29,7 +28,7 @@ RL2_TINY = RL2(memory_size=4, critic_size=4, num_tasks=4, num_minibatches=2)
 
 def random_returns(**changes):
     arguments = {"num_tasks": 100, "seed": 0, **changes}
-    return evaluate(RANDOM, PROBLEM, init(RANDOM, PROBLEM, seed=0).meta, **arguments).returns
+    return evaluate(TrainedAgent.initial(RANDOM, PROBLEM, seed=0), **arguments).returns
 
 
 def test_shapes_and_reproducibility():
@@ -40,13 +39,13 @@ def test_shapes_and_reproducibility():
 
 
 def test_an_odd_number_of_tasks_over_several_chunks_is_complete(monkeypatch):
-    monkeypatch.setattr("adaptax.evaluation.evaluator.CHUNK", 8)
+    monkeypatch.setattr("adaptax.evaluation.trials.CHUNK", 8)
     done = []
     returns = random_returns(num_tasks=37, on_progress=done.append)
     assert returns.shape == (1, 37, 5)
     assert done == [16, 32, 37]
     # The same tasks and the same randomness, however they are cut into chunks.
-    monkeypatch.setattr("adaptax.evaluation.evaluator.CHUNK", 1024)
+    monkeypatch.setattr("adaptax.evaluation.trials.CHUNK", 1024)
     np.testing.assert_array_equal(returns, random_returns(num_tasks=37))
 
 
@@ -62,8 +61,8 @@ def test_E21_agents_are_evaluated_in_test_tasks_and_not_in_those_of_training():
     # No arm pays in the tasks of the test split; those of training are as they were.
     problem = dataclasses.replace(PROBLEM, test=UniformBernoulliArms(num_arms=3, split="test", highest=0.0))
     meta = init(RANDOM, problem, seed=0).meta
-    assert not evaluate(RANDOM, problem, meta, num_tasks=50).returns.any()
-    assert evaluate(RANDOM, problem, meta, num_tasks=50, family=problem.train).returns.any()
+    assert not evaluate(TrainedAgent(RANDOM, problem, meta), num_tasks=50).returns.any()
+    assert evaluate(TrainedAgent(RANDOM, problem, meta), num_tasks=50, family=problem.train).returns.any()
 
 
 def test_E20_every_evaluation_task_is_another_one():
@@ -75,7 +74,7 @@ def test_all_agents_meet_the_same_tasks():
     # An agent that always pulls arm 0 gets p₀ on average, and random the mean of p, of the very same tasks.
     tasks = sample_tasks(PROBLEM.test, 4000, jax.random.split(jax.random.key(3))[0])
     expected = float(np.asarray(tasks.probabilities).mean()) * 5
-    evaluation = evaluate(RANDOM, PROBLEM, init(RANDOM, PROBLEM, seed=0).meta, num_tasks=4000, seed=3)
+    evaluation = evaluate(TrainedAgent.initial(RANDOM, PROBLEM, seed=0), num_tasks=4000, seed=3)
     noise = np.sqrt(5 * 0.25 / 4000)
     assert abs(evaluation.summary.mean - expected) < 4 * noise
 
@@ -83,30 +82,30 @@ def test_all_agents_meet_the_same_tasks():
 def test_E26_evaluation_leaves_the_agent_bitwise_as_it_was():
     meta = init(RL2_TINY, PROBLEM, seed=0).meta
     before = [np.asarray(x).tobytes() for x in jax.tree.leaves(meta)]
-    evaluate(RL2_TINY, PROBLEM, meta, num_tasks=10)
+    evaluate(TrainedAgent(RL2_TINY, PROBLEM, meta), num_tasks=10)
     assert [np.asarray(x).tobytes() for x in jax.tree.leaves(meta)] == before
 
 
 def test_E15_every_task_is_entered_with_a_fresh_memory_and_in_any_company():
     meta = init(RL2_TINY, PROBLEM, seed=0).meta
-    alone = evaluate(RL2_TINY, PROBLEM, meta, num_tasks=32).returns
-    again = evaluate(RL2_TINY, PROBLEM, meta, num_tasks=32).returns
+    alone = evaluate(TrainedAgent(RL2_TINY, PROBLEM, meta), num_tasks=32).returns
+    again = evaluate(TrainedAgent(RL2_TINY, PROBLEM, meta), num_tasks=32).returns
     np.testing.assert_array_equal(alone, again)
 
 
 @pytest.mark.slow
 def test_several_seeds():
     meta = init(RL2_TINY, PROBLEM, seed=0, num_seeds=3).meta
-    evaluation = evaluate(RL2_TINY, PROBLEM, meta, num_tasks=20, seeds=True)
+    evaluation = evaluate(TrainedAgent(RL2_TINY, PROBLEM, meta, 3), num_tasks=20)
     assert evaluation.returns.shape == (3, 20, 5)
-    first = evaluate(RL2_TINY, PROBLEM, jax.tree.map(lambda x: x[0], meta), num_tasks=20)
+    first = evaluate(TrainedAgent(RL2_TINY, PROBLEM, jax.tree.map(lambda x: x[0], meta)), num_tasks=20)
     np.testing.assert_allclose(evaluation.returns[:1], first.returns, atol=1e-5)
 
 
 def test_mode_is_deterministic_and_sampling_is_not():
     meta = init(RL2_TINY, PROBLEM, seed=0).meta
-    mode = evaluate(RL2_TINY, PROBLEM, meta, num_tasks=200).scores
-    sampled = evaluate(RL2_TINY, PROBLEM, meta, num_tasks=200, explore=True).scores
+    mode = evaluate(TrainedAgent(RL2_TINY, PROBLEM, meta), num_tasks=200).scores
+    sampled = evaluate(TrainedAgent(RL2_TINY, PROBLEM, meta), num_tasks=200, explore=True).scores
     assert (mode != sampled).any()
 
 
@@ -171,7 +170,7 @@ class Counting(FromScratch):
 def test_an_agent_that_adapts_to_windows_is_probed_after_each_and_the_probes_are_not_in_its_curve():
     problem = clockwork(horizon=2, episodes=6, ends_early=False)
     agent = Counting()
-    evaluation = evaluate(agent, problem, init(agent, problem, seed=0).meta, num_tasks=3)
+    evaluation = evaluate(TrainedAgent.initial(agent, problem, seed=0), num_tasks=3)
     assert evaluation.shots.shape == (1, 3, 3)
     # An episode of two steps pays 100 × 0 + a and 100 × 1 + a.
     np.testing.assert_array_equal(evaluation.shots[0, 0], 100 + 2 * np.arange(3))
@@ -192,13 +191,13 @@ class Telling(Counting):
 @pytest.mark.parametrize("explore", [False, True])
 def test_E15_who_learns_from_windows_explores_in_them_and_never_in_probes(explore):
     problem, agent = clockwork(horizon=2, episodes=4, ends_early=False), Telling()
-    evaluation = evaluate(agent, problem, init(agent, problem, seed=0).meta, num_tasks=2, explore=explore)
+    evaluation = evaluate(TrainedAgent.initial(agent, problem, seed=0), num_tasks=2, explore=explore)
     np.testing.assert_array_equal(evaluation.returns, np.full((1, 2, 4), 102))
     np.testing.assert_array_equal(evaluation.shots, np.full((1, 2, 2), 100))
 
 
 def test_an_agent_that_lives_in_one_window_has_no_probes():
-    evaluation = evaluate(RANDOM, PROBLEM, init(RANDOM, PROBLEM, seed=0).meta, num_tasks=4)
+    evaluation = evaluate(TrainedAgent.initial(RANDOM, PROBLEM, seed=0), num_tasks=4)
     assert evaluation.shots is None
     assert "after_windows" not in evaluation.to_json()
 
@@ -206,7 +205,7 @@ def test_an_agent_that_lives_in_one_window_has_no_probes():
 def test_many_windows_are_probed_now_and_then_and_compared_with_what_was_lived_between():
     problem = clockwork(horizon=2, episodes=80, ends_early=False)  # 40 windows of two streams
     agent = Counting()
-    evaluation = evaluate(agent, problem, init(agent, problem, seed=0).meta, num_tasks=2)
+    evaluation = evaluate(TrainedAgent.initial(agent, problem, seed=0), num_tasks=2)
     assert evaluation.shots.shape == (1, 2, 20)
     np.testing.assert_array_equal(evaluation.shots[0, 0], 100 + 2 * np.arange(0, 40, 2))
     # Two windows lie between a probe and the next; the second knows one more.
@@ -215,9 +214,10 @@ def test_many_windows_are_probed_now_and_then_and_compared_with_what_was_lived_b
 
 def test_a_prime_number_of_windows_is_learned_from_and_not_probed():
     problem, agent = clockwork(horizon=2, episodes=46, ends_early=False), Counting()
-    assert learns_from_windows(agent, problem)
-    assert not is_probed(agent, problem)
-    evaluation = evaluate(agent, problem, init(agent, problem, seed=0).meta, num_tasks=2)
+    counting = TrainedAgent.initial(agent, problem)
+    assert counting.learns_from_windows
+    assert not counting.is_probed
+    evaluation = evaluate(counting, num_tasks=2)
     assert evaluation.shots is None
     np.testing.assert_array_equal(evaluation.returns[0, 0], 100 + 2 * np.repeat(np.arange(23), 2))
 
@@ -229,10 +229,10 @@ def test_learners_from_scratch_come_to_the_same_on_two_devices_as_on_one(monkeyp
     agent = PPO(hidden_size=8, streams=2, num_minibatches=2, learning_rate=0.1)
     meta = agent.describe(problem)
     assert len(jax.local_devices()) == 2
-    two = evaluate(agent, problem, meta, num_tasks=5)
+    two = evaluate(TrainedAgent(agent, problem, meta), num_tasks=5)
     one_device = jax.local_devices()[:1]
-    monkeypatch.setattr("adaptax.evaluation.evaluator.jax.local_devices", lambda: one_device)
-    one = evaluate(agent, problem, meta, num_tasks=5)
+    monkeypatch.setattr("adaptax.evaluation.trials.jax.local_devices", lambda: one_device)
+    one = evaluate(TrainedAgent(agent, problem, meta), num_tasks=5)
     np.testing.assert_array_equal(two.returns, one.returns)
     np.testing.assert_array_equal(two.shots, one.shots)
     assert two.shots.shape == (1, 5, 4)
@@ -241,7 +241,5 @@ def test_learners_from_scratch_come_to_the_same_on_two_devices_as_on_one(monkeyp
 
 def test_tasks_of_another_family_can_be_evaluated():
     # All arms of shifted bandits pay at most 0.3; those of training are marked as such.
-    shifted = evaluate(
-        RANDOM, PROBLEM, init(RANDOM, PROBLEM, seed=0).meta, num_tasks=2000, family=PROBLEM.shifted
-    ).summary
+    shifted = evaluate(TrainedAgent.initial(RANDOM, PROBLEM, seed=0), num_tasks=2000, family=PROBLEM.shifted).summary
     assert abs(shifted.mean - 5 * 0.15) < 4 * shifted.stderr

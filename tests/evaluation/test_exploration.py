@@ -9,6 +9,7 @@ import pytest
 
 from adaptax.algorithms import PPO, PSRL, RL2, UCB1, QLearning, Random
 from adaptax.core.algorithm import FromScratch, init
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Window
 from adaptax.evaluation.evaluator import evaluate, sample_tasks
 from adaptax.evaluation.exploration import (
@@ -97,7 +98,7 @@ class EmpiricallyGreedy(FromScratch):
 
 
 def watched(agent: Any, problem: Any = BANDIT, num_tasks: int = 400, **options: Any) -> Any:
-    return watch(agent, problem, init(agent, problem, seed=0).meta, num_tasks=num_tasks, pulls=True, **options)
+    return watch(TrainedAgent.initial(agent, problem, seed=0), num_tasks=num_tasks, pulls=True, **options)
 
 
 @pytest.mark.slow
@@ -157,7 +158,7 @@ def test_what_is_watched_is_what_is_evaluated(streams):
     agent = PPO(streams=streams, hidden_size=4, num_minibatches=1) if streams > 1 else QLearning()
     problem = bernoulli_bandit(num_arms=3, num_pulls=8)
     meta = init(agent, problem, seed=0).meta
-    lived = evaluate(agent, problem, meta, num_tasks=12, seed=7)
+    lived = evaluate(TrainedAgent(agent, problem, meta), num_tasks=12, seed=7)
     behaviour = watched(agent, problem, num_tasks=5, seed=7)
     np.testing.assert_array_equal(behaviour.rewards, lived.returns[:, :5])
 
@@ -165,11 +166,11 @@ def test_what_is_watched_is_what_is_evaluated(streams):
 @pytest.mark.slow
 def test_tasks_are_watched_in_several_parts_and_with_several_seeds(monkeypatch):
     agent = RL2(memory_size=4, critic_size=4, num_tasks=4, num_minibatches=2)
-    meta = init(agent, BANDIT, seed=0, num_seeds=2).meta
-    whole = watch(agent, BANDIT, meta, num_tasks=10, seeds=True, pulls=True)
-    monkeypatch.setattr("adaptax.evaluation.exploration.STREAMS", 4)
+    several = TrainedAgent.initial(agent, BANDIT, num_seeds=2)
+    whole = watch(several, num_tasks=10, pulls=True)
+    monkeypatch.setattr("adaptax.evaluation.trials.CHUNK", 2)  # on each of two devices
     done = []
-    parts = watch(agent, BANDIT, meta, num_tasks=10, seeds=True, pulls=True, on_progress=done.append)
+    parts = watch(several, num_tasks=10, pulls=True, on_progress=done.append)
     assert whole.actions.shape == (2, 10, 20)
     np.testing.assert_array_equal(whole.actions, parts.actions)
     assert done == [4, 8, 10]
@@ -181,8 +182,8 @@ def test_tasks_are_watched_in_several_parts_and_with_several_seeds(monkeypatch):
 def test_an_action_that_never_happened_does_not_explore():
     # Episodes of 1 to 4 steps in slots of 4; the agent always wavers from its best action.
     problem = clockwork(horizon=4, episodes=3, num_actions=5)
-    behaviour = watch(Wavering(1.0), problem, jnp.zeros(0), num_tasks=200)
-    steps = evaluate(Wavering(1.0), problem, jnp.zeros(0), num_tasks=200).steps
+    behaviour = watch(TrainedAgent(Wavering(1.0), problem, jnp.zeros(0)), num_tasks=200)
+    steps = evaluate(TrainedAgent(Wavering(1.0), problem, jnp.zeros(0)), num_tasks=200).steps
     counts = behaviour.exploring * steps
     np.testing.assert_allclose(counts, np.round(counts), atol=1e-5)
     assert abs(behaviour.exploring.mean() - 0.8) < 4 * math.sqrt(0.16 / 600)
@@ -202,11 +203,11 @@ def test_an_action_that_never_happened_does_not_explore():
     ],
 )
 def test_who_has_actions_that_explore(agent, problem, reason):
-    meta = init(agent, problem, seed=0).meta
-    assert why_undefined(agent, problem, meta) == reason
-    assert heeds_explore(agent, problem, meta) == (reason != NO_CHOICE)
+    who = TrainedAgent.initial(agent, problem)
+    assert why_undefined(who) == reason
+    assert heeds_explore(who) == (reason != NO_CHOICE)
     if reason and not is_bandit(problem):
-        assert watch(agent, problem, meta, num_tasks=2).exploring is None
+        assert watch(who, num_tasks=2).exploring is None
 
 
 def test_what_a_bandit_is():

@@ -13,20 +13,23 @@ from adaptax.core.algorithm import FromScratch, init
 from adaptax.core.errors import ConfigError
 from adaptax.core.problem import make_problem
 from adaptax.core.rollout import collect
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState
-from adaptax.evaluation import inspection
+from adaptax.evaluation import inspection, trials
 from adaptax.evaluation.evaluator import sample_tasks
 from adaptax.evaluation.inspection import (
     analyse,
-    check_remembers,
     features_of,
     inspect_memory,
-    memory_vector,
     names_of,
-    record,
-    recorded_episodes,
 )
 from adaptax.evaluation.linear_probes import r_squared
+from adaptax.evaluation.memory_recording import (
+    check_remembers,
+    memory_vector,
+    record_memories,
+    recorded_episodes,
+)
 from adaptax.problems import (
     bernoulli_bandit,
     cart_pole,
@@ -91,7 +94,7 @@ def test_a_memory_is_its_floats():
 def test_memory_is_read_with_the_last_reward_taken_in_and_the_life_is_not_changed():
     problem, agent = clockwork(horizon=3, episodes=4, ends_early=False), Diary()
     meta = init(agent, problem, seed=0).meta
-    states = record(agent, problem, meta, *tasks_and_keys(problem, 5), episodes=(0, 1, 2, 3, 4))
+    states = record_memories(TrainedAgent(agent, problem, meta), *tasks_and_keys(problem, 5), episodes=(0, 1, 2, 3, 4))
     # Episode e pays 100 × (0 + 1 + 2) and the actions 3e + (0 + 1 + 2), if nobody else acted in between.
     paid = np.cumsum([0, *(300 + 9 * e + 3 for e in range(4))])
     acts = 3 * np.arange(5) + 1  # reading is the one act more, and is forgotten again
@@ -102,7 +105,7 @@ def test_memory_is_read_with_the_last_reward_taken_in_and_the_life_is_not_change
 def test_an_episode_that_ends_early_is_read_in_the_same_way():
     problem, agent = clockwork(horizon=3, episodes=2), Diary()
     tasks, keys = tasks_and_keys(problem, 40)
-    states = record(agent, problem, init(agent, problem, seed=0).meta, tasks, keys, episodes=(0, 1, 2))
+    states = record_memories(TrainedAgent.initial(agent, problem), tasks, keys, episodes=(0, 1, 2))
     for task, length in enumerate(np.minimum(np.asarray(tasks.length), 3)):
         actions = np.arange(2 * length).reshape(2, length)
         paid = (100 * np.arange(length) + actions).sum(1)
@@ -114,13 +117,15 @@ def test_an_episode_that_ends_early_is_read_in_the_same_way():
 def test_reading_at_fewer_times_or_in_chunks_changes_nothing(monkeypatch):
     problem, agent = bernoulli_bandit(3, 30), ThompsonSampling()
     meta = init(agent, problem, seed=0).meta
-    arguments = agent, problem, meta, *tasks_and_keys(problem, 21)
-    everything = record(*arguments, episodes=tuple(range(31)))
+    arguments = TrainedAgent(agent, problem, meta), *tasks_and_keys(problem, 21)
+    everything = record_memories(*arguments, episodes=tuple(range(31)))
     some = (0, 1, 4, 9, 17, 30)
-    np.testing.assert_array_equal(record(*arguments, episodes=some), everything[list(some)])
-    monkeypatch.setattr(inspection, "CHUNK", 8)
+    np.testing.assert_array_equal(record_memories(*arguments, episodes=some), everything[list(some)])
+    monkeypatch.setattr(trials, "CHUNK", 4)  # on each of two devices
     done = []
-    np.testing.assert_array_equal(record(*arguments, episodes=some, on_progress=done.append), everything[list(some)])
+    np.testing.assert_array_equal(
+        record_memories(*arguments, episodes=some, on_progress=done.append), everything[list(some)]
+    )
     assert done == [8, 16, 21]
     np.testing.assert_array_equal(everything[:, :, :3].sum(-1), np.arange(31)[:, None] * np.ones(21))
 
@@ -128,8 +133,8 @@ def test_reading_at_fewer_times_or_in_chunks_changes_nothing(monkeypatch):
 def test_in_deployment_the_mode_is_taken_and_to_sample_is_another_life():
     problem, agent = bernoulli_bandit(3, 6), RL2(**TINY)
     meta = random_state(agent, problem).meta
-    arguments = agent, problem, meta, *tasks_and_keys(problem, 30)
-    mode, sample = (record(*arguments, episodes=(0, 6), explore=explore) for explore in (False, True))
+    arguments = TrainedAgent(agent, problem, meta), *tasks_and_keys(problem, 30)
+    mode, sample = (record_memories(*arguments, episodes=(0, 6), explore=explore) for explore in (False, True))
     np.testing.assert_array_equal(mode[0], sample[0])
     assert (mode[1] != sample[1]).any()
 
@@ -185,7 +190,7 @@ def test_decodability_of_the_successes_of_n_pulls_of_each_arm_is_that_of_the_pos
     # p ~ U[0, 1]: the posterior mean (s + 1) / (n + 2) is linear in s, and the posterior variance is on average
     # E[(s + 1) (n − s + 1)] / ((n + 2)² (n + 3)) = 1 / (6 (n + 2)) out of 1 / 12: R² = n / (n + 2).
     problem, agent = bernoulli_bandit(2, 12), RoundRobin()
-    found = inspect_memory(agent, problem, init(agent, problem, seed=0).meta, num_tasks=2000)
+    found = inspect_memory(TrainedAgent.initial(agent, problem, seed=0), num_tasks=2000)
     assert found.episodes == tuple(range(13))
     for arm in range(2):
         curve = found.parts[f"probabilities[{arm}]"]
@@ -209,10 +214,12 @@ def test_no_linear_decoder_of_counts_knows_more_than_the_posterior_and_more_pull
     monkeypatch.setattr(inspection, "MOST_COMPARED", 50)  # pairs take time, and are not asked about here
     problem, num_tasks = bernoulli_bandit(3, 40), 1500
     meta = init(agent, problem, seed=0).meta
-    found = inspect_memory(agent, problem, meta, num_tasks=num_tasks)
+    found = inspect_memory(TrainedAgent(agent, problem, meta), num_tasks=num_tasks)
     tasks, keys = tasks_and_keys(problem, num_tasks)
     # The same agent in the same tasks: the bound is that of its own pulls, which differ from life to life by luck only.
-    states = record(agent, problem, meta, tasks, keys, episodes=found.episodes).astype(np.float64)
+    states = record_memories(TrainedAgent(agent, problem, meta), tasks, keys, episodes=found.episodes).astype(
+        np.float64
+    )
     p = np.asarray(tasks.probabilities, np.float64)
     bounds = np.array([r2(p, (state[:, 3:] + 1) / (state[:, :3] + 2)) for state in states])
     assert (found.pooled.value < bounds + 3 * found.pooled.stderr).all()
@@ -247,7 +254,9 @@ def test_a_recurrent_memory_knows_no_more_than_the_posterior_of_the_same_life():
     meta, agent = random_state(inner, problem, seed=1).meta, Witnessed(inner, k)
     tasks, keys = tasks_and_keys(problem, 2 * num_tasks)
     episodes = (0, 3, 12)
-    states = record(agent, problem, meta, tasks, keys, episodes=episodes, explore=True).astype(np.float64)
+    states = record_memories(TrainedAgent(agent, problem, meta), tasks, keys, episodes=episodes, explore=True).astype(
+        np.float64
+    )
     p = np.asarray(tasks.probabilities, np.float64)
     halves = features_of(
         *(jax.tree.map(lambda x, part=part: x[part], tasks) for part in np.split(np.arange(2 * num_tasks), 2))
@@ -269,9 +278,9 @@ def test_held_out_tasks_never_enter_the_fit(monkeypatch):
     monkeypatch.setattr(inspection, "fit_decoder", watched)
     problem, agent = bernoulli_bandit(2, 5), ThompsonSampling()
     meta = init(agent, problem, seed=0).meta
-    found = inspect_memory(agent, problem, meta, num_tasks=100)
+    found = inspect_memory(TrainedAgent(agent, problem, meta), num_tasks=100)
     poor = dataclasses.replace(problem, test=UniformBernoulliArms(2, "test", highest=0.3))
-    other = inspect_memory(agent, poor, meta, num_tasks=100)
+    other = inspect_memory(TrainedAgent(agent, poor, meta), num_tasks=100)
     first, second = fitted[:6], fitted[6:]
     assert len(second) == 6
     for a, b in zip(first, second, strict=True):
@@ -301,7 +310,7 @@ class Notebook(FromScratch):
 
 def test_tasks_of_a_finite_family_are_named():
     problem = cue(num_cues=5, num_episodes=2)
-    found = inspect_memory(Notebook(5), problem, None, num_tasks=200)
+    found = inspect_memory(TrainedAgent(Notebook(5), problem, None), num_tasks=200)
     assert found.labels == ("0", "1", "2", "3", "4")
     assert found.accuracy.value[0] == found.chance
     assert abs(found.chance - 0.2) < 4 * np.sqrt(0.2 * 0.8 / 200)
@@ -310,7 +319,7 @@ def test_tasks_of_a_finite_family_are_named():
     np.testing.assert_allclose(found.pooled.value[1:], 1, atol=1e-6)
     assert found.shown == "task"
 
-    nothing = inspect_memory(Notebook(5, honest=False), problem, None, num_tasks=200)
+    nothing = inspect_memory(TrainedAgent(Notebook(5, honest=False), problem, None), num_tasks=200)
     np.testing.assert_array_equal(nothing.accuracy.value, nothing.chance)
     assert (nothing.pooled.value <= 0).all()
     assert np.isnan(nothing.similarity.value).all()
@@ -325,7 +334,7 @@ def test_tasks_that_never_occur_in_training_cannot_be_named():
     goals = {"train": (2, 4, 6), "validation": (7,), "test": (5, 8)}
     env = grid_navigation(size=3, horizon=2).env
     problem, agent = make_problem(env, lambda split: UniformGoals(goals[split], 3, 2, split), 1), Diary()
-    found = inspect_memory(agent, problem, init(agent, problem, seed=0).meta, num_tasks=30)
+    found = inspect_memory(TrainedAgent.initial(agent, problem, seed=0), num_tasks=30)
     assert found.accuracy is None
     assert found.chance is None
     assert found.to_json()["accuracy"] is None
@@ -334,19 +343,19 @@ def test_tasks_that_never_occur_in_training_cannot_be_named():
 def test_an_agent_without_memory_is_told_what_to_do_instead():
     bandit = bernoulli_bandit(2, 4)
     with pytest.raises(ConfigError, match=r"found Random, which has no memory .*`adaptax evaluate`"):
-        check_remembers(Random(), bandit, init(Random(), bandit, seed=0).meta)
+        check_remembers(TrainedAgent.initial(Random(), bandit, seed=0))
     robot, maml = point_robot(4, 5), MAML(trajectories=2, hidden_size=4)
     with pytest.raises(ConfigError, match=r"rl2 with --memory .*found MAML, which learns by changing parameters"):
-        check_remembers(maml, robot, None)
+        check_remembers(TrainedAgent(maml, robot, None))
     nothing = RL2(**TINY, memory="none")
     with pytest.raises(ConfigError, match="found RL2, which has no memory of floating-point numbers"):
-        inspect_memory(nothing, bandit, random_state(nothing, bandit).meta, num_tasks=20)
+        inspect_memory(TrainedAgent(nothing, bandit, random_state(nothing, bandit).meta), num_tasks=20)
 
 
 def test_tasks_that_are_all_alike_are_refused():
     problem, agent = cart_pole(num_episodes=1, horizon=2), Diary()
     with pytest.raises(ConfigError, match="all tasks of this run are alike"):
-        inspect_memory(agent, problem, init(agent, problem, seed=0).meta, num_tasks=20)
+        inspect_memory(TrainedAgent.initial(agent, problem, seed=0), num_tasks=20)
 
 
 def test_rl2s_memory_is_what_acting_carries_on_with():
@@ -354,7 +363,7 @@ def test_rl2s_memory_is_what_acting_carries_on_with():
     problem, agent = grid_navigation(num_episodes=2, size=3, horizon=3), RL2(**TINY, memory="gru")
     meta = random_state(agent, problem).meta
     tasks, keys = tasks_and_keys(problem, 3)
-    states = record(agent, problem, meta, tasks, keys, episodes=(0, 2))
+    states = record_memories(TrainedAgent(agent, problem, meta), tasks, keys, episodes=(0, 2))
     hidden = collect(agent, problem, meta, tasks, keys).aux["hidden"]
     np.testing.assert_allclose(states[0, :, :4], hidden[0, :, 0], atol=1e-6)  # a GRU puts out its state
     np.testing.assert_array_equal(states[0, :, 4:], np.eye(9)[:1].repeat(3, 0))  # and it knows where it is

@@ -8,15 +8,15 @@ from scipy.stats import spearmanr
 from adaptax.evaluation import linear_probes
 from adaptax.evaluation.linear_probes import (
     PENALTIES,
-    Curve,
-    curve_of,
+    ProbeCurve,
     distances,
-    draws,
     fit_decoder,
     principal_components,
+    probe_curve,
     r_squared,
     rank_correlation,
     similarity_of,
+    task_counts,
 )
 
 
@@ -83,7 +83,7 @@ def test_a_part_that_hardly_moved_in_training_cannot_outweigh_the_others():
 
 def score(decoded, targets):
     columns = [list(range(targets.shape[1]))]
-    curve = curve_of(np.stack([r_squared(targets, decoded, draws(len(targets)), columns)[0]]))
+    curve = probe_curve(np.stack([r_squared(targets, decoded, task_counts(len(targets)), columns)[0]]))
     return curve.value[0], curve.stderr[0]
 
 
@@ -125,7 +125,7 @@ def test_r_squared_of_resamples_is_that_of_the_tasks_drawn():
     rng = np.random.default_rng(4)
     targets = rng.normal(size=(12, 3)) + 5
     decoded = targets + 0.5 * rng.normal(size=(12, 3))
-    counts = draws(12, seed=9)[:, :20]
+    counts = task_counts(12, seed=9)[:, :20]
     found = r_squared(targets, decoded, counts, [[0], [1, 2]])
     for draw in range(20):
         tasks = np.repeat(np.arange(12), counts[:, draw].astype(int))
@@ -136,7 +136,7 @@ def test_r_squared_of_resamples_is_that_of_the_tasks_drawn():
 
 def test_standard_error_of_a_mean_is_the_known_one():
     right = np.random.default_rng(5).random(400) < 0.3
-    curve = curve_of((right @ draws(400) / 400)[None])
+    curve = probe_curve((right @ task_counts(400) / 400)[None])
     assert curve.value[0] == right.mean()
     known = np.sqrt(right.mean() * (1 - right.mean()) / 400)
     assert curve.stderr[0] == pytest.approx(known, rel=4 / np.sqrt(2 * linear_probes.RESAMPLES))
@@ -144,7 +144,7 @@ def test_standard_error_of_a_mean_is_the_known_one():
 
 
 def test_a_curve_is_strict_json():
-    content = Curve(
+    content = ProbeCurve(
         np.array([np.nan, 0.5]), np.array([np.nan, 0.1]), np.array([[np.nan, np.nan], [0.3, 0.7]])
     ).to_json()
     json.dumps(content, allow_nan=False)

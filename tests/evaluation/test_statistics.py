@@ -7,11 +7,11 @@ import scipy.stats
 
 from adaptax.evaluation import statistics
 from adaptax.evaluation.statistics import (
+    Resamples,
     bootstrap_interval,
     bootstrap_intervals,
     iqm,
     mean,
-    probability_of_improvement,
     stderr,
     summarize,
 )
@@ -83,12 +83,12 @@ def test_iqm_does_not_see_outliers():
 def test_statistics_of_counts_are_those_of_the_resampled_scores():
     rng = np.random.default_rng(3)
     scores = rng.normal(size=(3, 7)).round(1)
-    by_seed = statistics.resampled_counts(3, 20, rng)
-    by_task = statistics.resampled_counts(7, 20, rng)
+    resamples = Resamples.draw(3, 7, 20, rng, rng)
+    by_seed, by_task = resamples.seeds, resamples.tasks
     assert (by_seed.sum(0) == 3).all()
     assert (by_task.sum(0) == 7).all()
     for statistic in (mean, iqm):
-        found = statistic(scores, (by_seed, by_task))
+        found = statistic(scores, resamples)
         for resample in range(20):
             rows = np.repeat(np.arange(3), by_seed[:, resample].astype(int))
             columns = np.repeat(np.arange(7), by_task[:, resample].astype(int))
@@ -181,21 +181,6 @@ def test_summary_is_strict_json_with_stable_keys():
     assert list(found) == ["mean", "stderr", "iqm", "interval", "iqm_interval"]
     assert found["mean"] == summary.mean
     assert found["interval"] == list(summary.interval)
-
-
-def test_probability_of_improvement_by_hand():
-    x, y = np.array([[1.0, 5.0, 2.0]]), np.array([[0.0, 6.0, 2.0]])
-    assert probability_of_improvement(x, y) == pytest.approx((1 + 0 + 0.5) / 3)
-    assert probability_of_improvement(y, x) == pytest.approx(1 - (1 + 0 + 0.5) / 3)
-    # Task by task, over all pairs of seeds: {1, 3} against 2 wins half.
-    assert probability_of_improvement(np.array([[1.0], [3.0]]), np.array([[2.0]])) == 0.5
-
-
-def test_probability_of_improvement_compares_within_tasks():
-    tasks = np.arange(10.0)[None] * 100
-    assert probability_of_improvement(tasks + 1, tasks) == 1.0
-    with pytest.raises(ValueError, match="found 10 and 9 tasks"):
-        probability_of_improvement(tasks, tasks[:, 1:])
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])

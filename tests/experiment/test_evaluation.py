@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms.classical.random import Random
-from adaptax.core.algorithm import init
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.evaluator import Evaluation
 from adaptax.experiment.evaluation import Assessment, assess, write_assessment
 from adaptax.experiment.surroundings import Surroundings
@@ -17,14 +17,9 @@ RECIPE = Recipe("rl2", "bandit", settings_for("rl2", "bandit")[0], BanditSetting
 
 
 def random_as_the_trained_agent(problem, against):
-    agent = Random()
-    meta = init(agent, problem, seed=0).meta
     return assess(
         RECIPE,
-        agent,
-        problem,
-        meta,
-        num_seeds=1,
+        TrainedAgent.initial(Random(), problem),
         num_tasks=400,
         seed=0,
         against=against,

@@ -29,7 +29,7 @@ def test_curves_and_thresholds_are_drawn_where_the_figures_are():
     lines = [line for line in axes.lines if len(line.get_xdata()) > 2]
     for line, agent in zip(lines, content["agents"].values(), strict=True):
         assert line.get_xdata().tolist() == agent["performance"]["episodes"]
-        assert line.get_ydata().tolist() == [figure["value"] for figure in agent["performance"]["share"]]
+        assert line.get_ydata().tolist() == [figure["value"] for figure in agent["performance"]["normalized_score"]]
     levels = [line.get_ydata()[0] for line in axes.lines if len(line.get_xdata()) == 2]
     assert levels == [0.5, 0.8, 0.9, 0.95, 1.0]
     assert axes.get_xscale() == "log"

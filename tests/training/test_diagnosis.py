@@ -8,6 +8,7 @@ import pytest
 from adaptax.algorithms import RL2, Random
 from adaptax.core.algorithm import init
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import replace
 from adaptax.evaluation.evaluator import encounters, evaluate
 from adaptax.experiment.causes import of_evaluation
@@ -83,14 +84,14 @@ def test_in_a_life():
 def test_an_evaluation_says_which_task_and_why(capsys):
     problem, _ = broken(4, 0.3)
     agent = Random()
-    meta, options = agent.describe(problem), {"num_tasks": 8, "seed": 0, "seeds": False, "explore": False}
+    meta, options = agent.describe(problem), {"num_tasks": 8, "seed": 0, "explore": False}
     tasks, _ = encounters(problem.test, 8, 0)
     first = np.flatnonzero(tasks.broken)[0]
     told = pytest.raises(EnvironmentContractError, match=rf"task {first}, step 4 of .*reward: .*found nan")
-    with told, of_evaluation(agent, problem, meta, **options, on_message=print):
-        evaluate(agent, problem, meta, **options)
+    with told, of_evaluation(TrainedAgent(agent, problem, meta), **options, on_message=print):
+        evaluate(TrainedAgent(agent, problem, meta), **options)
     healthy = faulty(MARK, horizon=5)
-    assert np.isfinite(evaluate(agent, healthy, agent.describe(healthy), **options).returns).all()
+    assert np.isfinite(evaluate(TrainedAgent(agent, healthy, agent.describe(healthy)), **options).returns).all()
 
 
 def test_a_breach_is_told_in_a_line():

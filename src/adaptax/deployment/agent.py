@@ -12,11 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax.algorithms.gradient.inner_loop import GradientBased
-from adaptax.core.algorithm import Algorithm
-from adaptax.core.rollout import num_windows
-from adaptax.core.types import TimeStep, Transition, Window, replace
-from adaptax.runs.directory import read_recipe
-from adaptax.runs.load import load_meta
+from adaptax.core.trained_agent import TrainedAgent
+from adaptax.core.types import TimeStep, Transition, replace
+from adaptax.runs.load import load_agent
 
 
 class Agent:
@@ -33,28 +31,24 @@ class Agent:
         adaptations: How many windows it has learned from in this task.
     """
 
-    def __init__(
-        self,
-        algorithm: Algorithm,
-        meta: Any,
-        space: Any,
-        seed: int = 0,
-        *,
-        window: Window | None = None,
-        horizon: int | None = None,
-    ):
+    def __init__(self, trained: TrainedAgent, *, seed: int = 0):
         """Enter a first task.
 
         Args:
-            algorithm: The algorithm that θ belongs to.
-            meta: θ.
-            space: The action space.
+            trained: The agent, of one training seed.
             seed: Decides the agent's own randomness.
-            window: What it learns from at once; None: it does not learn by `adapt`.
-            horizon: Most steps of an episode; needed with `window`.
+
+        Raises:
+            ValueError: if the agent holds several trainings.
         """
-        self.algorithm, self.meta = algorithm, meta
-        self._space, self._window, self._horizon = space, window, horizon
+        if trained.num_seeds != 1:
+            raise ValueError(
+                f"Agent: expected one training, found {trained.num_seeds}; choose one by `trained.of_seed(index)`"
+            )
+        algorithm, problem = trained.algorithm, trained.problem
+        self.algorithm, self.meta = algorithm, trained.meta
+        self._space, self._horizon = problem.env.action_space, problem.env.horizon
+        self._window = algorithm.window(problem) if trained.learns_from_windows else None
         self._act = jax.jit(algorithm.act, static_argnames="explore")
         self._adapt = jax.jit(algorithm.adapt)
         self._looks_ahead = not isinstance(algorithm, GradientBased)  # whether it estimates what a time limit cuts off
@@ -73,15 +67,9 @@ class Agent:
 
         Raises:
             CheckpointError: if there is no finished run, or it is damaged.
+            IndexError: if the run has not so many trainings.
         """
-        recipe, options = read_recipe(Path(directory))
-        algorithm, problem = recipe.build()
-        seeds = int(options["seeds"])
-        meta = load_meta(Path(directory), algorithm, problem, seeds)
-        if seeds > 1:
-            meta = jax.tree.map(lambda x: x[training_seed], meta)
-        window = algorithm.window(problem) if num_windows(algorithm, problem) > 1 else None
-        return cls(algorithm, meta, problem.env.action_space, seed, window=window, horizon=problem.env.horizon)
+        return cls(load_agent(Path(directory)).of_seed(training_seed), seed=seed)
 
     def begin(self) -> None:
         """Enter a new task: fresh memory, no previous action or reward, nothing learned."""
@@ -146,7 +134,6 @@ class Agent:
 
     def _record(self, reward: float, episode_over: bool, terminated: bool | None, observation: Any) -> None:
         """Book a step; learn from it at once if it is known where it led."""
-        assert self._horizon is not None
         length = self._length + 1
         if length > self._horizon:
             raise ValueError(
@@ -173,7 +160,6 @@ class Agent:
     def _arrive(self, observation: Any, *, episode_over: bool) -> None:
         """Book where the last step led; learn if a window is full."""
         assert self._window is not None
-        assert self._horizon is not None
         self._arrived = True
         self._episode[-1] = replace(self._episode[-1], next_observation=observation)
         steps = self._window.steps
@@ -214,9 +200,8 @@ def _padded(episode: list[Transition], length: int) -> Transition:
 
 def _as_arrays(observation: Any) -> Any:
     """An observation as arrays; lists are arrays too."""
-    as_array = lambda x: jnp.asarray(x, _dtype(x))  # noqa: E731
+
+    def as_array(x: Any) -> jax.Array:
+        return jnp.asarray(x, jnp.int32 if np.issubdtype(np.asarray(x).dtype, np.integer) else jnp.float32)
+
     return jax.tree.map(as_array, observation, is_leaf=lambda x: isinstance(x, list))
-
-
-def _dtype(x: Any) -> Any:
-    return jnp.int32 if np.issubdtype(np.asarray(x).dtype, np.integer) else jnp.float32

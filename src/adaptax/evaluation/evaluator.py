@@ -12,21 +12,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Key
 
-from adaptax.core.algorithm import Algorithm
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.problem import Problem, TaskDistribution
-from adaptax.core.rollout import lifetime, num_probes, num_windows
+from adaptax.core.rollout import Lifetime, lifetime
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Task
 from adaptax.evaluation.statistics import Summary, stderr, summarize
-
-CHUNK = 1024
-"""Streams that one device evaluates at once, about: each task has as many as the agent uses in parallel."""
-
-SHARES = "evaluated"
-"""Axis of the devices; not `parallel.AXIS`, since the learners of different tasks have nothing to average."""
+from adaptax.evaluation.trials import run_trials
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,56 +120,28 @@ def oracle_return(problem: Problem, tasks: Task, family: TaskDistribution | None
     return float(np.mean(np.asarray(jax.jit(jax.vmap(family.oracle))(tasks), np.float64)))
 
 
-def learns_from_windows(algorithm: Algorithm, problem: Problem) -> bool:
-    """Whether the agent adapts to windows that are shorter than a trial."""
-    return num_windows(algorithm, problem) > 1
-
-
-def is_probed(algorithm: Algorithm, problem: Problem) -> bool:
-    """Whether what the agent knows is asked on the way: it learns from windows, and a trial divides."""
-    return learns_from_windows(algorithm, problem) and num_probes(algorithm, problem) > 1
-
-
-def _over_devices(live: Any, devices: list[Any], seeds: bool) -> Any:
-    """Give each device its share of the tasks. Explicitly: what XLA cannot split, it would gather on every device."""
-    if len(devices) == 1:
-        return jax.jit(live)
-    shares = PartitionSpec(SHARES)
-    out = PartitionSpec(None, SHARES) if seeds else shares
-    mesh = Mesh(devices, (SHARES,))
-    return jax.jit(
-        jax.shard_map(live, mesh=mesh, in_specs=(PartitionSpec(), shares, shares), out_specs=out, check_vma=False)
-    )
-
-
 def evaluate(
-    algorithm: Algorithm,
-    problem: Problem,
-    meta: PyTree[Array],
+    agent: TrainedAgent,
     *,
     num_tasks: int,
     seed: int = 0,
-    seeds: bool = False,
     explore: bool = False,
     family: TaskDistribution | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Let `algorithm` with meta-parameters `meta` live one trial in each of `num_tasks` tasks, held-out by default.
+    """Let an agent live one trial in each of `num_tasks` tasks, held-out by default.
 
     Evaluation changes nothing: θ and its normalisers stay as they are.
 
     Args:
-        algorithm: The agent.
-        problem: Where.
-        meta: θ; with a leading seed axis if `seeds`.
+        agent: The agent, with one or several training seeds.
         num_tasks: How many tasks. Every agent with the same `seed` and `num_tasks` gets the same ones, and the same
             randomness of the environment as far as it consumes it in the same order.
         seed: Decides the tasks and all randomness.
-        seeds: Whether `meta` holds several independently trained θ.
         explore: False: act by the best action known (a stochastic policy's mode); True: act as in training. Agents that
             learn from windows of several episodes have to explore in any case; their best actions are scored apart
             (`Evaluation.shots`).
-        family: Where tasks come from: `problem.test` by default; `problem.train` or `problem.shifted` to compare.
+        family: Where tasks come from: `agent.problem.test` by default; its `train` or `shifted` to compare.
         on_progress: Called with the number of tasks done so far.
 
     Raises:
@@ -183,37 +149,24 @@ def evaluate(
             the agent put out an action that is none.
         DivergenceError: if what an agent learns in a task becomes NaN or infinite.
     """
-    tasks, keys = encounters(problem.test if family is None else family, num_tasks, seed)
-    devices = jax.local_devices()
-    chunk = max(CHUNK // algorithm.window(problem).streams, 1) * len(devices)
-    if num_tasks < chunk:
-        chunk = -(-num_tasks // len(devices)) * len(devices)
-    adapts, probes = learns_from_windows(algorithm, problem), is_probed(algorithm, problem)
+    tasks, keys = encounters(agent.problem.test if family is None else family, num_tasks, seed)
+    adapts, probes = agent.learns_from_windows, agent.is_probed
 
-    def one(meta: PyTree[Array], task: Task, key: Key[Array, ""]) -> tuple[Array, ...]:
-        life = lifetime(algorithm, problem, meta, task, key, explore=explore or adapts, probes=probes)
-        return tuple(jax.tree.leaves((life.sound[None], life.returns, life.steps, life.shots)))
+    def trial(agent: TrainedAgent, task: Task, key: Key[Array, ""]) -> Lifetime:
+        algorithm, problem, meta = agent.algorithm, agent.problem, agent.meta
+        return lifetime(algorithm, problem, meta, task, key, explore=explore or adapts, probes=probes)
 
-    over_tasks = jax.vmap(one, in_axes=(None, 0, 0))
-    live = _over_devices(jax.vmap(over_tasks, in_axes=(0, None, None)) if seeds else over_tasks, devices, seeds)
-    collected: tuple[list[np.ndarray], ...] = ([], [], [], []) if probes else ([], [], [])
-    for begin in range(0, num_tasks, chunk):
-        # The last chunk is filled up with repetitions, so that one compiled program serves all.
-        indices = np.arange(begin, begin + chunk) % num_tasks
-        batch = jax.tree.map(lambda x: x[indices], tasks), keys[indices]  # noqa: B023
-        use = min(chunk, num_tasks - begin)
-        for parts, part in zip(collected, live(meta, *batch), strict=True):
-            parts.append(np.asarray(part)[..., :use, :].reshape(-1, use, part.shape[-1]))
-        on_progress(begin + use)
-    sound, *found = (np.concatenate(parts, 1) for parts in collected)
-    _check(algorithm, problem, sound[..., 0], found[0], found[-1])
-    return Evaluation(*found)
+    found = run_trials(agent, tasks, keys, trial, on_progress=on_progress)
+    evaluation = Evaluation(found.returns, found.steps, found.shots)
+    _check(agent, found.sound, evaluation)
+    return evaluation
 
 
-def _check(algorithm: Algorithm, problem: Problem, sound: np.ndarray, returns: np.ndarray, last: np.ndarray) -> None:
-    """Refuse what is not finite, `[seed, task]` and `[seed, task, …]`."""
-    for what, values in (("episode", returns), ("probe", last)):
-        if not np.isfinite(values).all():
+def _check(agent: TrainedAgent, sound: np.ndarray, evaluation: Evaluation) -> None:
+    """Refuse what is not finite; `sound[seed, task]`: whether all that was learned there is."""
+    algorithm, problem = agent.algorithm, agent.problem
+    for what, values in (("episode", evaluation.returns), ("probe", evaluation.shots)):
+        if values is not None and not np.isfinite(values).all():
             seed, task, index = np.argwhere(~np.isfinite(values))[0]
             error = EnvironmentContractError(
                 f"{type(problem.env).__name__}: task {task}, {what} {index + 1}, {type(algorithm).__name__}: the "

@@ -7,6 +7,7 @@ measure for all: a pull explores if its arm is not the one with the best mean re
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -14,17 +15,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import live
 from adaptax.core.spaces import Box, Discrete
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
-from adaptax.evaluation.evaluator import encounters, learns_from_windows
+from adaptax.evaluation.adaptation_curve import AdaptationCurve, evenly
+from adaptax.evaluation.comparison_statistics import resample, spread_of
+from adaptax.evaluation.evaluator import encounters
+from adaptax.evaluation.trials import run_trials
 
-STREAMS = 1024
-"""Streams that are watched at once, about."""
 SAMPLES = 256
 """Rewards of each arm in each task, from which its expected reward is told."""
 
@@ -97,9 +100,10 @@ def is_bandit(problem: Problem) -> bool:
     return nothing and isinstance(arms, Discrete) and problem.env.horizon == 1
 
 
-def heeds_explore(algorithm: Algorithm, problem: Problem, meta: PyTree[Array]) -> bool:
+def heeds_explore(agent: TrainedAgent) -> bool:
     """Whether the agent acts in another way with `explore=False`: whether the programs are the same, not two draws."""
-    env = problem.env
+    agent = agent.of_seed(0)
+    algorithm, env = agent.algorithm, agent.problem.env
 
     def first_action(explore: bool, meta: PyTree[Array], task: Task, key: Key[Array, ""]) -> PyTree[Array]:
         observation = env.reset(task, key)[1]
@@ -107,78 +111,68 @@ def heeds_explore(algorithm: Algorithm, problem: Problem, meta: PyTree[Array]) -
         return algorithm.act(meta, algorithm.begin(meta, key), timestep, key, explore=explore)[0]
 
     key = jax.random.key(0)
-    task = jax.eval_shape(problem.test.sample, key)
+    task = jax.eval_shape(agent.problem.test.sample, key)
     programs = [
-        str(jax.make_jaxpr(lambda *args, explore=explore: first_action(explore, *args))(meta, task, key))
+        str(jax.make_jaxpr(functools.partial(first_action, explore))(agent.meta, task, key))
         for explore in (True, False)
     ]
     return len({re.sub(r"0x[0-9a-f]+", "", program) for program in programs}) == 2
 
 
-def why_undefined(algorithm: Algorithm, problem: Problem, meta: PyTree[Array], *, explore: bool = False) -> str:
-    """Why one cannot say which of an agent's actions explore; empty if one can. `meta` is that of one seed."""
-    if not heeds_explore(algorithm, problem, meta):
+def why_undefined(agent: TrainedAgent, *, explore: bool = False) -> str:
+    """Why one cannot say which of an agent's actions explore; empty if one can."""
+    if not heeds_explore(agent):
         return NO_CHOICE
-    if not explore and not learns_from_windows(algorithm, problem):
+    if not explore and not agent.learns_from_windows:
         return ACTS_BY_MODE
-    return "" if isinstance(problem.env.action_space, Discrete) else CONTINUOUS
+    return "" if isinstance(agent.problem.env.action_space, Discrete) else CONTINUOUS
 
 
 def watch(
-    algorithm: Algorithm,
-    problem: Problem,
-    meta: PyTree[Array],
+    agent: TrainedAgent,
     *,
     num_tasks: int,
     seed: int = 0,
-    seeds: bool = False,
     explore: bool = False,
     pulls: bool = False,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Behaviour:
-    """Watch the lives that `evaluate` lets an agent live in the first `num_tasks` held-out tasks of the same `seed`.
+    """Watch the trials that `evaluate` gives an agent in the first `num_tasks` held-out tasks of the same `seed`.
 
     Args:
-        algorithm: The agent.
-        problem: Where.
-        meta: θ; with a leading seed axis if `seeds`.
+        agent: The agent, with one or several training seeds.
         num_tasks: How many tasks.
         seed: Decides the tasks and all randomness.
-        seeds: Whether `meta` holds several independently trained θ.
         explore: As in `evaluate`.
         pulls: Whether to return actions and rewards too, for a bandit.
         on_progress: Called with the number of tasks done so far.
     """
-    of_one = jax.tree.map(lambda x: x[0], meta) if seeds else meta
-    reason = why_undefined(algorithm, problem, of_one, explore=explore)
+    reason = why_undefined(agent, explore=explore)
     if reason and not pulls:
         on_progress(num_tasks)
         return Behaviour(None, reason)
-    tasks, keys = encounters(problem.test, num_tasks, seed)
-    watched, explore = Watched(algorithm), explore or learns_from_windows(algorithm, problem)
-    over_tasks = jax.vmap(lambda *args: _one(watched, problem, explore, pulls, *args), in_axes=(None, 0, 0))
-    run = jax.jit(jax.vmap(over_tasks, in_axes=(0, None, None)) if seeds else over_tasks)
-    chunk, parts = min(num_tasks, max(1, STREAMS // algorithm.window(problem).streams)), []
-    for begin in range(0, num_tasks, chunk):
-        indices = np.arange(begin, begin + chunk) % num_tasks  # the last chunk is filled up: one program serves all
-        found = run(meta, jax.tree.map(lambda x: x[indices], tasks), keys[indices])  # noqa: B023
-        parts.append([np.asarray(x).reshape(-1, chunk, x.shape[-1])[:, : num_tasks - begin] for x in found])
-        on_progress(min(begin + chunk, num_tasks))
-    exploring, *rest = (np.concatenate(part, 1) for part in zip(*parts, strict=True))
+    tasks, keys = encounters(agent.problem.test, num_tasks, seed)
+    explore = explore or agent.learns_from_windows
+
+    def trial(agent: TrainedAgent, task: Task, key: Key[Array, ""]) -> tuple[Array, ...]:
+        trajectory = live(agent.algorithm, agent.problem, agent.meta, task, key, explore=explore)
+        share = _exploring(agent.problem, trajectory)
+        return (share, trajectory.action.reshape(-1), trajectory.reward.reshape(-1)) if pulls else (share,)
+
+    watched = dataclasses.replace(agent, algorithm=Watched(agent.algorithm))
+    exploring, *rest = run_trials(watched, tasks, keys, trial, on_progress=on_progress)
     return Behaviour(None if reason else exploring.astype(np.float64), reason, *rest)
 
 
-def _one(
-    watched: Watched, problem: Problem, explore: bool, pulls: bool, meta: Any, task: Task, key: Key[Array, ""]
-) -> tuple[Array, ...]:
-    """One life: share of exploring actions in each episode; with `pulls` also actions and rewards."""
-    lived = live(watched, problem, meta, task, key, explore=explore)
-    # As in `lifetime`: episodes of parallel streams count one after the other.
-    episodes = lambda x: x.reshape(-1, problem.env.horizon, x.shape[-1])  # noqa: E731
-    valid = episodes(lived.valid)
-    explores = jnp.sum(episodes(lived.aux["explores"]) & valid, 1) / jnp.maximum(jnp.sum(valid, 1), 1)
-    shares = explores.reshape(-1)
-    return (shares, lived.action.reshape(-1), lived.reward.reshape(-1)) if pulls else (shares,)
+def _exploring(problem: Problem, trajectory: Transition) -> Float[Array, " episode"]:
+    """Share of exploring actions in each episode; as in `lifetime`, parallel ones count one after the other."""
+
+    def by_episode(x: Array) -> Array:
+        return x.reshape(-1, problem.env.horizon, x.shape[-1])
+
+    valid = by_episode(trajectory.valid)
+    explores = jnp.sum(by_episode(trajectory.aux["explores"]) & valid, 1) / jnp.maximum(jnp.sum(valid, 1), 1)
+    return explores.reshape(-1)
 
 
 def expected_rewards(problem: Problem, tasks: Task, key: Key[Array, ""]) -> np.ndarray:
@@ -247,6 +241,40 @@ def pulls_by_rank(actions: np.ndarray, expected: np.ndarray) -> np.ndarray:
         expected: Expected reward of each arm, `[task, arm]`; of equal arms, the first counts as better.
     """
     order = np.argsort(-expected, axis=1, kind="stable")
-    rank = np.argsort(order, axis=1)
-    ranks = np.take_along_axis(np.broadcast_to(rank, (len(actions), *rank.shape)), actions, -1)
-    return np.stack([(ranks == place).sum(-1) for place in range(expected.shape[1])], -1).astype(np.float64)
+    of_arm = np.argsort(order, axis=1)
+    ranks = np.take_along_axis(np.broadcast_to(of_arm, (len(actions), *of_arm.shape)), actions, -1)
+    return np.stack([(ranks == rank).sum(-1) for rank in range(expected.shape[1])], -1).astype(np.float64)
+
+
+def action_statistics(behaviour: Behaviour, expected: np.ndarray | None, agent: int) -> dict[str, Any]:
+    """Fraction of exploring actions, and pulls of each arm by its rank in a bandit, with intervals; plain data.
+
+    Args:
+        behaviour: What the agent did.
+        expected: In a bandit, expected reward of each arm, `[task, arm]`; else None.
+        agent: Its number in a comparison, which decides how its seeds are resampled.
+    """
+    own = None if behaviour.exploring is None else fractions_of(behaviour.exploring, agent)
+    content: dict[str, Any] = {"not_its_own_best": own, "reason": behaviour.reason}
+    if expected is not None:
+        assert behaviour.actions is not None
+        assert behaviour.rewards is not None
+        arms, trial = expected.shape[1], behaviour.actions.shape[-1]
+        if trial > 1:
+            off_best = off_best_mean(behaviour.actions, behaviour.rewards, arms)
+            content["not_the_best_mean"] = fractions_of(off_best, agent, first=2)
+        pulls = pulls_by_rank(behaviour.actions, expected)
+        content["pulls_by_rank"] = spread_of(pulls, resample(*pulls.shape[:2], agent=agent))
+    return content
+
+
+def fractions_of(values: np.ndarray, agent: int, first: int = 1) -> dict[str, Any]:
+    """A fraction in each episode from `first` on, `[seed, task, episode]`, averaged as performance is; and over all."""
+    trial = values.shape[-1] + first - 1
+    curve = AdaptationCurve(np.arange(first, trial + 1), values, np.zeros(values.shape[-1]), trial, False)
+    points = np.flatnonzero(curve.complete)
+    points = points[evenly(len(points))]
+    resamples = resample(*values.shape[:2], agent=agent)
+    total = spread_of(values.mean(-1, keepdims=True), resamples)[0]
+    shown = curve.windowed(values, -1)[..., points]
+    return {"total": total, "episodes": curve.episodes[points].tolist(), "fraction": spread_of(shown, resamples)}

@@ -16,18 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.evaluation.statistics import resampled_counts
+from adaptax.evaluation.statistics import NORMAL_95, percentile_interval, plain, resampled_counts
 
 RESAMPLES = 1000
 PENALTIES = np.logspace(-6, 4, 31)
 """λ over the number of tasks, for representations in units of their deviation."""
 FLAT = 1e-6
 """What varies by less than this share of its size does not vary: float32 rounds at 1e-7."""
-NORMAL_95 = 1.96
 
 
 @dataclasses.dataclass(frozen=True)
-class Curve:
+class ProbeCurve:
     """A figure after each recorded episode, from the held-out tasks; NaN where it is not defined.
 
     Attributes:
@@ -42,14 +41,7 @@ class Curve:
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name; what is not defined is null."""
-        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
-
-
-def _plain(x: Any) -> Any:
-    """Nested lists of numbers; None where they are not finite."""
-    if np.ndim(x):
-        return [_plain(y) for y in x]
-    return float(x) if np.isfinite(x) else None
+        return {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +101,7 @@ def fit_decoder(states: np.ndarray, targets: np.ndarray, *, shared: bool = False
     return Decoder(mean, scale, weights, intercept, penalty, (len(x) - 1) ** 0.5)
 
 
-def draws(num_tasks: int, seed: int = 0) -> np.ndarray:
+def task_counts(num_tasks: int, seed: int = 0) -> np.ndarray:
     """How often each task counts, `[task, draw]`: once in the first draw, by bootstrap in the others."""
     resampled = resampled_counts(num_tasks, RESAMPLES, np.random.default_rng(seed))
     return np.concatenate([np.ones((num_tasks, 1)), resampled], 1)
@@ -124,10 +116,11 @@ def r_squared(targets: np.ndarray, decoded: np.ndarray, counts: np.ndarray, colu
     return np.stack([1 - a / np.where(b > 0, b, np.nan) for a, b in sums])
 
 
-def curve_of(figures: np.ndarray) -> Curve:
+def probe_curve(figures: np.ndarray) -> ProbeCurve:
     """From figures `[episode, draw]`, the first of which is the figure itself and the others its resamples."""
-    ends = np.nanquantile(figures[:, 1:], [0.025, 0.975], axis=1).T
-    return Curve(figures[:, 0], np.nanstd(figures[:, 1:], axis=1, ddof=1), ends)
+    resampled = figures[:, 1:]
+    ends = np.array([percentile_interval(row[~np.isnan(row)]) for row in resampled])
+    return ProbeCurve(figures[:, 0], np.nanstd(resampled, axis=1, ddof=1), ends)
 
 
 def distances(points: np.ndarray) -> np.ndarray:
@@ -147,7 +140,7 @@ def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
     return float(ranks[0] @ ranks[1] / size) if size else float("nan")
 
 
-def similarity_of(features: np.ndarray, states: np.ndarray, groups: int = 10) -> Curve:
+def similarity_of(features: np.ndarray, states: np.ndarray, groups: int = 10) -> ProbeCurve:
     """How well distances between memories keep those between tasks, after each episode.
 
     The standard error is a jackknife's that leaves out one of ten groups of tasks at a time (pairs are not independent,
@@ -166,7 +159,7 @@ def similarity_of(features: np.ndarray, states: np.ndarray, groups: int = 10) ->
         figures.append([rank_correlation(wanted, now), *(rank_correlation(wanted[i], now[i]) for i in without)])
     value, left_out = np.asarray(figures)[:, 0], np.asarray(figures)[:, 1:]
     error = np.sqrt((groups - 1) * left_out.var(1))
-    return Curve(value, error, value[:, None] + NORMAL_95 * error[:, None] * np.array([-1.0, 1.0]))
+    return ProbeCurve(value, error, value[:, None] + NORMAL_95 * error[:, None] * np.array([-1.0, 1.0]))
 
 
 def principal_components(states: np.ndarray, count: int = 2) -> tuple[np.ndarray, tuple[float, ...]]:

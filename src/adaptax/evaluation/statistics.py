@@ -10,19 +10,18 @@ away, nor more seeds b_t. With one seed, everything here is about that one agent
 """
 
 import dataclasses
+import functools
+import math
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-Counts: TypeAlias = tuple[np.ndarray, np.ndarray]
-"""How often each seed and each task was drawn, `[seed, resample]` and `[task, resample]`."""
-
-Statistic: TypeAlias = Callable[[np.ndarray, Counts | None], Any]
-"""A number about `scores[seed, task]`; given counts, one for each resample (counting seed × task)."""
-
 Interval: TypeAlias = tuple[float, float]
 
+CONFIDENCE = 0.95
+NORMAL_95 = 1.96
+"""So many standard errors to each side are 95 % of a normal distribution."""
 ENTRIES_AT_ONCE = 2**20
 """Resampled scores that the bootstrap holds in memory at a time (8 MB)."""
 
@@ -46,16 +45,87 @@ def checked(scores: np.ndarray) -> np.ndarray:
     return scores
 
 
-def mean(scores: np.ndarray, counts: Counts | None = None) -> Any:
+def resampled_counts(size: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each of `size` things is drawn in `size` draws with replacement, `[size, resample]`."""
+    draws = rng.integers(size, size=(size, resamples)) * resamples + np.arange(resamples)
+    return np.bincount(draws.ravel(), minlength=size * resamples).reshape(size, resamples).astype(np.float64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Resamples:
+    """Bootstrap resamples of a crossed design: seeds are drawn with replacement and, apart from that, tasks are.
+
+    Drawing the rows and the columns keeps what the scores of one seed, and those of one task, have in common (Owen
+    2007, "The pigeonhole bootstrap").
+
+    Attributes:
+        seeds: How often each training seed was drawn, `[seed, resample]`.
+        tasks: How often each task was drawn, `[task, resample]`.
+    """
+
+    seeds: np.ndarray
+    tasks: np.ndarray
+
+    @classmethod
+    def draw(
+        cls,
+        num_seeds: int,
+        num_tasks: int,
+        resamples: int,
+        of_seeds: np.random.Generator,
+        of_tasks: np.random.Generator,
+    ) -> "Resamples":
+        """Draw seeds, then tasks: agents with generators of tasks that are alike have the same tasks drawn."""
+        seeds = resampled_counts(num_seeds, resamples, of_seeds)
+        return cls(seeds, resampled_counts(num_tasks, resamples, of_tasks))
+
+    @functools.cached_property
+    def seed_weights(self) -> np.ndarray:
+        """Weight of each seed, adding to 1 in each resample, `[seed, resample]`."""
+        return self.seeds / len(self.seeds)
+
+    @functools.cached_property
+    def task_weights(self) -> np.ndarray:
+        """Weight of each task, adding to 1 in each resample, `[task, resample]`."""
+        return self.tasks / len(self.tasks)
+
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Mean of `values[seed, task, point]` in each resample, `[point, resample]`."""
+        pairs = zip(values, self.seed_weights, strict=True)
+        return np.asarray(sum((x.T @ self.task_weights) * weight for x, weight in pairs))
+
+
+Statistic: TypeAlias = Callable[[np.ndarray, Resamples | None], Any]
+"""A number about `scores[seed, task]`; given resamples, one for each of them."""
+
+
+def percentile_interval(
+    resampled: np.ndarray, confidence: float = CONFIDENCE, *, method: Literal["linear", "inverted_cdf"] = "linear"
+) -> Interval:
+    """The middle of a figure's resamples `[resample]`; if one is not defined (NaN), or there is none, the ends are NaN.
+
+    Args:
+        resampled: The figure in each resample.
+        confidence: How much of them lies between the ends.
+        method: "inverted_cdf": the ends are resamples themselves, which may be infinite then; else between two.
+    """
+    if not resampled.size or np.isnan(resampled).any():
+        return math.nan, math.nan
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(resampled, [tail, 1 - tail], method=method)
+    return float(low), float(high)
+
+
+def mean(scores: np.ndarray, resamples: Resamples | None = None) -> Any:
     """Mean over seeds and tasks, of the scores or of each resample of them."""
     scores = checked(scores)
-    if counts is None:
+    if resamples is None:
         return float(scores.mean())
-    by_seed, by_task = counts
+    by_seed, by_task = resamples.seeds, resamples.tasks  # counts: whole numbers leave equal scores exactly equal
     return (by_seed * (scores @ by_task)).sum(0) / (by_seed.sum(0) * by_task.sum(0))
 
 
-def iqm(scores: np.ndarray, counts: Counts | None = None) -> Any:
+def iqm(scores: np.ndarray, resamples: Resamples | None = None) -> Any:
     """Interquartile mean: the mean of the middle half of all scores (Agarwal et al. 2021, section 4.3).
 
     It is the average of the quantile function between ¼ and ¾. Where a quarter of the scores is not a whole
@@ -63,17 +133,17 @@ def iqm(scores: np.ndarray, counts: Counts | None = None) -> Any:
 
     Args:
         scores: `[seed, task]`.
-        counts: The resamples of them to take it of; None: the scores themselves.
+        resamples: The resamples of them to take it of; None: the scores themselves.
     """
     scores = checked(scores)
     order = np.argsort(scores, axis=None)
     values = scores.ravel()[order]
-    if counts is None:
+    if resamples is None:
         up_to = np.arange(1.0, values.size + 1)
     else:
         seed, task = np.unravel_index(order, scores.shape)
-        up_to = counts[1][task]
-        up_to *= counts[0][seed]
+        up_to = resamples.tasks[task]
+        up_to *= resamples.seeds[seed]
         np.cumsum(up_to, 0, out=up_to)
     low, high = 0.25 * up_to[-1], 0.75 * up_to[-1]
     # The integral of the quantile function from low to high by parts, outwards from the middle score: what
@@ -83,7 +153,7 @@ def iqm(scores: np.ndarray, counts: Counts | None = None) -> Any:
     up_to[:middle] -= low
     up_to[middle:] -= high
     result = values[middle] - np.diff(values) @ up_to[:-1] / (high - low)
-    return float(result) if counts is None else result
+    return float(result) if resamples is None else result
 
 
 def stderr(scores: np.ndarray) -> float:
@@ -110,16 +180,10 @@ def stderr(scores: np.ndarray) -> float:
     return float(np.sqrt(max(of_seeds, of_tasks, of_seeds + of_tasks - twice)))
 
 
-def resampled_counts(size: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each of `size` things is drawn in `size` draws with replacement, `[size, resample]`."""
-    draws = rng.integers(size, size=(size, resamples)) * resamples + np.arange(resamples)
-    return np.bincount(draws.ravel(), minlength=size * resamples).reshape(size, resamples).astype(np.float64)
-
-
 def bootstrap_intervals(
     scores: np.ndarray,
     statistics: tuple[Statistic, ...],
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[Interval]:
@@ -129,30 +193,24 @@ def bootstrap_intervals(
         raise ValueError(f"confidence: expected a number between 0 and 1, found {confidence}")
     if resamples < 1:
         raise ValueError(f"resamples: expected an integer ≥ 1, found {resamples}")
-    rng = np.random.default_rng(seed)
+    (num_seeds, num_tasks), rng = scores.shape, np.random.default_rng(seed)
     chunk = max(1, ENTRIES_AT_ONCE // scores.size)
     found = []
     for begin in range(0, resamples, chunk):
         size = min(chunk, resamples - begin)
-        by_seed, by_task = (resampled_counts(length, size, rng) for length in scores.shape)
-        found.append([statistic(scores, (by_seed, by_task)) for statistic in statistics])
-    tail = (1 - confidence) / 2
-    ends = np.quantile(np.concatenate(found, 1), [tail, 1 - tail], axis=1)
-    return [(float(low), float(high)) for low, high in ends.T]
+        drawn = Resamples.draw(num_seeds, num_tasks, size, rng, rng)
+        found.append([statistic(scores, drawn) for statistic in statistics])
+    return [percentile_interval(resampled, confidence) for resampled in np.concatenate(found, 1)]
 
 
 def bootstrap_interval(
     scores: np.ndarray,
     statistic: Statistic = mean,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Bootstrap interval of `statistic`: seeds are drawn with replacement and, apart from that, tasks are.
-
-    Drawing the rows and the columns of a crossed design keeps what the scores of one seed, and those of one
-    task, have in common (Owen 2007, "The pigeonhole bootstrap"). The interval's ends are percentiles of the
-    resamples.
+    """Bootstrap interval of `statistic`; its ends are percentiles of the resamples (`Resamples`).
 
     Few seeds say little about others, and no percentile of them knows it: where the mean varies by the seed
     rather than by the tasks drawn, a nominal 95 % covers about 73 % with 3 seeds, 84 % with 5, 90 % with 10.
@@ -170,23 +228,28 @@ def bootstrap_interval(
     return bootstrap_intervals(scores, (statistic,), confidence, resamples, seed)[0]
 
 
-def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> float:
-    """How probable it is that x beats y on a task: P(x > y) + ½ P(x = y) (Agarwal et al. 2021, section 4.3).
+def plain(x: Any) -> Any:
+    """Numbers, or nested lists of an array's, as strict JSON can hold them: None where they are not finite."""
+    if np.ndim(x):
+        return [plain(y) for y in x]
+    return float(x) if math.isfinite(x) else None
 
-    Args:
-        x: Scores of one agent, `[seed, task]`.
-        y: Scores of another in the same tasks, `[other seed, task]`.
 
-    Returns:
-        The mean over tasks and all pairs of seeds.
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A number and how sure it is.
 
-    Raises:
-        ValueError: The numbers of tasks differ, or a score is not finite.
+    Attributes:
+        value: The number; NaN if it is not defined.
+        interval: Its 95 % bootstrap interval.
     """
-    x, y = checked(x), checked(y)
-    if x.shape[1] != y.shape[1]:
-        raise ValueError(f"expected scores in the same tasks, found {x.shape[1]} and {y.shape[1]} tasks")
-    return float(np.mean([(x > other) + 0.5 * (x == other) for other in y]))
+
+    value: float
+    interval: Interval
+
+    def to_json(self) -> dict[str, Any]:
+        """By name; what is not finite is None."""
+        return {"value": plain(self.value), "interval": plain(self.interval)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,7 +274,7 @@ class Summary:
         """The fields by name, fit for strict JSON: an unknown standard error is None."""
         return {
             "mean": self.mean,
-            "stderr": self.stderr if np.isfinite(self.stderr) else None,
+            "stderr": plain(self.stderr),
             "iqm": self.iqm,
             "interval": list(self.interval),
             "iqm_interval": list(self.iqm_interval),

@@ -9,7 +9,8 @@ from typing import Any
 import jax
 
 from adaptax.core.errors import DivergenceError, EnvironmentContractError, ResourceError
-from adaptax.evaluation.evaluator import encounters, is_probed, learns_from_windows
+from adaptax.core.trained_agent import TrainedAgent
+from adaptax.evaluation.evaluator import encounters
 from adaptax.experiment import memory
 from adaptax.experiment.progress import OnMessage
 from adaptax.training import diagnosis
@@ -52,16 +53,7 @@ def of_training(
 
 @contextlib.contextmanager
 def of_evaluation(
-    agent: Any,
-    problem: Any,
-    meta: Any,
-    *,
-    num_tasks: int,
-    seed: int,
-    seeds: bool,
-    explore: bool,
-    family: Any = None,
-    on_message: OnMessage,
+    agent: TrainedAgent, *, num_tasks: int, seed: int, explore: bool, family: Any = None, on_message: OnMessage
 ) -> Iterator[None]:
     """Say what made a return of an evaluation NaN: that trial is run again.
 
@@ -74,24 +66,23 @@ def of_evaluation(
     except EnvironmentContractError as error:
         if error.task is None:  # found while the program was traced, and named already
             raise
-        where, trained = error.task, error.trained
+        where, one, problem = error.task, agent.of_seed(error.trained), agent.problem
         on_message(f"task {where}: not finite; looking for the cause …")
-        theta = jax.tree.map(lambda x: x[trained], meta) if seeds else meta
         tasks, keys = encounters(problem.test if family is None else family, num_tasks, seed)
         breach = diagnosis.breach_in_life(
-            agent,
+            one.algorithm,
             problem,
-            theta,
+            one.meta,
             jax.tree.map(lambda x: x[where], tasks),
             keys[where],
-            explore=explore or learns_from_windows(agent, problem),
-            probes=is_probed(agent, problem),
+            explore=explore or agent.learns_from_windows,
+            probes=agent.is_probed,
         )
         if breach is None:
             raise
         breach = dataclasses.replace(breach, task=where)
         if breach.field == "action":
-            raise DivergenceError(f"{type(agent).__name__}: the policy's output: {breach}") from error
+            raise DivergenceError(f"{type(agent.algorithm).__name__}: the policy's output: {breach}") from error
         raise EnvironmentContractError(
             f"{type(problem.env).__name__}: {breach}; `adaptax check-env` finds more"
         ) from error

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from adaptax.core.algorithm import init
 from adaptax.core.errors import ConfigError, OutputError
 from adaptax.core.settings import Settings
+from adaptax.core.trained_agent import TrainedAgent, join_seeds
 from adaptax.evaluation import comparison
-from adaptax.evaluation.comparison import Entrant, Plan
+from adaptax.evaluation.comparison import Plan
 from adaptax.experiment.agent_specs import Contestant, resolve
 from adaptax.experiment.evaluation import directory_of
 from adaptax.experiment.notebook import html_table, text_table
@@ -26,7 +25,7 @@ from adaptax.problems.settings import episodes_of
 from adaptax.registry.presets import agent_for
 from adaptax.registry.registry import ALGORITHMS, PROBLEMS, build, lookup, view
 from adaptax.runs.directory import write_json
-from adaptax.runs.load import load_meta
+from adaptax.runs.load import load_agent
 
 VERSIONS = ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy", "matplotlib")
 
@@ -172,12 +171,17 @@ def measure(
 ) -> dict[str, Any]:
     """Load the agents and run their trials."""
     base = build_problem(problem, contestants[0].problem_settings)
-    entrants = [entrant_of(contestant, problem, options.seed, on_message) for contestant in contestants]
+    agents = [agent_of(contestant, problem, options.seed, on_message) for contestant in contestants]
+    early = {
+        contestant.name: early_of(agent, build_problem(problem, contestant.early), options.seed)
+        for contestant, agent in zip(contestants, agents, strict=True)
+        if contestant.early is not None
+    }
     plan = Plan(options.tasks, options.family_tasks, options.seed, explore=options.policy == "sample")
-    total = sum(plan.work(base, entrant) for entrant in entrants)
+    total = sum(plan.num_trials(base, early=agent.name in early) for agent in agents)
     on_progress(Progress("compare", 0, total))
     return comparison.compare(
-        base, entrants, plan, lambda done, text: on_progress(Progress("compare", done, total, text))
+        base, agents, plan, lambda done, text: on_progress(Progress("compare", done, total, text)), early=early
     )
 
 
@@ -186,43 +190,40 @@ def build_problem(name: str, settings: Settings) -> Any:
     return build(lookup("problem", PROBLEMS, name), settings)
 
 
-def entrant_of(contestant: Contestant, problem: str, seed: int, on_message: OnMessage = log) -> Entrant:
-    """Build an agent, and load what it has learned.
+def agent_of(contestant: Contestant, problem: str, seed: int, on_message: OnMessage = log) -> TrainedAgent:
+    """Build an agent, or load what its runs have learned.
 
     Raises:
         ConfigError: if it cannot live in this problem.
         CheckpointError: if a run is not finished, or damaged.
     """
+    described: dict[str, Any] = {"name": contestant.name, "kind": contestant.kind, "about": about(contestant)}
+    if contestant.kind == "meta-trained":
+        joined = join_seeds([load_agent(run.directory, on_message) for run in contestant.runs])
+        return dataclasses.replace(joined, **described)
     entry = ALGORITHMS[contestant.algorithm]
     seen = view(entry, build_problem(problem, contestant.problem_settings))
     if contestant.settings is None:
         algorithm = agent_for(contestant.algorithm, problem, contestant.problem_settings)
     else:
         algorithm = build(entry, contestant.settings)
-    early = None if contestant.early is None else build_problem(problem, contestant.early)
-    about = {
+    try:
+        return TrainedAgent.initial(algorithm, seen, seed=seed, **described)
+    except ValueError as error:
+        raise ConfigError(f"{contestant.name}: does not suit {problem}: {error}") from error
+
+
+def early_of(agent: TrainedAgent, problem: Any, seed: int) -> TrainedAgent:
+    """A learner from scratch with the shorter trial of `problem`."""
+    return TrainedAgent.initial(agent.algorithm, problem, seed=seed, name=agent.name, kind=agent.kind)
+
+
+def about(contestant: Contestant) -> dict[str, Any]:
+    """What is written down of an agent besides its figures."""
+    return {
         "algorithm": contestant.algorithm,
         "settings": None if contestant.settings is None else dataclasses.asdict(contestant.settings),
         "runs": [
             {"directory": str(run.directory), "seed": run.seed, "seeds": run.num_seeds} for run in contestant.runs
         ],
     }
-    if contestant.kind != "meta-trained":
-        try:
-            meta = init(algorithm, seen, seed=seed).meta
-        except ValueError as error:
-            raise ConfigError(f"{contestant.name}: does not suit {problem}: {error}") from error
-        return Entrant(contestant.name, contestant.kind, algorithm, seen, meta, early=early, about=about)
-    meta, num_seeds = _trained(contestant, algorithm, seen, on_message)
-    return Entrant(contestant.name, contestant.kind, algorithm, seen, meta, num_seeds, about=about)
-
-
-def _trained(contestant: Contestant, algorithm: Any, problem: Any, on_message: OnMessage) -> tuple[Any, int]:
-    """θ of all trainings of an agent, with a leading seed axis if there are several; and their number."""
-    metas = []
-    for run in contestant.runs:
-        meta = load_meta(run.directory, algorithm, problem, run.num_seeds, on_message)
-        metas.append(meta if run.num_seeds > 1 else jax.tree.map(lambda x: x[None], meta))
-    num_seeds = sum(run.num_seeds for run in contestant.runs)
-    meta = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *metas)
-    return meta if num_seeds > 1 else jax.tree.map(lambda x: x[0], meta), num_seeds

@@ -8,16 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.core.algorithm import init
 from adaptax.core.rollout import num_probes, num_windows, shots
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import evaluator
-from adaptax.evaluation.evaluator import (
-    Evaluation,
-    encounters,
-    learns_from_windows,
-    oracle_return,
-    tasks_are_held_out,
-)
+from adaptax.evaluation.evaluator import Evaluation, encounters, oracle_return, tasks_are_held_out
+from adaptax.evaluation.trials import run_trials
 from adaptax.experiment import causes
 from adaptax.experiment.notebook import html_table, text_table
 from adaptax.experiment.options import EvaluateOptions
@@ -28,7 +23,7 @@ from adaptax.registry.presets import agent_for, check_agent
 from adaptax.registry.registry import PROBLEMS
 from adaptax.reports.figures import plot_adaptation, plot_paths
 from adaptax.runs.directory import read_recipe, write_json
-from adaptax.runs.load import load_meta
+from adaptax.runs.load import load_agent
 from adaptax.runs.recipe import Recipe
 
 FIGURES, PICTURE, PATHS = "evaluation.json", "adaptation.png", "paths.png"
@@ -121,17 +116,12 @@ def evaluate(
     """
     options = options_for(options or EvaluateOptions(), changes)
     directory = directory_of(run)
-    recipe, trained_with = read_recipe(directory)
+    recipe, _ = read_recipe(directory)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)
-    algorithm, problem = recipe.build()
-    num_seeds = int(trained_with["seeds"])
     found = assess(
         recipe,
-        algorithm,
-        problem,
-        load_meta(directory, algorithm, problem, num_seeds, on_message),
-        num_seeds=num_seeds,
+        load_agent(directory, on_message),
         num_tasks=options.tasks,
         seed=options.seed,
         against=options.against,
@@ -148,11 +138,8 @@ def directory_of(run: Any) -> Path:
 
 def assess(
     recipe: Recipe,
-    algorithm: Any,
-    problem: Any,
-    meta: Any,
+    trained: TrainedAgent,
     *,
-    num_seeds: int,
     num_tasks: int,
     seed: int,
     against: Sequence[str] | None,
@@ -163,58 +150,50 @@ def assess(
 
     Args:
         recipe: What was trained.
-        algorithm: The algorithm.
-        problem: The problem, as it sees it.
-        meta: θ; with a leading seed axis if there are several seeds.
-        num_seeds: How many.
+        trained: The agent.
         num_tasks: Held-out tasks.
         seed: Decides the tasks and all randomness.
         against: Names of opponents; None: those that suit the problem.
         explore: Whether to act as in training.
         surroundings: Whom to tell.
     """
-    import jax
-
     names = PROBLEMS[recipe.problem].baselines if against is None else tuple(against)
     around = surroundings or Surroundings()
     results: dict[str, Evaluation] = {}
     total = (1 + len(names)) * num_tasks
     around.on_progress(Progress("evaluate", 0, total))
     for number, name in enumerate([recipe.algorithm, *names]):
-        if number == 0:
-            agent, seen, theta, seeds = algorithm, problem, meta, num_seeds > 1
-        else:
-            agent, seen = agent_for(name, recipe.problem, recipe.problem_settings), recipe.build_problem()
-            theta, seeds = init(agent, seen, seed=seed).meta, False
-        how = {"num_tasks": num_tasks, "seed": seed, "seeds": seeds, "explore": explore}
-        with causes.of_evaluation(agent, seen, theta, **how, on_message=around.on_message):
+        agent = trained
+        if number > 0:
+            opponent = agent_for(name, recipe.problem, recipe.problem_settings)
+            agent = TrainedAgent.initial(opponent, recipe.build_problem(), seed=seed, name=name)
+        with causes.of_evaluation(agent, num_tasks=num_tasks, seed=seed, explore=explore, on_message=around.on_message):
             results[name] = evaluator.evaluate(
                 agent,
-                seen,
-                theta,
-                **how,
+                num_tasks=num_tasks,
+                seed=seed,
+                explore=explore,
                 on_progress=lambda done, number=number, name=name: around.on_progress(
                     Progress("evaluate", number * num_tasks + done, total, name)
                 ),
             )
+    problem = trained.problem
     tasks, _ = encounters(problem.test, num_tasks, seed)
-    protocol = _protocol(algorithm, problem, num_tasks=num_tasks, seed=seed, num_seeds=num_seeds, explore=explore)
-    paths = paths_of(algorithm, problem, jax.tree.map(lambda x: x[0], meta) if num_seeds > 1 else meta, seed)
-    assessment = Assessment(results, oracle_return(problem, tasks), problem.optimum, protocol, paths, recipe.title())
+    protocol = _protocol(trained, num_tasks=num_tasks, seed=seed, explore=explore)
+    oracle, paths = oracle_return(problem, tasks), paths_of(trained.of_seed(0), seed)
+    assessment = Assessment(results, oracle, problem.optimum, protocol, paths, recipe.title())
     _warn(assessment, around.on_message)
     return assessment
 
 
-def _protocol(
-    algorithm: Any, problem: Any, *, num_tasks: int, seed: int, num_seeds: int, explore: bool
-) -> dict[str, Any]:
+def _protocol(trained: TrainedAgent, *, num_tasks: int, seed: int, explore: bool) -> dict[str, Any]:
     """How it was measured."""
-    adapts = learns_from_windows(algorithm, problem)
+    algorithm, problem, adapts = trained.algorithm, trained.problem, trained.learns_from_windows
     protocol: dict[str, Any] = {
         "split": "test",
         "tasks": num_tasks,
         "seed": seed,
-        "training_seeds": num_seeds,
+        "training_seeds": trained.num_seeds,
         "episodes": problem.episodes,
         "horizon": problem.env.horizon,
         "policy": "sample" if explore or adapts else "mode",
@@ -230,18 +209,22 @@ def _protocol(
     return protocol
 
 
-def paths_of(algorithm: Any, problem: Any, meta: Any, seed: int) -> tuple[np.ndarray, np.ndarray | None] | None:
+def paths_of(agent: TrainedAgent, seed: int) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Sampled paths of a few held-out tasks; None unless the agent adapts to windows, in a plane."""
     import jax
 
-    space = problem.env.observation_space
-    if not learns_from_windows(algorithm, problem) or getattr(space, "shape", None) != (2,):
+    env = agent.problem.env
+    if not agent.learns_from_windows or getattr(env.observation_space, "shape", None) != (2,):
         return None
-    tasks, keys = encounters(problem.test, NUM_PATHS, seed)
-    probe = jax.jit(jax.vmap(lambda task, key: shots(algorithm, problem, meta, task, key, explore=True)))
-    lives = probe(tasks, keys)
-    positions = np.where(np.asarray(lives.valid)[..., None], np.asarray(lives.next_observation), np.nan)
-    marks = [problem.env.landmark(jax.tree.map(lambda x, i=i: x[i], tasks)) for i in range(NUM_PATHS)]
+    tasks, keys = encounters(agent.problem.test, NUM_PATHS, seed)
+
+    def trial(agent: TrainedAgent, task: Any, key: Any) -> Any:
+        seen = shots(agent.algorithm, agent.problem, agent.meta, task, key, explore=True)
+        return seen.valid, seen.next_observation
+
+    valid, after = (x[0] for x in run_trials(agent, tasks, keys, trial))
+    positions = np.where(valid[..., None], after, np.nan)
+    marks = [env.landmark(jax.tree.map(lambda x, i=i: x[i], tasks)) for i in range(NUM_PATHS)]
     return positions[..., :NUM_STREAMS, :], None if marks[0] is None else np.stack([np.asarray(m) for m in marks])
 
 

@@ -4,11 +4,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from adaptax.evaluation import inspection
 from adaptax.evaluation.evaluator import tasks_are_held_out
+from adaptax.evaluation.memory_recording import check_remembers
 from adaptax.experiment.evaluation import directory_of
 from adaptax.experiment.notebook import html_table, text_table
 from adaptax.experiment.options import InspectOptions, check_training_seed
@@ -16,7 +16,7 @@ from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore,
 from adaptax.experiment.recipes import options_for
 from adaptax.reports.inspection_figures import plot_inspection
 from adaptax.runs.directory import read_recipe, write_json
-from adaptax.runs.load import load_meta
+from adaptax.runs.load import load_agent
 
 FIGURES = "inspection.json"
 PICTURE = "inspection.png"
@@ -82,16 +82,12 @@ def inspect(
     recipe, trained_with = read_recipe(directory)
     num_seeds = int(trained_with["seeds"])
     check_training_seed(options, directory, num_seeds)
-    algorithm, problem = recipe.build()
-    meta = load_meta(directory, algorithm, problem, num_seeds, on_message)
-    if num_seeds > 1:
-        meta = jax.tree.map(lambda x: x[options.training_seed], meta)
-    inspection.check_remembers(algorithm, problem, meta)  # before anything is shown
+    agent = load_agent(directory, on_message).of_seed(options.training_seed)
+    problem = agent.problem
+    check_remembers(agent)  # before anything is shown
     on_progress(Progress("inspect", 0, 2 * options.tasks))
     found = inspection.inspect_memory(
-        algorithm,
-        problem,
-        meta,
+        agent,
         num_tasks=options.tasks,
         seed=options.seed,
         explore=options.policy == "sample",

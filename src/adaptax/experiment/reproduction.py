@@ -139,10 +139,7 @@ def _measured(cell: Cell, run: Run, options: ReproduceOptions, surroundings: Sur
     """Evaluate the agent of a cell."""
     assessment = assess(
         run.recipe,
-        run.algorithm,
-        run.problem,
-        run.meta,
-        num_seeds=1,
+        run.agent,
         num_tasks=options.tasks,
         seed=options.seed,
         against=(),

@@ -12,6 +12,7 @@ from adaptax.core.algorithm import first_state, init, num_parameters
 from adaptax.core.errors import ConfigError
 from adaptax.core.rollout import num_windows
 from adaptax.core.settings import Settings
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.experiment import causes, memory
 from adaptax.experiment.evaluation import Assessment
 from adaptax.experiment.jax_setup import devices_for
@@ -68,9 +69,11 @@ class Run:
         return f"<Run {self.directory}: {self.recipe.title()}, {how}>"
 
     @property
-    def meta(self) -> Any:
-        """θ; with a leading seed axis if there are several trainings."""
-        return self.state.meta
+    def agent(self) -> TrainedAgent:
+        """What was trained, with all its seeds."""
+        return TrainedAgent(
+            self.algorithm, self.problem, self.state.meta, self.options.seeds, name=self.recipe.algorithm
+        )
 
     @property
     def title(self) -> str:

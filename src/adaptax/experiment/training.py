@@ -119,10 +119,7 @@ def _evaluated(run: Run, surroundings: Surroundings) -> Run:
     assert run.directory is not None
     found = assess(
         run.recipe,
-        run.algorithm,
-        run.problem,
-        run.meta,
-        num_seeds=run.options.seeds,
+        run.agent,
         num_tasks=run.options.eval_tasks,
         seed=run.options.seed,
         against=None,

@@ -117,7 +117,7 @@ def performance_figure(content: Content) -> Figure:
     agents, unit = content["agents"], unit_of(content)
     for name, agent in agents.items():
         shown = agent["performance"]
-        _line(axes, shown["episodes"], shown["share"], drawn[name])
+        _line(axes, shown["episodes"], shown["normalized_score"], drawn[name])
     for threshold in (*content["thresholds"], 1.0):
         style: dict[str, Any] = {"color": REFERENCE, "linewidth": 0.9 if threshold < 1 else 1.3, "linestyle": ":"}
         axes.axhline(threshold, **style, zorder=1)
@@ -131,7 +131,7 @@ def performance_figure(content: Content) -> Figure:
     axes.set_ylim(max(low, -0.35), min(max(high, 1.08), 1.4))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     _dress(axes, f"{unit} in a new task", "way from random to the reference")
-    lasts = {name: agent["performance"]["share"][-1]["value"] for name, agent in agents.items()}
+    lasts = {name: agent["performance"]["normalized_score"][-1]["value"] for name, agent in agents.items()}
     _legend(axes, drawn, sorted(lasts, key=lambda name: -(lasts[name] if lasts[name] is not None else -9)))
     return figure
 
@@ -176,8 +176,8 @@ def families_figure(content: Content) -> Figure:
     """Before and after adaptation in each family, as shares of the way where all families have one."""
     agents = content["agents"]
     names = list(content["families"])
-    relative = all("share_after" in agent["families"][name] for agent in agents.values() for name in names)
-    keys = ("share_before", "share_after") if relative else ("before", "after")
+    relative = all("normalized_score_after" in agent["families"][name] for agent in agents.values() for name in names)
+    keys = ("normalized_score_before", "normalized_score_after") if relative else ("before", "after")
     figure = _figure(1.1 + 0.5 * len(agents))
     axes = figure.add_subplot()
     for row, agent in enumerate(agents.values()):
@@ -218,7 +218,7 @@ def regret_figure(content: Content) -> Figure:
     _dress(axes[0], unit, f"regret up to this {unit}")
     if shown:
         for name, share in shown.items():
-            _line(axes[1], share["episodes"], share["share"], drawn[name])
+            _line(axes[1], share["episodes"], share["fraction"], drawn[name])
         _episodes(axes[1], longest, wide=False)
         axes[1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes[1].set_ylim(bottom=0)

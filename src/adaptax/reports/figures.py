@@ -16,7 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from adaptax.core.errors import OutputError
-from adaptax.evaluation.statistics import Summary
+from adaptax.evaluation.statistics import NORMAL_95, Summary
 
 DPI = 150
 HEIGHT = 4.4
@@ -36,8 +36,6 @@ REFERENCE = "#222222"
 BAYES_OPTIMAL = "Bayes-optimal"
 OPTIMUM: dict[str, Any] = {"color": REFERENCE, "linewidth": 1.4, "linestyle": "--", "zorder": 4}
 BEHIND_TEXT = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5}
-NORMAL_95 = 1.96
-"""Standard errors to either side of a mean that hold it in 95 % of all cases."""
 
 
 class EvaluationLike(Protocol):

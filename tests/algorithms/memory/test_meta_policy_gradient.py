@@ -14,6 +14,7 @@ from adaptax.algorithms.memory.settings import MetaPolicyGradientSettings
 from adaptax.core.algorithm import init
 from adaptax.core.errors import ConfigError
 from adaptax.core.rollout import live, rollout, start
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, replace
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems.settings import ChainSettings, PointRobotSettings
@@ -77,7 +78,7 @@ def test_nothing_is_learned_from_exploiting():
 def test_the_meta_policy_is_frozen_at_test_time():
     algorithm, problem, state = case()
     before = jax.tree.map(np.asarray, jax.tree.leaves(state.meta))
-    evaluate(algorithm, problem, state.meta, num_tasks=8, seed=0)
+    evaluate(TrainedAgent(algorithm, problem, state.meta), num_tasks=8, seed=0)
     assert all(np.array_equal(a, b) for a, b in zip(before, jax.tree.leaves(state.meta), strict=True))
 
 
@@ -178,8 +179,10 @@ def test_it_learns_to_explore_where_undirected_exploring_fails(seed):
     problem = problems.chain(length=8, horizon=16, num_episodes=4)
     algorithm = MetaPolicyGradient(num_updates=60)
     state = train(algorithm, problem, init(algorithm, problem, seed=seed), num_updates=60)
-    taught = evaluate(algorithm, problem, state.meta, num_tasks=200, seed=seed).shots[..., 1]
-    alone = evaluate(dataclasses.replace(algorithm, explorer="base"), problem, state.meta, num_tasks=200, seed=seed)
+    taught = evaluate(TrainedAgent(algorithm, problem, state.meta), num_tasks=200, seed=seed).shots[..., 1]
+    alone = evaluate(
+        TrainedAgent(dataclasses.replace(algorithm, explorer="base"), problem, state.meta), num_tasks=200, seed=seed
+    )
     assert taught.mean() > 2 * alone.shots[..., 1].mean()
 
 

@@ -15,6 +15,7 @@ from adaptax.algorithms.standard_rl.multitask_ppo import MultiTaskPPO
 from adaptax.algorithms.standard_rl.ppo import PPO, epochs, normalized
 from adaptax.core import parallel
 from adaptax.core.rollout import live, num_windows, shots
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Window, replace
 from adaptax.evaluation.evaluator import evaluate, oracle_return, sample_tasks
 from adaptax.problems import bernoulli_bandit
@@ -173,10 +174,10 @@ def test_told_the_task_it_pulls_the_best_arm_and_without_it_cannot():
     best = oracle_return(problem, tasks)
     assert best == pytest.approx(2 / 3, abs=4 * (1 / 18 / 1000) ** 0.5)  # variance of the larger of two: 1/18
     noise = 4 * (0.25 / 8000) ** 0.5
-    informed_pull = evaluate(agent, problem, meta, num_tasks=1000).summary.mean / 8
+    informed_pull = evaluate(TrainedAgent(agent, problem, meta), num_tasks=1000).summary.mean / 8
     assert best - 0.01 - noise < informed_pull < best + noise
     agent, problem, meta = trained(told=False)
-    blind = evaluate(agent, problem, meta, num_tasks=1000)
+    blind = evaluate(TrainedAgent(agent, problem, meta), num_tasks=1000)
     assert abs(blind.summary.mean / 8 - 0.5) < 4 * blind.summary.stderr / 8
     assert blind.shots is None
 

@@ -8,6 +8,7 @@ import pytest
 
 from adaptax import problems
 from adaptax.algorithms import A2C, DQN, PPO, Reinforce
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.evaluator import evaluate
 
 LIVES = 8
@@ -32,5 +33,5 @@ _DQN = {
 )
 def test_cart_pole_is_solved_in_at_least_six_of_eight_lives(algorithm, episodes):
     problem = problems.cart_pole(num_episodes=episodes, horizon=200)
-    found = evaluate(algorithm, problem, algorithm.describe(problem), num_tasks=LIVES, seed=101)
+    found = evaluate(TrainedAgent(algorithm, problem, algorithm.describe(problem)), num_tasks=LIVES, seed=101)
     assert (found.shots[0, :, -1] >= SOLVED).sum() >= 6

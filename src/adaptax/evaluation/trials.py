@@ -1,0 +1,86 @@
+"""The one driver of trials: many tasks, several seeds, all devices, in chunks that fit.
+
+What is looked at in a trial is a function of one agent in one task (`Trial`): returns, actions, memories. How many of
+them run at once, and on what, is the driver's business alone, so that a driver of simulators takes the same arguments.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Key, PyTree
+
+from adaptax.core.trained_agent import TrainedAgent
+from adaptax.core.types import Task
+
+CHUNK = 1024
+"""Streams that one device runs at once, about: each task has as many as the agent uses in parallel."""
+
+SHARES = "evaluated"
+"""Axis of the devices; not `parallel.AXIS`, since the learners of different tasks have nothing to average."""
+
+
+class Trial(Protocol):
+    """What is looked at in one trial."""
+
+    def __call__(self, agent: TrainedAgent, task: Task, key: Key[Array, ""], /) -> PyTree[Array]:
+        """Let an agent, of one training seed, live one trial in one task; return what was seen."""
+        ...
+
+
+def run_trials(
+    agent: TrainedAgent,
+    tasks: Task,
+    keys: Key[Array, " task"],
+    trial: Trial,
+    *,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> Any:
+    """Run one trial in each of `tasks`, with each of the agent's training seeds.
+
+    Args:
+        agent: The agent; all its seeds meet the same tasks with the same randomness.
+        tasks: Leaves `[task, ...]`.
+        keys: The randomness of each trial.
+        trial: What is looked at in one trial.
+        on_progress: Called with the number of tasks done so far.
+
+    Returns:
+        What `trial` returns, as NumPy arrays with leaves `[seed, task, ...]`, the seed axis also if there is one only.
+    """
+    num_tasks, devices = len(keys), jax.local_devices()
+    chunk = max(CHUNK // agent.algorithm.window(agent.problem).streams, 1) * len(devices)
+    if num_tasks < chunk:
+        chunk = -(-num_tasks // len(devices)) * len(devices)
+    run, parts = _compiled(agent, trial, devices), []
+    for begin in range(0, num_tasks, chunk):
+        # The last chunk is filled up with repetitions, so that one compiled program serves all.
+        indices = np.arange(begin, begin + chunk) % num_tasks
+        seen = run(agent.meta, jax.tree.map(lambda x: x[indices], tasks), keys[indices])  # noqa: B023
+        use = min(chunk, num_tasks - begin)
+        parts.append(jax.tree.map(lambda x: np.asarray(x if agent.num_seeds > 1 else x[None])[:, :use], seen))  # noqa: B023
+        on_progress(begin + use)
+    return jax.tree.map(lambda *x: np.concatenate(x, 1), *parts)
+
+
+def _compiled(agent: TrainedAgent, trial: Trial, devices: list[Any]) -> Any:
+    """A chunk of trials as one program; each device has its share of the tasks.
+
+    Explicitly: what XLA cannot split, it would gather on every device.
+    """
+
+    def one(meta: PyTree[Array], task: Task, key: Key[Array, ""]) -> PyTree[Array]:
+        return trial(dataclasses.replace(agent, meta=meta, num_seeds=1), task, key)
+
+    several = agent.num_seeds > 1
+    run = jax.vmap(one, in_axes=(None, 0, 0))
+    run = jax.vmap(run, in_axes=(0, None, None)) if several else run
+    if len(devices) == 1:
+        return jax.jit(run)
+    shares = PartitionSpec(SHARES)
+    specs = (PartitionSpec(), shares, shares), PartitionSpec(None, SHARES) if several else shares
+    mesh = Mesh(devices, (SHARES,))
+    return jax.jit(jax.shard_map(run, mesh=mesh, in_specs=specs[0], out_specs=specs[1], check_vma=False))
