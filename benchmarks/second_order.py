@@ -16,7 +16,8 @@ from typing import Any
 import jax
 
 from adaptax.core.algorithm import init
-from adaptax.registry.presets import GRADIENT_BASED, settings_for
+from adaptax.registry.presets import settings_for
+from adaptax.registry.registry import PROBLEMS
 from adaptax.runs.recipe import Recipe
 
 METHODS = ("maml", "fomaml")
@@ -39,7 +40,7 @@ def timed_program(method: str, problem_name: str, outer: str) -> Any:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problem", default="point-robot", choices=tuple(GRADIENT_BASED))
+    parser.add_argument("--problem", default="point-robot", choices=tuple(PROBLEMS))
     parser.add_argument("--outer", default="trpo", choices=("trpo", "ppo", "gradient"))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true")

@@ -1,10 +1,12 @@
 """adaptax: agents that learn how to learn.
 
-Names are imported when they are first used, so that `import adaptax` and the command line's checks do not wait for
-JAX. (The function `rollout` is not among them: `adaptax.core.rollout` is the module that it is in.)
+Algorithms are here (`adaptax.RL2`), and what one needs to write another, or a problem; the problems that there are, in
+`adaptax.problems`. Names are imported when they are first used, so that `import adaptax` and the command line's checks
+do not wait for JAX.
 """
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,9 +17,6 @@ if TYPE_CHECKING:
     from adaptax.core.problem import Step as Step
     from adaptax.core.problem import TaskDistribution as TaskDistribution
     from adaptax.core.problem import make_problem as make_problem
-    from adaptax.core.rollout import collect as collect
-    from adaptax.core.rollout import lifetime as lifetime
-    from adaptax.core.rollout import start as start
     from adaptax.core.trained_agent import TrainedAgent as TrainedAgent
     from adaptax.core.types import AgentState as AgentState
     from adaptax.core.types import TimeStep as TimeStep
@@ -27,29 +26,52 @@ if TYPE_CHECKING:
     from adaptax.deployment.agent import Agent as Agent
     from adaptax.evaluation.evaluator import Evaluation as Evaluation
     from adaptax.evaluation.evaluator import evaluate as evaluate
-    from adaptax.few_shot.maml import adapt as adapt
-    from adaptax.few_shot.maml import maml_train as maml_train
+    from adaptax.registry.resolve import register_algorithm as register_algorithm
+    from adaptax.registry.resolve import register_problem as register_problem
     from adaptax.training.loop import train as train
 
 _WHERE = {
-    "adaptax.deployment.agent": ("Agent",),
     "adaptax.core.algorithm": ("Algorithm", "init"),
     "adaptax.core.problem": ("Environment", "Problem", "Step", "TaskDistribution", "make_problem"),
-    "adaptax.evaluation.evaluator": ("Evaluation", "evaluate"),
-    "adaptax.few_shot.maml": ("adapt", "maml_train"),
-    "adaptax.core.rollout": ("collect", "lifetime", "start"),
-    "adaptax.training.loop": ("train",),
     "adaptax.core.trained_agent": ("TrainedAgent",),
     "adaptax.core.types": ("AgentState", "TimeStep", "TrainState", "Transition", "Window"),
+    "adaptax.deployment.agent": ("Agent",),
+    "adaptax.evaluation.evaluator": ("Evaluation", "evaluate"),
+    "adaptax.registry.resolve": ("register_algorithm", "register_problem"),
+    "adaptax.training.loop": ("train",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
-__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
+_MOVED = {
+    "adapt": "adaptax.few_shot:adapt",
+    "collect": "adaptax.core.rollout:collect",
+    "lifetime": "adaptax.core.rollout:lifetime",
+    "maml_train": "adaptax.few_shot:maml_train",
+    "start": "adaptax.core.rollout:start",
+}
+"""What was here in 0.1, and where it is now; found here until 0.3."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    elif name in _MOVED:
+        module, _, new = _MOVED[name].partition(":")
+        warnings.warn(f"adaptax.{name} is now {module}.{new}; the old name goes in 0.3", DeprecationWarning, 2)
+        value = getattr(importlib.import_module(module), new)
+    elif name == "__all__":
+        value = sorted({*_MODULE_OF, *_algorithms()})
+    elif not name.startswith("_") and name in _algorithms():
+        value = getattr(importlib.import_module("adaptax.algorithms"), name)
+    else:
         raise AttributeError(f"module 'adaptax' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
+
+
+def _algorithms() -> list[str]:
+    return importlib.import_module("adaptax.algorithms").__all__
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF, *_algorithms()})

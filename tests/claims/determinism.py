@@ -20,7 +20,7 @@ from adaptax.core.settings import Settings
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.registry.presets import agent_for
-from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, build, view
+from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, build, suited, view
 from adaptax.training.loop import train
 from tests.claims.checks import Check, at_least, at_most
 from tests.claims.children import environment_for_tests
@@ -64,8 +64,8 @@ def trained(name: str, seed: int) -> str:
 
 def lived(name: str, seed: int) -> str:
     """Fingerprint of the returns of an agent that needs no training."""
-    suits = CLASSICAL[name].suits if name in CLASSICAL else None
-    where = "tabular-mdp" if suits is None or "tabular-mdp" in suits else suits[0]
+    suits = suited(CLASSICAL[name]) if name in CLASSICAL else ("tabular-mdp",)
+    where = "tabular-mdp" if "tabular-mdp" in suits else suits[0]
     entry = PROBLEMS[where]
     assert entry.settings is not None
     small = {"num_arms": 2, "num_pulls": 6, "num_states": 3, "num_actions": 2, "horizon": 6, "num_episodes": 2}

@@ -48,7 +48,7 @@ def place(tmp_path, monkeypatch):
         (["stops:make"], "importing it raised SystemExit: 0 (stops.py, line 1)"),
         (["elsewhere:make"], "(elsewhere.py, line 5)"),
         (["wrong:make"], "wrong.py, line 1: invalid syntax"),
-        (["os.path:exists;x"], "expected MODULE:FACTORY"),
+        (["os.path:exists;x"], "expected MODULE:NAME"),
         (["bandid"], "did you mean 'bandit'?"),
         ([], "found nothing"),
         (["good:make", "--tasks", "1"], "tasks"),

@@ -6,7 +6,7 @@ import pytest
 from adaptax.cli.options import names, parse, take_preset
 from adaptax.core.errors import ConfigError
 from adaptax.experiment.options import EvaluateOptions, TrainOptions
-from adaptax.registry.presets import PRESETS, settings_for
+from adaptax.registry.presets import named_presets, settings_for
 from adaptax.registry.registry import PROBLEMS, TRAINABLE
 
 TOGETHER = ["train", "rl2", "bandit", "--distributed", "--num-processes", "2"]
@@ -72,7 +72,7 @@ def test_configuration_errors_name_field_expectation_and_finding_without_importi
 @pytest.mark.parametrize("algorithm", TRAINABLE)
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_every_pair_and_preset_parses_without_name_clashes(algorithm, problem):
-    for preset in ("default", *PRESETS.get((algorithm, problem), ())):
+    for preset in ("default", *named_presets().get((algorithm, problem), ())):
         settings = settings_for(algorithm, problem, preset)
         parts = {"algorithm": settings[0], "problem": settings[1], "run": TrainOptions()}
         assert parse(parts, [], program="x", description="") == parts

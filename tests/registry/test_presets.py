@@ -1,9 +1,29 @@
+import dataclasses
+import json
+from pathlib import Path
+
 import pytest
 
+from adaptax.core.entry import Defaults, Entry, Preset
 from adaptax.core.errors import ConfigError
+from adaptax.registry import registry
 from adaptax.registry.paper_tables import TABLES
-from adaptax.registry.presets import ANEW, GRADIENT_BASED, PRESETS, agent_for, settings_for
+from adaptax.registry.presets import agent_for, named_presets, presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS, TRAINABLE
+
+PRESETS = named_presets()
+PUBLISHED = json.loads((Path(__file__).parent / "settings_of_0_1.json").read_text())
+"""Defaults of every class of settings in 0.1, and what each preset of each pair changes in them."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED["presets"])
+def test_presets_say_what_they_said(name):
+    algorithm, problem, preset = name.split()
+    made = settings_for(algorithm, problem, preset)
+    kinds = PUBLISHED["algorithms"][algorithm], PUBLISHED["problems"][problem]
+    for settings, defaults, changes in zip(made, kinds, PUBLISHED["presets"][name], strict=True):
+        expected = {**defaults, **changes}
+        assert {field: getattr(settings, field) for field in expected} == expected
 
 
 @pytest.mark.parametrize(("pair", "name"), [(pair, name) for pair, presets in PRESETS.items() for name in presets])
@@ -66,12 +86,53 @@ def test_who_learns_from_scratch_is_built_for_a_problem_as_its_preset_says(name,
             agent_for(name, problem, problem_settings)
 
 
-@pytest.mark.parametrize("presets", [ANEW, GRADIENT_BASED])
-def test_every_field_of_a_shared_preset_is_one_of_somebody(presets):
-    fields = {field for entry in LEARNERS.values() for field in vars(entry.settings())}
-    for problem, (of_algorithms, of_problem) in presets.items():
-        assert set(of_algorithms) <= fields
-        assert set(of_problem) <= set(vars(PROBLEMS[problem].settings()))
+def shared_defaults():
+    return {id(e.defaults): e.defaults for e in LEARNERS.values() if e.defaults is not None}.values()
+
+
+@pytest.mark.parametrize("shared", shared_defaults(), ids=lambda shared: shared.summary)
+def test_defaults_name_only_settings_that_there_are(shared):
+    assert {*shared.changes, *shared.of_problem} <= set(PROBLEMS)
+    for of_kinds in shared.changes.values():
+        for kind, changes in of_kinds.items():
+            assert set(changes) <= {field.name for field in dataclasses.fields(kind)}
+            assert any(issubclass(entry.settings, kind) for entry in LEARNERS.values() if entry.defaults is shared)
+    for problem, changes in shared.of_problem.items():
+        assert set(changes) <= {field.name for field in dataclasses.fields(PROBLEMS[problem].settings)}
+
+
+def test_every_preset_is_of_a_problem_that_there_is():
+    for name, entry in LEARNERS.items():
+        assert {*entry.presets, *entry.measured} <= set(PROBLEMS), name
+        assert set(entry.besides) <= {field.name for field in dataclasses.fields(entry.settings)}, name
+
+
+SOME = TRAINABLE["maml"].settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"besides": {"inner_step": 3}}, "MAMLSettings has no setting 'inner_step'; did you mean 'inner_steps'"),
+        ({"presets": {"bandit": {"x": Preset("x", {"zzz": 1})}}}, "preset 'x' of wrong on bandit: .* 'zzz'"),
+        ({"presets": {"bandit": {"x": Preset("x", {}, {"pulls": 1})}}}, "BanditSettings has no setting 'pulls'"),
+        ({"defaults": Defaults("x", {"bandit": {SOME: {"q": 1}}})}, "the defaults on bandit: .* no setting 'q'"),
+        ({"defaults": Defaults("x", {}, {"bandit": {"arms": 1}})}, "BanditSettings has no setting 'arms'"),
+    ],
+)
+def test_a_preset_that_names_what_settings_have_not_is_refused(changes, says):
+    registry.enter_algorithm("wrong", Entry("nowhere:X", "wrong", SOME, **changes), from_scratch=False)
+    try:
+        with pytest.raises(ConfigError, match=says):
+            settings_for("wrong", "bandit", list(presets_for("wrong", "bandit"))[-1])
+    finally:
+        registry.forget("wrong")
+
+
+def test_which_presets_were_measured_is_said():
+    assert all(preset.measured for presets in PRESETS.values() for preset in presets.values())
+    assert presets_for("maml", "point-robot")["default"].measured
+    assert not presets_for("maml", "cart-pole")["default"].measured
 
 
 def test_defaults_of_gradient_based_methods_follow_the_problem():

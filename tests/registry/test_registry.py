@@ -1,5 +1,7 @@
+import ast
 import dataclasses
 import inspect
+import textwrap
 
 import pytest
 
@@ -7,7 +9,7 @@ from adaptax import algorithms, problems
 from adaptax.core.errors import ConfigError
 from adaptax.core.spaces import Box, Discrete
 from adaptax.problems.settings import episodes_of, horizon_of
-from adaptax.registry.registry import ALGORITHMS, CLASSICAL, PROBLEMS, TRAINABLE, build, build_agent, lookup
+from adaptax.registry.registry import ALGORITHMS, CLASSICAL, PROBLEMS, TRAINABLE, build, build_agent, lookup, suited
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -42,8 +44,35 @@ def test_agents_of_gaussian_bandits_know_the_noise():
 
 def test_nothing_exported_lacks_a_name():
     targets = {entry.target.split(":")[1] for entry in (*ALGORITHMS.values(), *PROBLEMS.values())}
-    # The cue problem is a test of memory and no problem to train on.
-    assert set(algorithms.__all__) | (set(problems.__all__) - {"cue"}) <= targets
+    assert set(algorithms.__all__) | set(problems.__all__) == targets
+    for package in (algorithms, problems):
+        assert {*package.__all__} <= {*dir(package)}
+        assert all(getattr(package, name).__name__ == name for name in package.__all__)
+
+
+def test_a_default_stands_once():
+    # A factory that had defaults of its own could differ from its settings; so the source has none.
+    for entry in PROBLEMS.values():
+        arguments = ast.parse(textwrap.dedent(inspect.getsource(entry.load()))).body[0].args
+        assert [type(default) for default in arguments.defaults] == [ast.Attribute] * len(arguments.args)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_agents_that_count_on_a_trait_suit_the_problems_that_they_did(name):
+    bandits, countable = ("bandit", "correlated-bandit"), ("tabular-mdp", "grid-navigation", "chain", "two-step")
+    for agent, where in {"gittins": bandits, "gaussian-ucb1": ("gaussian-bandit",), "psrl": countable}.items():
+        assert (name in suited(CLASSICAL[agent])) == (name in where)
+    assert (name in suited(CLASSICAL["bayes-optimal-grid"])) == (name == "grid-navigation")
+    assert name in suited(CLASSICAL["random"])
+
+
+def test_other_names_of_the_packages():
+    assert problems.CartPole is problems.cart_pole().env.__class__
+    assert problems.informed.__module__ == "adaptax.problems.task_informed"
+    for package in (algorithms, problems):
+        for name in ("Nothing", "nothing"):
+            with pytest.raises(AttributeError, match=f"no attribute '{name}'"):
+                getattr(package, name)
 
 
 @pytest.mark.parametrize("name", TRAINABLE)

@@ -1,101 +1,34 @@
-"""Algorithms: meta-learners, and the classical agents that they are compared with; imported when first used."""
+"""Algorithms: meta-learners, and the classical agents that they are compared with; imported when first used.
+
+The names are those in the families' tables, which need no JAX.
+"""
 
 import importlib
 from typing import Any
 
-_WHERE = {
-    "classical.bandit_agents": (
-        "UCB1",
-        "EpsilonGreedy",
-        "Greedy",
-        "MostLikelySampling",
-        "OptimisticThompsonSampling",
-        "ThompsonSampling",
-    ),
-    "classical.bayes_optimal": (
-        "BayesOptimalBandit",
-        "BayesOptimalGrid",
-    ),
-    "classical.gittins": ("Gittins",),
-    "classical.random": ("Random",),
-    "classical.tabular_agents": (
-        "BEB",
-        "PSRL",
-        "UCRL2",
-        "OptimisticPSRL",
-        "TabularEpsilonGreedy",
-        "TabularGreedy",
-    ),
-    "gradient.anil": ("ANIL",),
-    "gradient.cavia": ("CAVIA",),
-    "gradient.e_maml": ("EMAML",),
-    "gradient.es_maml": ("ESMAML",),
-    "gradient.maml": (
-        "FOMAML",
-        "MAML",
-    ),
-    "gradient.meta_lstm": ("MetaLSTM",),
-    "gradient.meta_sgd": ("MetaSGD",),
-    "gradient.promp": ("ProMP",),
-    "gradient.reptile": ("Reptile",),
-    "memory.meta_policy_gradient": ("MetaPolicyGradient",),
-    "memory.rl2": ("RL2",),
-    "standard_rl.a2c": ("A2C",),
-    "standard_rl.dqn": ("DQN",),
-    "standard_rl.meta_gradient_rl": ("MetaGradientRL",),
-    "standard_rl.multitask_ppo": ("MultiTaskPPO",),
-    "standard_rl.ppo": ("PPO",),
-    "standard_rl.reinforce": ("Reinforce",),
-    "standard_rl.temporal_difference": (
-        "SARSA",
-        "QLearning",
-    ),
-}
-_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
+from adaptax.algorithms.classical.entries import CLASSICAL
+from adaptax.algorithms.gradient import settings as _gradient
+from adaptax.algorithms.memory import settings as _memory
+from adaptax.algorithms.standard_rl import settings as _standard_rl
+from adaptax.core.entry import modules_of
 
-__all__ = [
-    "A2C",
-    "ANIL",
-    "BEB",
-    "CAVIA",
-    "DQN",
-    "EMAML",
-    "ESMAML",
-    "FOMAML",
-    "MAML",
-    "PPO",
-    "PSRL",
-    "RL2",
-    "SARSA",
-    "UCB1",
-    "UCRL2",
-    "BayesOptimalBandit",
-    "BayesOptimalGrid",
-    "EpsilonGreedy",
-    "Gittins",
-    "Greedy",
-    "MetaGradientRL",
-    "MetaLSTM",
-    "MetaPolicyGradient",
-    "MetaSGD",
-    "MostLikelySampling",
-    "MultiTaskPPO",
-    "OptimisticPSRL",
-    "OptimisticThompsonSampling",
-    "ProMP",
-    "QLearning",
-    "Random",
-    "Reinforce",
-    "Reptile",
-    "TabularEpsilonGreedy",
-    "TabularGreedy",
-    "ThompsonSampling",
-]
+TRAINABLE = {**_memory.TRAINABLE, **_gradient.TRAINABLE, **_memory.EXPLORERS, **_standard_rl.TRAINABLE}
+"""What meta-learns, by name."""
+FROM_SCRATCH = {**_standard_rl.FROM_SCRATCH}
+"""What learns every task from nothing: there is nothing to meta-train."""
+
+_MODULE_OF = modules_of(TRAINABLE, FROM_SCRATCH, CLASSICAL)
+
+__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

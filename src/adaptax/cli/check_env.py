@@ -1,4 +1,4 @@
-"""`adaptax check-env MODULE:FACTORY`: does an environment keep its contract?"""
+"""`adaptax check-env MODULE:NAME`: does an environment keep its contract?"""
 
 import dataclasses
 import json
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from adaptax.cli.options import names, parse, wants_help
 from adaptax.core.errors import ConfigError, EnvironmentContractError
-from adaptax.core.settings import Settings, setting, suggestion
-from adaptax.registry.factories import expect_module, is_factory, load_factory, made
-from adaptax.registry.registry import PROBLEMS, build
+from adaptax.core.settings import Settings, setting
+from adaptax.registry.registry import build
+from adaptax.registry.resolve import needs_import, resolve_problem, unchecked_problem
+from adaptax.registry.user_code import is_reference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,28 +34,24 @@ def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it; 0 if all rules hold, else 3."""
     chosen, rest = names(arguments, 1)
     if not chosen and not wants_help(rest):
-        raise ConfigError("check-env: expected MODULE:FACTORY, or the name of a problem; found nothing")
+        raise ConfigError("check-env: expected MODULE:NAME, or the name of a problem; found nothing")
     options: CheckEnvOptions = parse(
         {"check": CheckEnvOptions()},
         rest,
-        program="adaptax check-env MODULE:FACTORY",
-        description="Live in the problem that FACTORY() makes, and say what in it breaks the contract of environments.",
+        program="adaptax check-env MODULE:NAME",
+        description="Live in the problem that NAME() makes, and say what in it breaks the contract of environments.",
     )["check"]
     name = chosen[0]
-    if is_factory(name):
-        expect_module(name)
-    elif name not in PROBLEMS:
-        hint = suggestion(name, PROBLEMS)
-        raise ConfigError(f"check-env: expected MODULE:FACTORY or one of {', '.join(PROBLEMS)}; found '{name}'{hint}")
+    if not needs_import(name):
+        resolve_problem(name, what="check-env")
     from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
-    if is_factory(name):
-        problem = made(name, load_factory(name))
+    if is_reference(name):
+        problem = unchecked_problem(name)
     else:
-        settings = PROBLEMS[name].settings
-        assert settings is not None
-        problem = build(PROBLEMS[name], settings())
+        entry = resolve_problem(name)
+        problem = build(entry, entry.settings() if entry.settings else None)
     return report(name, problem, options)
 
 

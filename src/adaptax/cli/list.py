@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from adaptax.cli.options import wants_help
+from adaptax.core.entry import Entry
 from adaptax.core.errors import ConfigError
 from adaptax.registry.paper_tables import TABLES
-from adaptax.registry.presets import PRESETS
-from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE, Entry
+from adaptax.registry.presets import named_presets
+from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -26,7 +27,7 @@ def command(arguments: Sequence[str]) -> int:
         "presets (--preset NAME)",
         {
             f"{algorithm} {problem} --preset {name}": preset.summary
-            for (algorithm, problem), presets in PRESETS.items()
+            for (algorithm, problem), presets in named_presets().items()
             for name, preset in presets.items()
         },
     )

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from adaptax.cli.parser import read
+from adaptax.core.entry import DEFAULT
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings
 from adaptax.experiment.options import TrainOptions
-from adaptax.registry.presets import DEFAULT
 
 
 def parse(parts: dict[str, Settings], arguments: Sequence[str], *, program: str, description: str) -> dict[str, Any]:

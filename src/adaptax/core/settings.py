@@ -122,6 +122,9 @@ class Settings:
             elif field.type is bool:
                 if not isinstance(value, bool):
                     raise ConfigError(f"{where}: expected True or False; found {short_repr(value)}")
+            elif kind_of(field) is str:
+                if not isinstance(value, str) and (value is not None or field.type is str):
+                    raise ConfigError(f"{where}: expected a word; found {short_repr(value)}")
             elif kind_of(field) in (int, float) and not _fits(field, value):
                 raise ConfigError(
                     f"{where}: expected {expectation(field)}; found {short_repr(value)}{_precision(value)}"
@@ -145,11 +148,12 @@ class Settings:
 
 
 def episodes_of(settings: Settings) -> tuple[str | None, int]:
-    """Name and value of the field that says how many episodes a trial has; no name if it is always one."""
-    for name in ("num_pulls", "num_episodes"):
-        if hasattr(settings, name):
+    """Name and value of the field that says how many episodes a trial has; no name if there is no choice."""
+    known = {field.name for field in dataclasses.fields(settings)}
+    for name in ("num_pulls", "num_episodes", "episodes"):
+        if name in known:
             return name, getattr(settings, name)
-    return None, 1
+    return None, getattr(settings, "episodes", 1)
 
 
 def horizon_of(settings: Settings) -> int:
@@ -211,8 +215,9 @@ def check_episodes(problem: Settings, streams: int, field: str, what: str) -> No
         return
     where = type(problem).__name__
     if name is None:
+        length = "one episode" if episodes == 1 else f"{episodes} episodes"
         raise ConfigError(
-            f"{where}: a trial is one episode, but {field}={streams} episodes {what} are expected. "
+            f"{where}: a trial is {length}, but {field}={streams} episodes {what} are expected. "
             f"Try --{field} 1 if it learns within episodes, or an agent with a memory, such as rl2"
         )
     below = streams * max(episodes // streams, 1)

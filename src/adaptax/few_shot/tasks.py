@@ -1,4 +1,4 @@
-"""Tasks with a loss, as `adaptax.maml_train` takes them: what they are, and how many of them become one program."""
+"""Tasks with a loss, as `maml_train` takes them: what they are, and how many of them become one program."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Key
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Box, Discrete
 from adaptax.problems.exact import bernoulli_plan
+from adaptax.problems.settings import BanditSettings
 
 POOR = 0.3
 """Highest success probability of an arm in a shifted task."""
@@ -79,7 +80,10 @@ class UniformBernoulliArms(TaskDistribution):
         return jnp.max(task.probabilities)
 
 
-def bernoulli_bandit(num_arms: int = 10, num_pulls: int = 100) -> Problem:
+def bernoulli_bandit(
+    num_arms: int = BanditSettings.num_arms,
+    num_pulls: int = BanditSettings.num_pulls,
+) -> Problem:
     """Bandits of Duan et al. 2016: `num_arms` Bernoulli arms, `num_pulls` pulls.
 
     The optimum is exact for two arms and up to 50 pulls, where computing it is quick, and for one arm. No probability

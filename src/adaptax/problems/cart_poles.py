@@ -30,6 +30,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Box, Discrete
+from adaptax.problems.settings import CartPoleSettings
 
 GRAVITY, TIME_STEP = 9.8, 0.02
 MAX_POSITION, MAX_ANGLE = 2.4, 12 * 2 * math.pi / 360
@@ -137,7 +138,11 @@ class CartPoles(TaskDistribution):
         return jnp.asarray(self.horizon if self.balanced else math.nan, jnp.float32)
 
 
-def cart_pole(num_episodes: int = 3, horizon: int = 500, variation: float = 0.0) -> Problem:
+def cart_pole(
+    num_episodes: int = CartPoleSettings.num_episodes,
+    horizon: int = CartPoleSettings.horizon,
+    variation: float = CartPoleSettings.variation,
+) -> Problem:
     """Cart-pole balancing, CartPole-v1 by default; with `variation` a family of carts and poles around it.
 
     Args:

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Discrete
+from adaptax.problems.settings import ChainSettings
 
 DISTRACTOR = 0.01
 LOWEST_VALUE, HIGHEST_VALUE = 0.5, 1.5
@@ -116,7 +117,11 @@ class Treasures(TaskDistribution):
         return jax.lax.fori_loop(0, self.horizon, backup, jnp.zeros(self.length + 1))[0]
 
 
-def chain(length: int = 16, horizon: int = 32, num_episodes: int = 4) -> Problem:
+def chain(
+    length: int = ChainSettings.length,
+    horizon: int = ChainSettings.horizon,
+    num_episodes: int = ChainSettings.num_episodes,
+) -> Problem:
     """A chain with a treasure at a hidden depth.
 
     Args:

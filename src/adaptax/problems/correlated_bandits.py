@@ -14,6 +14,7 @@ from adaptax.core.problem import Problem, TaskDistribution, make_problem
 from adaptax.core.types import replace
 from adaptax.problems.bandit import BernoulliArms, BernoulliBandit, UniformBernoulliArms, bernoulli_bandit
 from adaptax.problems.exact import correlated_rewards
+from adaptax.problems.settings import CorrelatedBanditSettings
 
 LOWER_PROBABILITY = {"uniform": None, "easy": 0.1, "medium": 0.25, "hard": 0.4}
 """The worse arm's success probability by variant; None where it is drawn."""
@@ -53,7 +54,10 @@ class CorrelatedArms(TaskDistribution):
         return jnp.max(task.probabilities)
 
 
-def correlated_bandit(variant: str = "uniform", num_pulls: int = 100) -> Problem:
+def correlated_bandit(
+    variant: str = CorrelatedBanditSettings.variant,
+    num_pulls: int = CorrelatedBanditSettings.num_pulls,
+) -> Problem:
     """Two-armed bandits of Wang et al. 2016 with p₂ = 1 − p₁.
 
     The optimum is exact: see `adaptax.problems.exact.correlated_rewards`. In shifted tasks the arms are what they are

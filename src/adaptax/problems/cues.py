@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Discrete
+from adaptax.problems.settings import CueSettings
 
 PENALTY = 2.0
 
@@ -93,7 +94,10 @@ class UniformCues(TaskDistribution):
         return jnp.ones(())
 
 
-def cue(num_cues: int = 2, num_episodes: int = 2) -> Problem:
+def cue(
+    num_cues: int = CueSettings.num_cues,
+    num_episodes: int = CueSettings.num_episodes,
+) -> Problem:
     """Remember the cue of the first episode in the later ones: optimum 1 / `num_cues`, then 1 per episode.
 
     Args:

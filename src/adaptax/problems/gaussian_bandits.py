@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Box, Discrete
+from adaptax.problems.settings import GaussianBanditSettings
 
 WIDE = 3.0
 """Standard deviation of the arms' means in shifted tasks."""
@@ -82,7 +83,11 @@ class NormalGaussianArms(TaskDistribution):
         return jnp.max(task.means)
 
 
-def gaussian_bandit(num_arms: int = 10, num_pulls: int = 100, noise: float = 1.0) -> Problem:
+def gaussian_bandit(
+    num_arms: int = GaussianBanditSettings.num_arms,
+    num_pulls: int = GaussianBanditSettings.num_pulls,
+    noise: float = GaussianBanditSettings.noise,
+) -> Problem:
     """Gaussian bandits: `num_arms` arms N(μ, `noise`²) with μ ~ N(0, 1), `num_pulls` pulls.
 
     Args:

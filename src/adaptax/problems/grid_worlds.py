@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, Key
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Discrete
 from adaptax.problems.exact import GRID_MOVES, GRID_STEP_REWARD, grid_goals, grid_plan
+from adaptax.problems.settings import GridNavigationSettings
 
 
 class GridGoal(eqx.Module):
@@ -104,7 +105,12 @@ def deal_goals(size: int) -> dict[str, tuple[int, ...]]:
     return {split: tuple(sorted(part.tolist())) for split, part in dealt.items()}
 
 
-def grid_navigation(num_episodes: int = 4, size: int = 5, horizon: int = 15, held_out: bool = False) -> Problem:
+def grid_navigation(
+    num_episodes: int = GridNavigationSettings.num_episodes,
+    size: int = GridNavigationSettings.size,
+    horizon: int = GridNavigationSettings.horizon,
+    held_out: bool = GridNavigationSettings.held_out,
+) -> Problem:
     """Grid navigation of Zintgraf et al. 2020.
 
     As in the paper all splits hold all goals: what is new in a test is not the goal but that it is hidden.

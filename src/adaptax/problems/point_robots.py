@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Key
 
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Box
+from adaptax.problems.settings import PointRobotSettings, PointRobotSparseSettings
 
 MAX_STEP = 0.1
 TOLERANCE = 0.01
@@ -149,7 +150,10 @@ class HalfCircleGoals(TaskDistribution):
         return jnp.sum(reward_at(straight_distances(task, self.horizon), self.goal_radius))
 
 
-def point_robot(num_episodes: int = 3, horizon: int = 100) -> Problem:
+def point_robot(
+    num_episodes: int = PointRobotSettings.num_episodes,
+    horizon: int = PointRobotSettings.horizon,
+) -> Problem:
     """2D navigation of Finn et al. 2017, with a dense reward.
 
     Args:
@@ -165,7 +169,11 @@ def point_robot(num_episodes: int = 3, horizon: int = 100) -> Problem:
     )
 
 
-def point_robot_sparse(num_episodes: int = 3, horizon: int = 100, goal_radius: float = 0.2) -> Problem:
+def point_robot_sparse(
+    num_episodes: int = PointRobotSparseSettings.num_episodes,
+    horizon: int = PointRobotSparseSettings.horizon,
+    goal_radius: float = PointRobotSparseSettings.goal_radius,
+) -> Problem:
     """Sparse 2D navigation on a half-circle (Gupta et al. 2018, Zintgraf et al. 2020).
 
     Args:

@@ -1,8 +1,13 @@
-"""Parameters of the problem families; each class has the fields of the factory function that it is for."""
+"""Parameters of the problem families, and their names.
+
+Each class has the fields of the factory function that it is for, which takes its defaults from here.
+"""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from adaptax.core.entry import Entry
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import Settings, episodes_of, horizon_of, setting  # noqa: F401 (asked of problems)
 
@@ -193,3 +198,99 @@ class ChainSettings(Settings):
                 f"ChainSettings.horizon: expected at least {self.length // 2} steps with length={self.length}, or no "
                 f"treasure is within reach; found {self.horizon}. Raise horizon, or lower length"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class CueSettings(Settings):
+    """A test of memory: what an episode shows at its end is what the next one asks for at its beginning.
+
+    Attributes:
+        num_cues: Cues k, and answers.
+        num_episodes: Episodes in a trial.
+    """
+
+    horizon: ClassVar[int] = 2
+
+    num_cues: int = setting(2, low=2, high=1000)
+    num_episodes: int = setting(2, low=1, high=10_000)
+
+
+_BANDIT = ("random", "epsilon-greedy", "greedy", "ucb1", "thompson", "optimistic-thompson", "gittins")
+_GAUSSIAN = ("random", "gaussian-greedy", "gaussian-epsilon-greedy", "gaussian-ucb1", "gaussian-thompson")
+_TABULAR = ("random", "tabular-greedy", "tabular-epsilon-greedy", "psrl", "optimistic-psrl", "ucrl2", "beb")
+
+PROBLEMS: Mapping[str, Entry] = {
+    "bandit": Entry(
+        "adaptax.problems.bandit:bernoulli_bandit",
+        "Bernoulli bandits, p ~ U[0,1] (Duan et al. 2016)",
+        BanditSettings,
+        _BANDIT,
+        traits=("bernoulli",),
+    ),
+    "gaussian-bandit": Entry(
+        "adaptax.problems.gaussian_bandits:gaussian_bandit",
+        "Gaussian bandits, means ~ N(0,1)",
+        GaussianBanditSettings,
+        _GAUSSIAN,
+        traits=("gaussian",),
+    ),
+    "correlated-bandit": Entry(
+        "adaptax.problems.correlated_bandits:correlated_bandit",
+        "two arms, p₂ = 1 − p₁ (Wang et al. 2016)",
+        CorrelatedBanditSettings,
+        _BANDIT,
+        traits=("bernoulli",),
+    ),
+    "two-step": Entry(
+        "adaptax.problems.two_step_tasks:two_step",
+        "the two-step task (Wang et al. 2016)",
+        TwoStepSettings,
+        ("random",),
+        traits=("countable",),
+    ),
+    "tabular-mdp": Entry(
+        "adaptax.problems.tabular:tabular_mdp",
+        "random tabular MDPs (Duan et al. 2016)",
+        TabularMDPSettings,
+        _TABULAR,
+        traits=("countable",),
+    ),
+    "grid-navigation": Entry(
+        "adaptax.problems.grid_worlds:grid_navigation",
+        "5×5 grid with a hidden goal (Zintgraf et al. 2020)",
+        GridNavigationSettings,
+        ("random", "bayes-optimal-grid"),
+        traits=("countable", "grid"),
+    ),
+    "point-robot": Entry(
+        "adaptax.problems.point_robots:point_robot",
+        "2D navigation (Finn et al. 2017)",
+        PointRobotSettings,
+        ("random",),
+    ),
+    "point-robot-sparse": Entry(
+        "adaptax.problems.point_robots:point_robot_sparse",
+        "2D navigation, sparse half-circle (Gupta et al. 2018)",
+        PointRobotSparseSettings,
+        ("random",),
+    ),
+    "cart-pole": Entry(
+        "adaptax.problems.cart_poles:cart_pole",
+        "CartPole-v1, and a family around it (Barto et al. 1983)",
+        CartPoleSettings,
+        ("random",),
+    ),
+    "chain": Entry(
+        "adaptax.problems.chains:chain",
+        "a chain where undirected exploration fails",
+        ChainSettings,
+        ("random",),
+        traits=("countable",),
+    ),
+    "cue": Entry(
+        "adaptax.problems.cues:cue",
+        "remember over episodes: a test of memory",
+        CueSettings,
+        ("random",),
+    ),
+}

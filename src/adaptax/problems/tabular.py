@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Discrete
+from adaptax.problems.settings import TabularMDPSettings
 
 SHARP = 0.1
 """Concentration α of shifted tasks: with 10 states the likeliest has probability 0.67 on average, 0.29 in training."""
@@ -105,7 +106,12 @@ class RandomMDPs(TaskDistribution):
         return jax.lax.fori_loop(0, self.horizon, backup, jnp.zeros(self.num_states))[0]
 
 
-def tabular_mdp(num_states: int = 10, num_actions: int = 5, horizon: int = 10, num_episodes: int = 10) -> Problem:
+def tabular_mdp(
+    num_states: int = TabularMDPSettings.num_states,
+    num_actions: int = TabularMDPSettings.num_actions,
+    horizon: int = TabularMDPSettings.horizon,
+    num_episodes: int = TabularMDPSettings.num_episodes,
+) -> Problem:
     """Random MDPs of Duan et al. 2016.
 
     Args:

@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Discrete
 from adaptax.problems.exact import two_step_bayes_value
+from adaptax.problems.settings import TwoStepSettings
 
 COMMON, REWARD_GOOD, REWARD_BAD, REVERSAL = 0.8, 0.9, 0.1, 0.025
 
@@ -116,7 +117,9 @@ class Reversals(TaskDistribution):
         return jnp.asarray(self.num_rounds * (COMMON * REWARD_GOOD + (1 - COMMON) * REWARD_BAD), jnp.float32)
 
 
-def two_step(num_rounds: int = 100) -> Problem:
+def two_step(
+    num_rounds: int = TwoStepSettings.num_rounds,
+) -> Problem:
     """Two-step task of Wang et al. 2016: one episode of `num_rounds` rounds, two steps each.
 
     The optimum is that of a learner that tracks the good state by Bayes' rule, 70.59 for 100 rounds.

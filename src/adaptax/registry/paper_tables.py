@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from adaptax.registry.presets import PRESETS
+from adaptax.registry.registry import TRAINABLE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ _MDPS = {  # episodes: the paper's row in the order of _MDP_AGENTS, then its RLÂ
 
 
 def _bandit_cells() -> dict[str, Cell]:
-    presets = PRESETS["rl2", "bandit"]
+    presets = TRAINABLE["rl2"].presets["bandit"]
     cells = {}
     for (pulls, arms), (*agents, published, ceiling, kind) in _BANDITS.items():
         name = f"{pulls}x{arms}"
@@ -90,7 +90,7 @@ def _bandit_cells() -> dict[str, Cell]:
 
 
 def _mdp_cells() -> dict[str, Cell]:
-    presets = PRESETS["rl2", "tabular-mdp"]
+    presets = TRAINABLE["rl2"].presets["tabular-mdp"]
     cells = {}
     for episodes, (*agents, published) in _MDPS.items():
         name = str(episodes)

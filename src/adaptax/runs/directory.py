@@ -23,7 +23,7 @@ from typing import Any
 
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError, short_repr
 from adaptax.runs import atomic_files
-from adaptax.runs.recipe import Recipe, recipe_of
+from adaptax.runs.recipe import Recipe, accept_names, recipe_of
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -164,12 +164,22 @@ def save_config(directory: Path, recipe: Recipe, options: dict[str, Any]) -> Non
     write_json(directory / CONFIG, content)
 
 
-def read_recipe(directory: Path) -> tuple[Recipe, dict[str, Any]]:
-    """Read a run's recipe and its options (without JAX).
+def read_recipe(
+    directory: Path, *, problem: str | None = None, algorithm: str | None = None
+) -> tuple[Recipe, dict[str, Any]]:
+    """Read a run's recipe and its options (without JAX, unless a user's own code is named).
+
+    Args:
+        directory: The run's.
+        problem: The name of its problem, if the user gives it, which must be the run's: that it is of their own code,
+            MODULE:NAME, the run's file alone is not believed.
+        algorithm: The same for the algorithm.
 
     Raises:
-        CheckpointError: if there is no run, or its configuration is unreadable.
+        ConfigError: if a name that is given stands for nothing.
+        CheckpointError: if there is no run, its configuration is unreadable, or it needs a name that is not given.
     """
+    accept_names(problem=problem, algorithm=algorithm)
     path = directory / CONFIG
     try:
         content = json.loads(atomic_files.read(path, _LARGEST).decode())  # bytes might choose another encoding
@@ -186,7 +196,7 @@ def read_recipe(directory: Path) -> tuple[Recipe, dict[str, Any]]:
             f"{path}: expected format {FORMAT}, found {short_repr(found)}; it was written by another version of adaptax"
         )
     try:
-        return recipe_of(content), _options(content)
+        return recipe_of(content, problem=problem, algorithm=algorithm), _options(content)
     except (ConfigError, KeyError, TypeError, ValueError, OverflowError) as error:
         text = str(error)
         raise CheckpointError(f"{path}: {text[:_LONGEST]}{' …'[: 2 * (len(text) > _LONGEST)]}") from error

@@ -1,11 +1,15 @@
 """What a run trains, as settings and as plain data."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
+from adaptax.core.entry import Entry
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings
-from adaptax.registry.registry import LEARNERS, PROBLEMS, Entry, build, lookup, view
+from adaptax.registry.registry import LEARNERS, PROBLEMS, build, view
+from adaptax.registry.resolve import resolve_algorithm, resolve_problem
+from adaptax.registry.user_code import LONGEST, is_reference
 
 _LARGEST_INTEGER = 2**31 - 1
 
@@ -15,8 +19,8 @@ class Recipe:
     """What a run trains: enough to build its algorithm and problem again.
 
     Attributes:
-        algorithm: Name of the algorithm.
-        problem: Name of the problem.
+        algorithm: Name of the algorithm, or MODULE:NAME.
+        problem: Name of the problem, or MODULE:NAME.
         algorithm_settings: Its hyper-parameters.
         problem_settings: Its parameters.
     """
@@ -28,12 +32,12 @@ class Recipe:
 
     def build(self) -> tuple[Any, Any]:
         """Return the algorithm, and the problem as it sees it (JAX is imported here)."""
-        entry = lookup("algorithm", LEARNERS, self.algorithm)
+        entry = resolve_algorithm(self.algorithm, LEARNERS)
         return build(entry, self.algorithm_settings), view(entry, self.build_problem())
 
     def build_problem(self) -> Any:
         """Return the problem itself (JAX is imported here)."""
-        return build(lookup("problem", PROBLEMS, self.problem), self.problem_settings)
+        return build(resolve_problem(self.problem), self.problem_settings)
 
     def title(self) -> str:
         """What it is, in a line: the agent, the problem, and the problem's parameters."""
@@ -49,29 +53,60 @@ class Recipe:
         return {**self.to_json(), "options": options}
 
 
-def recipe_of(content: dict[str, Any]) -> Recipe:
-    """The recipe that `Recipe.to_json` made plain data of.
+def accept_names(*, problem: str | None, algorithm: str | None) -> None:
+    """Resolve the names that a user gives, importing what they name.
 
     Raises:
-        ConfigError: if a name or a value is not what it must be.
+        ConfigError: if one of them stands for nothing.
+    """
+    if algorithm is not None:
+        resolve_algorithm(algorithm, LEARNERS)
+    if problem is not None:
+        resolve_problem(problem)
+
+
+def recipe_of(content: dict[str, Any], *, problem: str | None = None, algorithm: str | None = None) -> Recipe:
+    """The recipe that `Recipe.to_json` made plain data of.
+
+    Plain data may come from anybody, so that a name in them has no module imported: MODULE:NAME is accepted only if
+    the user has given that name to this process, here or before. (What installed packages bring, the user installed.)
+
+    Args:
+        content: The data.
+        problem: The problem's name as the user gives it, which must be that in the data; None: not given.
+        algorithm: The same for the algorithm.
+
+    Raises:
+        ConfigError: if a name or a value is not what it must be, or a name must be given and is not.
         TypeError: the same.
     """
-    algorithm, problem = (_name(content, field) for field in ("algorithm", "problem"))
+    accept_names(problem=problem, algorithm=algorithm)
+    algorithm = _name(content, "algorithm", algorithm, LEARNERS)
+    problem = _name(content, "problem", problem, PROBLEMS)
     recipe = Recipe(
         algorithm,
         problem,
-        _settings(lookup("algorithm", LEARNERS, algorithm), content, "algorithm_settings"),
-        _settings(lookup("problem", PROBLEMS, problem), content, "problem_settings"),
+        _settings(resolve_algorithm(algorithm, LEARNERS), content, "algorithm_settings"),
+        _settings(resolve_problem(problem), content, "problem_settings"),
     )
     recipe.algorithm_settings.check_problem(recipe.problem_settings)
     return recipe
 
 
-def _name(content: dict[str, Any], field: str) -> str:
+def _name(content: dict[str, Any], field: str, given: str | None, known: Mapping[str, Entry]) -> str:
     """The name in a field; whatever else is there would be shown as it is if it were looked up."""
     found = content.get(field)
-    if not isinstance(found, str) or not found.isprintable() or len(found) > 50:
+    if not isinstance(found, str) or not found.isprintable() or len(found) > LONGEST:
         raise ConfigError(f"{field}: expected a name; found {short_repr(found)}")
+    if given is not None and given != found:
+        raise ConfigError(
+            f"{field}: expected '{given}', as given (--{field}); found {short_repr(found)}. Give that, if you trust it"
+        )
+    if is_reference(found) and found not in known:
+        raise ConfigError(
+            f"{field}: is {short_repr(found)}, code of somebody's own, which is imported only if you name it: "
+            f"--{field} {found} (in Python {field}={found!r}). Do so if you trust it"
+        )
     return found
 
 

@@ -1,8 +1,10 @@
-"""Hyper-parameters of the gradient-based meta-learners, checked before JAX is imported."""
+"""Hyper-parameters of the gradient-based meta-learners, their names and where they start on each problem; no JAX."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
+from adaptax.core.entry import Defaults, Entry
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import (
     LARGEST_COUNT,
@@ -251,3 +253,101 @@ class ESMAMLSettings(InnerSettings):
             raise ConfigError(
                 "ESMAMLSettings.baseline: expected 'linear' or 'none', as evolution trains no critic; found 'value'"
             )
+
+
+_FIVE_WINDOWS: Mapping[type[Settings], Mapping[str, Any]] = {
+    InnerSettings: {"inner_steps": 4, "inner_learning_rate": 1.0, "num_tasks": 40, "num_updates": 80},
+    PPOSettings: {"objective": "every-step"},
+}
+"""100 episodes of 1 step: five windows of 20. Short episodes have small gradients."""
+_STATES: Mapping[type[Settings], Mapping[str, Any]] = {InnerSettings: {"num_tasks": 40, "inner_learning_rate": 1.0}}
+_PLANE: Mapping[type[Settings], Mapping[str, Any]] = {
+    InnerSettings: {
+        "hidden_size": 32,
+        "initial_std": 0.7,
+        "exploration_std": 1.5,
+        "exploration_decay": 0.35,
+        "inner_steps": 3,
+        "inner_decay": 0.2,
+        "gae_lambda": 0.95,
+        "num_updates": 60,
+    },
+    PPOSettings: {"objective": "every-step"},
+}
+"""Who stays near the start finds out where the goal lies, but not how far: explorers need noise. And a gradient is as
+large as the deviation is small, so as that shrinks, inner steps must."""
+
+_WINDOWS = Defaults(
+    "windows of 20 episodes",
+    {
+        "bandit": _FIVE_WINDOWS,
+        "gaussian-bandit": _FIVE_WINDOWS,
+        "correlated-bandit": _FIVE_WINDOWS,
+        "tabular-mdp": _STATES,
+        "grid-navigation": _STATES,
+        "chain": _STATES,
+        "cart-pole": {InnerSettings: {"num_tasks": 40}},
+        "point-robot": _PLANE,
+        "point-robot-sparse": _PLANE,
+    },
+    num_episodes=80,
+)
+"""A trial is as long as the windows of adaptation that an evaluation shows: 80 episodes are 0 to 3 steps on 20 each."""
+
+_HERE = "adaptax.algorithms.gradient"
+
+TRAINABLE: Mapping[str, Entry] = {
+    "maml": Entry(
+        f"{_HERE}.maml:MAML",
+        "MAML, gradients through learning (Finn et al. 2017)",
+        MAMLSettings,
+        defaults=_WINDOWS,
+        measured=("tabular-mdp", "point-robot"),
+    ),
+    "fomaml": Entry(f"{_HERE}.maml:FOMAML", "first-order MAML (Finn et al. 2017)", FOMAMLSettings, defaults=_WINDOWS),
+    "reptile": Entry(
+        f"{_HERE}.reptile:Reptile",
+        "Reptile (Nichol et al. 2018)",
+        ReptileSettings,
+        defaults=_WINDOWS,
+        besides={"inner_steps": 3},
+    ),
+    "meta-sgd": Entry(
+        f"{_HERE}.meta_sgd:MetaSGD",
+        "MAML with a learned rate per weight (Li et al. 2017)",
+        MetaSGDSettings,
+        defaults=_WINDOWS,
+    ),
+    "meta-lstm": Entry(
+        f"{_HERE}.meta_lstm:MetaLSTM",
+        "a learned update rule (Ravi & Larochelle 2017)",
+        MetaLSTMSettings,
+        defaults=_WINDOWS,
+        besides={"first_order": False},  # TRPO's line search soon refuses steps along first-order gradients
+        measured=("point-robot",),
+    ),
+    "cavia": Entry(
+        f"{_HERE}.cavia:CAVIA", "adapts a context vector (Zintgraf et al. 2019)", CAVIASettings, defaults=_WINDOWS
+    ),
+    "anil": Entry(f"{_HERE}.anil:ANIL", "adapts the last layer (Raghu et al. 2020)", ANILSettings, defaults=_WINDOWS),
+    "e-maml": Entry(
+        f"{_HERE}.e_maml:EMAML",
+        "MAML that pays explorers (Stadie et al. 2018)",
+        EMAMLSettings,
+        defaults=_WINDOWS,
+        besides={"score_weight": 0.01},
+    ),
+    "promp": Entry(
+        f"{_HERE}.promp:ProMP",
+        "proximal meta-policy search (Rothfuss et al. 2019)",
+        ProMPSettings,
+        defaults=_WINDOWS,
+    ),
+    "es-maml": Entry(
+        f"{_HERE}.es_maml:ESMAML",
+        "evolution strategies on the adapted return (Song et al. 2020)",
+        ESMAMLSettings,
+        defaults=_WINDOWS,
+        besides={"num_tasks": 40},
+    ),
+}

@@ -1,9 +1,11 @@
-"""Hyper-parameters of meta-learners whose inner learner is a memory, checked before JAX is imported."""
+"""Hyper-parameters of meta-learners with a memory, their names and where they start on each problem; no JAX."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from adaptax.algorithms.standard_rl.settings import QLearningSettings
+from adaptax.core.entry import Defaults, Entry, Preset
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import (
     LARGEST_COUNT,
@@ -161,3 +163,99 @@ class MetaPolicyGradientSettings(Settings):
         check_episodes(problem, self.exploration_episodes, "exploration_episodes", "of a window")
         windows = {"exploration_episodes + 2": self.exploration_episodes + 2}
         check_steps(self, problem, {"num_tasks": self.num_tasks, "replicas": self.replicas, **windows})
+
+
+_SYMMETRIC = {"memory": "symmetric", "memory_size": 16}
+_SHORT = {**_SYMMETRIC, "num_updates": 1000}
+_MEDIUM = {**_SYMMETRIC, "num_updates": 150}
+_LONG = {**_SYMMETRIC, "num_updates": 200, "num_tasks": 256, "gae_lambda": 0.98}
+"""Exploring many arms pays late: a large λ, so that what it brought is not left to the critic to tell."""
+_BANDITS: Mapping[int, Mapping[str, Any]] = {10: _SHORT, 100: _MEDIUM, 500: _LONG}  # by pulls
+
+_STATES = {"memory": "symmetric", "memory_size": 24, "policy_size": 32}
+_MDPS: Mapping[int, Mapping[str, Any]] = {  # by episodes
+    10: {**_STATES, "num_updates": 100},
+    25: {**_STATES, "num_updates": 80, "gae_lambda": 0.95},
+    50: {**_STATES, "num_updates": 80, "gae_lambda": 0.97, "num_tasks": 256},
+    75: {**_STATES, "num_updates": 80, "gae_lambda": 0.97, "num_tasks": 256},
+    100: {**_STATES, "num_updates": 200, "gae_lambda": 0.99, "num_tasks": 256},
+}
+
+_DUAN = {
+    "bandit": {
+        f"{pulls}x{arms}": Preset(
+            f"{pulls} pulls of {arms} arms (Duan et al. 2016, table 1)",
+            algorithm,
+            {"num_arms": arms, "num_pulls": pulls},
+            measured=True,
+        )
+        for pulls, algorithm in _BANDITS.items()
+        for arms in (5, 10, 50)
+    },
+    "tabular-mdp": {
+        str(episodes): Preset(
+            f"{episodes} episodes (Duan et al. 2016, table 2)",
+            algorithm,
+            {"num_episodes": episodes},
+            measured=True,
+        )
+        for episodes, algorithm in _MDPS.items()
+    },
+}
+
+_ON_BANDITS: Mapping[type[Settings], Mapping[str, Any]] = {MetaPolicyGradientSettings: {"exploration_episodes": 20}}
+_IN_SPACE: Mapping[type[Settings], Mapping[str, Any]] = {
+    MetaPolicyGradientSettings: {
+        "exploration_episodes": 1,
+        "base": "reinforce",
+        "base_size": 16,
+        "base_learning_rate": 0.03,
+        "base_discount": 0.97,
+        "num_tasks": 32,
+        "replicas": 8,
+        "num_epochs": 8,
+        "num_updates": 80,
+        "learning_rate": 0.01,
+    }
+}
+_EXPLORING = Defaults(
+    "one episode to explore, or a few",
+    {
+        "bandit": _ON_BANDITS,
+        "gaussian-bandit": _ON_BANDITS,
+        "correlated-bandit": _ON_BANDITS,
+        "tabular-mdp": {MetaPolicyGradientSettings: {"exploration_episodes": 5}},
+        "chain": {MetaPolicyGradientSettings: {"num_updates": 100}},
+        "point-robot": _IN_SPACE,
+        "point-robot-sparse": _IN_SPACE,
+        "cart-pole": _IN_SPACE,
+    },
+    {
+        "tabular-mdp": {"num_episodes": 10},
+        "chain": {"num_episodes": 4},
+        "point-robot": {"num_episodes": 2},
+        "point-robot-sparse": {"num_episodes": 2},
+        "cart-pole": {"num_episodes": 2},
+    },
+)
+
+TRAINABLE: Mapping[str, Entry] = {
+    "rl2": Entry(
+        "adaptax.algorithms.memory.rl2:RL2",
+        "RL²: an LSTM, GRU, symmetric or no memory, PPO over whole trials",
+        RL2Settings,
+        presets=_DUAN,
+        measured=("bandit",),
+    ),
+}
+
+EXPLORERS: Mapping[str, Entry] = {
+    "meta-policy-gradient": Entry(
+        "adaptax.algorithms.memory.meta_policy_gradient:MetaPolicyGradient",
+        "a policy that explores so that another learner learns (Xu et al. 2018b)",
+        MetaPolicyGradientSettings,
+        defaults=_EXPLORING,
+        measured=("chain", "point-robot-sparse"),
+    ),
+}
+"""What learns to explore for another learner."""

@@ -1,8 +1,10 @@
-"""Hyper-parameters of the learners that start from nothing on every task, checked before JAX is imported."""
+"""Hyper-parameters of standard learners, their names and where they start on each problem; no JAX."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
+from adaptax.core.entry import Defaults, Entry
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import (
     LARGEST_COUNT,
@@ -299,3 +301,110 @@ class FineTunedPPOSettings(MultiTaskPPOSettings):
     """PPO trained once for all tasks, then trained on in each."""
 
     fine_tuning_rate: float = setting(1e-3, above=0, high=1)
+
+
+Changes = Mapping[type[Settings], Mapping[str, Any]]
+
+
+def _discounted(discount: float) -> Changes:
+    return {kind: {"discount": discount} for kind in (TemporalDifferenceSettings, DQNSettings, ActorCriticSettings)}
+
+
+_BANDITS: Changes = {
+    TemporalDifferenceSettings: {"epsilon_episodes": 50, "rate_decay": 1.0},
+    DQNSettings: {"epsilon_episodes": 50},
+}
+_CART_POLE: Changes = {
+    TemporalDifferenceSettings: {"discount": 0.97, "epsilon_episodes": 50},
+    DQNSettings: {
+        "discount": 0.97,
+        "train_every": 4,
+        "target_every": 20,
+        "epsilon_episodes": 50,
+        "buffer_size": 50_000,
+    },
+    ActorCriticSettings: {"discount": 0.97},
+    A2CSettings: {"num_steps": 40},
+}
+_LONG_TRIALS = Defaults(
+    "a long trial in each task",
+    {
+        "bandit": _BANDITS,
+        "gaussian-bandit": _BANDITS,
+        "correlated-bandit": _BANDITS,
+        "tabular-mdp": _discounted(0.9),
+        "grid-navigation": _discounted(0.95),
+        "cart-pole": _CART_POLE,
+        "chain": _discounted(0.95),
+    },
+    {"cart-pole": {"num_episodes": 600, "horizon": 200}},
+    num_episodes=1000,
+)
+"""For who learns in a task from nothing, or nearly so."""
+
+_HERE = "adaptax.algorithms.standard_rl"
+
+TRAINABLE: Mapping[str, Entry] = {
+    "multitask-ppo": Entry(
+        f"{_HERE}.multitask_ppo:MultiTaskPPO",
+        "PPO for all tasks at once, without memory: the best policy on average",
+        MultiTaskPPOSettings,
+    ),
+    "finetuned-ppo": Entry(
+        f"{_HERE}.multitask_ppo:MultiTaskPPO",
+        "the same, trained on in each new task",
+        FineTunedPPOSettings,
+        defaults=_LONG_TRIALS,
+    ),
+    "oracle-ppo": Entry(
+        f"{_HERE}.multitask_ppo:MultiTaskPPO",
+        "the same, but told the task: an upper reference",
+        MultiTaskPPOSettings,
+        view="adaptax.problems.task_informed:informed",
+    ),
+}
+
+FROM_SCRATCH: Mapping[str, Entry] = {
+    "q-learning": Entry(
+        f"{_HERE}.temporal_difference:QLearning",
+        "Q-learning on a table (Watkins & Dayan 1992)",
+        QLearningSettings,
+        defaults=_LONG_TRIALS,
+        measured=("tabular-mdp",),
+    ),
+    "sarsa": Entry(
+        f"{_HERE}.temporal_difference:SARSA",
+        "SARSA on a table (Rummery & Niranjan 1994)",
+        SARSASettings,
+        defaults=_LONG_TRIALS,
+    ),
+    "dqn": Entry(
+        f"{_HERE}.dqn:DQN",
+        "deep Q-networks (Mnih et al. 2015)",
+        DQNSettings,
+        defaults=_LONG_TRIALS,
+        besides={"learning_rate": 5e-4},
+        measured=("cart-pole",),
+    ),
+    "reinforce": Entry(
+        f"{_HERE}.reinforce:Reinforce",
+        "REINFORCE with a baseline (Williams 1992)",
+        ReinforceSettings,
+        defaults=_LONG_TRIALS,
+    ),
+    "a2c": Entry(f"{_HERE}.a2c:A2C", "advantage actor-critic (Mnih et al. 2016)", A2CSettings, defaults=_LONG_TRIALS),
+    "meta-gradient-rl": Entry(
+        f"{_HERE}.meta_gradient_rl:MetaGradientRL",
+        "A2C that learns its own discount, λ and loss weights (Xu et al. 2018a)",
+        MetaGradientSettings,
+        defaults=_LONG_TRIALS,
+    ),
+    "ppo": Entry(
+        f"{_HERE}.ppo:PPO",
+        "PPO (Schulman et al. 2017)",
+        PPOLearnerSettings,
+        defaults=_LONG_TRIALS,
+        measured=("tabular-mdp",),
+    ),
+}
+"""What learns every task from nothing: there is nothing to meta-train."""
