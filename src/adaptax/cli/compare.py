@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
-from adaptax.cli.options import names, parse, wants_help
+from adaptax.cli.options import names, parse, start_for, wants_help
 from adaptax.core.errors import ConfigError
 from adaptax.experiment.agent_specs import resolve
 from adaptax.experiment.options import CompareOptions
 from adaptax.experiment.reports import FIGURES, reserve
+from adaptax.registry.user_code import is_reference
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -23,7 +25,9 @@ def command(arguments: Sequence[str]) -> int:
         "over to other tasks (generalisation), what finding out costs (exploration). RUN: a run's directory; AGENT: "
         "a name, of an agent that needs no training.",
     )["compare"]
-    problem, contestants = resolve(words, options.problem, options.episodes)
+    algorithms = options.algorithm or ()
+    start_for(options.problem, *algorithms, *(word for word in words if is_reference(word) and not Path(word).exists()))
+    problem, contestants = resolve(words, options.problem, options.episodes, algorithms)
     if len(contestants) < 2 and not wants_help(rest):
         raise ConfigError("compare: expected at least one agent besides random; found none")
     directory = reserve(options.out)

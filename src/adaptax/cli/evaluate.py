@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adaptax.cli.options import names, parse, wants_help
+from adaptax.cli.options import names, parse, start_for, wants_help
 from adaptax.core.errors import ConfigError
 from adaptax.experiment.options import EvaluateOptions
 from adaptax.registry.presets import check_agent
@@ -27,7 +27,8 @@ def command(arguments: Sequence[str]) -> int:
         description="Evaluate the agent that a run has trained on held-out tasks, the same for all agents.",
     )["evaluate"]
     directory = Path(chosen[0])
-    recipe, _ = read_recipe(directory)
+    start_for(options.problem, options.algorithm, *(options.against or ()))
+    recipe, _ = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)
     from adaptax.experiment.jax_setup import start_jax

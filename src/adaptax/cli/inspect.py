@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from adaptax.cli.options import names, parse, wants_help
+from adaptax.cli.options import names, parse, start_for, wants_help
 from adaptax.core.errors import ConfigError
 from adaptax.experiment.options import InspectOptions, check_training_seed
 from adaptax.runs.directory import read_recipe
@@ -26,7 +26,8 @@ def command(arguments: Sequence[str]) -> int:
         description="Decode the task from the memory of the agent that a run has trained, after each episode.",
     )["inspect"]
     directory = Path(chosen[0])
-    _, trained_with = read_recipe(directory)
+    start_for(options.problem, options.algorithm)
+    _, trained_with = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     check_training_seed(options, directory, int(trained_with["seeds"]))
     from adaptax.experiment.jax_setup import start_jax
 

@@ -9,6 +9,7 @@ from adaptax.core.entry import DEFAULT
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings
 from adaptax.experiment.options import TrainOptions
+from adaptax.registry.resolve import needs_import
 
 
 def parse(parts: dict[str, Settings], arguments: Sequence[str], *, program: str, description: str) -> dict[str, Any]:
@@ -72,3 +73,15 @@ def names(arguments: Sequence[str], count: int) -> tuple[list[str], list[str]]:
 def wants_help(arguments: Sequence[str]) -> bool:
     """Whether help was asked for."""
     return any(word in ("-h", "--help") for word in arguments)
+
+
+def start_for(*chosen: str | None) -> None:
+    """Start JAX if one of these names stands for code of the user's own, which may import it; else wait.
+
+    Raises:
+        ConfigError: if one is MODULE:NAME, and there is no such module.
+    """
+    if any([needs_import(name) for name in chosen if name is not None]):
+        from adaptax.experiment.jax_setup import start_jax
+
+        start_jax()

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from adaptax.cli.options import names, parse, take_preset, wants_help
+from adaptax.cli.options import names, parse, start_for, take_preset, wants_help
 from adaptax.core.errors import ConfigError
 from adaptax.experiment.distributed import joined
 from adaptax.experiment.options import HostOptions, ResumeOptions, TrainOptions
@@ -79,6 +79,7 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
         raise ConfigError(f"{command}: expected ALGORITHM and PROBLEM; found {' '.join(arguments)!r}{listing}")
     algorithm, problem = chosen
     preset, rest = take_preset(rest)
+    start_for(algorithm, problem)
     algorithm_settings, problem_settings = settings_for(algorithm, problem, preset)
     options = parse(
         {
@@ -119,7 +120,8 @@ def resume(arguments: Sequence[str], stop: StopSignal) -> int:
     with _surroundings(parsed["hosts"], stop) as around:
         if not around.group.is_writer:
             return _followed(around)
-        recipe, started_with = read_recipe(options.resume)
+        start_for(options.problem, options.algorithm)
+        recipe, started_with = read_recipe(options.resume, problem=options.problem, algorithm=options.algorithm)
         options_of(options.resume, started_with)  # before JAX is imported
         with claim(options.resume, fresh=False), crashes_into(options.resume):
             _start_jax()

@@ -23,7 +23,8 @@ from adaptax.experiment.recipes import options_for
 from adaptax.experiment.reports import FIGURES, REPORT, reserve
 from adaptax.problems.settings import episodes_of
 from adaptax.registry.presets import agent_for
-from adaptax.registry.registry import ALGORITHMS, PROBLEMS, build, lookup, view
+from adaptax.registry.registry import ALGORITHMS, PROBLEMS, build, view
+from adaptax.registry.resolve import resolve_problem
 from adaptax.runs.directory import write_json
 from adaptax.runs.load import load_agent
 
@@ -95,7 +96,7 @@ def compare(
     """
     options = options_for(options or CompareOptions(), changes)
     words = [agent if isinstance(agent, str) else str(directory_of(agent)) for agent in agents]
-    problem, contestants = resolve(words, options.problem, options.episodes)
+    problem, contestants = resolve(words, options.problem, options.episodes, options.algorithm or ())
     if len(contestants) < 2:
         raise ConfigError("compare: expected at least one agent besides random; found none")
     directory = reserve(options.out)
@@ -171,7 +172,7 @@ def measure(
 ) -> dict[str, Any]:
     """Load the agents and run their trials."""
     base = build_problem(problem, contestants[0].problem_settings)
-    agents = [agent_of(contestant, problem, options.seed, on_message) for contestant in contestants]
+    agents = [agent_of(contestant, problem, options, on_message) for contestant in contestants]
     early = {
         contestant.name: early_of(agent, build_problem(problem, contestant.early), options.seed)
         for contestant, agent in zip(contestants, agents, strict=True)
@@ -187,10 +188,12 @@ def measure(
 
 def build_problem(name: str, settings: Settings) -> Any:
     """Build a problem from its settings."""
-    return build(lookup("problem", PROBLEMS, name), settings)
+    return build(resolve_problem(name), settings)
 
 
-def agent_of(contestant: Contestant, problem: str, seed: int, on_message: OnMessage = log) -> TrainedAgent:
+def agent_of(
+    contestant: Contestant, problem: str, options: CompareOptions, on_message: OnMessage = log
+) -> TrainedAgent:
     """Build an agent, or load what its runs have learned.
 
     Raises:
@@ -199,7 +202,9 @@ def agent_of(contestant: Contestant, problem: str, seed: int, on_message: OnMess
     """
     described: dict[str, Any] = {"name": contestant.name, "kind": contestant.kind, "about": about(contestant)}
     if contestant.kind == "meta-trained":
-        joined = join_seeds([load_agent(run.directory, on_message) for run in contestant.runs])
+        joined = join_seeds(
+            [load_agent(run.directory, on_message, checkpoint=options.checkpoint) for run in contestant.runs]
+        )
         return dataclasses.replace(joined, **described)
     entry = ALGORITHMS[contestant.algorithm]
     seen = view(entry, build_problem(problem, contestant.problem_settings))
@@ -208,7 +213,7 @@ def agent_of(contestant: Contestant, problem: str, seed: int, on_message: OnMess
     else:
         algorithm = build(entry, contestant.settings)
     try:
-        return TrainedAgent.initial(algorithm, seen, seed=seed, **described)
+        return TrainedAgent.initial(algorithm, seen, seed=options.seed, **described)
     except ValueError as error:
         raise ConfigError(f"{contestant.name}: does not suit {problem}: {error}") from error
 

@@ -116,12 +116,12 @@ def evaluate(
     """
     options = options_for(options or EvaluateOptions(), changes)
     directory = directory_of(run)
-    recipe, _ = read_recipe(directory)
+    recipe, _ = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)
     found = assess(
         recipe,
-        load_agent(directory, on_message),
+        load_agent(directory, on_message, checkpoint=options.checkpoint),
         num_tasks=options.tasks,
         seed=options.seed,
         against=options.against,

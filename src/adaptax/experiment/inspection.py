@@ -79,10 +79,10 @@ def inspect(
         CheckpointError: if there is no run, or it is damaged.
     """
     options, directory = options_for(options or InspectOptions(), changes), directory_of(run)
-    recipe, trained_with = read_recipe(directory)
+    recipe, trained_with = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     num_seeds = int(trained_with["seeds"])
     check_training_seed(options, directory, num_seeds)
-    agent = load_agent(directory, on_message).of_seed(options.training_seed)
+    agent = load_agent(directory, on_message, checkpoint=options.checkpoint).of_seed(options.training_seed)
     problem = agent.problem
     check_remembers(agent)  # before anything is shown
     on_progress(Progress("inspect", 0, 2 * options.tasks))

@@ -6,7 +6,8 @@ from typing import Literal
 
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import LARGEST_COUNT, Settings, setting, suggestion
-from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH
+from adaptax.registry.registry import AGENTS, CLASSICAL, FROM_SCRATCH
+from adaptax.registry.resolve import needs_import
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,10 @@ class TrainOptions(Settings):
         eval_tasks: Held-out tasks in the evaluation afterwards; 0: no evaluation.
         save_every: Updates between two checkpoints, at least (they are written between chunks; the newest 3 are kept).
         keep_every: Checkpoints whose update is a multiple are kept for good; 0: none.
+        select_on: Which checkpoint is the result. last: the last; validation: the best on validation tasks, which is
+            kept.
+        validate_every: Updates between two validations, at least; of each there is a checkpoint.
+        validation_tasks: Tasks of a validation, the same for all.
         json: Print one JSON object on standard output and nothing else there.
     """
 
@@ -31,6 +36,9 @@ class TrainOptions(Settings):
     eval_tasks: int = setting(4000, low=0, high=LARGEST_COUNT)
     save_every: int = setting(10, low=1, high=LARGEST_COUNT)
     keep_every: int = setting(0, low=0, high=LARGEST_COUNT)
+    select_on: Literal["last", "validation"] = "last"
+    validate_every: int = setting(10, low=1, high=LARGEST_COUNT, only={"select_on": ("validation",)})
+    validation_tasks: int = setting(400, low=2, high=LARGEST_COUNT, only={"select_on": ("validation",)})
     json: bool = False
 
 
@@ -84,10 +92,14 @@ class ResumeOptions(Settings):
 
     Attributes:
         resume: The run's directory.
+        problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
+        algorithm: The run's algorithm, if it is your own.
         json: Print one JSON object on standard output and nothing else there.
     """
 
     resume: Path = Path()
+    problem: str | None = None
+    algorithm: str | None = None
     json: bool = False
 
 
@@ -100,6 +112,9 @@ class EvaluateOptions(Settings):
         seed: Decides the tasks and all randomness of the evaluation.
         against: Agents to compare with, by name (`adaptax list`); by default those that suit the problem.
         policy: mode: act by the best known action; sample: act as in training.
+        checkpoint: last, or best on validation tasks; auto: best if the run was trained with --select-on validation.
+        problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
+        algorithm: The run's algorithm, if it is your own.
         json: Print one JSON object on standard output and nothing else there.
     """
 
@@ -107,13 +122,16 @@ class EvaluateOptions(Settings):
     seed: int = setting(0, low=0, high=2**31 - 1)
     against: tuple[str, ...] | None = None
     policy: Literal["mode", "sample"] = "mode"
+    checkpoint: Literal["auto", "last", "best"] = "auto"
+    problem: str | None = None
+    algorithm: str | None = None
     json: bool = False
 
     def __post_init__(self):
         """Check every field, and the agents' names."""
         super().__post_init__()
         for name in self.against or ():
-            if name not in {**CLASSICAL, **FROM_SCRATCH}:
+            if name not in AGENTS and not needs_import(name):
                 known = [*CLASSICAL, *FROM_SCRATCH]
                 raise ConfigError(
                     f"--against: expected some of {', '.join(known)}; found '{name}'{suggestion(name, known)}"
@@ -129,6 +147,9 @@ class InspectOptions(Settings):
         seed: Decides the tasks and all randomness.
         training_seed: Which of the run's trainings to look into, where it has several (`seeds`), from 0.
         policy: mode: act by the best known action; sample: act as in training.
+        checkpoint: last, or best on validation tasks; auto: best if the run was trained with --select-on validation.
+        problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
+        algorithm: The run's algorithm, if it is your own.
         json: Print one JSON object on standard output and nothing else there.
     """
 
@@ -136,6 +157,9 @@ class InspectOptions(Settings):
     seed: int = setting(0, low=0, high=2**31 - 1)
     training_seed: int = setting(0, low=0, high=1023)
     policy: Literal["mode", "sample"] = "mode"
+    checkpoint: Literal["auto", "last", "best"] = "auto"
+    problem: str | None = None
+    algorithm: str | None = None
     json: bool = False
 
 
@@ -144,22 +168,26 @@ class CompareOptions(Settings):
     """How to compare.
 
     Attributes:
-        problem: Name of the problem, with its default settings, where no run says it.
+        problem: Name of the problem, or MODULE:NAME: with its default settings where no run says it.
+        algorithm: The runs' algorithms, if they are your own (MODULE:NAME).
         tasks: Held-out tasks, the same for all agents.
         family_tasks: Training tasks, and shifted tasks, to see what carries over; the same for all agents.
         seed: Decides the tasks and all randomness.
         episodes: Trial of the learners from scratch; by default their preset's for the problem.
         policy: mode: agents that learn by remembering act by the best known action; sample: as in training.
+        checkpoint: last, or best on validation tasks; auto: best if a run was trained with --select-on validation.
         out: Directory of the report; by default the first free runs/compare-N.
         json: Print one JSON object on standard output and nothing else there.
     """
 
     problem: str | None = None
+    algorithm: tuple[str, ...] | None = None
     tasks: int = setting(1000, low=2, high=100_000)
     family_tasks: int = setting(400, low=2, high=100_000)
     seed: int = setting(0, low=0, high=2**31 - 1)
     episodes: int | None = setting(None, low=1, high=LARGEST_COUNT)
     policy: Literal["mode", "sample"] = "mode"
+    checkpoint: Literal["auto", "last", "best"] = "auto"
     out: Path | None = None
     json: bool = False
 

@@ -8,7 +8,6 @@ import jax
 
 from adaptax.core.algorithm import num_parameters
 from adaptax.core.errors import ConfigError
-from adaptax.core.settings import Settings
 from adaptax.experiment import memory
 from adaptax.experiment.jax_setup import devices_for
 from adaptax.experiment.notebook import html_table
@@ -83,8 +82,8 @@ def _size(count: int | None) -> str:
 
 
 def plan(
-    algorithm: str | Settings,
-    problem: str | Settings,
+    algorithm: Any,
+    problem: Any,
     *,
     preset: str = DEFAULT,
     options: TrainOptions | None = None,
@@ -94,8 +93,8 @@ def plan(
     """Find out what `train` with the same arguments would need; its program is compiled, but nothing runs.
 
     Args:
-        algorithm: Its name, or its settings.
-        problem: The same.
+        algorithm: As for `train`.
+        problem: As for `train`.
         preset: Name of settings for this algorithm on this problem.
         options: How it would be run.
         on_message: Called with lines for a person; by default they go to the logger "adaptax".

@@ -1,11 +1,12 @@
 """From what a service is asked for to a recipe and options, checked before anything is built. No JAX here."""
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from adaptax.core.errors import CheckpointError, ConfigError
+from adaptax.core.errors import CheckpointError, ConfigError, short_repr
 from adaptax.core.settings import Settings, suggestion
 from adaptax.experiment.options import TrainOptions
 from adaptax.registry.presets import DEFAULT, settings_for
@@ -17,8 +18,8 @@ Options = TypeVar("Options", bound=Settings)
 
 
 def recipe_for(
-    algorithm: str | Settings,
-    problem: str | Settings,
+    algorithm: Any,
+    problem: Any,
     options: TrainOptions,
     preset: str = DEFAULT,
     changes: Mapping[str, Any] | None = None,
@@ -26,8 +27,8 @@ def recipe_for(
     """What to train and how.
 
     Args:
-        algorithm: Its name, with the preset's settings; or its settings.
-        problem: The same.
+        algorithm: Its name, MODULE:NAME, or class, with the preset's settings; or its settings.
+        problem: The same; instead of a class, the function that makes it.
         options: How to run.
         preset: Name of settings for this algorithm on this problem, of those that are given by name.
         changes: What else is to be, by the names of fields of any of the three: those that can be typed.
@@ -96,14 +97,22 @@ def options_of(directory: Path, started_with: Mapping[str, Any]) -> TrainOptions
     """
     fields = [field.name for field in dataclasses.fields(TrainOptions)]
     try:
-        return TrainOptions(**{name: started_with[name] for name in fields})
+        return TrainOptions(**{name: started_with[name] for name in fields if name in started_with})
     except (ConfigError, KeyError, TypeError) as error:
         raise CheckpointError(f"{directory / CONFIG}: options: {error}") from error
 
 
-def _name_of(what: str | Settings, kind: str, entries: Mapping[str, Entry]) -> str:
+def _name_of(what: Any, kind: str, entries: Mapping[str, Entry]) -> str:
     if isinstance(what, str):
         return what
+    if not isinstance(what, Settings) or isinstance(what, type):
+        name = getattr(what, "__qualname__", "")
+        if getattr(sys.modules.get(getattr(what, "__module__", "")), name, None) is not what or name == "":
+            raise ConfigError(
+                f"{kind}: expected a name, settings, or what can be imported by its name; found {short_repr(what)}. "
+                f"Give it a name with adaptax.register_{kind}"
+            )
+        return f"{what.__module__}:{name}"
     names = [name for name, entry in entries.items() if entry.settings is type(what)]
     if len(names) != 1:
         raise ConfigError(

@@ -20,6 +20,7 @@ from adaptax.experiment.options import TrainOptions
 from adaptax.experiment.progress import Progress
 from adaptax.experiment.run_writer import RunWriter, unwritable, warn_if_disk_is_nearly_full
 from adaptax.experiment.surroundings import Surroundings
+from adaptax.experiment.validation import Validator
 from adaptax.problems.checks.check import require
 from adaptax.registry.presets import DEFAULT
 from adaptax.registry.registry import FROM_SCRATCH
@@ -127,6 +128,9 @@ class TrainSession:
         else:
             written, self._devices = started_with, self._devices_again(started_with.get("used_devices"))
         self._written, self._about = written, recipe.about(written)
+        self._validator: Validator | None = None
+        if self._trains and options.select_on == "validation":
+            self._validator = Validator(algorithm, problem, options, directory, self._say)
 
     def run(self) -> Run:
         """Train to the end, or until it is asked to stop.
@@ -142,6 +146,9 @@ class TrainSession:
         group.directory = self._directory
         self._around.stop.at_once = f"stopped; to go on: adaptax train --resume {self._directory}"
         position = self._first_state()
+        if self._validator is not None:
+            with self._writing():
+                self._validator.take_up(run.done, run.state.meta)
         if not self._trains or run.done >= algorithm.num_updates:
             from_scratch = "learns every task from nothing, so there is nothing to train"
             self._say(
@@ -195,7 +202,7 @@ class TrainSession:
             text = f"return {progress.metrics['return'].mean():.4g} · {run.steps_per_second:,.0f} steps/s"
             self._around.on_progress(Progress("train", progress.done, total, text, progress.metrics))
             last = progress.done >= total or group.any(stop.asked)
-            writer.chunk(progress, last=last)
+            self._write(writer, progress, last=last)
             return last
 
         with group.training(), contextlib.ExitStack() as saving:
@@ -217,6 +224,21 @@ class TrainSession:
                 on_chunk=on_chunk,
             )
         run.stopped = run.done < total
+
+    def _write(self, writer: RunWriter, progress: loop.Progress, *, last: bool) -> None:
+        """Write what a chunk has brought; validate it if it is time, and could be written."""
+        validator = self._validator
+        if validator is None:
+            writer.chunk(progress, last=last)
+            return
+        due = validator.is_due(progress.done)
+        writer.best = validator.best
+        writer.chunk(progress, last=last or due)
+        if due and writer.saved == progress.done:
+            try:
+                validator.validate(progress.done, progress.state.meta)
+            except OSError as error:
+                raise unwritable(self._directory, error, f"the validation of update {progress.done}") from error
 
     def _devices_for(self, requested: int) -> int:
         algorithm = self._run.algorithm

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from adaptax.core.settings import Settings
 from adaptax.experiment.distributed import Group
 from adaptax.experiment.evaluation import assess, write_assessment
 from adaptax.experiment.options import TrainOptions
@@ -14,13 +13,15 @@ from adaptax.experiment.signals import StopSignal
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.tracebacks import crashes_into
 from adaptax.registry.presets import DEFAULT
+from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.runs.directory import claim, create_directory, read_recipe
+from adaptax.runs.load import load_agent
 from adaptax.runs.recipe import Recipe
 
 
 def train(
-    algorithm: str | Settings,
-    problem: str | Settings,
+    algorithm: Any,
+    problem: Any,
     *,
     preset: str = DEFAULT,
     options: TrainOptions | None = None,
@@ -38,8 +39,8 @@ def train(
         train("rl2", "bandit", num_arms=3, num_updates=100, seed=1, directory="first")
 
     Args:
-        algorithm: Its name (`adaptax list`), or its settings.
-        problem: The same.
+        algorithm: Its name (`adaptax list`), its settings, MODULE:NAME or the class of your own.
+        problem: The same; of your own, the function that makes it.
         preset: Name of settings for this algorithm on this problem, of what is given by name.
         options: How to run.
         directory: Where it is written; by default the first free runs/ALGORITHM-PROBLEM-N.
@@ -73,6 +74,8 @@ def resume(
     on_message: OnMessage = log,
     stop: StopSignal | None = None,
     group: Group | None = None,
+    problem: str | None = None,
+    algorithm: str | None = None,
 ) -> Run | None:
     """Go on with a run that was stopped or killed, from its newest good checkpoint, to bitwise the same result.
 
@@ -82,6 +85,8 @@ def resume(
         on_message: As for `train`.
         stop: As for `train`.
         group: As for `train`.
+        problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
+        algorithm: The run's algorithm, if it is your own.
 
     Raises:
         CheckpointError: if there is no run, or it cannot be gone on with.
@@ -94,7 +99,7 @@ def resume(
     if not surroundings.group.is_writer:
         return follow(surroundings)
     directory = Path(directory)
-    recipe, started_with = read_recipe(directory)
+    recipe, started_with = read_recipe(directory, problem=problem, algorithm=algorithm)
     with claim(directory, fresh=False), crashes_into(directory):
         return go_on(recipe, started_with, directory, surroundings)
 
@@ -117,9 +122,12 @@ def _evaluated(run: Run, surroundings: Surroundings) -> Run:
     if run.stopped or run.options.eval_tasks == 0:
         return run
     assert run.directory is not None
+    agent = run.agent
+    if run.options.select_on == "validation" and run.recipe.algorithm not in FROM_SCRATCH:
+        agent = load_agent(run.directory, surroundings.on_message)
     found = assess(
         run.recipe,
-        run.agent,
+        agent,
         num_tasks=run.options.eval_tasks,
         seed=run.options.seed,
         against=None,

@@ -116,7 +116,13 @@ def save(
     _prune(folder, update, keep_every, keep)
 
 
-def newest(directory: Path, like: Any, about: Mapping[str, Any], say: Callable[[str], None]) -> Checkpoint:
+def newest(
+    directory: Path,
+    like: Any,
+    about: Mapping[str, Any],
+    say: Callable[[str], None],
+    only: int | None = None,
+) -> Checkpoint:
     """Read the newest checkpoint that is as it was written and of this run; others are named and passed over.
 
     Args:
@@ -124,6 +130,7 @@ def newest(directory: Path, like: Any, about: Mapping[str, Any], say: Callable[[
         like: The structure, shapes and dtypes of a `TrainState` of this run (arrays or `ShapeDtypeStruct`s).
         about: What it has to be of.
         say: Called with a line for a person if one is passed over.
+        only: The update of the one checkpoint that will do; None: whichever is good.
 
     Raises:
         CheckpointError: if there is none, if none is good (each is named), or if one is of another version of adaptax.
@@ -133,7 +140,7 @@ def newest(directory: Path, like: Any, about: Mapping[str, Any], say: Callable[[
         raise CheckpointError(
             f"{folder}: is a link, expected a folder. Nothing was changed; put the folder itself there"
         )
-    updates = updates_in(directory)
+    updates = [update for update in updates_in(directory) if only in (None, update)]
     if not updates:
         raise CheckpointError(
             f"{directory}: no checkpoint there; nothing was changed. If the run was killed before its first one, "
@@ -171,6 +178,11 @@ def updates_in(directory: Path) -> list[int]:
     except OSError as error:
         raise CheckpointError(f"{folder}: unreadable ({error.strerror or error}). Nothing was changed") from error
     return sorted({int(match[1]) for match in matches if match})
+
+
+def has_manifest(directory: Path, update: int) -> bool:
+    """Whether a checkpoint of an update was written to its end, and has not been removed since."""
+    return (directory / FOLDER / f"update-{update:08d}.json").exists()
 
 
 def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any]) -> Checkpoint:
