@@ -63,7 +63,7 @@ class Assessment:
         """What an episode is called."""
         return "pull" if self.protocol["horizon"] == 1 else "episode"
 
-    def rows(self) -> list[tuple[str, ...]]:
+    def rows(self) -> list[tuple[str, str, str, str]]:
         """A row for each agent: its name, its return with standard error, the 95 % interval and the IQM."""
         found = []
         for name, result in self.results.items():

@@ -86,7 +86,7 @@ def inspect(
     problem = agent.problem
     check_remembers(agent)  # before anything is shown
     on_progress(Progress("inspect", 0, 2 * options.tasks))
-    found = inspection.inspect_memory(
+    found: Any = inspection.inspect_memory(
         agent,
         num_tasks=options.tasks,
         seed=options.seed,
