@@ -21,7 +21,7 @@ from tests.strangers.stranger_problem import hidden_target
 ALGORITHM = "tests.strangers.stranger_algorithm:LinearBandit"
 PROBLEM = "tests.strangers.stranger_problem:hidden_target"
 OWN = ["--problem", PROBLEM, "--algorithm", ALGORITHM]
-SIZES = {"num_updates": 40, "num_tasks": 8, "num_episodes": 6, "eval_tasks": 20}
+SIZES = {"num_updates": 40, "num_tasks": 8, "num_episodes": 6, "eval_tasks": 20, "devices": 1}
 TYPED = [word for name, value in SIZES.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 ROOT = Path(__file__).parents[2]
 LAST = "checkpoints/update-00000040.safetensors"
@@ -78,15 +78,13 @@ def kill_and_resume(place):
         "from adaptax.cli import main; main()"
     )
     for name in ("killed typed", "killed called"):
-        words = ["train", ALGORITHM, PROBLEM, *TYPED, "--out", name, "--devices", "2"]
+        words = ["train", ALGORITHM, PROBLEM, *TYPED, "--out", name]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-        environment["JAX_NUM_CPU_DEVICES"] = "2"
         assert subprocess.run([sys.executable, "-c", kill, *words], env=environment, check=False).returncode == -9
     run("train", "--resume", "killed typed", *OWN)
     experiment.resume("killed called", problem=PROBLEM, algorithm=ALGORITHM)
-    assert same(place / "killed typed", place / "killed called")
-    rows = [len((place / name / "metrics.jsonl").read_text().splitlines()) for name in ("typed", "killed typed")]
-    assert rows == [40, 40]
+    assert same(place / "killed typed", place / "typed")
+    assert same(place / "killed called", place / "called")
     return {"typed", "called"}
 
 
