@@ -104,7 +104,9 @@ def check_configuration(run: TinyRun, n: int, rng: np.random.Generator) -> Itera
         path.write_bytes(data)
         try:
             other, other_options = read_recipe(run.directory)
-            found = checkpoints.newest(run.directory, run.like, other.about(other_options), lambda line: None)
+            found = checkpoints.newest(
+                run.directory, run.like, other.about(other_options), lambda line: None, other.complete
+            )
             same = (other, other_options) == (recipe, options) and bitwise_equal(found.state, run.states[UPDATES[-1]])
             harmless, wrong = harmless + same, wrong + (not same)
             example = example if same else f"{other} {other_options}"

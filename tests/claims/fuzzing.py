@@ -40,7 +40,7 @@ class Case:
 
 
 OPTIONS: dict[tuple[str, ...], str] = {
-    ("train",): "adaptax.experiment.options:TrainOptions",
+    ("train",): "adaptax.runs.options:TrainOptions",
     ("evaluate", "run"): "adaptax.experiment.options:EvaluateOptions",
     ("inspect", "run"): "adaptax.experiment.options:InspectOptions",
     ("compare", "run", "ppo"): "adaptax.experiment.options:CompareOptions",
@@ -144,7 +144,10 @@ def bad_value(rng: random.Random, words: tuple[str, ...], part: Settings, field:
     else:
         return None
     joined = value.startswith("--") or rng.random() < 0.5
-    return Case((*words, *([f"{name}={value}"] if joined else [name, value])), (either(field.name),))
+    typed = [f"{name}={value}"] if joined else [name, value]
+    if rng.random() < 0.5:  # options may stand before names
+        return Case((words[0], *typed, *words[1:]), (either(field.name),))
+    return Case((*words, *typed), (either(field.name),))
 
 
 def misspelt_option(
@@ -196,7 +199,14 @@ def surplus_word(
 ) -> Case | None:
     """A word after an option's value."""
     value = good_value(field, field.default)
-    return None if value is None else Case((*words, option(field.name), value, "more"), (option(field.name), "more"))
+    if value is None:
+        return None
+    typed = (option(field.name), value, "more")
+    if (
+        words[0] == "compare"
+    ):  # takes any number of agents, wherever they stand: one more, and there is none of that name
+        return Case(("compare", "ppo", "--problem", "bandit", *typed), ("found 'more'",))
+    return Case((*words, *typed), (option(field.name), "more"))
 
 
 def without_effect(

@@ -52,9 +52,9 @@ def test_a_loader_without_checksums_is_found(tiny, monkeypatch):
 def test_a_loader_that_gives_up_at_the_first_is_found(tiny, monkeypatch):
     read = checkpoints._read
 
-    def strict(folder, update, like, about):
+    def strict(*arguments):
         try:
-            return read(folder, update, like, about)
+            return read(*arguments)
         except Exception as error:
             raise checkpoints.CheckpointError(str(error)) from error
 

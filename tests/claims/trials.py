@@ -56,7 +56,7 @@ def _shapes(run: TinyRun) -> bool:
 
 def _recipe(run: TinyRun) -> bool:
     recipe, options = read_recipe(run.directory)
-    found = checkpoints.newest(run.directory, run.like, recipe.about(options), lambda line: None)
+    found = checkpoints.newest(run.directory, run.like, recipe.about(options), lambda line: None, recipe.complete)
     return bitwise_equal(found.state, run.states[NEWEST]) and recipe.about(options) == run.about
 
 

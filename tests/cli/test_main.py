@@ -1,6 +1,6 @@
 import pytest
 
-from adaptax.cli.main import main
+from adaptax.cli.main import COMMANDS, main
 
 
 def exit_code(*arguments):
@@ -38,8 +38,17 @@ def test_an_unexpected_error_is_one_line_and_the_traceback_a_file(tmp_path, monk
         raise RuntimeError("boom")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(__import__("adaptax.cli.main", fromlist=["COMMANDS"]).COMMANDS, "train", broken)
+    monkeypatch.setattr("adaptax.cli.train.command", broken)
     assert exit_code("train") == 1
     assert capsys.readouterr().err.count("\n") == 1
     (crash,) = tmp_path.glob("crash-*.txt")
     assert "boom" in crash.read_text()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_told_and_has_help(name, capsys):
+    assert exit_code(name, "--help") == 0
+    assert capsys.readouterr().out.startswith(f"usage: adaptax {name}")
+    exit_code("--help")
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith(f"  adaptax {name} "))
+    assert line.endswith(COMMANDS[name].summary)

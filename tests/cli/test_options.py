@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from adaptax.cli.options import names, parse, take_preset
+from adaptax.cli.options import parse
 from adaptax.core.errors import ConfigError
 from adaptax.experiment.options import EvaluateOptions, TrainOptions
 from adaptax.registry.presets import named_presets, settings_for
@@ -21,6 +21,17 @@ WRONG = [
     ),
     (["train", "rl2", "bandit", "--memory", "lsm"], ["--memory", "lsm", "lstm"]),
     (["train", "rl2", "bandit", "--preset", "nope"], ["--preset", "default", "nope"]),
+    (["train", "rl2", "bandit", "--preset", "10x5", "--preset=10x10"], ["--preset", "once", "10x5", "10x10"]),
+    (["train", "--num-tasks", "5", "--memory", "lsm", "rl2", "bandit"], ["--memory", "lsm", "did you mean 'lstm'"]),
+    (["train", "--bogus", "5", "rl2", "bandit"], ["--bogus", "no such option"]),
+    (["train", "--bogus", "rl2", "bandit"], ["--bogus", "no such option"]),
+    (["train", "--max-kl", "0.1", "rl2", "bandit"], ["--max-kl", "no such option"]),
+    (["train", "rl2", "bandit", "--seed", "1", "more"], ["--seed", "one value", "more"]),
+    (["train", "rl2", "bandit", "more"], ["only ALGORITHM PROBLEM", "more"]),
+    (["train", "--resume", "x", "rl2", "bandit"], ["--resume", "rl2"]),
+    (["train", "--resume"], ["--resume", "a directory", "nothing"]),
+    (["compare", "--tasks", "5"], ["compare", "directories of runs", "nothing"]),
+    (["evaluate", "x", "y"], ["only DIR", "y"]),
     (["train", "rl3", "bandit"], ["ALGORITHM", "rl3", "did you mean 'rl2'"]),
     (["train", "rl2", "bandits"], ["PROBLEM", "bandits", "did you mean"]),
     (["train", "rl2"], ["PROBLEM", "rl2"]),
@@ -91,17 +102,6 @@ def test_a_word_may_stand_for_a_number():
     assert parse(parts, ["--devices", "auto"], program="x", description="")["run"].devices == 0
     with pytest.raises(ConfigError, match="--devices: expected an integer between 0 and 4096, or auto; found 'all'"):
         parse(parts, ["--devices", "all"], program="x", description="")
-
-
-def test_take_preset():
-    assert take_preset(["--a", "1", "--preset", "x", "--b"]) == ("x", ["--a", "1", "--b"])
-    assert take_preset(["--preset=y"]) == ("y", [])
-    assert take_preset([]) == ("default", [])
-
-
-def test_names_stop_at_the_first_option():
-    assert names(["a", "b", "--c", "d"], 2) == (["a", "b"], ["--c", "d"])
-    assert names(["a", "--c"], 2) == (["a"], ["--c"])
 
 
 def test_unknown_agents_are_refused():

@@ -1,14 +1,23 @@
-"""What the agent of a golden checkpoint does: the same observations and rewards, always."""
+"""What becomes of golden runs: what their agents do, and what training on comes to. The same inputs, always."""
 
-import hashlib
+import shutil
+import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
+from adaptax.cli.train import run_options
+from adaptax.core.spaces import Discrete
 from adaptax.deployment.agent import Agent
+from adaptax.experiment.training import meta_train
+from adaptax.runs.directory import read_recipe
+from tests.golden.digests import digest, norms
 
 REWARDS = (1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+STEPS = 24
+"""Of an agent's life in `acted`."""
 
 
 def lived(directory: Path) -> dict[str, list]:
@@ -25,11 +34,40 @@ def lived(directory: Path) -> dict[str, list]:
     return {"actions": actions, "memory": floats}
 
 
-def processor() -> str:
-    """A fingerprint of what this processor can do: XLA compiles for that, and rounds accordingly."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return "unknown"
-    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return hashlib.sha256(" ".join(sorted(flags.split())).encode()).hexdigest()[:16]
+def acted(directory: Path) -> list[Any]:
+    """Actions of a life of `STEPS` steps, on any problem: made-up observations and rewards, episodes as long as may be.
+
+    The agent is that of the run's last training seed.
+    """
+    recipe, options = read_recipe(directory)
+    env = recipe.build()[1].env
+    rng = np.random.default_rng(5)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*training is not finished")
+        agent = Agent.load(directory, seed=3, training_seed=options["seeds"] - 1)
+    actions = []
+    seen = _observation(env.observation_space, rng)
+    for step in range(1, STEPS + 1):
+        actions.append(agent.act(seen).tolist())
+        seen, over = _observation(env.observation_space, rng), step % env.horizon == 0
+        agent.observe(float(rng.normal()), episode_over=over, observation=seen)
+    return actions
+
+
+def _observation(space: Any, rng: np.random.Generator) -> Any:
+    if isinstance(space, Discrete):
+        return np.int32(rng.integers(space.num))
+    return rng.uniform(max(space.low, -1.0), min(space.high, 1.0), space.shape).astype(np.float32)
+
+
+def resumed(directory: Path, place: Path) -> Any:
+    """The state at the end of training, of a run that is gone on with in a copy of its directory at `place`."""
+    shutil.copytree(directory, place)
+    recipe, options = read_recipe(place)
+    return meta_train(recipe, run_options(options), place, started_with=options).state
+
+
+def outcome(directory: Path, place: Path) -> dict[str, Any]:
+    """What a run comes to if it is gone on with at `place`: its state's digest, sizes of the leaves, and actions."""
+    state = resumed(directory, place)
+    return {"sha256": digest(state), "norms": norms(state), "actions": acted(place)}

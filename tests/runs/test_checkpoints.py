@@ -120,13 +120,46 @@ def test_where_there_is_none_that_is_said(tmp_path):
         ({**ABOUT, "settings": {"rate": 0.2, "layers": [3, 4]}}, r"settings.rate: expected 0.2 .*found 0.1"),
         ({**ABOUT, "settings": {"rate": 0.1, "layers": [3, 5]}}, r"settings.layers: expected \[3, 5\].*found \[3, 4\]"),
         ({**ABOUT, "more": 1}, r"more: expected 1 .*found nothing"),
-        ({"algorithm": "x"}, r"about.'options': expected nothing .*found something"),
     ],
 )
 def test_of_another_run_the_field_is_named(tmp_path, about, says):
     saved(tmp_path, 10)
     with pytest.raises(CheckpointError, match=says):
         newest(tmp_path, about)
+
+
+@pytest.mark.parametrize(
+    ("about", "says"),
+    [
+        ({"algorithm": "x", "settings": ABOUT["settings"]}, "says about.'options';"),
+        ({**ABOUT, "settings": {"layers": [3, 4]}}, "says about.settings.'rate';"),
+    ],
+)
+def test_a_field_that_is_not_known_is_named_with_both_versions_and_nothing_older_is_used(tmp_path, about, says):
+    checkpoints.save(tmp_path, state(10), update=10, about=about)
+    saved(tmp_path, 20)
+    reseal(tmp_path, 20, versions={"adaptax": "0.9"})
+    here = checkpoints.versions()["adaptax"]
+    with pytest.raises(
+        CheckpointError, match=rf"checkpoint 20 was made by adaptax '0.9' and {says} this is {here} .*newer"
+    ):
+        newest(tmp_path, about)
+
+
+def test_of_another_run_comes_before_a_field_that_is_not_known(tmp_path):
+    saved(tmp_path, 10)
+    with pytest.raises(CheckpointError, match="another run: algorithm: expected 'y'"):
+        newest(tmp_path, {"algorithm": "y"})
+
+
+def test_fields_that_were_not_there_yet_are_completed(tmp_path):
+    checkpoints.save(tmp_path, state(10), update=10, about={"algorithm": "x", "settings": {"rate": 0.1}})
+    complete = lambda about: {**ABOUT, **about, "settings": {"layers": [3, 4], **about["settings"]}}  # noqa: E731
+    found = checkpoints.newest(tmp_path, LIKE, ABOUT, print, complete)
+    same(found.state, state(10))
+    other = {**ABOUT, "settings": {"rate": 0.1, "layers": [3, 5]}}
+    with pytest.raises(CheckpointError, match=r"another run: settings.layers: expected \[3, 5\] .*found \[3, 4\]"):
+        checkpoints.newest(tmp_path, LIKE, other, print, complete)
 
 
 def test_one_of_another_run_is_passed_over_if_there_is_one_of_this(tmp_path):
@@ -156,6 +189,58 @@ def test_of_another_version_both_are_named(tmp_path):
     reseal(tmp_path, 10, schema=2, versions={"adaptax": "0.9"})
     here = checkpoints.versions()["adaptax"]
     with pytest.raises(CheckpointError, match=rf"made by adaptax '0.9' \(schema 2\); this is {here} \(schema 1\)"):
+        newest(tmp_path)
+
+
+@pytest.mark.parametrize("schema", [True, 0, -1, 1.0, "1", None, [1]])
+def test_what_is_no_schema_is_refused(tmp_path, schema):
+    saved(tmp_path, 10)
+    reseal(tmp_path, 10, schema=schema)
+    with pytest.raises(CheckpointError, match=r"this is .* \(schema 1\)"):
+        newest(tmp_path)
+
+
+def test_there_is_a_migration_from_every_schema_that_ever_was():
+    assert set(checkpoints.MIGRATIONS) == set(range(1, checkpoints.SCHEMA))
+
+
+def migrating(monkeypatch, *renames):
+    monkeypatch.setattr(checkpoints, "MIGRATIONS", dict(enumerate(renames, 1)))
+    monkeypatch.setattr(checkpoints, "SCHEMA", len(renames) + 1)
+
+
+def test_leaves_that_were_renamed_since_are_found_and_written_by_their_new_names(tmp_path, monkeypatch):
+    saved(tmp_path, 10)
+    migrating(
+        monkeypatch,
+        lambda name: name.replace("['w']", "['weights']"),
+        lambda name: name.replace("['weights']", "['matrix']").replace("['n']", "['w']"),  # a name that was used before
+    )
+    new = lambda number: {"matrix" if k == "w" else "w" if k == "n" else k: x for k, x in state(number).items()}  # noqa: E731
+    found, said = newest(tmp_path, like=jax.eval_shape(new, 0.0))
+    same(found.state, new(10))
+    assert said == []
+    checkpoints.save(tmp_path, found.state, update=20, about=ABOUT)
+    manifest = json.loads((tmp_path / checkpoints.FOLDER / "update-00000020.json").read_bytes())["manifest"]
+    assert manifest["schema"] == 3
+    assert set(manifest["leaves"]) == {"['matrix']", "['w']", "['key']", "['empty']"}
+    same(newest(tmp_path, like=jax.eval_shape(new, 0.0))[0].state, new(10))
+
+
+def test_without_its_migration_a_renamed_leaf_is_not_found(tmp_path, monkeypatch):
+    saved(tmp_path, 10)
+    migrating(monkeypatch, lambda name: name)
+    with pytest.raises(CheckpointError, match=r"2 are missing or unknown, the first is .*'w'"):
+        newest(
+            tmp_path,
+            like=jax.eval_shape(lambda: {**{k: x for k, x in state().items() if k != "w"}, "weights": state()["w"]}),
+        )
+
+
+def test_two_leaves_that_come_to_one_name_are_refused(tmp_path, monkeypatch):
+    saved(tmp_path, 10)
+    migrating(monkeypatch, lambda name: name.replace("['n']", "['w']"))
+    with pytest.raises(CheckpointError, match=r"checkpoint 10 damaged \(weights: names of leaves\)"):
         newest(tmp_path)
 
 

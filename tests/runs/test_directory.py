@@ -1,3 +1,5 @@
+import dataclasses
+import importlib.metadata
 import json
 import os
 import threading
@@ -6,21 +8,75 @@ import pytest
 
 from adaptax.core.errors import CheckpointError, OutputError
 from adaptax.registry.presets import settings_for
+from adaptax.registry.registry import LEARNERS, PROBLEMS
 from adaptax.runs import directory
+from adaptax.runs.options import KeptOptions
 from adaptax.runs.recipe import Recipe
 
 RECIPE = Recipe("rl2", "bandit", *settings_for("rl2", "bandit"))
+OPTIONS = dataclasses.asdict(KeptOptions())
 
 
 def test_recipes_come_back(tmp_path):
     directory.save_config(tmp_path, RECIPE, {"seeds": 2})
-    assert directory.read_recipe(tmp_path) == (RECIPE, {"seeds": 2})
+    assert directory.read_recipe(tmp_path) == (RECIPE, {**OPTIONS, "seeds": 2})
+
+
+@pytest.mark.parametrize("section", ["algorithm_settings", "problem_settings", "options"])
+def test_every_field_may_be_missing_and_has_its_default_then(tmp_path, section):
+    directory.save_config(tmp_path, RECIPE, OPTIONS)
+    path = tmp_path / directory.CONFIG
+    whole = json.loads(path.read_text())
+    for name in whole[section]:
+        path.write_text(json.dumps({**whole, section: {k: x for k, x in whole[section].items() if k != name}}))
+        assert directory.read_recipe(tmp_path) == (RECIPE, OPTIONS)
+    path.write_text(json.dumps({**whole, section: {}}))
+    assert directory.read_recipe(tmp_path) == (RECIPE, OPTIONS)
+
+
+@pytest.mark.parametrize("section", ["algorithm_settings", "problem_settings", "options"])
+def test_a_field_that_is_not_known_is_named_with_both_versions(tmp_path, section):
+    directory.save_config(tmp_path, RECIPE, OPTIONS)
+    path = tmp_path / directory.CONFIG
+    content = json.loads(path.read_text())
+    content[section]["from the future"] = 1
+    content["versions"]["adaptax"] = "9.0"
+    path.write_text(json.dumps(content))
+    here = importlib.metadata.version("adaptax")
+    says = rf"{section}: unknown name 'from the future': .*newer version.*written by adaptax '9.0'; this is {here}"
+    with pytest.raises(CheckpointError, match=says) as refused:
+        directory.read_recipe(tmp_path)
+    assert refused.value.exit_code == 5
+
+
+def test_what_a_checkpoint_is_of_is_completed_and_nothing_else(tmp_path):
+    about = RECIPE.about(OPTIONS)
+    for section in ("algorithm_settings", "problem_settings", "options"):
+        for name in about[section]:
+            lacking = {**about, section: {k: x for k, x in about[section].items() if k != name}}
+            assert RECIPE.complete(lacking) == about
+            odd = {**about, section: {**about[section], name: [1], "more": 2}}
+            assert RECIPE.complete(odd) == odd
+        for odd in (None, 1, "x", [], [{}]):
+            assert RECIPE.complete({**about, section: odd}) == {**about, section: odd}
+    for odd in (None, 1, "x", [], {}, {"more": {}}):
+        assert RECIPE.complete(odd) == odd
+
+
+@pytest.mark.parametrize(
+    "kind", [KeptOptions, *(entry.settings for entry in {**LEARNERS, **PROBLEMS}.values())], ids=lambda x: x.__name__
+)
+def test_defaults_are_what_a_file_would_say(kind):
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    assert json.loads(json.dumps(defaults)) == defaults
+    assert all(getattr(kind(), name) == default for name, default in defaults.items())
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"format": 2}, "expected format 1, found 2"),
+        ({"format": 2}, "expected format 1, found 2; it was written by a newer version of adaptax"),
+        ({"format": "x"}, "expected format 1, found 'x'; it was written by another version of adaptax"),
         ({"algorithm": "rl3"}, "did you mean 'rl2'"),
         ({"algorithm_settings": {"memory_sise": 3}}, "memory_sise"),
         ({"problem_settings": {"num_arms": -1}}, "num_arms"),
@@ -91,7 +147,11 @@ def test_a_directory_is_claimed_by_one_process_and_said_by_whom(tmp_path):
             "symmetric",
         ),
         ({"options": []}, r"options: expected names and values; found \[\]"),
-        ({"options": {}}, "options.seeds: expected an integer between 1 and 1024; found None"),
+        ({"options": {"seeds": None}}, "options.seeds: expected an integer between 1 and 1024; found None"),
+        ({"options": {"save_every": 0}}, "save_every: expected an integer between 1 and 1000000; found 0"),
+        ({"options": {"used_devices": "\x1b"}}, r"used_devices: .*found '\\x1b'"),
+        ({"versions": {"adaptax": "\x1b" * 1000}, "options": []}, r"written by adaptax '\\x1b"),
+        ({"versions": [], "options": []}, "written by adaptax of unknown version"),
         ({"options": {"seeds": True}}, "options.seeds.*found True"),
         ({"options": {"seeds": 10**9}}, "options.seeds.*found 1000000000"),
     ],

@@ -1,4 +1,4 @@
-"""A stranger's algorithm on a stranger's problem: all that can be done with ours, from the command line and from Python."""
+"""A stranger's algorithm on a stranger's problem: what can be done with ours, from the command line and from Python."""
 
 import contextlib
 import io

@@ -5,8 +5,8 @@ import json
 import time
 from collections.abc import Sequence
 
-from adaptax.cli.options import names, parse, wants_help
-from adaptax.core.errors import ConfigError, EnvironmentContractError
+from adaptax.cli.options import parse
+from adaptax.core.errors import EnvironmentContractError
 from adaptax.core.settings import Settings, setting
 from adaptax.registry.registry import build
 from adaptax.registry.resolve import needs_import, resolve_problem, unchecked_problem
@@ -32,16 +32,15 @@ class CheckEnvOptions(Settings):
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it; 0 if all rules hold, else 3."""
-    chosen, rest = names(arguments, 1)
-    if not chosen and not wants_help(rest):
-        raise ConfigError("check-env: expected MODULE:NAME, or the name of a problem; found nothing")
-    options: CheckEnvOptions = parse(
+    typed = parse(
         {"check": CheckEnvOptions()},
-        rest,
-        program="adaptax check-env MODULE:NAME",
+        arguments,
+        program="adaptax check-env",
+        names={"MODULE:NAME": "MODULE:NAME, or the name of a problem"},
         description="Live in the problem that NAME() makes, and say what in it breaks the contract of environments.",
-    )["check"]
-    name = chosen[0]
+    )
+    options: CheckEnvOptions = typed["check"]
+    (name,) = typed["names"]
     if not needs_import(name):
         resolve_problem(name, what="check-env")
     from adaptax.experiment.jax_setup import start_jax

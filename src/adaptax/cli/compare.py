@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from adaptax.cli.options import names, parse, start_for, wants_help
+from adaptax.cli.options import parse, start_for
 from adaptax.core.errors import ConfigError
 from adaptax.experiment.agent_specs import resolve
 from adaptax.experiment.options import CompareOptions
@@ -14,21 +14,20 @@ from adaptax.registry.user_code import is_reference
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
-    words, rest = names(arguments, len(arguments))
-    if not arguments:
-        raise ConfigError("compare: expected directories of runs, and names of agents that need no training")
-    options: CompareOptions = parse(
+    typed = parse(
         {"compare": CompareOptions()},
-        rest,
-        program="adaptax compare RUN|AGENT ...",
+        arguments,
+        program="adaptax compare",
+        names={"RUN|AGENT ...": "directories of runs, and names of agents that need no training"},
         description="Compare agents in the same new tasks: how soon they are good (sample efficiency), what carries "
         "over to other tasks (generalisation), what finding out costs (exploration). RUN: a run's directory; AGENT: "
         "a name, of an agent that needs no training.",
-    )["compare"]
-    algorithms = options.algorithm or ()
+    )
+    options: CompareOptions = typed["compare"]
+    words, algorithms = typed["names"], options.algorithm or ()
     start_for(options.problem, *algorithms, *(word for word in words if is_reference(word) and not Path(word).exists()))
     problem, contestants = resolve(words, options.problem, options.episodes, algorithms)
-    if len(contestants) < 2 and not wants_help(rest):
+    if len(contestants) < 2:
         raise ConfigError("compare: expected at least one agent besides random; found none")
     directory = reserve(options.out)
     from adaptax.experiment.jax_setup import start_jax

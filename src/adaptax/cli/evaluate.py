@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adaptax.cli.options import names, parse, start_for, wants_help
-from adaptax.core.errors import ConfigError
+from adaptax.cli.options import parse, start_for
 from adaptax.experiment.options import EvaluateOptions
 from adaptax.registry.presets import check_agent
 from adaptax.runs.directory import read_recipe
@@ -17,16 +16,15 @@ if TYPE_CHECKING:
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
-    chosen, rest = names(arguments, 1)
-    if not chosen and not wants_help(rest):
-        raise ConfigError("evaluate: expected the directory of a run; found nothing")
-    options: EvaluateOptions = parse(
+    typed = parse(
         {"evaluate": EvaluateOptions()},
-        rest,
-        program="adaptax evaluate DIR",
+        arguments,
+        program="adaptax evaluate",
+        names={"DIR": "the directory of a run"},
         description="Evaluate the agent that a run has trained on held-out tasks, the same for all agents.",
-    )["evaluate"]
-    directory = Path(chosen[0])
+    )
+    options: EvaluateOptions = typed["evaluate"]
+    directory = Path(typed["names"][0])
     start_for(options.problem, options.algorithm, *(options.against or ()))
     recipe, _ = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     for name in options.against or ():

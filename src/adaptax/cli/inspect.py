@@ -8,24 +8,22 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from adaptax.cli.options import names, parse, start_for, wants_help
-from adaptax.core.errors import ConfigError
+from adaptax.cli.options import parse, start_for
 from adaptax.experiment.options import InspectOptions, check_training_seed
 from adaptax.runs.directory import read_recipe
 
 
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
-    chosen, rest = names(arguments, 1)
-    if not chosen and not wants_help(rest):
-        raise ConfigError("inspect: expected the directory of a run; found nothing")
-    options: InspectOptions = parse(
+    typed = parse(
         {"inspect": InspectOptions()},
-        rest,
-        program="adaptax inspect DIR",
+        arguments,
+        program="adaptax inspect",
+        names={"DIR": "the directory of a run"},
         description="Decode the task from the memory of the agent that a run has trained, after each episode.",
-    )["inspect"]
-    directory = Path(chosen[0])
+    )
+    options: InspectOptions = typed["inspect"]
+    directory = Path(typed["names"][0])
     start_for(options.problem, options.algorithm)
     _, trained_with = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     check_training_seed(options, directory, int(trained_with["seeds"]))

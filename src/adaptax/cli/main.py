@@ -1,94 +1,74 @@
 """`adaptax COMMAND ...`: finds the command, turns errors into one line and an exit code."""
 
 import contextlib
+import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from adaptax.core.errors import AdaptaxError, ConfigError
 from adaptax.core.settings import suggestion
 from adaptax.experiment.signals import STOPPED, Interrupts, StopSignal
 from adaptax.experiment.tracebacks import write_traceback
 
-USAGE = """\
-usage: adaptax COMMAND ...
 
-Agents that learn how to learn: meta-reinforcement learning.
+class Command(NamedTuple):
+    """A command.
 
-  adaptax train ALGORITHM PROBLEM [options]   meta-train, evaluate on held-out tasks, draw the adaptation curve
-  adaptax train --resume DIR                  go on with a run that was stopped or killed
-  adaptax plan ALGORITHM PROBLEM [options]    what that would need: memory, steps, disk; nothing is trained
-  adaptax evaluate DIR [options]              evaluate a run again: other tasks, other opponents
-  adaptax compare DIR AGENT ... [options]     agents side by side: how soon, how far it carries, what exploring costs
-  adaptax inspect DIR [options]               what the memory knows of the task, after each episode
-  adaptax check-env MODULE:FACTORY            does an environment of your own keep its contract?
-  adaptax reproduce NAME [options]            train and print a published table, side by side with the paper
-  adaptax list                                algorithms, problems, presets, tables
+    Attributes:
+        module: Its module, which has a function `command` from the words after it to an exit code.
+        words: What may follow it.
+        summary: One line.
+        trains: Whether it trains, and so is given what asks it to stop.
+    """
 
+    module: str
+    words: str
+    summary: str
+    trains: bool = False
+
+
+RUN = "ALGORITHM PROBLEM [options]"
+COMMANDS: dict[str, Command] = {
+    "train": Command(
+        "train", RUN, "meta-train, evaluate on held-out tasks; --resume DIR goes on with a run", trains=True
+    ),
+    "plan": Command("plan", RUN, "what that would need: memory, steps, disk; nothing is trained"),
+    "evaluate": Command("evaluate", "DIR [options]", "evaluate a run again: other tasks, other opponents"),
+    "compare": Command(
+        "compare", "DIR AGENT ... [options]", "agents side by side: how soon, how far it carries, at what cost"
+    ),
+    "inspect": Command("inspect", "DIR [options]", "what the memory knows of the task, after each episode"),
+    "check-env": Command("check_env", "MODULE:NAME", "does an environment of your own keep its contract?"),
+    "reproduce": Command(
+        "reproduce", "NAME [options]", "train and print a published table, side by side with the paper", trains=True
+    ),
+    "list": Command("list", "", "algorithms, problems, presets, tables"),
+}
+"""By name; each is imported when it is typed."""
+
+
+def usage() -> str:
+    """What `adaptax --help` says."""
+    lines = [f"  adaptax {name + ' ' + entry.words:<38}{entry.summary}" for name, entry in COMMANDS.items()]
+    return "\n".join(
+        (
+            "usage: adaptax COMMAND ...",
+            "",
+            "Agents that learn how to learn: meta-reinforcement learning.",
+            "",
+            *lines,
+            "",
+            FOOT,
+        )
+    )
+
+
+FOOT = """\
 Each command has --help. Exit codes: 0 done, 2 wrong usage or configuration, 3 an environment broke its contract,
 4 numbers diverged, 5 checkpoint unusable, 6 directory locked or unwritable, 7 out of memory or disk, 75 stopped, and
 can be resumed."""
-
-
-def _train(arguments: Sequence[str], stop: StopSignal) -> int:
-    from adaptax.cli.train import command
-
-    return command(arguments, stop)
-
-
-def _plan(arguments: Sequence[str], stop: StopSignal) -> int:
-    from adaptax.cli.plan import command
-
-    return command(arguments)
-
-
-def _evaluate(arguments: Sequence[str], stop: StopSignal) -> int:
-    from adaptax.cli.evaluate import command
-
-    return command(arguments)
-
-
-def _compare(arguments: Sequence[str], stop: StopSignal) -> int:
-    from adaptax.cli.compare import command
-
-    return command(arguments)
-
-
-def _inspect(arguments: Sequence[str], stop: StopSignal) -> int:
-    from adaptax.cli.inspect import command
-
-    return command(arguments)
-
-
-def _check_env(arguments: Sequence[str], stop: StopSignal) -> int:
-    from adaptax.cli.check_env import command
-
-    return command(arguments)
-
-
-def _reproduce(arguments: Sequence[str], stop: StopSignal) -> int:
-    from adaptax.cli.reproduce import command
-
-    return command(arguments, stop)
-
-
-def _list(arguments: Sequence[str], stop: StopSignal) -> int:
-    from adaptax.cli.list import command
-
-    return command(arguments)
-
-
-COMMANDS: dict[str, Callable[[Sequence[str], StopSignal], int]] = {
-    "train": _train,
-    "plan": _plan,
-    "evaluate": _evaluate,
-    "compare": _compare,
-    "inspect": _inspect,
-    "check-env": _check_env,
-    "reproduce": _reproduce,
-    "list": _list,
-}
 
 
 class _Patient:
@@ -179,7 +159,7 @@ def _run(arguments: Sequence[str], stop: StopSignal) -> int:
 
 def _dispatch(arguments: Sequence[str], stop: StopSignal) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE)
+        print(usage())
         return 0 if arguments else 2
     if arguments[0] == "--version":
         from importlib.metadata import version
@@ -189,4 +169,5 @@ def _dispatch(arguments: Sequence[str], stop: StopSignal) -> int:
     name = arguments[0]
     if name not in COMMANDS:
         raise ConfigError(f"COMMAND: expected one of {', '.join(COMMANDS)}; found '{name}'{suggestion(name, COMMANDS)}")
-    return COMMANDS[name](arguments[1:], stop)
+    module, words = importlib.import_module(f"adaptax.cli.{COMMANDS[name].module}"), arguments[1:]
+    return int(module.command(words, stop) if COMMANDS[name].trains else module.command(words))

@@ -1,140 +1,159 @@
-"""From the words of a command line to settings; what is wrong is one line: which option, what it expects, what it got.
+"""Fields of settings as options of argparse: how a value is typed, what it must be, and what `--help` says of it."""
 
-Words mean what they mean to tyro, which writes `--help`: `--num-tasks 5`, `--num-tasks=5` and `--num_tasks 5`; `--json`
-and `--no-json`; `--against A B`. But an option that is given twice is refused, as only one of the two can be meant.
-"""
-
+import argparse
 import dataclasses
+import inspect
+import itertools
+import re
+import shutil
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from adaptax.core.errors import ConfigError, short_repr
-from adaptax.core.settings import Settings, expectation, kind_of, suggestion
+from adaptax.core.settings import expectation, kind_of, suggestion
+
+WIDEST = 110
+"""Letters of a line of help, at most: longer ones are hard to read, however wide the terminal is."""
+_PLACEHOLDERS: dict[Any, str] = {int: "N", float: "X", Path: "DIR", str: "NAME"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Option:
-    """One option.
+class Option(argparse.Action):
+    """An option that sets a field, once."""
 
-    Attributes:
-        name: As it is typed, after `--`.
-        part: The settings that it belongs to.
-        field: Its field there.
-        switched: What a switch is set to; None: it takes a value.
-    """
+    def __init__(self, option_strings: Sequence[str], dest: str, field: dataclasses.Field[Any], value: Any, text: str):
+        """Describe it by the field, its value here if it is not given, and what the settings' docstring says of it."""
+        self.field, self.kind = field, kind_of(field)
+        super().__init__(
+            option_strings,
+            dest,
+            nargs=values_of(field),
+            default=argparse.SUPPRESS,
+            metavar=_placeholder(self.kind),
+            help=f"{text} {_facts(field, value)}".strip().replace("%", "%%"),
+        )
 
-    name: str
-    part: str
-    field: dataclasses.Field[Any]
-    switched: bool | None = None
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Take the value of the option from its words."""
+        value = self._value(values) if self.nargs != 0 else option == self.option_strings[0]
+        if hasattr(namespace, self.dest):
+            found = " and ".join(map(short_repr, (getattr(namespace, self.dest), value)))
+            raise ConfigError(f"{self.option_strings[0]}: expected once; found {found}")
+        setattr(namespace, self.dest, value)
 
+    def _value(self, words: str | list[str]) -> Any:
+        if isinstance(words, list):
+            kinds = get_args(self.kind)
+            return tuple(map(self._converted, itertools.cycle(kinds[:1]) if ... in kinds else kinds, words))
+        spelled = {**self.field.metadata.get("spelled", {}), **({} if self.kind is self.field.type else {"None": None})}
+        return spelled[words] if words in spelled else self._converted(self.kind, words)
 
-def read(
-    parts: dict[str, Settings], arguments: Sequence[str], *, program: str, also: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Read options into several settings objects at once.
-
-    Args:
-        parts: Defaults of each object, by a name of your choice. Their fields share one name space.
-        arguments: What was typed after the command.
-        program: What was typed before.
-        also: Options of the program that are read elsewhere, to be suggested.
-
-    Raises:
-        ConfigError: naming the option, what was expected and what was found.
-    """
-    options = _options_of(parts)
-    changes: dict[str, dict[str, Any]] = {name: {} for name in parts}
-    words = list(arguments)
-    while words:
-        typed, given, rest = words.pop(0).partition("=")
-        option = options.get(typed.replace("_", "-")) if typed.startswith("--") else None
-        if option is None:
-            hint = suggestion(typed, [*options, *also])
-            raise ConfigError(f"{short_repr(typed)[1:-1]}: no such option{hint} ({program} --help lists them)")
-        values = [rest] if given else _taken(option, words)
-        found = _value(option, values, given)
-        mine, name = changes[option.part], option.field.name
-        if name in mine:
-            raise ConfigError(f"--{option.name}: expected once; found {short_repr(mine[name])} and {short_repr(found)}")
-        mine[name] = found
-        if words and not _is_option(words[0]):
-            raise ConfigError(f"--{option.name}: {_surplus(option, values)}; found {short_repr(words[0])}")
-    return {name: dataclasses.replace(default, **changes[name]) for name, default in parts.items()}
-
-
-def _options_of(parts: dict[str, Settings]) -> dict[str, Option]:
-    """By what is typed."""
-    options: dict[str, Option] = {}
-    for part, default in parts.items():
-        for field in dataclasses.fields(default):
-            name = field.name.replace("_", "-")
-            switch = field.type is bool
-            options[f"--{name}"] = Option(name, part, field, True if switch else None)
-            if switch:
-                options[f"--no-{name}"] = Option(name, part, field, False)
-    return options
-
-
-def _is_option(word: str) -> bool:
-    return word.startswith("--")
-
-
-def _taken(option: Option, words: list[str]) -> list[str]:
-    """Take the values of an option from the words after it."""
-    count = 0
-    if option.switched is None:
-        most = len(words) if get_origin(kind_of(option.field)) is tuple else 1
-        while count < min(most, len(words)) and not _is_option(words[count]):
-            count += 1
-    taken = words[:count]
-    del words[:count]
-    return taken
-
-
-def _surplus(option: Option, values: list[str]) -> str:
-    """What is expected of an option that is followed by a word too many."""
-    if option.switched is None:
-        return f"expected {'one value' if values else 'a value'}"
-    return f"expected no value (--{option.name} is yes, --no-{option.name} is no)"
-
-
-def _value(option: Option, values: list[str], given: str) -> Any:
-    """The value of an option from its words.
-
-    Raises:
-        ConfigError: naming the option, what was expected and what was found.
-    """
-    if option.switched is not None:
-        if given:
-            raise ConfigError(f"--{option.name}: {_surplus(option, values)}; found {short_repr(values[0])}")
-        return option.switched
-    kind = kind_of(option.field)
-    if get_origin(kind) is tuple:
-        return tuple(values)
-    if not values:
-        raise ConfigError(f"--{option.name}: expected {_wanted(option.field)}; found nothing")
-    (word,) = values
-    spelled = {**option.field.metadata.get("spelled", {}), **({} if kind is option.field.type else {"None": None})}
-    if word in spelled:
-        return spelled[word]
-    try:
-        if kind in (int, float):
+    def _converted(self, kind: Any, word: str) -> Any:
+        choices = {str(choice): choice for choice in get_args(kind)}
+        try:
+            if choices or (kind is Path and not word):
+                return choices[word]
             return kind(word)
-        if kind is Path and word:
-            return Path(word)
-    except ValueError:  # also of more digits than Python takes for an integer
-        pass
-    if kind is str or (get_origin(kind) is Literal and word in get_args(kind)):
-        return word
-    hint = suggestion(word, get_args(kind)) if get_origin(kind) is Literal else ""
-    raise ConfigError(f"--{option.name}: expected {_wanted(option.field)}; found {short_repr(word)}{hint}")
+        except (KeyError, ValueError):  # ValueError also of more digits than Python takes for an integer
+            raise self.refused(short_repr(word) + suggestion(word, choices)) from None
+
+    def refused(self, found: str) -> ConfigError:
+        """What to say instead of a value."""
+        return ConfigError(f"{self.option_strings[0]}: expected {self.wanted()}; found {found}")
+
+    def wanted(self) -> str:
+        """What is expected after the option, in words."""
+        if self.nargs == 0:
+            return f"no value ({self.option_strings[0]} is yes, {self.option_strings[1]} is no)"
+        if get_origin(self.kind) is Literal:
+            return f"one of {', '.join(map(str, get_args(self.kind)))}"
+        if self.nargs is not None:
+            return "values" if self.nargs == "*" else f"{self.nargs} values"
+        return (
+            expectation(self.field) if self.kind in (int, float) else "a directory" if self.kind is Path else "a name"
+        )
 
 
-def _wanted(field: dataclasses.Field[Any]) -> str:
-    """What a value must be, in words."""
-    kind = kind_of(field)
+def values_of(field: dataclasses.Field[Any]) -> int | str | None:
+    """How many values follow the option: argparse's `nargs`."""
+    kinds = get_args(kind_of(field))
+    if field.type is bool:
+        return 0
+    return None if get_origin(kind_of(field)) is not tuple else "*" if ... in kinds else len(kinds)
+
+
+def spellings(field: dataclasses.Field[Any]) -> list[str]:
+    """How a field is typed; the second one is no."""
+    name = field.name.replace("_", "-")
+    return [f"--{name}", f"--no-{name}"] if field.type is bool else [f"--{name}"]
+
+
+def typeable(settings: Any) -> list[dataclasses.Field[Any]]:
+    """The fields that a command line can set."""
+    return [
+        field
+        for field in dataclasses.fields(settings)
+        if field.init and (kind_of(field) in (*_PLACEHOLDERS, bool) or get_origin(kind_of(field)) in (Literal, tuple))
+    ]
+
+
+def width() -> int:
+    """Letters of a line of help."""
+    return min(WIDEST, shutil.get_terminal_size().columns)
+
+
+def fill(text: str) -> str:
+    """Wrap each line of a text; one that is indented hangs."""
+    indents = {True: "    ", False: ""}
+    return "\n".join(
+        textwrap.fill(line, width(), subsequent_indent=indents[line[:1] == " "]) for line in text.splitlines()
+    )
+
+
+def summary(settings: Any) -> str:
+    """The first paragraph of a docstring."""
+    return " ".join(inspect.cleandoc(type(settings).__doc__ or "").partition("\n\n")[0].split())
+
+
+def help_of(settings: Any) -> dict[str, str]:
+    """What the docstrings of settings, and of what they are derived from, say of each field."""
+    texts: dict[str, str] = {}
+    for kind in reversed(type(settings).__mro__):
+        _, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
+        section = re.split(r"\n(?=\S)", attributes)[0]
+        texts |= {
+            name: " ".join(text.split()) for name, text in re.findall(r"^ {4}(\w+): (.*(?:\n {5}.*)*)", section, re.M)
+        }
+    return texts
+
+
+def _placeholder(kind: Any) -> str | None:
     if get_origin(kind) is Literal:
-        return f"one of {', '.join(get_args(kind))}"
-    return expectation(field) if kind in (int, float) else "a directory" if kind is Path else "a name"
+        return f"{{{','.join(map(str, get_args(kind)))}}}"
+    return _PLACEHOLDERS.get(get_args(kind)[0] if get_origin(kind) is tuple else kind)
+
+
+def _facts(field: dataclasses.Field[Any], default: Any) -> str:
+    """Default, range, and what the option has an effect with, in brackets."""
+    facts = [] if default is None else [f"default: {_typed(field, default)}"]
+    if kind_of(field) in (int, float):
+        facts.append(
+            re.sub("between (.*?) and ", r"\1 to ", re.sub("^(an integer|a number) ?", "", expectation(field)))
+        )
+    for other, values in field.metadata.get("only", {}).items():
+        name = other.replace("_", "-")
+        switches = {True: f"--{name}", False: f"--no-{name}"}
+        facts.append("with " + " or ".join(switches[v] if isinstance(v, bool) else f"--{name} {v}" for v in values))
+    facts = [fact for fact in facts if fact]
+    return f"[{'; '.join(facts)}]" if facts else ""
+
+
+def _typed(field: dataclasses.Field[Any], value: Any) -> str:
+    """A value as it is typed."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    words = [word for word, known in field.metadata.get("spelled", {}).items() if known == value]
+    return words[0] if words else " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adaptax.cli.options import names, parse, wants_help
-from adaptax.core.errors import ConfigError
+from adaptax.cli.options import parse
 from adaptax.experiment.options import ReproduceOptions
 from adaptax.experiment.signals import STOPPED, StopSignal
 from adaptax.experiment.tables import cells_of, table_called
@@ -16,18 +15,17 @@ from adaptax.runs.directory import create_directory
 
 def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
     """Check what was typed, then do it, until `stop` asks to stop."""
-    chosen, rest = names(arguments, 1)
-    if not chosen and not wants_help(rest):
-        raise ConfigError(f"reproduce: expected NAME, one of {', '.join(TABLES)}; found nothing")
     listing = "\n".join(f"{name}: {table.summary}; cells {', '.join(table.cells)}" for name, table in TABLES.items())
-    options: ReproduceOptions = parse(
+    typed = parse(
         {"reproduce": ReproduceOptions()},
-        rest,
-        program="adaptax reproduce NAME",
+        arguments,
+        program="adaptax reproduce",
+        names={"NAME": f"NAME, one of {', '.join(TABLES)}"},
         description="Train for the cells of a published table; finished cells are kept and not trained again.\n"
         + listing,
-    )["reproduce"]
-    name = chosen[0]
+    )
+    options: ReproduceOptions = typed["reproduce"]
+    (name,) = typed["names"]
     cells_of(table_called(name), options.cells)
     create_directory(options.out or Path("runs") / f"{name}-seed{options.seed}", name)
     from adaptax.experiment.jax_setup import start_jax

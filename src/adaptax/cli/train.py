@@ -1,19 +1,21 @@
 """`adaptax train ALGORITHM PROBLEM`: meta-train, then evaluate on held-out tasks; `--resume DIR`: go on with that."""
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from adaptax.cli.options import names, parse, start_for, take_preset, wants_help
+from adaptax.cli.options import parse, scan, start_for, wants_help
 from adaptax.core.errors import ConfigError
+from adaptax.core.settings import Settings
 from adaptax.experiment.distributed import joined
 from adaptax.experiment.options import HostOptions, ResumeOptions, TrainOptions
-from adaptax.experiment.recipes import check, options_of
+from adaptax.experiment.recipes import check
 from adaptax.experiment.signals import STOPPED, StopSignal
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.tracebacks import crashes_into
-from adaptax.registry.presets import presets_for, settings_for
+from adaptax.registry.presets import DEFAULT, presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
 from adaptax.runs.directory import claim, create_directory, read_recipe
 from adaptax.runs.recipe import Recipe
@@ -31,6 +33,17 @@ A run that was stopped or killed goes on with --resume, to bitwise the same resu
 With --distributed, several processes train together, on one host or many: start each with the same words.
 Options depend on both: adaptax train ALGORITHM PROBLEM --help
 """
+
+
+@dataclasses.dataclass(frozen=True)
+class PresetOptions(Settings):
+    """Settings that are known to work; the other options change them.
+
+    Attributes:
+        preset: Which of them; it decides the defaults below.
+    """
+
+    preset: str = DEFAULT
 
 
 class Typed(NamedTuple):
@@ -70,28 +83,40 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
     Raises:
         ConfigError: naming what is wrong.
     """
-    chosen, rest = names(arguments, 2)
+    program = f"adaptax {command}"
+    entries = [*LEARNERS.values(), *PROBLEMS.values()]
+    kinds = [
+        *(entry.settings for entry in entries if entry.settings),
+        PresetOptions,
+        TrainOptions,
+        HostOptions,
+        ResumeOptions,
+    ]
+    chosen, given = scan(kinds, arguments, 2, program=program)
     if len(chosen) < 2:
         listing = f"\nALGORITHM: {', '.join(LEARNERS)}\nPROBLEM:   {', '.join(PROBLEMS)}"
-        if wants_help(rest) or not arguments:
+        if wants_help(arguments) or not arguments:
             print(usage + listing)
-            return 0 if wants_help(rest) else 2
+            return 0 if wants_help(arguments) else 2
         raise ConfigError(f"{command}: expected ALGORITHM and PROBLEM; found {' '.join(arguments)!r}{listing}")
-    algorithm, problem = chosen
-    preset, rest = take_preset(rest)
+    algorithm, problem, *_ = chosen
+    preset = given.get("preset", DEFAULT) or ""
     start_for(algorithm, problem)
     algorithm_settings, problem_settings = settings_for(algorithm, problem, preset)
     options = parse(
         {
+            "preset": PresetOptions(preset),
             "algorithm": algorithm_settings,
             "problem": problem_settings,
             "run": TrainOptions(),
             **({"hosts": HostOptions()} if command == "train" else {}),
         },
-        rest,
-        program=f"adaptax {command} {algorithm} {problem}",
-        description=f"{LEARNERS[algorithm].summary}\n{PROBLEMS[problem].summary}\n\nPresets (--preset NAME): "
-        + "; ".join(f"{name}: {p.summary}" for name, p in presets_for(algorithm, problem).items()),
+        arguments,
+        program=program,
+        names={"ALGORITHM": "ALGORITHM", "PROBLEM": "PROBLEM"},
+        also=("--resume",),
+        description=f"{algorithm}: {LEARNERS[algorithm].summary}\n{problem}: {PROBLEMS[problem].summary}\n\nPresets:\n"
+        + "\n".join(f"  {name}: {p.summary}" for name, p in presets_for(algorithm, problem).items()),
     )
     recipe = Recipe(algorithm, problem, options["algorithm"], options["problem"])
     run: TrainOptions = options["run"]
@@ -104,7 +129,7 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
 
 def resume(arguments: Sequence[str], stop: StopSignal) -> int:
     """Go on with a run."""
-    chosen, _ = names(arguments, 1)
+    chosen, _ = scan([ResumeOptions, HostOptions], arguments, 0, program="adaptax train")
     if chosen:
         raise ConfigError(
             f"--resume: a run knows its algorithm, problem and settings; found {chosen[0]!r} too. "
@@ -122,7 +147,6 @@ def resume(arguments: Sequence[str], stop: StopSignal) -> int:
             return _followed(around)
         start_for(options.problem, options.algorithm)
         recipe, started_with = read_recipe(options.resume, problem=options.problem, algorithm=options.algorithm)
-        options_of(options.resume, started_with)  # before JAX is imported
         with claim(options.resume, fresh=False), crashes_into(options.resume):
             _start_jax()
             from adaptax.experiment.training import go_on

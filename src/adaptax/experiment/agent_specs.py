@@ -124,7 +124,7 @@ def _agent_or_run(word: str) -> Run | str:
             f"neither{suggestion(word, known)}"
         )
     recipe, options = read_recipe(Path(word))
-    return Run(Path(word), recipe, int(options.get("seed", 0)), int(options.get("seeds", 1)))
+    return Run(Path(word), recipe, options["seed"], options["seeds"])
 
 
 def _word(run: Run, words: Sequence[str]) -> str:

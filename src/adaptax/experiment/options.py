@@ -8,38 +8,7 @@ from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import LARGEST_COUNT, Settings, setting, suggestion
 from adaptax.registry.registry import AGENTS, CLASSICAL, FROM_SCRATCH
 from adaptax.registry.resolve import needs_import
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainOptions(Settings):
-    """How to run.
-
-    Attributes:
-        seed: Decides tasks, networks and all randomness of training.
-        seeds: Number of independent trainings, side by side in one program.
-        out: The run's directory; by default the first free runs/ALGORITHM-PROBLEM-N.
-        devices: Devices that share the tasks of an update; auto or 0: as many as there are (on a CPU, one per core).
-        eval_tasks: Held-out tasks in the evaluation afterwards; 0: no evaluation.
-        save_every: Updates between two checkpoints, at least (they are written between chunks; the newest 3 are kept).
-        keep_every: Checkpoints whose update is a multiple are kept for good; 0: none.
-        select_on: Which checkpoint is the result. last: the last; validation: the best on validation tasks, which is
-            kept.
-        validate_every: Updates between two validations, at least; of each there is a checkpoint.
-        validation_tasks: Tasks of a validation, the same for all.
-        json: Print one JSON object on standard output and nothing else there.
-    """
-
-    seed: int = setting(0, low=0, high=2**31 - 1)
-    seeds: int = setting(1, low=1, high=1024)
-    out: Path | None = None
-    devices: int = setting(0, low=0, high=4096, spelled={"auto": 0})
-    eval_tasks: int = setting(4000, low=0, high=LARGEST_COUNT)
-    save_every: int = setting(10, low=1, high=LARGEST_COUNT)
-    keep_every: int = setting(0, low=0, high=LARGEST_COUNT)
-    select_on: Literal["last", "validation"] = "last"
-    validate_every: int = setting(10, low=1, high=LARGEST_COUNT, only={"select_on": ("validation",)})
-    validation_tasks: int = setting(400, low=2, high=LARGEST_COUNT, only={"select_on": ("validation",)})
-    json: bool = False
+from adaptax.runs.options import TrainOptions as TrainOptions  # noqa: PLC0414  (options of all commands are found here)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,15 +3,13 @@
 import dataclasses
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
-from adaptax.core.errors import CheckpointError, ConfigError, short_repr
+from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings, suggestion
 from adaptax.experiment.options import TrainOptions
 from adaptax.registry.presets import DEFAULT, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS, Entry
-from adaptax.runs.directory import CONFIG
 from adaptax.runs.recipe import Recipe
 
 Options = TypeVar("Options", bound=Settings)
@@ -89,17 +87,9 @@ def options_for(default: Options, changes: Mapping[str, Any]) -> Options:
     return found
 
 
-def options_of(directory: Path, started_with: Mapping[str, Any]) -> TrainOptions:
-    """The options with which a run was started, of those that `read_recipe` read.
-
-    Raises:
-        CheckpointError: if they are none.
-    """
-    fields = [field.name for field in dataclasses.fields(TrainOptions)]
-    try:
-        return TrainOptions(**{name: started_with[name] for name in fields if name in started_with})
-    except (ConfigError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{directory / CONFIG}: options: {error}") from error
+def options_of(started_with: Mapping[str, Any]) -> TrainOptions:
+    """The options with which a run was started, as they were typed, of those that `read_recipe` returns."""
+    return TrainOptions(**{field.name: started_with[field.name] for field in dataclasses.fields(TrainOptions)})
 
 
 def _name_of(what: Any, kind: str, entries: Mapping[str, Entry]) -> str:

@@ -110,7 +110,7 @@ def finish(
     asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": options.tasks}
     try:
         kept = json.loads((directory / RESULT).read_text(encoding="utf-8"))
-        if kept["asked"] == asked:
+        if {**kept["asked"], "recipe": recipe.complete(kept["asked"]["recipe"])} == asked:
             surroundings.on_message(f"{name}: finished before, kept ({directory})")
             return dict(kept["result"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -130,7 +130,7 @@ def _trained(name: str, recipe: Recipe, options: ReproduceOptions, directory: Pa
     if started_with is None:
         _make_room(directory, surroundings.on_message)
         create_directory(directory, name)
-    train_options = TrainOptions(seed=options.seed) if started_with is None else options_of(directory, started_with)
+    train_options = TrainOptions(seed=options.seed) if started_with is None else options_of(started_with)
     with claim(directory, fresh=started_with is None), crashes_into(directory):
         return TrainSession(recipe, train_options, directory, surroundings, started_with, preset="reproduce").run()
 
@@ -164,7 +164,7 @@ def _begun(recipe: Recipe, options: ReproduceOptions, directory: Path) -> dict[s
         found, started_with = read_recipe(directory)
     except CheckpointError:
         return None
-    same = found == recipe and started_with.get("seed") == options.seed and not (directory / RESULT).exists()
+    same = found == recipe and started_with["seed"] == options.seed and not (directory / RESULT).exists()
     return started_with if same else None
 
 

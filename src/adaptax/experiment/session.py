@@ -126,7 +126,7 @@ class TrainSession:
             with self._writing():
                 save_config(directory, recipe, written)
         else:
-            written, self._devices = started_with, self._devices_again(started_with.get("used_devices"))
+            written, self._devices = started_with, self._devices_again(started_with["used_devices"])
         self._written, self._about = written, recipe.about(written)
         self._validator: Validator | None = None
         if self._trains and options.select_on == "validation":
@@ -244,16 +244,16 @@ class TrainSession:
         algorithm = self._run.algorithm
         return devices_for(requested, algorithm.num_tasks // algorithm.num_minibatches) if self._trains else 1
 
-    def _devices_again(self, used: Any) -> int:
+    def _devices_again(self, used: int) -> int:
         """As many devices as the run had, or as there are; then it is said that sums are rounded differently."""
         devices = self._devices_for(0)
         if not self._trains:
             return devices
-        if isinstance(used, int) and 1 <= used <= jax.device_count() and used % jax.process_count() == 0:
+        if 1 <= used <= jax.device_count() and used % jax.process_count() == 0:
             return used
+        before = f"{used} devices" if used else "an unknown number of devices"
         self._say(
-            f"warning: trained on {used} devices so far, on {devices} from here: results agree up to rounding, not "
-            "bitwise"
+            f"warning: trained on {before} so far, on {devices} from here: results agree up to rounding, not bitwise"
         )
         return devices
 
@@ -271,7 +271,7 @@ class TrainSession:
                 checkpoints.save(directory, run.state, update=0, about=self._about)
             return None
         like = _shapes(run.algorithm, run.problem, run.options.seeds)
-        found = checkpoints.newest(directory, like, self._about, self._say)
+        found = checkpoints.newest(directory, like, self._about, self._say, run.recipe.complete)
         position = found.manifest.get("metrics")
         lost = rows_after(directory, position)
         self._say(f"{directory}: resumed at update {found.update} ({lost} lost)")

@@ -113,7 +113,7 @@ def begin(
 
 def go_on(recipe: Recipe, started_with: dict[str, Any], directory: Path, surroundings: Surroundings) -> Run:
     """Go on in a directory that this process has claimed, with what `read_recipe` read there, then evaluate."""
-    options = options_of(directory, started_with)
+    options = options_of(started_with)
     return _evaluated(TrainSession(recipe, options, directory, surroundings, started_with).run(), surroundings)
 
 

@@ -35,6 +35,9 @@ from adaptax.runs import atomic_files
 FOLDER = "checkpoints"
 _CONFIG = "config.json"
 SCHEMA = 1
+"""Number of what a manifest and the leaves' names look like; older ones are read, this one is written."""
+MIGRATIONS: dict[int, Callable[[str], str]] = {}
+"""By schema N: how to call a leaf in N + 1, from its name in N. Renaming a field of what is saved adds an entry."""
 KEEP = 3
 """Newest checkpoints that are kept."""
 _NAME = re.compile(r"update-([0-9]{8})\.(json|safetensors)")
@@ -121,6 +124,7 @@ def newest(
     like: Any,
     about: Mapping[str, Any],
     say: Callable[[str], None],
+    complete: Callable[[Any], Any] = lambda about: about,
     only: int | None = None,
 ) -> Checkpoint:
     """Read the newest checkpoint that is as it was written and of this run; others are named and passed over.
@@ -130,10 +134,13 @@ def newest(
         like: The structure, shapes and dtypes of a `TrainState` of this run (arrays or `ShapeDtypeStruct`s).
         about: What it has to be of.
         say: Called with a line for a person if one is passed over.
+        complete: From what a manifest says that it is of, which may be anything, to the same with the defaults of
+            what had no name yet when it was written.
         only: The update of the one checkpoint that will do; None: whichever is good.
 
     Raises:
-        CheckpointError: if there is none, if none is good (each is named), or if one is of another version of adaptax.
+        CheckpointError: if there is none, if none is good (each is named), or if one is of another version of adaptax
+            that this one cannot read.
     """
     folder, passed = directory / FOLDER, []
     if folder.is_symlink():
@@ -148,7 +155,7 @@ def newest(
         )
     for update in reversed(updates):
         try:
-            found = _read(folder, update, like, about)
+            found = _read(folder, update, like, about, complete)
         except _Damaged as reason:
             passed.append(f"checkpoint {update} damaged ({reason})")
             continue
@@ -185,16 +192,20 @@ def has_manifest(directory: Path, update: int) -> bool:
     return (directory / FOLDER / f"update-{update:08d}.json").exists()
 
 
-def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any]) -> Checkpoint:
+def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any], complete: Callable[[Any], Any]) -> Checkpoint:
     """Read and verify one."""
     names, leaves, structure = _leaves(like)
     headroom = _HEADROOM + 1000 * len(names)
     manifest = _unseal(_bytes(folder / f"update-{update:08d}.json", headroom, "manifest"))
-    if manifest.get("schema") != SCHEMA:
-        raise CheckpointError(_other_version(folder, update, manifest))
+    schema = manifest.get("schema")
+    if type(schema) is not int or not 1 <= schema <= SCHEMA:
+        raise CheckpointError(_other_version(folder, update, manifest, f" (schema {short_repr(schema)})"))
     if manifest.get("update") != update:
         raise _Damaged(f"manifest: is of update {short_repr(manifest.get('update'))}")
-    _compare(manifest.get("about"), about)
+    said = complete(manifest.get("about"))
+    _compare(said, about)
+    if (unknown := _unknown(about, said)) is not None:
+        raise CheckpointError(_other_version(folder, update, manifest, f" and says {unknown}"))
     file = f"update-{update:08d}.safetensors"
     try:
         size, digest = manifest["files"][file]["size"], manifest["files"][file]["sha256"]
@@ -206,7 +217,7 @@ def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any]) -> Che
         raise _Damaged(f"weights: {len(data)} bytes instead of {short_repr(size)}")
     if _digest(data) != digest:
         raise _Damaged("weights: checksum")
-    arrays = _deserialise(data)
+    arrays = _migrated(_deserialise(data), schema)
     del data
     state = _rebuild(dict(zip(names, zip(leaves, expected, strict=True), strict=True)), structure, arrays)
     return Checkpoint(state, update, manifest)
@@ -227,6 +238,16 @@ def _deserialise(data: bytes) -> dict[str, Any]:
         return load(data)
     except (SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise _Damaged(f"weights: {short_repr(str(error))}") from None
+
+
+def _migrated(arrays: dict[str, Any], schema: int) -> dict[str, Any]:
+    """Arrays by the names that leaves have now, from those of a schema."""
+    for number in range(schema, SCHEMA):
+        renamed = {MIGRATIONS[number](name): array for name, array in arrays.items()}
+        if len(renamed) != len(arrays):
+            raise _Damaged("weights: names of leaves")
+        arrays = renamed
+    return arrays
 
 
 def _rebuild(wanted: Mapping[str, tuple[Any, Any]], structure: Any, arrays: Mapping[str, Any]) -> Any:
@@ -269,17 +290,27 @@ def _difference(expected: Any, found: Any, name: str = "") -> tuple[str, str, st
         differing = _difference(value, found[field], where)
         if differing is not None:
             return differing
-    unknown = next((field for field in found if field not in expected), None)
-    return None if unknown is None else (f"{name or 'about'}.{short_repr(unknown)}", "nothing", "something")
+    return None
 
 
-def _other_version(folder: Path, update: int, manifest: Mapping[str, Any]) -> str:
+def _unknown(expected: Any, found: Any, name: str = "about") -> str | None:
+    """The first field of what a file says for which there is none in what we expect, which it otherwise is."""
+    if not isinstance(expected, Mapping) or not isinstance(found, dict):
+        return None
+    for field in found:
+        if field not in expected:
+            return f"{name}.{short_repr(field)}"
+    parts = (_unknown(value, found.get(field), f"{name}.{field}") for field, value in expected.items())
+    return next((part for part in parts if part is not None), None)
+
+
+def _other_version(folder: Path, update: int, manifest: Mapping[str, Any], what: str) -> str:
     made = manifest.get("versions")
     by = short_repr(made.get("adaptax") if isinstance(made, dict) else None)
     here = importlib.metadata.version("adaptax")
     return (
-        f"{folder}: checkpoint {update} was made by adaptax {by} (schema {short_repr(manifest.get('schema'))}); "
-        f"this is {here} (schema {SCHEMA}). Nothing was changed; use the version that made it"
+        f"{folder}: checkpoint {update} was made by adaptax {by}{what}; this is {here} (schema {SCHEMA}), which does "
+        "not know that. Nothing was changed; use the newer version that made it"
     )
 
 

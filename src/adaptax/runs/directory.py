@@ -11,6 +11,7 @@ training.png            return over updates
 """
 
 import contextlib
+import importlib.metadata
 import json
 import os
 import platform
@@ -24,7 +25,8 @@ from typing import Any
 
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError, short_repr
 from adaptax.runs import atomic_files
-from adaptax.runs.recipe import Recipe, accept_names, recipe_of
+from adaptax.runs.options import KeptOptions
+from adaptax.runs.recipe import Recipe, accept_names, check_known, defaults, recipe_of
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -193,22 +195,36 @@ def read_recipe(
         raise CheckpointError(f"{path}: unreadable ({reason})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        other = "a newer" if type(found) is int and found > FORMAT else "another"
         raise CheckpointError(
-            f"{path}: expected format {FORMAT}, found {short_repr(found)}; it was written by another version of adaptax"
+            f"{path}: expected format {FORMAT}, found {short_repr(found)}; it was written by {other} version of "
+            f"adaptax{_versions(content)}. Nothing was changed"
         )
     try:
         return recipe_of(content, problem=problem, algorithm=algorithm), _options(content)
     except (ConfigError, KeyError, TypeError, ValueError, OverflowError) as error:
         text = str(error)
-        raise CheckpointError(f"{path}: {text[:_LONGEST]}{' …'[: 2 * (len(text) > _LONGEST)]}") from error
+        raise CheckpointError(
+            f"{path}: {text[:_LONGEST]}{' …'[: 2 * (len(text) > _LONGEST)]}{_versions(content)}. Nothing was changed"
+        ) from error
+
+
+def _versions(content: Any) -> str:
+    """Which adaptax wrote a configuration and which this is, as far as it says."""
+    made = content.get("versions") if isinstance(content, dict) else None
+    by = made.get("adaptax") if isinstance(made, dict) else None
+    here = importlib.metadata.version("adaptax")
+    return f" (written by adaptax {'of unknown version' if by is None else short_repr(by)}; this is {here})"
 
 
 def _options(content: dict[str, Any]) -> dict[str, Any]:
-    """The options of a run; how many trainings it had decides the shape of all that it has learned."""
+    """The options of a run, all of them; how many trainings it had decides the shape of all that it has learned."""
     options = content.get("options")
     if not isinstance(options, dict):
         raise ConfigError(f"options: expected names and values; found {short_repr(options)}")
-    seeds = options.get("seeds")
+    check_known(KeptOptions, options, "options")
+    seeds = options.get("seeds", KeptOptions.seeds)
     if type(seeds) is not int or not 1 <= seeds <= _MOST_SEEDS:
         raise ConfigError(f"options.seeds: expected an integer between 1 and {_MOST_SEEDS}; found {short_repr(seeds)}")
-    return options
+    kept = KeptOptions(**options)
+    return {name: getattr(kept, name) for name in defaults(KeptOptions)}

@@ -33,12 +33,12 @@ def load_agent(
     """
     recipe, options = read_recipe(directory)
     algorithm, problem = recipe.build()
-    num_seeds = int(options.get("seeds", 1))
+    num_seeds: int = options["seeds"]
     like = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), num_seeds))
     if checkpoint == "auto":
-        checkpoint = "best" if options.get("select_on") == "validation" else "last"
+        checkpoint = "best" if options["select_on"] == "validation" else "last"
     only = None if checkpoint == "last" else _best(directory, on_message)
-    found = checkpoints.newest(directory, like, recipe.about(options), on_message, only=only)
+    found = checkpoints.newest(directory, like, recipe.about(options), on_message, recipe.complete, only=only)
     planned, newest = getattr(algorithm, "num_updates", 0), max(checkpoints.updates_in(directory))
     if newest < planned:
         on_message(

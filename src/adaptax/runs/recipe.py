@@ -10,6 +10,7 @@ from adaptax.core.settings import Settings
 from adaptax.registry.registry import LEARNERS, PROBLEMS, build, view
 from adaptax.registry.resolve import resolve_algorithm, resolve_problem
 from adaptax.registry.user_code import LONGEST, is_reference
+from adaptax.runs.options import KeptOptions
 
 _LARGEST_INTEGER = 2**31 - 1
 
@@ -51,6 +52,21 @@ class Recipe:
     def about(self, options: dict[str, Any]) -> dict[str, Any]:
         """What a checkpoint of a run with these options is of."""
         return {**self.to_json(), "options": options}
+
+    def complete(self, about: Any) -> Any:
+        """What a file says that it is of (`about`), with the defaults of the fields that were not there yet.
+
+        Nothing is believed: what is of another kind stays as it is, for whoever compares.
+        """
+        if not isinstance(about, dict):
+            return about
+        kinds: dict[str, type[Settings]] = {
+            "algorithm_settings": type(self.algorithm_settings),
+            "problem_settings": type(self.problem_settings),
+            "options": KeptOptions,
+        }
+        said = {name: about[name] for name in kinds if isinstance(about.get(name), dict)}
+        return {**about, **{name: {**defaults(kinds[name]), **values} for name, values in said.items()}}
 
 
 def accept_names(*, problem: str | None, algorithm: str | None) -> None:
@@ -116,11 +132,28 @@ def _settings(entry: Entry, content: dict[str, Any], field: str) -> Settings:
     values = content.get(field)
     if not isinstance(values, dict):
         raise ConfigError(f"{field}: expected names and values; found {short_repr(values)}")
-    known = {setting.name for setting in dataclasses.fields(entry.settings)}
+    check_known(entry.settings, values, field)
     for name, value in values.items():
-        if name not in known:
-            raise ConfigError(f"{field}: unknown name {short_repr(name)}")
         # Some have no upper bound, but arrays have: a product of sizes must not become more than can be counted.
         if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
             raise ConfigError(f"{field}.{name}: expected at most {_LARGEST_INTEGER}; found {short_repr(value)}")
     return entry.settings(**values)
+
+
+def check_known(kind: type[Settings], values: dict[str, Any], where: str) -> None:
+    """Check that there is a field for everything that a file says.
+
+    Raises:
+        ConfigError: naming the first that is not known.
+    """
+    known = defaults(kind)
+    unknown = next((name for name in values if name not in known), None)
+    if unknown is not None:
+        raise ConfigError(
+            f"{where}: unknown name {short_repr(unknown)}: written by a newer version of adaptax, or changed by hand"
+        )
+
+
+def defaults(kind: type[Settings]) -> dict[str, Any]:
+    """Default of every field, as a file would have it."""
+    return {field.name: field.default for field in dataclasses.fields(kind)}

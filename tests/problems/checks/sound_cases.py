@@ -9,8 +9,19 @@ import jax.numpy as jnp
 from adaptax import problems
 from adaptax.core.problem import Step
 from adaptax.core.spaces import Box, Discrete
-from tests.problems.checks.contract_cases import FIVE, INSIDE, at_step, begin, changed, counted, go, goal, grid, plane
 from tests.sample_problems import odd_bandit
+from tests.sample_problems.checks.contract_cases import (
+    FIVE,
+    INSIDE,
+    at_step,
+    begin,
+    changed,
+    counted,
+    go,
+    goal,
+    grid,
+    plane,
+)
 
 
 def early(state, action, task, key):
