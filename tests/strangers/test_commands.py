@@ -130,7 +130,7 @@ def check_env(place):
 
 
 def act(place):
-    agent = Agent.load("called")
+    agent = Agent.load("called", problem=PROBLEM, algorithm=ALGORITHM)
     actions = []
     for _ in range(6):
         actions.append(int(agent.act(np.zeros(0))))

@@ -18,7 +18,12 @@ Which = Literal["auto", "last", "best"]
 
 
 def load_agent(
-    directory: Path, on_message: Callable[[str], None] = warnings.warn, *, checkpoint: Which = "auto"
+    directory: Path,
+    on_message: Callable[[str], None] = warnings.warn,
+    *,
+    checkpoint: Which = "auto",
+    problem: str | None = None,
+    algorithm: str | None = None,
 ) -> TrainedAgent:
     """The agent that a run has trained, with all its seeds; it is called by its algorithm's name.
 
@@ -27,25 +32,28 @@ def load_agent(
         on_message: Called with a line if a damaged checkpoint is passed over, training is not finished, or it is not
             the last checkpoint that is used.
         checkpoint: Which checkpoint.
+        problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
+        algorithm: The run's algorithm, if it is your own.
 
     Raises:
         CheckpointError: if there is no checkpoint, or none is good; if the best is wanted, and it is not known.
     """
-    recipe, options = read_recipe(directory)
-    algorithm, problem = recipe.build()
+    recipe, options = read_recipe(directory, problem=problem, algorithm=algorithm)
+    learner, seen = recipe.build()
     num_seeds: int = options["seeds"]
-    like = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), num_seeds))
+    like = jax.eval_shape(lambda: first_state(learner, seen, jax.random.key(0), num_seeds))
     if checkpoint == "auto":
         checkpoint = "best" if options["select_on"] == "validation" else "last"
     only = None if checkpoint == "last" else _best(directory, on_message)
     found = checkpoints.newest(directory, like, recipe.about(options), on_message, recipe.complete, only=only)
-    planned, newest = getattr(algorithm, "num_updates", 0), max(checkpoints.updates_in(directory))
-    if newest < planned:
+    planned = getattr(learner, "num_updates", 0)
+    reached = found.update if only is None else max(checkpoints.updates_in(directory))
+    if reached < planned:
         on_message(
-            f"{directory}: training is not finished: {newest} of {planned} updates. "
+            f"{directory}: training is not finished: {reached} of {planned} updates. "
             f"To go on: adaptax train --resume {directory}"
         )
-    return TrainedAgent(algorithm, problem, found.state.meta, num_seeds, name=recipe.algorithm)
+    return TrainedAgent(learner, seen, found.state.meta, num_seeds, name=recipe.algorithm)
 
 
 def _best(directory: Path, on_message: Callable[[str], None]) -> int:
