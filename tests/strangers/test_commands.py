@@ -52,7 +52,10 @@ def place(tmp_path_factory):
         patch.setattr("adaptax.experiment.jax_setup.start_jax", lambda: None)
         patch.chdir(place)
         run("train", ALGORITHM, PROBLEM, *TYPED, "--out", "typed")
-        experiment.train(LinearBandit, hidden_target, directory="called", **SIZES)
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            experiment.train(LinearBandit, hidden_target, directory="called", **SIZES)
+        assert said.getvalue() == ""
         yield place
 
 
