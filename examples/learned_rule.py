@@ -13,6 +13,7 @@ than a rule that was trained without them, and worse than one that was trained w
 """
 
 import argparse
+import sys
 from typing import Any
 
 import equinox as eqx
@@ -21,8 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from adaptax.few_shot.maml import MetaTrained, adapt, maml_train
-from adaptax.few_shot.sinusoids import Sinusoids, SinusoidTask, sinusoid_network
+from adaptax.few_shot import History, MetaTrained, Sinusoids, SinusoidTask, adapt, maml_train, sinusoid_network
 from adaptax.optimization.inner_optimizers import SGD, InnerOptimizer
 from adaptax.optimization.update_rules import Gates, LSTMOptimizer, gates_of_adaptation, spread_by_group
 from adaptax.reports.gate_figures import plot_gates
@@ -63,7 +63,14 @@ def train(options: argparse.Namespace, inner: InnerOptimizer, first_order: bool)
         first_order=first_order,
         tasks_per_step=options.tasks,
         key=key,
+        on_progress=say_progress,
     )
+
+
+def say_progress(done: int, history: History) -> None:
+    """How far it is, in one line of standard error that is written over."""
+    line = f"\r{done:,} outer steps: loss {history.before[-1]:.4g} -> {history.after[-1]:.4g}   "
+    print(line, end="", file=sys.stderr, flush=True)
 
 
 def errors(model: Any, tasks: SinusoidTask, steps: int = STEPS, **method: Any) -> jax.Array:
@@ -74,7 +81,10 @@ def errors(model: Any, tasks: SinusoidTask, steps: int = STEPS, **method: Any) -
 def tune(model: Any, tasks: SinusoidTask, decays: tuple[float, ...]) -> SGD:
     """Gradient descent with the rate, and the decay among `decays`, of the least mean error after five steps."""
     grid = np.asarray([(rate, decay) for rate in RATES for decay in decays], np.float32)
-    mean = lambda pair: jnp.mean(errors(model, tasks, inner_optimizer=SGD(pair[0], pair[1])))  # noqa: E731
+
+    def mean(pair: jax.Array) -> jax.Array:
+        return jnp.mean(errors(model, tasks, inner_optimizer=SGD(pair[0], pair[1])))
+
     found = np.asarray(jax.jit(lambda pairs: jax.lax.map(mean, pairs))(grid))
     rate, decay = grid[np.nanargmin(found)]  # where steps are too long, errors are infinite or not numbers
     return SGD(float(rate), float(decay))
@@ -82,9 +92,11 @@ def tune(model: Any, tasks: SinusoidTask, decays: tuple[float, ...]) -> SGD:
 
 def compare(options: argparse.Namespace, trained: MetaTrained, maml: MetaTrained) -> None:
     """Print the table."""
-    split = lambda number, count: jax.vmap(Sinusoids(SHOTS, TEST_POINTS))(  # noqa: E731
-        jax.random.split(jax.random.fold_in(jax.random.key(options.seed), number), count)
-    )
+
+    def split(number: int, count: int) -> SinusoidTask:
+        key = jax.random.fold_in(jax.random.key(options.seed), number)
+        return jax.vmap(Sinusoids(SHOTS, TEST_POINTS))(jax.random.split(key, count))
+
     validation, test = split(1, VALIDATION_TASKS), split(2, TEST_TASKS)
     model, rule = trained.model, {"inner_optimizer": trained.inner_optimizer, "learned": trained.learned}
     constant, decaying = tune(model, validation, (1.0,)), tune(model, validation, DECAYS)
@@ -128,7 +140,9 @@ def draw(options: argparse.Namespace, trained: MetaTrained) -> None:
     parameters, static = eqx.partition(trained.model, eqx.is_inexact_array)
 
     def gates(task: SinusoidTask) -> Gates:
-        loss = lambda parameters: task.support_loss(eqx.combine(parameters, static))  # noqa: E731
+        def loss(parameters: Any) -> jax.Array:
+            return task.support_loss(eqx.combine(parameters, static))
+
         return gates_of_adaptation(trained.inner_optimizer, trained.learned, parameters, loss, STEPS)
 
     tasks = jax.vmap(Sinusoids(SHOTS))(jax.random.split(jax.random.fold_in(jax.random.key(options.seed), 3), 200))

@@ -9,6 +9,7 @@ after 0 to 10 inner steps, and draws some of them.
 """
 
 import argparse
+import sys
 from typing import Any
 
 import jax
@@ -18,8 +19,8 @@ import numpy as np
 import optax
 import optax.contrib
 
-from adaptax.few_shot.maml import MetaTrained, maml_train
-from adaptax.few_shot.sinusoids import INPUTS, Sinusoids, sinusoid_network
+from adaptax.few_shot import History, MetaTrained, Sinusoids, SinusoidTask, maml_train, sinusoid_network
+from adaptax.few_shot.sinusoids import INPUTS
 from adaptax.optimization.inner_optimizers import MetaSGD
 
 matplotlib.use("Agg")
@@ -50,7 +51,10 @@ def outer_optimizer(options: argparse.Namespace) -> optax.GradientTransformation
     Where rates have grown too far for one of the tasks, its loss is infinite: such an outer step is skipped.
     """
     warmup, steps = options.outer_steps // 10, options.outer_steps
-    schedule = lambda peak: optax.warmup_cosine_decay_schedule(0.0, peak, warmup, steps)  # noqa: E731
+
+    def schedule(peak: float) -> optax.Schedule:
+        return optax.warmup_cosine_decay_schedule(0.0, peak, warmup, steps)
+
     optimizer: Any = optax.contrib.muon(schedule(0.01), consistent_rms=0.2)
     if options.method == "meta-sgd":
         parts = {"model": optimizer, "learned": optax.adam(schedule(0.001))}
@@ -75,14 +79,23 @@ def train(options: argparse.Namespace) -> MetaTrained:
         outer_steps=options.outer_steps,
         tasks_per_step=options.tasks,
         key=key,
+        on_progress=say_progress,
         **method,
     )
 
 
+def say_progress(done: int, history: History) -> None:
+    """How far it is, in one line of standard error that is written over."""
+    line = f"\r{done:,} outer steps: loss {history.before[-1]:.4g} -> {history.after[-1]:.4g}   "
+    print(line, end="", file=sys.stderr, flush=True)
+
+
 def held_out_errors(trained: MetaTrained, shots: int, key: jax.Array) -> np.ndarray:
     """Mean squared error of each test task after 0 to 10 inner steps, `[task, steps]`."""
-    after = lambda task, steps: task.query_loss(trained.adapt(task, steps))  # noqa: E731
-    curve = lambda task: jnp.stack([after(task, steps) for steps in range(TEST_STEPS + 1)])  # noqa: E731
+
+    def curve(task: SinusoidTask) -> jax.Array:
+        return jnp.stack([task.query_loss(trained.adapt(task, steps)) for steps in range(TEST_STEPS + 1)])
+
     tasks = jax.vmap(Sinusoids(shots, TEST_POINTS))(jax.random.split(key, TEST_TASKS))
     return np.asarray(jax.jit(lambda tasks: jax.lax.map(curve, tasks, batch_size=100))(tasks))
 

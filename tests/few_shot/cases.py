@@ -93,7 +93,7 @@ def regressions(num=3):
 
 
 def train(model, tasks, inner_steps, outer_steps=1, optimizer=None, **options):
-    return maml_train(model, optimizer or optax.sgd(1.0), tasks, inner_steps, outer_steps, progress=False, **options)
+    return maml_train(model, optimizer or optax.sgd(1.0), tasks, inner_steps, outer_steps, **options)
 
 
 def outer_gradient(model, tasks, inner_steps, **options):

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from adaptax.core.errors import AdaptaxError
-from adaptax.few_shot.maml import adapt, maml_train
+from adaptax.few_shot import MAMLSettings, adapt, maml_train
 from adaptax.few_shot.sinusoids import Sinusoids
 from adaptax.optimization.inner_optimizers import SGD, MetaSGD
 from tests.few_shot.cases import (
@@ -269,25 +269,40 @@ def bowl_sampler(key):
     return Bowl(jnp.asarray(1.0), jax.random.normal(key))
 
 
-def test_a_key_decides_what_is_sampled_and_progress_changes_nothing(capsys):
+def test_a_key_decides_what_is_sampled_and_being_told_of_progress_changes_nothing(capsys):
+    told = []
+    arguments = theta(), optax.adam(0.1), bowl_sampler, 1, 250
     runs = [
-        maml_train(theta(), optax.adam(0.1), bowl_sampler, 1, 5, key=jax.random.key(3), progress=shown)
-        for shown in (True, False)
+        maml_train(*arguments, key=jax.random.key(3), on_progress=on_progress)
+        for on_progress in (None, lambda done, history: told.append((done, history)))
     ]
     assert_same(runs[0].model, runs[1].model)
     assert_same(runs[0].history, runs[1].history)
+    assert [done for done, _ in told] == [min(3 * piece, 250) for piece in range(1, 85)]
+    for done, history in told:
+        np.testing.assert_array_equal(history.after, runs[0].history.after[:done])
     said = capsys.readouterr()
     assert said.out + said.err == ""
 
 
-def test_the_progress_bar_goes_to_a_terminal_s_standard_error(capsys, monkeypatch):
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    maml_train(theta(), optax.adam(0.1), bowls(), 1, 5)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "maml" in said.err
-    assert "loss" in said.err
+def test_settings_may_be_given_together_or_one_by_one():
+    settings = MAMLSettings(inner_lr=0.3, outer_loss="mean", tasks_per_step=2)
+    together = maml_train(theta(), optax.sgd(0.1), bowls(), 2, 3, settings)
+    one_by_one = maml_train(theta(), optax.sgd(0.1), bowls(), 2, 3, inner_lr=0.3, outer_loss="mean", tasks_per_step=2)
+    changed = maml_train(theta(), optax.sgd(0.1), bowls(), 2, 3, MAMLSettings(inner_lr=0.3), **OTHERS)
+    for trained in (one_by_one, changed):
+        assert_same(trained.model, together.model)
+    other = maml_train(theta(), optax.sgd(0.1), bowls(), 2, 3, settings, inner_lr=0.1)
+    assert float(other.model["theta"]) != float(together.model["theta"])
+
+
+OTHERS = {"outer_loss": "mean", "tasks_per_step": 2}
+
+
+def test_a_call_of_0_1_0_that_chose_a_bar_still_works():
+    with pytest.warns(DeprecationWarning, match="pass on_progress"):
+        trained = maml_train(theta(), optax.sgd(0.1), bowls(), 1, 3, inner_lr=0.3, progress=False)
+    assert_same(trained.model, maml_train(theta(), optax.sgd(0.1), bowls(), 1, 3, inner_lr=0.3).model)
 
 
 # Mistakes
@@ -298,6 +313,7 @@ def test_the_progress_bar_goes_to_a_terminal_s_standard_error(capsys, monkeypatc
     [
         ({"model": {"n": 3}}, TypeError, "nothing to train: expected floating-point arrays, found dict"),
         ({"optimizer": 0.1}, TypeError, r"optimizer must be one of optax, such as optax.adam\(1e-3\); found 0.1"),
+        ({"inner_rate": 0.1}, TypeError, "expected settings among inner_lr, .*; found inner_rate"),
         ({"inner_steps": -1}, ValueError, "inner_steps must be at least 0; found -1"),
         ({"inner_steps": 1.0}, TypeError, "inner_steps must be a whole number; found 1.0"),
         ({"outer_steps": True}, TypeError, "outer_steps must be a whole number; found True"),
@@ -314,7 +330,7 @@ def test_the_progress_bar_goes_to_a_terminal_s_standard_error(capsys, monkeypatc
 def test_mistakes_are_told(changes, error, match):
     arguments = {"model": theta(), "optimizer": optax.sgd(0.1), "tasks": bowls(), "inner_steps": 1, "outer_steps": 1}
     with pytest.raises(error, match=match):
-        maml_train(**{**arguments, **changes}, progress=False)
+        maml_train(**{**arguments, **changes})
 
 
 def test_divergence_names_the_outer_step():

@@ -205,9 +205,7 @@ def test_the_rule_learns_to_be_faster_than_the_rate_that_it_starts_with():
 def test_it_serves_maml_train():
     model = eqx.nn.MLP(1, 1, 20, 1, key=jax.random.key(0))
     optimizer = LSTMOptimizer(0.01, size=4)
-    trained = maml_train(
-        model, optax.adam(5e-3), Sinusoids(), 2, 600, inner_optimizer=optimizer, first_order=True, progress=False
-    )
+    trained = maml_train(model, optax.adam(5e-3), Sinusoids(), 2, 600, inner_optimizer=optimizer, first_order=True)
     before, after = trained.history.before[-100:], trained.history.after[-100:]
     difference = before - after
     assert difference.mean() - 4 * difference.std() / 10 > 0.3

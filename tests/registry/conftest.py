@@ -88,7 +88,8 @@ import dataclasses
 from adaptax.algorithms import Random
 from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.core.algorithm import Algorithm
-from adaptax.core.settings import setting
+from adaptax.core.errors import ConfigError
+from adaptax.core.settings import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +103,11 @@ class Mine(RL2):
     num_tasks: int = setting(32, low=1)
     knob: float = setting(0.5, low=0, high=1)
 
+    def check_problem(self, problem):
+        super().check_problem(problem)
+        if self.knob == 0.75:
+            raise ConfigError("not with this knob")
+
 
 @dataclasses.dataclass(frozen=True)
 class Lazy(Random):
@@ -112,6 +118,17 @@ class Lazy(Random):
     def __post_init__(self):
         if self.size > 9:
             raise ValueError("no more than 9")
+
+
+@dataclasses.dataclass(frozen=True)
+class Bare(Settings, Random):
+    """Settings and algorithm in one.
+
+    Attributes:
+        count: How many.
+    """
+
+    count: int = setting(1, low=1, high=3)
 
 
 @dataclasses.dataclass(frozen=True)

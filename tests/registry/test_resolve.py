@@ -118,6 +118,8 @@ def test_a_class_is_an_algorithm_whose_fields_are_settings(place):
         dataclasses.replace(settings, num_tasks=33)
     with pytest.raises(ConfigError, match="whose actions are continuous"):  # RL2's own check
         dataclasses.replace(settings, memory="symmetric").check_problem(PROBLEMS["point-robot"].settings())
+    with pytest.raises(ConfigError, match="not with this knob"):  # its own
+        dataclasses.replace(settings, knob=0.75).check_problem(problem)
     algorithm = build(entry, settings)
     assert dataclasses.asdict(algorithm) == dataclasses.asdict(settings)
     assert "my_algos:Mine" in TRAINABLE
@@ -130,6 +132,10 @@ def test_who_learns_from_nothing_is_an_agent_at_once(place):
     assert "my_algos:Lazy" in FROM_SCRATCH
     agent = agent_for("my_algos:Lazy", "bandit", PROBLEMS["bandit"].settings())
     assert agent.size == 2
+    bare = resolve_algorithm("my_algos:Bare").settings
+    bare().check_problem(PROBLEMS["bandit"].settings())
+    with pytest.raises(ConfigError, match=r"Bare\.count: expected an integer between 1 and 3; found 4"):
+        bare(count=4)
     with pytest.raises(ConfigError, match="ValueError: no more than 9"):
         ALGORITHMS["my_algos:Lazy"].settings(size=10)
     with pytest.raises(ConfigError, match=r"agent: expected one of .*; found 'my_algos:Mine'"):

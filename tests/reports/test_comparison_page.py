@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from adaptax.reports.comparison_page import report
-from adaptax.reports.comparison_tables import number, reached
+from adaptax.reports.comparison_texts import number, reached
 from tests.evaluation.comparisons import ODD, small
 
 VOID = {"meta", "img", "br", "hr", "link"}

@@ -3,7 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from adaptax.reports.comparison_tables import number, percent, ratio, reached, tables
+from adaptax.reports.comparison_tables import tables
+from adaptax.reports.comparison_texts import number, percent, ratio, reached
 from tests.evaluation.comparisons import ODD, small
 
 
@@ -53,3 +54,10 @@ def test_tables_fit_the_terminal(content):
     assert "q-learning" in printed
     assert "…\n" not in printed
     assert ODD in printed
+
+
+def test_tables_fit_the_terminal_without_rich(content):
+    printed = "\n".join(map(str, tables(content)))
+    assert max(map(len, printed.splitlines())) <= 100
+    assert ODD in printed
+    assert number(content["agents"]["q-learning"]["families"]["held-out"]["after"]["value"]) in printed

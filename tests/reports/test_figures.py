@@ -10,6 +10,7 @@ import pytest
 
 from adaptax.core.errors import OutputError
 from adaptax.reports import figures as reporting
+from adaptax.reports import style
 from adaptax.reports.figures import plot_adaptation, plot_paths, plot_training
 from tests.evaluation.shown import agent, bandits, grid
 
@@ -43,21 +44,21 @@ def test_smoothing_window_is_odd_and_about_a_twentieth():
 
 
 def test_spread_by_hand():
-    assert reporting.spread([0.0, 10.0, 4.0], 1.0).tolist() == [0, 10, 4]
-    assert reporting.spread([5.0, 5.0], 2.0).tolist() == [4, 6]
+    assert style.spread([0.0, 10.0, 4.0], 1.0).tolist() == [0, 10, 4]
+    assert style.spread([5.0, 5.0], 2.0).tolist() == [4, 6]
     # The pushed pair reaches the third, then all three move as one; order is kept.
-    assert reporting.spread([0.5, 0.0, 1.0], 1.0) == pytest.approx([0.5, -0.5, 1.5])
+    assert style.spread([0.5, 0.0, 1.0], 1.0) == pytest.approx([0.5, -0.5, 1.5])
 
 
 def test_spread_keeps_the_gap():
     wanted = np.random.default_rng(0).random(20)
-    placed = reporting.spread(wanted, 0.04)
+    placed = style.spread(wanted, 0.04)
     assert np.diff(placed[np.argsort(wanted)]).min() >= 0.04 - 1e-12
 
 
 def test_styles_tell_agents_apart():
     names = ["rl2", "random", *(f"agent{i}" for i in range(20))]
-    drawn = reporting.styles(names)
+    drawn = style.styles(names)
     assert len({(style["color"], str(style["linestyle"])) for style in drawn.values()}) == len(names)
     widths = [style["linewidth"] for style in drawn.values()]
     assert widths[0] > 2 * max(widths[1:])
@@ -68,17 +69,17 @@ def test_plot_of_bandits_shows_every_agent(tmp_path):
     plot_adaptation(path, bandits(), title="Bandits", oracle=0.9, unit="pull")
     picture = pixels(path)
     assert picture.shape == (660, 1500, 3)
-    trained = count(picture, reporting.TRAINED)
+    trained = count(picture, style.TRAINED)
     assert trained > 2000
-    for style in list(reporting.styles(list(bandits())).values())[1:]:
-        assert 150 < count(picture, style["color"]) < trained
+    for look in list(style.styles(list(bandits())).values())[1:]:
+        assert 150 < count(picture, look["color"]) < trained
 
 
 def test_plot_of_few_episodes_shows_the_optimum(tmp_path):
     optimum = np.array([4.0, 11.071, 11.071, 11.071])
     plot_adaptation(tmp_path / "with.png", grid(), title="Grid", oracle=11.0725, optimum=optimum)
     plot_adaptation(tmp_path / "without.png", grid(), title="Grid", oracle=11.0725)
-    more, fewer = (count(pixels(tmp_path / f"{name}.png"), reporting.REFERENCE) for name in ("with", "without"))
+    more, fewer = (count(pixels(tmp_path / f"{name}.png"), style.REFERENCE) for name in ("with", "without"))
     assert more > fewer + 500
 
 
@@ -87,12 +88,12 @@ def test_plot_without_an_oracle_has_one_panel(tmp_path, oracle):
     plot_adaptation(tmp_path / "a.png", grid(), title="Grid", oracle=oracle, optimum=np.array([4.0, 11, 11, 11]))
     picture = pixels(tmp_path / "a.png")
     assert picture.shape == (660, 1050, 3)
-    assert count(picture, reporting.TRAINED) > 1000
+    assert count(picture, style.TRAINED) > 1000
 
 
 def test_plot_of_a_single_episode_and_a_single_agent(tmp_path):
     plot_adaptation(tmp_path / "a.png", {"rl2": agent([0.7])}, title="One", oracle=0.9)
-    assert count(pixels(tmp_path / "a.png"), reporting.TRAINED) > 20
+    assert count(pixels(tmp_path / "a.png"), style.TRAINED) > 20
 
 
 def test_plot_has_the_band_of_the_trained_agent(tmp_path):
@@ -102,14 +103,14 @@ def test_plot_has_the_band_of_the_trained_agent(tmp_path):
     inked = []
     for name, results in (("narrow", narrow), ("wide", wide)):
         plot_adaptation(tmp_path / f"{name}.png", results, title="Grid")
-        band = np.asarray(matplotlib.colors.to_rgb(reporting.TRAINED)) * 0.22 + 0.78
+        band = np.asarray(matplotlib.colors.to_rgb(style.TRAINED)) * 0.22 + 0.78
         inked.append(count(pixels(tmp_path / f"{name}.png"), band))
     assert inked[1] > inked[0] + 2000
 
 
 def test_labels_say_what_is_drawn(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr(reporting, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(reporting, "save", lambda figure, path: figures.append(figure))
     plot_adaptation("a.png", bandits(), title="Bandits", oracle=0.9, unit="pull")
     returns, regret = figures[0].axes
     assert returns.get_ylabel() == "return per pull (mean of 5 pulls)"
@@ -123,7 +124,7 @@ def test_labels_say_what_is_drawn(tmp_path, monkeypatch):
 
 def test_regret_is_what_the_oracle_has_more(monkeypatch):
     figures = []
-    monkeypatch.setattr(reporting, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(reporting, "save", lambda figure, path: figures.append(figure))
     plot_adaptation("a.png", {"rl2": agent([1.0, 2.0, 4.0])}, title="", oracle=3.5, optimum=np.array([1.5, 3, 3]))
     trained, optimal = figures[0].axes[1].lines
     assert trained.get_ydata().tolist() == [2.5, 4.0, 3.5]
@@ -155,7 +156,7 @@ def test_pictures_need_no_display_no_pyplot_and_no_matplotlib_cache(tmp_path):
     kept = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "MPLBACKEND")}
     environment = {**kept, "MPLCONFIGDIR": str(tmp_path / "file" / "none")}
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True, capture_output=True)
-    assert count(pixels(tmp_path / "a.png"), reporting.TRAINED) > 20
+    assert count(pixels(tmp_path / "a.png"), style.TRAINED) > 20
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -172,14 +173,14 @@ def test_plot_of_training(tmp_path, seeds):
     plot_training(tmp_path / "a.png", rows, references={"random": 50.0, "gittins": 83.0})
     picture = pixels(tmp_path / "a.png")
     assert picture.shape == (660, 1050, 3)
-    assert count(picture, reporting.TRAINED) > 1000
-    assert count(picture, reporting.RANDOM) > 150
-    assert count(picture, reporting.CLASSICAL[1]) > 150
+    assert count(picture, style.TRAINED) > 1000
+    assert count(picture, style.RANDOM) > 150
+    assert count(picture, style.CLASSICAL[1]) > 150
 
 
 def test_training_curve_is_averaged_over_neighbouring_updates(monkeypatch):
     figures = []
-    monkeypatch.setattr(reporting, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(reporting, "save", lambda figure, path: figures.append(figure))
     rows = [{"env_steps": 10.0 * i, "return": [1.0 * i, 3.0 * i]} for i in range(160)]
     plot_training("a.png", rows)
     *seeds, mean = figures[0].axes[0].lines
@@ -194,9 +195,9 @@ def test_plot_of_paths_has_a_panel_for_each_task_and_window(tmp_path, monkeypatc
     goals = np.array([[1.0, 2.0], [-3.0, 0.5]])
     plot_paths(tmp_path / "a.png", paths, goals, title="paths")
     picture = pixels(tmp_path / "a.png")
-    assert count(picture, reporting.REFERENCE) > 100
+    assert count(picture, style.REFERENCE) > 100
     figures = []
-    monkeypatch.setattr(reporting, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(reporting, "save", lambda figure, path: figures.append(figure))
     plot_paths("a.png", paths, goals, title="paths")
     axes = figures[0].axes
     assert len(axes) == 6

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from adaptax.core.errors import OutputError
-from adaptax.reports.figures import CLASSICAL, REFERENCE, TRAINED
 from adaptax.reports.inspection_figures import (
     LONG,
     MOST_LABELS,
@@ -18,6 +17,7 @@ from adaptax.reports.inspection_figures import (
     plot_inspection,
     shown_episodes,
 )
+from adaptax.reports.style import CLASSICAL, REFERENCE, TRAINED
 
 
 @dataclasses.dataclass(frozen=True)

@@ -121,8 +121,7 @@ def test_shots_table_by_hand():
     sampled = np.array([[[1.0, 2.0], [3.0, 4.0]]])
     table = shots_table(sampled, 10 * sampled, unit="pull")
     assert table.title == "return of one pull"
-    columns = [list(column.cells) for column in table.columns]
-    assert columns == [
+    assert [list(column) for column in zip(*table.rows, strict=True)] == [
         ["before adaptation", "after 1 step"],
         ["2.00 ± 1.00", "3.00 ± 1.00"],
         ["20.00 ± 10.00", "30.00 ± 10.00"],

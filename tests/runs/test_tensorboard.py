@@ -1,9 +1,10 @@
+import sys
 import threading
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
-from adaptax.runs.tensorboard import Board
+from adaptax.runs.tensorboard import TensorBoard
 
 
 def events(folder):
@@ -19,7 +20,7 @@ def events(folder):
 
 
 def test_scalars_are_written_with_their_steps(tmp_path):
-    board = Board(tmp_path / "b", 5, print)
+    board = TensorBoard(tmp_path / "b", 5, print)
     board.scalars({"return": 2.5, "entropy": 1.0}, 10)
     board.close()
     version, start, *scalars = events(tmp_path / "b")
@@ -34,14 +35,14 @@ def test_scalars_are_written_with_their_steps(tmp_path):
 
 def test_two_of_one_second_have_files_of_their_own(tmp_path):
     for step in range(3):
-        board = Board(tmp_path, step, print)
+        board = TensorBoard(tmp_path, step, print)
         board.close()
     assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_no_thread_is_started_that_could_be_waited_for(tmp_path):
     before = threading.active_count()
-    board = Board(tmp_path, 0, print)
+    board = TensorBoard(tmp_path, 0, print)
     for step in range(100):
         board.scalars({"x": 0.0}, step)
     assert threading.active_count() == before
@@ -55,7 +56,7 @@ def full(*arguments):
 @pytest.mark.parametrize("method", ["write_event", "close"])
 def test_a_full_disk_is_said_once_and_stops_nothing(tmp_path, monkeypatch, method):
     said = []
-    board = Board(tmp_path, 0, said.append)
+    board = TensorBoard(tmp_path, 0, said.append)
     close = [board._writer.close]
 
     def fails(*arguments):
@@ -76,8 +77,22 @@ def test_it_writes_through_no_link(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "b").symlink_to("elsewhere")
     said = []
-    board = Board(tmp_path / "b", 0, said.append)
+    board = TensorBoard(tmp_path / "b", 0, said.append)
     board.scalars({"x": 0.0}, 1)
     board.close()
     assert "is a link" in said[0]
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_without_tensorboardx_nothing_is_written_and_it_is_said_once(tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboardX"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    said = []
+    board = TensorBoard(tmp_path / "tensorboard", 0, said.append)
+    board.scalars({"x": 0.0}, 1)
+    board.close()
+    assert not list(tmp_path.iterdir())
+    (line,) = said
+    assert "tensorboard/ is left out: TensorBoard needs tensorboardX" in line
+    assert 'pip install "adaptax[tensorboard]"' in line

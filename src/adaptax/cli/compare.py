@@ -45,5 +45,7 @@ def command(arguments: Sequence[str]) -> int:
 
     for table in tables(found.content):
         table_console().print(table)
-    print(f"report  {found.report}\nfigures {directory / FIGURES}")
+    if found.report.exists():
+        print(f"report  {found.report}")
+    print(f"figures {directory / FIGURES}")
     return 0

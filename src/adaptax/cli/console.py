@@ -5,12 +5,15 @@ import os
 import sys
 from collections.abc import Iterator
 from types import TracebackType
-
-import rich.console
-import rich.progress
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from typing import Any
 
 from adaptax.experiment.progress import Progress
+
+try:
+    import rich.console
+    import rich.progress
+except ModuleNotFoundError:  # all is printed plainly then
+    rich = None  # type: ignore[assignment]
 
 LINES = 10
 """Lines that a whole piece of work prints where there is no terminal."""
@@ -21,8 +24,18 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def table_console() -> rich.console.Console:
+class PlainConsole:
+    """Where tables are printed if `rich` is not installed: standard output."""
+
+    def print(self, table: Any) -> None:
+        """Print a table."""
+        print(table)
+
+
+def table_console() -> Any:
     """Where tables are printed: standard output, 100 columns wide where there is no terminal to measure."""
+    if rich is None:
+        return PlainConsole()
     console = rich.console.Console()
     return console if console.is_terminal else rich.console.Console(width=100)
 
@@ -61,37 +74,45 @@ class Bars:
 
 
 class _Bar:
-    """One bar with a free text."""
+    """One bar with a free text, or lines."""
 
     def __init__(self, title: str, total: int):
         self._title, self._total, self._said = title, total, 0
-        self._console = rich.console.Console(stderr=True)
-        self._bar = rich.progress.Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[text]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-            transient=False,
-        )
-        self._task = self._bar.add_task(title, total=total, text="")
-        self._bar.start()
+        self._bar = _bar_of(title, total)
+        if self._bar is not None:
+            self._bar.start()
 
     def stop(self) -> None:
         """It stays as it is."""
-        self._bar.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
     def update(self, done: int, text: str = "") -> None:
         """Say how far it is."""
-        self._bar.update(self._task, completed=done, text=text)
         tenth = done * LINES // self._total
-        if self._bar.disable and text and tenth > self._said:
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done, text=text)
+        elif text and tenth > self._said:
             self._said = tenth
-            self._console.print(f"{self._title} {done}/{self._total} {text}", highlight=False)
+            print(f"{self._title} {done}/{self._total} {text}", file=sys.stderr, flush=True)
+
+
+def _bar_of(title: str, total: int) -> Any:
+    """A bar on standard error, if that is a terminal."""
+    if rich is None or not (console := rich.console.Console(stderr=True)).is_terminal:
+        return None
+    bar = rich.progress.Progress(
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(bar_width=24),
+        rich.progress.TextColumn("{task.percentage:>3.0f}%"),
+        rich.progress.TextColumn("{task.fields[text]}"),
+        rich.progress.TimeElapsedColumn(),
+        rich.progress.TextColumn("left"),
+        rich.progress.TimeRemainingColumn(),
+        console=console,
+    )
+    bar.add_task(title, total=total, text="")
+    return bar
 
 
 @contextlib.contextmanager

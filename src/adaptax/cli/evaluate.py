@@ -49,7 +49,6 @@ def show(assessment: "Assessment", *, as_json: bool, extra: Mapping[str, Any]) -
     import numpy as np
 
     from adaptax.cli.console import table_console
-    from adaptax.experiment.evaluation import PATHS, PICTURE
     from adaptax.reports.tables import results_table, shots_table
 
     best_known = list(assessment.results)[-1] if len(assessment.results) > 2 else None
@@ -67,8 +66,6 @@ def show(assessment: "Assessment", *, as_json: bool, extra: Mapping[str, Any]) -
         apart = assessment.protocol["episodes_between"]
         table = shots_table(trained.window_returns, trained.shots, unit=assessment.unit, episodes_between=apart)
         table_console().print(table)
-    directory = assessment.directory
-    assert directory is not None
-    if assessment.paths is not None:
-        print(f"paths   {directory / PATHS}")
-    print(f"picture {directory / PICTURE}\nrun     {directory}")
+    for name, path in assessment.pictures.items():
+        print(f"{name:7} {path}")
+    print(f"run     {assessment.directory}")

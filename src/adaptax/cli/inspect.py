@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from adaptax.cli.options import parse, start_for
 from adaptax.experiment.options import InspectOptions, check_training_seed
+from adaptax.reports.text_table import Table
 from adaptax.runs.directory import read_recipe
 
 
@@ -51,7 +51,9 @@ def show(found: Any, directory: Path, title: str, unit: str) -> None:
     console.print(episodes_table(found, title, unit))
     if len(found.parts) > 1:
         console.print(parts_table(found, unit))
-    print(f"picture {directory / PICTURE}\nrun     {directory}")
+    if (directory / PICTURE).exists():
+        print(f"picture {directory / PICTURE}")
+    print(f"run     {directory}")
 
 
 def episodes_table(found: Any, title: str, unit: str) -> Table:

@@ -1,5 +1,7 @@
 """Errors that a person can act on. Each class has the exit code that the command line ends with."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -63,6 +65,44 @@ class LostError(AdaptaxError):
     """A process that trains with others is lost, or did not come: what was saved can be resumed."""
 
     exit_code = 75
+
+
+class MissingPackageError(AdaptaxError, ImportError):
+    """Something needs a package that is not installed; all else works without it."""
+
+
+@contextlib.contextmanager
+def needs(extra: str, what: str) -> Iterator[None]:
+    """Around imports of optional packages: say how to install the one that is missing.
+
+    Args:
+        extra: The group of packages (`pip install "adaptax[extra]"`) that it belongs to.
+        what: What needs it, "a picture".
+
+    Raises:
+        MissingPackageError: A package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "a package").partition(".")[0]
+        raise MissingPackageError(
+            f'{what} needs {package}, which is not installed; install it with: pip install "adaptax[{extra}]"'
+        ) from error
+
+
+@contextlib.contextmanager
+def if_installed(name: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Around what is made for convenience: leave it out, and say so, where it needs a package that is not installed.
+
+    Args:
+        name: What is left out then, such as a file's name.
+        say: Called with a line for a person.
+    """
+    try:
+        yield
+    except MissingPackageError as error:
+        say(f"note: {name} is left out: {error}")
 
 
 def short_repr(found: Any, at_most: int = 80) -> str:

@@ -58,10 +58,6 @@ class Environment(eqx.Module):
     def step(self, state: PyTree[Array], action: PyTree[Array], task: Task, key: Key[Array, ""]) -> Step:
         """Do one action."""
 
-    def landmark(self, task: Task) -> Float[Array, "2"] | None:
-        """Where the goal is, for pictures of paths in a plane; None (the default) if there is no such thing."""
-        return None
-
 
 def stamp(task: Task, split: str, key: Key[Array, ""]) -> Task:
     """Mark every float32 leaf of `task` as belonging to `split`, in the last two bits of its mantissa.

@@ -74,7 +74,7 @@ class Agent:
             seed: Decides the agent's own randomness.
             training_seed: Which of the trainings, if the run had several (`--seeds`).
             checkpoint: The best by validation tasks, the last, or ("auto") the best if the run was to select by them.
-            problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
+            problem: The run's problem, if it is your own (MODULE:NAME): nothing is imported that you do not name.
             algorithm: The run's algorithm, if it is your own.
 
         Raises:

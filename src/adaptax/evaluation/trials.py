@@ -5,6 +5,7 @@ them run at once, and on what, is the driver's business alone, so that a driver 
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -61,9 +62,14 @@ def run_trials(
         indices = np.arange(begin, begin + chunk) % num_tasks
         seen = run(agent.meta, jax.tree.map(lambda x: x[indices], tasks), keys[indices])  # noqa: B023
         use = min(chunk, num_tasks - begin)
-        parts.append(jax.tree.map(lambda x: np.asarray(x if agent.num_seeds > 1 else x[None])[:, :use], seen))  # noqa: B023
+        parts.append(jax.tree.map(functools.partial(_kept, several=agent.num_seeds > 1, use=use), seen))
         on_progress(begin + use)
     return jax.tree.map(lambda *x: np.concatenate(x, 1), *parts)
+
+
+def _kept(x: Array, *, several: bool, use: int) -> np.ndarray:
+    """The first `use` tasks of a chunk, with a seed axis: `[seed, task, ...]`."""
+    return (np.asarray(x) if several else np.asarray(x)[None])[:, :use]
 
 
 def _compiled(agent: TrainedAgent, trial: Trial, devices: list[Any]) -> Any:

@@ -1,5 +1,6 @@
 """Compare agents in the same new tasks: what meta-learning is worth, in figures and in a report."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import platform
@@ -9,7 +10,7 @@ from typing import Any
 
 import jax
 
-from adaptax.core.errors import ConfigError, OutputError
+from adaptax.core.errors import ConfigError, OutputError, if_installed
 from adaptax.core.settings import Settings
 from adaptax.core.trained_agent import TrainedAgent, join_seeds
 from adaptax.evaluation import comparison
@@ -45,7 +46,7 @@ class Comparison:
 
     @property
     def report(self) -> Path:
-        """The report to read and to print."""
+        """The report to read and to print, which is missing where a package that it needs is not installed."""
         return self.directory / REPORT
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -118,7 +119,8 @@ def compare_in(
         **measure(problem, contestants, options, on_progress, on_message),
     }
     write_json(directory / FIGURES, content)
-    _write_report(directory / REPORT, content)
+    with if_installed(REPORT, on_message):
+        _write_report(directory / REPORT, content)
     for warning in content["warnings"]:
         on_message(f"warning: {warning}")
     return Comparison(content, directory)
@@ -143,11 +145,20 @@ def provenance(
         "command": ["adaptax", "compare", *words, *_typed(options)],
         "problem": {"name": problem, "summary": PROBLEMS[problem].summary, "settings": settings},
         "options": {**dataclasses.asdict(options), "out": None},
-        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+        "versions": installed_versions(),
         "python": platform.python_version(),
         "device": jax.devices()[0].device_kind,
         "num_devices": jax.local_device_count(),
     }
+
+
+def installed_versions(names: Sequence[str] = VERSIONS) -> dict[str, str]:
+    """Versions of those packages that are installed."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _typed(options: Settings) -> list[str]:

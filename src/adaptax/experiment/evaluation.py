@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from adaptax.core.errors import if_installed
 from adaptax.core.rollout import num_probes, num_windows, shots
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import evaluator
@@ -21,7 +22,7 @@ from adaptax.experiment.recipes import options_for
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.registry.presets import agent_for, check_agent
 from adaptax.registry.registry import PROBLEMS
-from adaptax.reports.figures import plot_adaptation, plot_paths
+from adaptax.reports.results import goals_of
 from adaptax.runs.directory import read_recipe, write_json
 from adaptax.runs.load import load_agent
 from adaptax.runs.recipe import Recipe
@@ -48,6 +49,7 @@ class Assessment:
         paths: Positions in a plane before and after each window of adaptation, and the goals, where there are such.
         title: What was evaluated, in a line.
         directory: The run's; None: it was not written down.
+        pictures: What was drawn, by what it shows.
     """
 
     results: dict[str, Evaluation]
@@ -57,6 +59,7 @@ class Assessment:
     paths: tuple[np.ndarray, np.ndarray | None] | None = None
     title: str = ""
     directory: Path | None = None
+    pictures: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
     @property
     def unit(self) -> str:
@@ -128,7 +131,7 @@ def evaluate(
         explore=options.policy == "sample",
         surroundings=Surroundings(on_progress, on_message),
     )
-    return write_assessment(found, directory, {"directory": str(directory)})
+    return write_assessment(found, directory, {"directory": str(directory)}, on_message)
 
 
 def directory_of(run: Any) -> Path:
@@ -211,8 +214,6 @@ def _protocol(trained: TrainedAgent, *, num_tasks: int, seed: int, explore: bool
 
 def paths_of(agent: TrainedAgent, seed: int) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Sampled paths of a few held-out tasks; None unless the agent adapts to windows, in a plane."""
-    import jax
-
     env = agent.problem.env
     if not agent.learns_from_windows or getattr(env.observation_space, "shape", None) != (2,):
         return None
@@ -224,8 +225,7 @@ def paths_of(agent: TrainedAgent, seed: int) -> tuple[np.ndarray, np.ndarray | N
 
     valid, after = (x[0] for x in run_trials(agent, tasks, keys, trial))
     positions = np.where(valid[..., None], after, np.nan)
-    marks = [env.landmark(jax.tree.map(lambda x, i=i: x[i], tasks)) for i in range(NUM_PATHS)]
-    return positions[..., :NUM_STREAMS, :], None if marks[0] is None else np.stack([np.asarray(m) for m in marks])
+    return positions[..., :NUM_STREAMS, :], goals_of(tasks)
 
 
 def _warn(assessment: Assessment, on_message: OnMessage) -> None:
@@ -245,21 +245,31 @@ def _warn(assessment: Assessment, on_message: OnMessage) -> None:
                 )
 
 
-def write_assessment(assessment: Assessment, directory: Path, extra: Mapping[str, Any]) -> Assessment:
+def write_assessment(
+    assessment: Assessment, directory: Path, extra: Mapping[str, Any], on_message: OnMessage = log
+) -> Assessment:
     """Write evaluation.json, with `extra` in front, and the pictures into a run's directory.
+
+    Pictures are left out, and that is said, where matplotlib is not installed.
 
     Raises:
         OutputError: if they cannot be written.
     """
     write_json(directory / FIGURES, {**extra, **assessment.to_json()})
-    plot_adaptation(
-        directory / PICTURE,
-        assessment.results,
-        title=assessment.title,
-        oracle=assessment.oracle,
-        optimum=None if assessment.optimum is None else np.asarray(assessment.optimum),
-        unit=assessment.unit,
-    )
-    if assessment.paths is not None:
-        plot_paths(directory / PATHS, *assessment.paths, title=assessment.title)
-    return dataclasses.replace(assessment, directory=directory)
+    drawn: dict[str, Path] = {}
+    with if_installed(PICTURE, on_message):
+        from adaptax.reports.figures import plot_adaptation, plot_paths
+
+        if assessment.paths is not None:
+            drawn["paths"] = directory / PATHS
+            plot_paths(drawn["paths"], *assessment.paths, title=assessment.title)
+        plot_adaptation(
+            directory / PICTURE,
+            assessment.results,
+            title=assessment.title,
+            oracle=assessment.oracle,
+            optimum=None if assessment.optimum is None else np.asarray(assessment.optimum),
+            unit=assessment.unit,
+        )
+        drawn["picture"] = directory / PICTURE
+    return dataclasses.replace(assessment, directory=directory, pictures=drawn)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from adaptax.core.errors import if_installed
 from adaptax.evaluation import inspection
 from adaptax.evaluation.evaluator import tasks_are_held_out
 from adaptax.evaluation.memory_recording import check_remembers
@@ -14,7 +15,6 @@ from adaptax.experiment.notebook import html_table, text_table
 from adaptax.experiment.options import InspectOptions, check_training_seed
 from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
 from adaptax.experiment.recipes import options_for
-from adaptax.reports.inspection_figures import plot_inspection
 from adaptax.runs.directory import read_recipe, write_json
 from adaptax.runs.load import load_agent
 
@@ -99,7 +99,10 @@ def inspect(
     content = {"directory": str(directory), **found.to_json(), "protocol": protocol}
     write_json(directory / FIGURES, content)
     unit = "pull" if problem.env.horizon == 1 else "episode"
-    plot_inspection(directory / PICTURE, found, title=f"What the memory knows: {recipe.title()}", unit=unit)
+    with if_installed(PICTURE, on_message):
+        from adaptax.reports.inspection_figures import plot_inspection
+
+        plot_inspection(directory / PICTURE, found, title=f"What the memory knows: {recipe.title()}", unit=unit)
     return Inspection(found, content, recipe.title(), unit, directory)
 
 

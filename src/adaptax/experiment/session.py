@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from adaptax.core.algorithm import first_state, init, num_parameters
-from adaptax.core.errors import ConfigError
+from adaptax.core.errors import ConfigError, if_installed
 from adaptax.core.rollout import num_windows
 from adaptax.core.settings import Settings
 from adaptax.core.trained_agent import TrainedAgent
@@ -24,7 +24,6 @@ from adaptax.experiment.validation import Validator
 from adaptax.problems.checks.check import require
 from adaptax.registry.presets import DEFAULT
 from adaptax.registry.registry import FROM_SCRATCH
-from adaptax.reports.figures import plot_training
 from adaptax.runs import checkpoints
 from adaptax.runs.directory import save_config
 from adaptax.runs.metrics_log import RunLog, rows_after
@@ -174,7 +173,7 @@ class TrainSession:
             what = "a training trial" if num_windows(algorithm, run.problem) == 1 else "an adapted episode in training"
             run.metrics = metrics_log.rows
             if run.metrics:
-                plot_training(self._directory / "training.png", run.metrics, title=run.title, what=what)
+                self._draw(what)
         self._say(f"trained {run.done} updates in {run.seconds:.1f} s")
         return run
 
@@ -239,6 +238,13 @@ class TrainSession:
                 validator.validate(progress.done, progress.state.meta)
             except OSError as error:
                 raise unwritable(self._directory, error, f"the validation of update {progress.done}") from error
+
+    def _draw(self, what: str) -> None:
+        """Draw the returns in training, unless matplotlib is not installed."""
+        with if_installed("training.png", self._say):
+            from adaptax.reports.figures import plot_training
+
+            plot_training(self._directory / "training.png", self._run.metrics, title=self._run.title, what=what)
 
     def _devices_for(self, requested: int) -> int:
         algorithm = self._run.algorithm

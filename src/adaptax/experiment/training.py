@@ -133,5 +133,5 @@ def _evaluated(run: Run, surroundings: Surroundings) -> Run:
         against=None,
         surroundings=surroundings,
     )
-    run.evaluation = write_assessment(found, run.directory, run.figures())
+    run.evaluation = write_assessment(found, run.directory, run.figures(), surroundings.on_message)
     return run

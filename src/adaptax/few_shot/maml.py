@@ -10,7 +10,7 @@ of optax.
 """
 
 import dataclasses
-import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -20,8 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Key, PyTree
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adaptax.core.errors import AdaptaxError
 from adaptax.few_shot.tasks import LossTask, Source, loss_of, sources
@@ -30,8 +28,8 @@ from adaptax.optimization.inner_optimizers import SGD, InnerOptimizer, descend
 LEARNING_RATE = 0.01
 """α where none is given: the sinusoids' (Finn et al. 2017, section 5.1)."""
 
-SECONDS = 0.25
-"""How long the device works, about, between two movements of the progress bar."""
+PIECES = 100
+"""The outer loop runs in so many pieces at most: after each the model must be finite, and `on_progress` is called."""
 
 
 class History(NamedTuple):
@@ -44,6 +42,36 @@ class History(NamedTuple):
 
     before: np.ndarray
     after: np.ndarray
+
+
+OnProgress = Callable[[int, History], None]
+"""Called with the number of outer steps done, and the history up to there."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MAMLSettings:
+    """How `maml_train` trains.
+
+    Attributes:
+        inner_lr: α of plain gradient descent, 0.01 if not given.
+        inner_optimizer: Takes the inner steps, instead of plain gradient descent;
+            `adaptax.optimization.inner_optimizers.MetaSGD(0.01)`, say.
+        first_order: Take inner gradients for constants (FOMAML; Finn et al. 2017, section 5.2).
+        tasks_per_step: How many tasks make an outer step: of a sampler, 25 if not given; of a sequence, all if not
+            given, otherwise a random choice without replacement, for which all its tasks must be stackable.
+        outer_loss: What the outer loop descends: the query loss after the "last" inner step (MAML), the "mean" of those
+            after each inner step, 1 to N, which makes a model that is good after any number of steps, or their sum with
+            N weights that are given (multi-step loss; Antoniou et al. 2019, arXiv 1810.09502, section 4).
+        checkpoint: Compute inner steps once more in the backward pass instead of keeping what they computed: memory
+            then grows by the parameters alone with each inner step.
+    """
+
+    inner_lr: float | None = None
+    inner_optimizer: InnerOptimizer | None = None
+    first_order: bool = False
+    tasks_per_step: int | None = None
+    outer_loss: Literal["last", "mean"] | Sequence[float] = "last"
+    checkpoint: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,15 +143,11 @@ def maml_train(
     tasks: Sequence[Any] | Callable[[Key[Array, ""]], Any],
     inner_steps: int,
     outer_steps: int,
+    settings: MAMLSettings | None = None,
     *,
-    inner_lr: float | None = None,
-    inner_optimizer: InnerOptimizer | None = None,
-    first_order: bool = False,
-    tasks_per_step: int | None = None,
-    outer_loss: Literal["last", "mean"] | Sequence[float] = "last",
-    checkpoint: bool = False,
     key: Key[Array, ""] | None = None,
-    progress: bool = True,
+    on_progress: OnProgress | None = None,
+    **changes: Any,
 ) -> MetaTrained:
     """Train a model so that a few gradient steps on a new task suffice (MAML; Finn et al. 2017, algorithm 1).
 
@@ -140,19 +164,10 @@ def maml_train(
             for `tasks_per_step` fresh tasks at each outer step.
         inner_steps: N; with 0 the model is trained on all tasks at once, without adaptation.
         outer_steps: How often the outer optimiser steps.
-        inner_lr: α of plain gradient descent, 0.01 if not given.
-        inner_optimizer: Takes the inner steps, instead of plain gradient descent;
-            `adaptax.optimization.inner_optimizers.MetaSGD(0.01)`, say.
-        first_order: Take inner gradients for constants (FOMAML, section 5.2).
-        tasks_per_step: How many tasks make an outer step: of a sampler, 25 if not given; of a sequence, all if not
-            given, otherwise a random choice without replacement, for which all its tasks must be stackable.
-        outer_loss: What the outer loop descends: the query loss after the "last" inner step (MAML), the "mean" of those
-            after each inner step, 1 to N, which makes a model that is good after any number of steps, or their sum with
-            N weights that are given (multi-step loss; Antoniou et al. 2019, arXiv 1810.09502, section 4).
-        checkpoint: Compute inner steps once more in the backward pass instead of keeping what they computed: memory
-            then grows by the parameters alone with each inner step.
+        settings: How, if not as `MAMLSettings()` says.
         key: What sampled and chosen tasks follow from, `jax.random.key(0)` if not given.
-        progress: Show a progress bar on standard error, if that is a terminal.
+        on_progress: Called about a hundred times, with the outer steps done and the history of the losses up to there.
+        **changes: Fields of `MAMLSettings` that are otherwise than in `settings`: `inner_lr=0.3`, say.
 
     Returns:
         The trained model, with what the inner optimiser learned and the history of the losses.
@@ -181,18 +196,20 @@ def maml_train(
     _check_count("outer_steps", outer_steps)
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise TypeError(f"maml_train: optimizer must be one of optax, such as optax.adam(1e-3); found {optimizer!r}")
-    inner = _inner_optimizer(inner_lr, inner_optimizer, "inner_lr")
-    method = _Method(inner, inner_steps, first_order, checkpoint, _weights(outer_loss, inner_steps))
-    if tasks_per_step is not None:
-        _check_count("tasks_per_step", tasks_per_step, at_least=1)
-    drawn = sources(tasks, tasks_per_step)
+    settings = _changed(settings or MAMLSettings(), changes)
+    inner = _inner_optimizer(settings.inner_lr, settings.inner_optimizer, "inner_lr")
+    weights = _weights(settings.outer_loss, inner_steps)
+    method = _Method(inner, inner_steps, settings.first_order, settings.checkpoint, weights)
+    if settings.tasks_per_step is not None:
+        _check_count("tasks_per_step", settings.tasks_per_step, at_least=1)
+    drawn = sources(tasks, settings.tasks_per_step)
     parameters, static = _split(model)
     parameters = jax.tree.map(jnp.asarray, parameters)
     meta = {"model": parameters, "learned": inner.init(parameters)}
     with jax.numpy_dtype_promotion("standard"):
         opt_state = optimizer.init(meta)
     run = _program(method, static, drawn, optimizer, jax.random.key(0) if key is None else key)
-    meta, history = _train((meta, opt_state), run, outer_steps, progress)
+    meta, history = _train((meta, opt_state), run, outer_steps, on_progress)
     return MetaTrained(eqx.combine(meta["model"], static), meta["learned"], inner, history)
 
 
@@ -259,7 +276,10 @@ def _program(
     def objective(meta: Any, data: list[Any], key: Array) -> tuple[Array, tuple[Array, Array]]:
         sums = []
         for source, arrays in zip(drawn, data, strict=True):
-            of_task = lambda e, s=source, a=arrays: method.objective(meta, static, s.build(a, e), s.name)  # noqa: E731
+
+            def of_task(element: Any, source: Source = source, arrays: Any = arrays) -> Any:
+                return method.objective(meta, static, source.build(arrays, element), source.name)
+
             values = jax.vmap(of_task, axis_size=source.size)(source.draw(arrays, key))
             sums.append(jax.tree.map(lambda x: jnp.sum(x, 0), values))
         return jax.tree.map(lambda *xs: sum(xs[1:], xs[0]) / total, *sums)
@@ -280,23 +300,20 @@ def _program(
     return lambda carry, start, stop: program(carry, np.int32(start), np.int32(stop), data, key)
 
 
-def _train(state: Any, run: Callable[..., Any], outer_steps: int, progress: bool) -> tuple[Any, History]:
-    """Run the program in pieces that are long enough to be quick and short enough to watch."""
-    history = jnp.zeros((outer_steps,)), jnp.zeros((outer_steps,))
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[text]}"))
-    bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not (progress and console.is_terminal))
-    with bar:
-        shown, done, piece = bar.add_task("maml", total=outer_steps, text=""), 0, 1
-        while done < outer_steps:
-            begin, start, done = time.monotonic(), done, min(done + piece, outer_steps)
-            state, history = jax.block_until_ready(run((state, history), start, done))
-            if start > 0 and time.monotonic() - begin < SECONDS:  # the first piece was compiled
-                piece *= 2
-            before, after = (np.asarray(x[done - 1]) for x in history)
-            bar.update(shown, completed=done, text=f"loss {before:.4g} -> {after:.4g}")
-            _check_finite(state[0], History(*(np.asarray(x[:done]) for x in history)))
-    return state[0], History(*(np.asarray(x) for x in history))
+def _train(
+    state: Any, run: Callable[..., Any], outer_steps: int, on_progress: OnProgress | None
+) -> tuple[Any, History]:
+    """Run the program, in pieces of one length."""
+    losses: Any = jnp.zeros((outer_steps,)), jnp.zeros((outer_steps,))
+    piece = max(1, -(-outer_steps // PIECES))
+    for start in range(0, outer_steps, piece):
+        done = min(start + piece, outer_steps)
+        state, losses = run((state, losses), start, done)
+        history = History(*(np.asarray(x[:done]) for x in losses))
+        _check_finite(state[0], history)
+        if on_progress is not None:
+            on_progress(done, history)
+    return state[0], History(*(np.asarray(x) for x in losses))
 
 
 def _check_finite(meta: Any, history: History) -> None:
@@ -312,10 +329,25 @@ def _check_finite(meta: Any, history: History) -> None:
     )
 
 
+def _changed(settings: MAMLSettings, changes: dict[str, Any]) -> MAMLSettings:
+    """Settings with some of them otherwise."""
+    if "progress" in changes:
+        warnings.warn("maml_train: progress has no effect; pass on_progress", DeprecationWarning, stacklevel=3)
+        changes = {name: value for name, value in changes.items() if name != "progress"}
+    known = [field.name for field in dataclasses.fields(MAMLSettings)]
+    for name in changes:
+        if name not in known:
+            raise TypeError(f"maml_train: expected settings among {', '.join(known)}; found {name}")
+    return dataclasses.replace(settings, **changes)
+
+
+def _is_trained(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray) and bool(jnp.issubdtype(leaf.dtype, jnp.inexact))
+
+
 def _split(model: Any) -> tuple[Any, Any]:
     """What of a model is trained, and the rest."""
-    trained = lambda x: isinstance(x, jax.Array | np.ndarray) and jnp.issubdtype(x.dtype, jnp.inexact)  # noqa: E731
-    parameters, static = eqx.partition(model, trained)
+    parameters, static = eqx.partition(model, _is_trained)
     if not jax.tree.leaves(parameters):
         raise TypeError(f"model has nothing to train: expected floating-point arrays, found {type(model).__name__}")
     return parameters, static

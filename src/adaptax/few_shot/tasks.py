@@ -81,7 +81,10 @@ def sources(tasks: Any, tasks_per_step: int | None) -> list[Source]:
     if callable(tasks) and not _has_loss(tasks):
         data, rest = eqx.partition(tasks, eqx.is_array)
         size = TASKS_PER_STEP if tasks_per_step is None else tasks_per_step
-        draw = lambda data, key: jax.random.split(key, size)  # noqa: E731
+
+        def draw(data: Any, key: Array) -> Array:
+            return jax.random.split(key, size)
+
         return [Source(size, data, draw, lambda data, key: eqx.combine(data, rest)(key), "a task of the sampler")]
     if _has_loss(tasks) or not isinstance(tasks, Iterable):
         raise TypeError(

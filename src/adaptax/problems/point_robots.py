@@ -78,10 +78,6 @@ class PointRobot(Environment):
         terminated = jnp.all(jnp.abs(left) < TOLERANCE) if self.ends_early else jnp.asarray(False)
         return Step(position, position, reward_at(jnp.sqrt(jnp.sum(left**2)), self.goal_radius), terminated)
 
-    def landmark(self, task: PointGoal) -> Float[Array, "2"]:
-        """The goal."""
-        return task.position
-
 
 def reward_at(distance: Float[Array, "*batch"], goal_radius: float | None) -> Float[Array, "*batch"]:
     """Reward at `distance` from the goal; dense if `goal_radius` is None."""

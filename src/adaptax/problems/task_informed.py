@@ -65,10 +65,6 @@ class Informed(Environment):
         step = self.env.step(state, action, task, key)
         return replace(step, observation=self._show(step.observation, task))
 
-    def landmark(self, task: Task) -> Float[Array, "2"] | None:
-        """Where the inner environment's goal is."""
-        return self.env.landmark(task)
-
 
 def informed(problem: Problem) -> Problem:
     """The same problem, with the task in every observation.

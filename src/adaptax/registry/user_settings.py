@@ -90,7 +90,7 @@ def problem_settings(
     return _made(name, source, fields, bases, {"_make": staticmethod(make)})
 
 
-def algorithm_settings(name: str, algorithm: type) -> type[Settings]:
+def algorithm_settings(name: str, algorithm: Any) -> type[Settings]:
     """Settings of a user's algorithm, which is a frozen dataclass of its hyper-parameters.
 
     Raises:
@@ -99,10 +99,10 @@ def algorithm_settings(name: str, algorithm: type) -> type[Settings]:
     fields = _fields_of(name, algorithm)
     ours = next((base for base in algorithm.__mro__ if _is_plain_settings(base)), None)
     namespace: dict[str, Any] = {}
-    if ours is None and hasattr(algorithm, "check_problem"):
+    if getattr(algorithm, "check_problem", None) not in (None, (ours or Settings).check_problem):
 
         def check_problem(self: Any, problem: Settings) -> None:
-            algorithm(**dataclasses.asdict(self)).check_problem(problem)
+            called(name, algorithm, dataclasses.asdict(self)).check_problem(problem)
 
         namespace["check_problem"] = check_problem
     return _made(name, algorithm, fields, (Settings,) if ours is None else (ours,), namespace)

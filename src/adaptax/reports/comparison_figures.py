@@ -1,23 +1,27 @@
 """Pictures of a comparison, drawn from its plain data (`adaptax.evaluation.comparison.compare`), as SVG.
 
-As in `adaptax.reports.figures`, nothing is run here, and pictures are drawn through matplotlib's object interface.
+Nothing is run here; see `adaptax.reports.style`.
 """
 
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
-from adaptax.reports.figures import BEHIND_TEXT, CLASSICAL, FONT_SIZE, RANDOM, REFERENCE, TRAINED
+from adaptax.core.errors import needs
+from adaptax.reports.comparison_texts import Content, exploring, unit_of
+from adaptax.reports.style import BEHIND_TEXT, CLASSICAL, FONT_SIZE, RANDOM, REFERENCE, TRAINED
+
+with needs("reports", "a picture"):
+    import matplotlib as mpl
+    from matplotlib import colormaps
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 WIDTH = 9.6
 """Of all pictures, in inches."""
@@ -28,8 +32,6 @@ FAMILIES = {"training": "#9A9A9A", "held-out": "#0072B2", "shifted": "#D55E00"}
 GRID = "#E4E4E4"
 MANY_RANKS = 12
 """With more arms than that, those from there on are one part of a bar."""
-
-Content = Mapping[str, Any]
 
 
 def looks(content: Content) -> dict[str, dict[str, Any]]:
@@ -76,9 +78,8 @@ def _episodes(axes: Axes, longest: int, *, wide: bool = True) -> None:
 
 def ends(figures: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values, and lower and upper ends of intervals; NaN where there is none."""
-    number = lambda x: np.nan if x is None else x  # noqa: E731
     rows = [(f["value"], *f["interval"]) for f in figures]
-    values, low, high = np.array([[number(x) for x in row] for row in rows], np.float64).T
+    values, low, high = np.array([[np.nan if x is None else x for x in row] for row in rows], np.float64).T
     return values, low, high
 
 
@@ -103,11 +104,6 @@ def _legend(axes: Axes, drawn: Mapping[str, Mapping[str, Any]], names: Sequence[
     )
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_color(drawn[name]["color"])
-
-
-def unit_of(content: Content) -> str:
-    """What an episode is called."""
-    return "pull" if content["horizon"] == 1 else "episode"
 
 
 def performance_figure(content: Content) -> Figure:
@@ -225,11 +221,6 @@ def regret_figure(content: Content) -> Figure:
         _dress(axes[1], unit, "actions that explore")
     _legend(axes[-1], drawn, list(agents))
     return figure
-
-
-def exploring(exploration: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The share of exploring actions that is shown: in bandits the one that all agents have."""
-    return exploration.get("not_the_best_mean") or exploration["not_its_own_best"]
 
 
 def pulls_figure(content: Content) -> Figure:

@@ -3,56 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
-from adaptax.reports.comparison_figures import exploring, unit_of
+from adaptax.reports.comparison_texts import (
+    NOT_DEFINED,
+    UNKNOWN,
+    exploring,
+    number,
+    percent,
+    reached,
+    spread,
+    unit_of,
+)
 from adaptax.reports.tables import plain_table
-
-NEVER = "never"
-UNKNOWN = "–"
-NOT_DEFINED = "n/a"
-
-
-def number(value: float | None, decimals: int = 2) -> str:
-    """A number as text; a dash if it is not defined."""
-    if value is None:
-        return UNKNOWN
-    text = f"{value:.{decimals}f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return text.replace("-", "−") if float(text.replace(",", "")) else text.lstrip("-")
-
-
-def percent(value: float | None, form: str = "") -> str:
-    """A share as text."""
-    return UNKNOWN if value is None else f"{100 * value:{form}.0f} %".replace("-", "−")
-
-
-def spread(figure: Mapping[str, Any], text: Any = number) -> str:
-    """A figure with its interval."""
-    return f"{text(figure['value'])} ({' … '.join(text(end) for end in figure['interval'])})"
-
-
-def reached(crossing: Mapping[str, Any], key: str = "episode") -> tuple[str, str]:
-    """When a threshold was reached, and its interval; "≤" where it may have been before it was measured."""
-    value, (low, high) = crossing[key]["value"], crossing[key]["interval"]
-    ends = [NEVER if end is None else f"{end:,.0f}" for end in (low, high)]
-    interval = "" if low is None else f"{ends[0]} … {ends[1]}"
-    if value is None:
-        return f"> {crossing['within']:,}" if key == "episode" else NEVER, interval
-    sooner = crossing["since"] < crossing["episode"]["value"] - 1
-    return f"{'≤ ' if sooner else ''}{value:,.0f}", interval
-
-
-def ratio(crossing: Mapping[str, Any]) -> str:
-    """How many times as many episodes as the fastest; a dash where a shorter trial leaves that open."""
-    times = crossing["times"]
-    if times is None:
-        return UNKNOWN
-    if times["value"] is None and times["more_than"] < 1:
-        return UNKNOWN
-    if times["value"] is None:
-        return f"> {times['more_than']:.1f}×"
-    return f"{times['value']:.1f}×"
+from adaptax.reports.text_table import Table
 
 
 def tables(content: Mapping[str, Any]) -> list[Table]:
@@ -69,7 +31,7 @@ def efficiency_table(content: Mapping[str, Any]) -> Table:
         cells = [agent["reaches"][f"{threshold:g}"] for threshold in thresholds]
         texts = [reached(cell) for cell in cells]
         row = [f"{text} ({between})" if between else text for text, between in texts]
-        table.add_row(escape(name), *row, style="bold" if agent["kind"] == "meta-trained" else None)
+        table.add_row(name, *row, emphasis="bold" if agent["kind"] == "meta-trained" else None)
     ends = content["reference"]
     table.caption = (
         f"the way: from random ({number(ends['random']['value'])} per {unit}) to {ends['label']} "
@@ -92,7 +54,7 @@ def generalisation_table(content: Mapping[str, Any]) -> Table:
         for gap in agent["gaps"].values():
             units.add(gap["unit"])
             row.append(spread(gap, lambda x, of=gap["unit"]: percent(x, "+") if of != "return" else number(x)))
-        table.add_row(escape(name), *row, style="bold" if agent["kind"] == "meta-trained" else None)
+        table.add_row(name, *row, emphasis="bold" if agent["kind"] == "meta-trained" else None)
     table.caption = f"before, after: in held-out tasks; gaps after adaptation, in {' or '.join(sorted(units))}"
     if content["shift"]:
         table.caption += f"; shifted: {content['shift']}"
@@ -116,7 +78,7 @@ def exploration_table(content: Mapping[str, Any]) -> Table:
             pulls = [f["value"] for f in exploration["pulls_by_rank"]]
             row.append(percent(pulls[0] / sum(pulls)))
         row.append(UNKNOWN if name == first else beats(content, name, first))
-        table.add_row(escape(name), *row, style="bold" if agent["kind"] == "meta-trained" else None)
+        table.add_row(name, *row, emphasis="bold" if agent["kind"] == "meta-trained" else None)
     table.caption = (
         f"regret against {content['reference']['label']}; exploring: share of actions "
         + ("that are not of the arm with the best mean so far" if content["bandit"] else "that are not its best one")

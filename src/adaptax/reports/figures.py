@@ -1,66 +1,39 @@
-"""Pictures of what was measured. They take arrays, not agents: nothing here runs anything.
-
-Figures are drawn by matplotlib's Agg renderer through its object interface: no display is needed, and no
-global state (pyplot) is touched.
-"""
+"""Pictures of a training, of how agents adapt, and of paths; see `adaptax.reports.style`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeGuard
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from adaptax.core.errors import OutputError
-from adaptax.evaluation.statistics import NORMAL_95, Summary
+from adaptax.core.errors import needs
+from adaptax.evaluation.statistics import NORMAL_95
+from adaptax.reports.results import BAYES_OPTIMAL, Results, after_steps, known
+from adaptax.reports.style import (
+    CLASSICAL,
+    FONT_SIZE,
+    OPTIMUM,
+    RANDOM,
+    REFERENCE,
+    TRAINED,
+    draw_level,
+    frame,
+    label_ends,
+    new_figure,
+    save,
+    styles,
+)
 
-DPI = 150
-HEIGHT = 4.4
-"""Of a picture, in inches."""
-FONT_SIZE = 11
+with needs("reports", "a picture"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
 FEW = 10
 """Up to so many episodes, each is marked by a point."""
 MOST_POINTS = 80
 """A training curve is averaged over neighbouring updates down to so many points."""
-
-TRAINED = "#D55E00"
-RANDOM = "#8A8A8A"
-CLASSICAL = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6A3D9A", "#7A5C3E")
-"""Colours that colour-blind readers tell apart (after Okabe & Ito 2008)."""
-DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
-REFERENCE = "#222222"
-BAYES_OPTIMAL = "Bayes-optimal"
-OPTIMUM: dict[str, Any] = {"color": REFERENCE, "linewidth": 1.4, "linestyle": "--", "zorder": 4}
-BEHIND_TEXT = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5}
-
-
-class EvaluationLike(Protocol):
-    """What is shown of one agent."""
-
-    @property
-    def episode_returns(self) -> np.ndarray:
-        """Mean return of each episode of a trial, `[episode]`."""
-
-    @property
-    def stderr_per_episode(self) -> np.ndarray:
-        """Standard error of each of them, `[episode]`."""
-
-    @property
-    def summary(self) -> Summary:
-        """Total return of a trial."""
-
-
-Results: TypeAlias = Mapping[str, EvaluationLike]
-"""Agents by name, the trained one first."""
-
-
-def known(value: float | None) -> TypeGuard[float]:
-    """Whether there is such a number."""
-    return value is not None and bool(np.isfinite(value))
 
 
 def smoothing_window(num_episodes: int) -> int:
@@ -79,36 +52,6 @@ def smooth(values: np.ndarray, window: int) -> np.ndarray:
     before = np.minimum(index, window // 2)
     after = np.minimum(before, index[::-1])
     return (total[index + after + 1] - total[index - before]) / (before + after + 1)
-
-
-def spread(wanted: Sequence[float], gap: float) -> np.ndarray:
-    """Positions nearest to `wanted` (least squares), in the same order and at least `gap` apart."""
-    order = np.argsort(np.asarray(wanted), kind="stable")
-    steps = gap * np.arange(len(order))
-    blocks: list[list[float]] = []  # isotonic regression: neighbours that are too close move as one
-    for target in np.asarray(wanted, np.float64)[order] - steps:
-        blocks.append([target])
-        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
-            last = blocks.pop()
-            blocks[-1] += last
-    placed = np.empty(len(order))
-    placed[order] = np.concatenate([np.full(len(block), np.mean(block)) for block in blocks]) + steps
-    return placed
-
-
-def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """How to draw the line of each agent: the first is wide, the others thin and above it, `random` grey."""
-    drawn: dict[str, dict[str, Any]] = {}
-    for name in names:
-        turn, colour = divmod(sum(style["color"] in CLASSICAL for style in drawn.values()), len(CLASSICAL))
-        if not drawn:
-            drawn[name] = {"color": TRAINED, "linewidth": 3.6, "linestyle": "-", "zorder": 2.5}
-        elif name == "random":
-            drawn[name] = {"color": RANDOM, "linewidth": 1.5, "linestyle": "-", "zorder": 2}
-        else:
-            dashes = DASHES[turn % len(DASHES)]
-            drawn[name] = {"color": CLASSICAL[colour], "linewidth": 1.5, "linestyle": dashes, "zorder": 3}
-    return drawn
 
 
 def plot_adaptation(
@@ -137,7 +80,7 @@ def plot_adaptation(
     """
     if not results:
         raise ValueError("results: expected at least one agent, found none")
-    figure = _figure(10 if known(oracle) else 7, title)
+    figure = new_figure(10 if known(oracle) else 7, title)
     returns = figure.add_subplot(1, 2 if known(oracle) else 1, 1)
     _draw_returns(returns, results, oracle, optimum, unit)
     if known(oracle):
@@ -147,8 +90,8 @@ def plot_adaptation(
         finals = {name: smooth(result.episode_returns, window)[-1] for name, result in results.items()}
         if optimum is not None:
             finals[BAYES_OPTIMAL] = optimum[-1]
-        _label_ends(returns, finals, styles(list(results)))
-    _save(figure, path)
+        label_ends(returns, finals, styles(list(results)))
+    save(figure, path)
 
 
 def _draw_returns(axes: Axes, results: Results, oracle: float | None, optimum: np.ndarray | None, unit: str) -> None:
@@ -166,7 +109,7 @@ def _draw_returns(axes: Axes, results: Results, oracle: float | None, optimum: n
     if optimum is not None:
         axes.plot(episodes, optimum, **OPTIMUM)
     if known(oracle):
-        _draw_level(axes, oracle, "knows the task", {"color": REFERENCE, "linestyle": ":"})
+        draw_level(axes, oracle, "knows the task", {"color": REFERENCE, "linestyle": ":"})
     smoothed = f" (mean of {window} {unit}s)" if window > 1 else ""
     _dress(axes, num_episodes, unit, f"return per {unit}{smoothed}")
 
@@ -186,7 +129,7 @@ def _draw_regret(axes: Axes, results: Results, oracle: float, optimum: np.ndarra
     axes.set_ylim(bottom=min(0.0, *(1.05 * curve.min() for curve in curves.values())))
     finals = {name: curve[-1] for name, curve in curves.items()}
     _leave_out_of_range(axes, finals, curves, episodes)
-    _label_ends(axes, finals, drawn)
+    label_ends(axes, finals, drawn)
 
 
 def _leave_out_of_range(
@@ -216,41 +159,52 @@ def _dress(axes: Axes, num_episodes: int, unit: str, ylabel: str) -> None:
     axes.set_xlim(1 - 0.02 * num_episodes, num_episodes + 0.02 * num_episodes)
     ticks = MaxNLocator(nbins=10 if num_episodes <= FEW else 6, integer=True).tick_values(1, num_episodes)
     axes.set_xticks(sorted({1, *(round(tick) for tick in ticks if 1 <= tick <= num_episodes)}))
-    _frame(axes)
+    frame(axes)
 
 
-def _draw_level(axes: Axes, value: float, name: str, style: Mapping[str, Any]) -> None:
-    """A horizontal line with its name on it."""
-    axes.axhline(value, **style, linewidth=1.3, zorder=1)
-    axes.annotate(
-        name, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, 3), textcoords="offset points",
-        color=style["color"], fontsize=FONT_SIZE - 1, ha="right", bbox=BEHIND_TEXT,
-    )  # fmt: skip
-    low, high = axes.get_ylim()
-    axes.set_ylim(top=max(high, value + 0.07 * (high - low)))
+def plot_training(
+    path: str | Path,
+    metrics: Sequence[Mapping[str, Any]],
+    *,
+    title: str = "Training",
+    references: Mapping[str, float] | None = None,
+    what: str = "a training trial",
+) -> None:
+    """Draw the return in training over environment steps.
 
+    Args:
+        path: PNG file to write; missing folders are made.
+        metrics: One row per update (or chunk of them), with `env_steps` (since the start, in one seed) and
+            `return` (a number, or one for each seed).
+        title: Above the picture.
+        references: Total returns to compare with, by name, drawn as horizontal lines.
+        what: What the return is of.
 
-def _frame(axes: Axes) -> None:
-    axes.tick_params(labelsize=FONT_SIZE - 1, length=3)
-    axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _label_ends(axes: Axes, finals: Mapping[str, float], drawn: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write each agent's name beside the end of its line, moved apart where lines end close to each other."""
-    low, high = axes.get_ylim()
-    points = 0.82 * HEIGHT * 72  # the axes' height
-    positions = spread(list(finals.values()), (high - low) * 1.4 * FONT_SIZE / points)
-    end = axes.get_xlim()[1]
-    for (name, value), position in zip(finals.items(), positions, strict=True):
-        colour = drawn.get(name, OPTIMUM)["color"]
-        axes.annotate(
-            name, (end, value), xytext=(1.05, (position - low) / (high - low)), textcoords="axes fraction",
-            color=colour, fontsize=FONT_SIZE, va="center", annotation_clip=False,
-            fontweight="bold" if colour == TRAINED else "normal",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 0},
-        )  # fmt: skip
+    Raises:
+        OutputError: The file cannot be written.
+        ValueError: `metrics` is empty.
+    """
+    if not metrics:
+        raise ValueError("metrics: expected at least one row, found none")
+    steps = np.asarray([row["env_steps"] for row in metrics], np.float64)
+    returns = np.stack([np.atleast_1d(np.asarray(row["return"], np.float64)) for row in metrics])
+    figure = new_figure(7, title)
+    axes = figure.add_subplot()
+    bins = min(len(steps), MOST_POINTS)
+    steps, returns = (np.stack([part.mean(0) for part in np.array_split(x, bins)]) for x in (steps, returns))
+    lone: dict[str, Any] = {"marker": "o", "markersize": 5} if bins == 1 else {}
+    for seed in returns.T if returns.shape[1] > 1 else ():
+        axes.plot(steps, seed, color=TRAINED, linewidth=0.9, alpha=0.45, **lone)
+    axes.plot(steps, returns.mean(1), color=TRAINED, linewidth=2.6, **lone)
+    for turn, (name, value) in enumerate((references or {}).items()):
+        colour = RANDOM if name == "random" else CLASSICAL[turn % len(CLASSICAL)]
+        draw_level(axes, value, name, {"color": colour, "linestyle": "--"})
+    seeds = f", mean of {returns.shape[1]} seeds" if returns.shape[1] > 1 else ""
+    axes.set_xlabel("environment steps", fontsize=FONT_SIZE)
+    axes.set_ylabel(f"return of {what}{seeds}", fontsize=FONT_SIZE)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    frame(axes)
+    save(figure, path)
 
 
 def plot_paths(path: str | Path, paths: np.ndarray, goals: np.ndarray | None, *, title: str) -> None:
@@ -285,68 +239,4 @@ def plot_paths(path: str | Path, paths: np.ndarray, goals: np.ndarray | None, *,
             axes.tick_params(labelsize=FONT_SIZE - 3)
             if task == 0:
                 axes.set_title(after_steps(window), fontsize=FONT_SIZE - 1)
-    _save(figure, path)
-
-
-def after_steps(window: int) -> str:
-    """What a window is called."""
-    return "before adaptation" if window == 0 else f"after {window} step{'s' if window > 1 else ''}"
-
-
-def plot_training(
-    path: str | Path,
-    metrics: Sequence[Mapping[str, Any]],
-    *,
-    title: str = "Training",
-    references: Mapping[str, float] | None = None,
-    what: str = "a training trial",
-) -> None:
-    """Draw the return in training over environment steps.
-
-    Args:
-        path: PNG file to write; missing folders are made.
-        metrics: One row per update (or chunk of them), with `env_steps` (since the start, in one seed) and
-            `return` (a number, or one for each seed).
-        title: Above the picture.
-        references: Total returns to compare with, by name, drawn as horizontal lines.
-        what: What the return is of.
-
-    Raises:
-        OutputError: The file cannot be written.
-        ValueError: `metrics` is empty.
-    """
-    if not metrics:
-        raise ValueError("metrics: expected at least one row, found none")
-    steps = np.asarray([row["env_steps"] for row in metrics], np.float64)
-    returns = np.stack([np.atleast_1d(np.asarray(row["return"], np.float64)) for row in metrics])
-    figure = _figure(7, title)
-    axes = figure.add_subplot()
-    bins = min(len(steps), MOST_POINTS)
-    steps, returns = (np.stack([part.mean(0) for part in np.array_split(x, bins)]) for x in (steps, returns))
-    lone: dict[str, Any] = {"marker": "o", "markersize": 5} if bins == 1 else {}
-    for seed in returns.T if returns.shape[1] > 1 else ():
-        axes.plot(steps, seed, color=TRAINED, linewidth=0.9, alpha=0.45, **lone)
-    axes.plot(steps, returns.mean(1), color=TRAINED, linewidth=2.6, **lone)
-    for turn, (name, value) in enumerate((references or {}).items()):
-        colour = RANDOM if name == "random" else CLASSICAL[turn % len(CLASSICAL)]
-        _draw_level(axes, value, name, {"color": colour, "linestyle": "--"})
-    seeds = f", mean of {returns.shape[1]} seeds" if returns.shape[1] > 1 else ""
-    axes.set_xlabel("environment steps", fontsize=FONT_SIZE)
-    axes.set_ylabel(f"return of {what}{seeds}", fontsize=FONT_SIZE)
-    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
-    _frame(axes)
-    _save(figure, path)
-
-
-def _figure(width: float, title: str) -> Figure:
-    figure = Figure(figsize=(width, HEIGHT), layout=ConstrainedLayoutEngine(wspace=0.05))
-    figure.suptitle(title, x=0.012, ha="left", fontsize=FONT_SIZE + 2, fontweight="bold")
-    return figure
-
-
-def _save(figure: Figure, path: str | Path) -> None:
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        FigureCanvasAgg(figure).print_figure(path, dpi=DPI, format="png")
-    except OSError as error:
-        raise OutputError(f"cannot write the picture {path}: {error.strerror or error}") from error
+    save(figure, path)

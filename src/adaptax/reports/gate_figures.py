@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator
 
-from adaptax.core.errors import OutputError
+from adaptax.core.errors import needs
 from adaptax.optimization.update_rules import QUANTILES, GroupGates, Spread
-from adaptax.reports.figures import CLASSICAL, DASHES, DPI, FONT_SIZE, HEIGHT, REFERENCE
+from adaptax.reports.style import CLASSICAL, DASHES, FONT_SIZE, HEIGHT, REFERENCE, save
+
+with needs("reports", "a picture"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.ticker import MaxNLocator
 
 WIDTH = 11
 """Of the picture, in inches."""
@@ -46,11 +47,7 @@ def plot_gates(path: str | Path, gates: Mapping[str, GroupGates], *, title: str)
     _dress(left, "forget gate f (1 keeps the weight)")
     _dress(right, "input gate i, in inner learning rates")
     right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=FONT_SIZE - 2, frameon=False)
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        FigureCanvasAgg(figure).print_figure(path, dpi=DPI, format="png")
-    except OSError as error:
-        raise OutputError(f"cannot write the picture {path}: {error.strerror or error}") from error
+    save(figure, path)
 
 
 def _draw(axes: Axes, spread: Spread, name: str, style: Mapping[str, Any]) -> None:

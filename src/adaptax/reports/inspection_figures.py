@@ -1,6 +1,6 @@
 """A picture of what a memory knows: its principal components as a trial goes on, and how well the task can be decoded.
 
-As in `adaptax.reports.figures`, functions take arrays, not agents, and draw through matplotlib's object interface.
+Functions take arrays, not agents; see `adaptax.reports.style`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from adaptax.core.errors import OutputError
-from adaptax.reports.figures import CLASSICAL, DPI, FONT_SIZE, RANDOM, REFERENCE, TRAINED, known, spread
+from adaptax.core.errors import needs
+from adaptax.reports.results import known
+from adaptax.reports.style import CLASSICAL, FONT_SIZE, RANDOM, REFERENCE, TRAINED, save, spread
+
+with needs("reports", "a picture"):
+    from matplotlib import colormaps
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.patheffects import withStroke
+    from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 PANEL = 2.2
 """Side of a panel of points, in inches."""
@@ -81,11 +83,7 @@ def plot_inspection(path: str | Path, found: InspectionLike, *, title: str, unit
         ValueError: There are not as many points as episodes and tasks.
     """
     figure = inspection_figure(found, title=title, unit=unit)
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        FigureCanvasAgg(figure).print_figure(path, dpi=DPI, format="png")
-    except OSError as error:
-        raise OutputError(f"cannot write the picture {path}: {error.strerror or error}") from error
+    save(figure, path)
 
 
 def inspection_figure(found: InspectionLike, *, title: str, unit: str = "episode") -> Figure:

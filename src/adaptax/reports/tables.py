@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from adaptax.evaluation.statistics import stderr
-from adaptax.reports.figures import BAYES_OPTIMAL, Results, after_steps, known
+from adaptax.reports.results import BAYES_OPTIMAL, Results, after_steps, known
+from adaptax.reports.text_table import Table
 
 
 def ends(episode_returns: np.ndarray) -> tuple[float, float]:
@@ -71,12 +70,12 @@ def results_table(
     if "random" in results and goal:
         table.caption += f"; way: from random to {goal}"
     for name, result in results.items():
-        summary, style = result.summary, "bold" if name == next(iter(results)) else None
+        summary, emphasis = result.summary, "bold" if name == next(iter(results)) else None
         row = with_error(summary.mean, summary.stderr), between(summary.interval), number(summary.iqm)
-        table.add_row(name, *row, *derived(name, result.episode_returns), style=style)
+        table.add_row(name, *row, *derived(name, result.episode_returns), emphasis=emphasis)
     if optimum is not None:
         row = number(totals[BAYES_OPTIMAL]), "", ""
-        table.add_row(BAYES_OPTIMAL, *row, *derived(BAYES_OPTIMAL, np.asarray(optimum)), style="dim")
+        table.add_row(BAYES_OPTIMAL, *row, *derived(BAYES_OPTIMAL, np.asarray(optimum)), emphasis="dim")
     return table
 
 
@@ -115,20 +114,15 @@ def reproduction_table(cells: Mapping[str, Mapping[str, Any]], *, title: str = "
     for name, cell in cells.items():
         published, ceiling = cell.get("published"), cell.get("ceiling")
         gaps = [number(cell["mean"] - x if known(x) else None, "+.2f") for x in (published, ceiling)]
-        ours = f"[bold]{with_error(cell['mean'], cell.get('stderr'))}[/bold]", between(cell.get("interval"))
+        ours = with_error(cell["mean"], cell.get("stderr")), between(cell.get("interval"))
         minutes = duration(cell.get("seconds"))
         table.add_row(name, number(published, ".1f"), *ours, number(ceiling), *gaps, minutes)
     return table
 
 
 def plain_table(title: str, first: str, *headers: str, fold: bool = False) -> Table:
-    """An empty table in the house's style: names on the left, which may be folded, and figures on the right."""
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.caption_justify, table.caption_style = "left", "dim"
-    table.add_column(first, no_wrap=not fold, overflow="fold")
-    for header in headers:
-        table.add_column(header, justify="right", no_wrap=True)
-    return table
+    """An empty table: names on the left, which may be folded, and figures on the right."""
+    return Table(title, (first, *headers), fold=fold)
 
 
 def number(value: float | None, form: str = "") -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from adaptax.runs import atomic_files
 from adaptax.runs.directory import METRICS
-from adaptax.runs.tensorboard import Board
+from adaptax.runs.tensorboard import TensorBoard
 from adaptax.training.loop import Progress
 
 _ROW = 65_536
@@ -81,7 +81,7 @@ class RunLog:
         self._file = atomic_files.open_to_update(path)
         os.ftruncate(self._file, self._size)
         os.lseek(self._file, self._size, os.SEEK_SET)
-        self._board = Board(directory / "tensorboard", self._first * steps_per_update + 1, say)
+        self._board = TensorBoard(directory / "tensorboard", self._first * steps_per_update + 1, say)
 
     def _take_up(self, path: Path, position: Any, done: int, say: Callable[[str], None]) -> None:
         """Read the rows of the updates done, which are before `position`; if they are damaged, put the file aside."""

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from adaptax import problems
 from adaptax.core.problem import Step
 from adaptax.core.spaces import Box, Discrete
-from tests.sample_problems import odd_bandit
-from tests.sample_problems.checks.contract_cases import (
+from tests.problems.checks.contract_cases import (
     FIVE,
     INSIDE,
     at_step,
@@ -22,6 +21,7 @@ from tests.sample_problems.checks.contract_cases import (
     grid,
     plane,
 )
+from tests.sample_problems import odd_bandit
 
 
 def early(state, action, task, key):

@@ -5,8 +5,8 @@ import pytest
 from adaptax.core.errors import EnvironmentContractError
 from adaptax.problems.checks.check import RULES, Finding, check, require
 from adaptax.registry.registry import PROBLEMS, build
-from tests.sample_problems.checks.contract_cases import PLANTED
-from tests.sample_problems.checks.sound_cases import GOOD
+from tests.problems.checks.contract_cases import PLANTED
+from tests.problems.checks.sound_cases import GOOD
 
 FEW = {"steps": 200, "tasks": 8}
 QUICK = {

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax.problems.checks.tracing import changes, has_own_jit, unused, unused_in
-from tests.sample_problems.checks.contract_cases import PLANTED, goal, plane
-from tests.sample_problems.checks.sound_cases import GOOD
+from tests.problems.checks.contract_cases import PLANTED, goal, plane
+from tests.problems.checks.sound_cases import GOOD
 
 
 def test_what_no_output_depends_on_is_unused_even_if_something_is_computed_from_it():

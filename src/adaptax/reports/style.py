@@ -1,0 +1,118 @@
+"""The looks of all pictures: colours, sizes, frames, names beside lines.
+
+Figures are drawn by matplotlib's Agg renderer through its object interface: no display is needed, and no global state
+(pyplot) is touched.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adaptax.core.errors import OutputError, needs
+
+with needs("reports", "a picture"):
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+DPI = 150
+HEIGHT = 4.4
+"""Of a picture, in inches."""
+FONT_SIZE = 11
+
+TRAINED = "#D55E00"
+RANDOM = "#8A8A8A"
+CLASSICAL = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6A3D9A", "#7A5C3E")
+"""Colours that colour-blind readers tell apart (after Okabe & Ito 2008)."""
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
+REFERENCE = "#222222"
+OPTIMUM: dict[str, Any] = {"color": REFERENCE, "linewidth": 1.4, "linestyle": "--", "zorder": 4}
+BEHIND_TEXT = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5}
+
+
+def spread(wanted: Sequence[float], gap: float) -> np.ndarray:
+    """Positions nearest to `wanted` (least squares), in the same order and at least `gap` apart."""
+    order = np.argsort(np.asarray(wanted), kind="stable")
+    steps = gap * np.arange(len(order))
+    blocks: list[list[float]] = []  # isotonic regression: neighbours that are too close move as one
+    for target in np.asarray(wanted, np.float64)[order] - steps:
+        blocks.append([target])
+        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
+            last = blocks.pop()
+            blocks[-1] += last
+    placed = np.empty(len(order))
+    placed[order] = np.concatenate([np.full(len(block), np.mean(block)) for block in blocks]) + steps
+    return placed
+
+
+def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """How to draw the line of each agent: the first is wide, the others thin and above it, `random` grey."""
+    drawn: dict[str, dict[str, Any]] = {}
+    for name in names:
+        turn, colour = divmod(sum(style["color"] in CLASSICAL for style in drawn.values()), len(CLASSICAL))
+        if not drawn:
+            drawn[name] = {"color": TRAINED, "linewidth": 3.6, "linestyle": "-", "zorder": 2.5}
+        elif name == "random":
+            drawn[name] = {"color": RANDOM, "linewidth": 1.5, "linestyle": "-", "zorder": 2}
+        else:
+            dashes = DASHES[turn % len(DASHES)]
+            drawn[name] = {"color": CLASSICAL[colour], "linewidth": 1.5, "linestyle": dashes, "zorder": 3}
+    return drawn
+
+
+def new_figure(width: float, title: str) -> Figure:
+    """A figure with a title at the top left."""
+    figure = Figure(figsize=(width, HEIGHT), layout=ConstrainedLayoutEngine(wspace=0.05))
+    figure.suptitle(title, x=0.012, ha="left", fontsize=FONT_SIZE + 2, fontweight="bold")
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG; missing folders are made.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        FigureCanvasAgg(figure).print_figure(path, dpi=DPI, format="png")
+    except OSError as error:
+        raise OutputError(f"cannot write the picture {path}: {error.strerror or error}") from error
+
+
+def frame(axes: Axes) -> None:
+    """A quiet frame, with lines across that the eye can follow."""
+    axes.tick_params(labelsize=FONT_SIZE - 1, length=3)
+    axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def draw_level(axes: Axes, value: float, name: str, style: Mapping[str, Any]) -> None:
+    """A horizontal line with its name on it."""
+    axes.axhline(value, **style, linewidth=1.3, zorder=1)
+    axes.annotate(
+        name, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, 3), textcoords="offset points",
+        color=style["color"], fontsize=FONT_SIZE - 1, ha="right", bbox=BEHIND_TEXT,
+    )  # fmt: skip
+    low, high = axes.get_ylim()
+    axes.set_ylim(top=max(high, value + 0.07 * (high - low)))
+
+
+def label_ends(axes: Axes, finals: Mapping[str, float], drawn: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write each agent's name beside the end of its line, moved apart where lines end close to each other."""
+    low, high = axes.get_ylim()
+    points = 0.82 * HEIGHT * 72  # the axes' height
+    positions = spread(list(finals.values()), (high - low) * 1.4 * FONT_SIZE / points)
+    end = axes.get_xlim()[1]
+    for (name, value), position in zip(finals.items(), positions, strict=True):
+        colour = drawn.get(name, OPTIMUM)["color"]
+        axes.annotate(
+            name, (end, value), xytext=(1.05, (position - low) / (high - low)), textcoords="axes fraction",
+            color=colour, fontsize=FONT_SIZE, va="center", annotation_clip=False,
+            fontweight="bold" if colour == TRAINED else "normal",
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 0},
+        )  # fmt: skip
