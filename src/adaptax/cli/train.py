@@ -18,7 +18,7 @@ from adaptax.experiment.tracebacks import crashes_into
 from adaptax.registry.presets import DEFAULT, presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
 from adaptax.runs.directory import claim, create_directory, read_recipe
-from adaptax.runs.recipe import Recipe
+from adaptax.runs.recipe import Recipe, accept_names
 
 if TYPE_CHECKING:
     from adaptax.experiment.session import Run
@@ -143,9 +143,10 @@ def resume(arguments: Sequence[str], stop: StopSignal) -> int:
     )
     options: ResumeOptions = parsed["resume"]
     with _surroundings(parsed["hosts"], stop) as around:
-        if not around.group.is_writer:
-            return _followed(around)
         start_for(options.problem, options.algorithm)
+        if not around.group.is_writer:
+            accept_names(problem=options.problem, algorithm=options.algorithm)
+            return _followed(around)
         recipe, started_with = read_recipe(options.resume, problem=options.problem, algorithm=options.algorithm)
         with claim(options.resume, fresh=False), crashes_into(options.resume):
             _start_jax()

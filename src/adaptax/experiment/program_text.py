@@ -41,7 +41,7 @@ class Array(NamedTuple):
 def largest(program: Any, count: int = 3) -> list[str]:
     """The largest kinds of arrays in words, as "3 × (100×512×64 float32, 13.1 MB) in Critic.__call__ (…)".
 
-    Not all of them need be held at once.
+    Not all of them need be held at once. Of a program that was kept from an earlier run, lines are those of that time.
 
     Args:
         program: A compiled program.

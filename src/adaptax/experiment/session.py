@@ -329,7 +329,8 @@ def follow(surroundings: Surroundings, recipe: Recipe | None = None, options: Tr
         return None
     found, seeds, devices = recipe_of(content["recipe"]), content["options"]["seeds"], content["devices"]
     if recipe is not None and options is not None:
-        _compare(group.index, {**_plain(recipe), **_plain(options)}, {**_plain(found), **content["options"]})
+        theirs = {**_plain(found), **_plain(TrainOptions()), **content["options"]}
+        _compare(group.index, {**_plain(recipe), **_plain(options)}, theirs)
     algorithm, problem = found.build()
     state = group.broadcast_arrays(_shapes(algorithm, problem, seeds))
     surroundings.on_message(f"process {group.index}: trains with process 0, which writes and evaluates")
