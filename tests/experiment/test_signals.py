@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from adaptax.experiment.signals import watching
+from adaptax.experiment.signals import SIGNALS, Interrupts, StopSignal
 from tests.cli.conftest import PATIENCE
 
 CODE = """
@@ -71,7 +71,18 @@ def test_the_first_signal_only_asks_and_a_second_sigterm_breaks_nothing(in_mode)
     assert stderr.startswith("stopping after this chunk")
 
 
-def test_where_nobody_watches_nobody_asks():
-    assert not watching().asked
-    with watching().saving("x") as interrupts:
-        assert not interrupts.asked
+def test_whoever_holds_a_signal_can_ask():
+    stop = StopSignal("nothing to lose")
+    assert not stop.asked
+    with stop.saving("x"):
+        assert stop.at_once is None
+        stop.ask()
+    assert stop.asked
+    assert stop.at_once == "nothing to lose"
+
+
+def test_afterwards_signals_are_handled_as_before():
+    before = [signal.getsignal(number) for number in SIGNALS], signal.set_wakeup_fd(-1)
+    with Interrupts():
+        assert signal.getsignal(signal.SIGTERM) != before[0][1]
+    assert ([signal.getsignal(number) for number in SIGNALS], signal.set_wakeup_fd(-1)) == before

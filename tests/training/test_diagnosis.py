@@ -11,7 +11,7 @@ from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import replace
 from adaptax.evaluation.evaluator import encounters, evaluate
-from adaptax.experiment.evaluation import explained
+from adaptax.experiment.causes import of_evaluation
 from adaptax.training.diagnosis import Breach, breach_in_init, breach_in_life, breach_in_update
 from adaptax.training.loop import train
 from tests.claims.faulty import FAULTS, MARK, faulty
@@ -88,7 +88,7 @@ def test_an_evaluation_says_which_task_and_why(capsys):
     tasks, _ = encounters(problem.test, 8, 0)
     first = np.flatnonzero(tasks.broken)[0]
     told = pytest.raises(EnvironmentContractError, match=rf"task {first}, step 4 of .*reward: .*found nan")
-    with told, explained(TrainedAgent(agent, problem, meta), **options):
+    with told, of_evaluation(TrainedAgent(agent, problem, meta), **options, on_message=print):
         evaluate(TrainedAgent(agent, problem, meta), **options)
     healthy = faulty(MARK, horizon=5)
     assert np.isfinite(evaluate(TrainedAgent(agent, healthy, agent.describe(healthy)), **options).returns).all()

@@ -1,12 +1,12 @@
-"""What a learning-to-learn algorithm is: two nested learners, five pure functions.
+"""What a learning-to-learn algorithm is: two nested learners, pure functions.
 
-`init` and `update` are the outer learner, which changes meta-parameters θ between tasks. `begin`, `act` and
-`adapt` are the inner learner, which θ defines and which changes its own state while it lives in one task.
-Evaluation and deployment need only the inner one.
+`begin`, `act` and `adapt` are the inner learner, which θ defines and which changes its own state while it is in one
+task. Evaluation and deployment need only this one. `init` makes the first θ; the outer learner, which changes θ between
+tasks, is `adaptax.core.meta_learner`.
 """
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -22,16 +22,24 @@ class Algorithm(abc.ABC):
     """Base of all algorithms; a final class is a frozen dataclass of hyper-parameters.
 
     Learning from scratch is the algorithm whose outer loop is empty: its `update` is the identity.
-    All methods are pure, and written for one task and one stream unless said otherwise.
+    All methods are pure, and written for one task and one environment unless said otherwise.
+
+    Attributes:
+        num_updates: Updates of a whole run; 0 where there is no outer loop.
     """
+
+    num_updates: int = 0
+
+    needs_last_observation: ClassVar[bool] = True
+    """Whether `adapt` looks at what was seen after the last step of an episode: to estimate what a time limit cuts off."""
 
     @abc.abstractmethod
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
         """Return the state before the first update. `key` is the run's root key."""
 
-    @abc.abstractmethod
     def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
-        """Do one outer update: experience tasks of `problem.train`, improve θ. Batched over tasks inside."""
+        """Do one outer update: experience tasks of `problem.train`, improve θ. The identity by default."""
+        return state, {}
 
     @abc.abstractmethod
     def begin(self, meta: PyTree[Array], key: Key[Array, ""]) -> AgentState:
@@ -103,7 +111,3 @@ class FromScratch(Algorithm):
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
         """Return the only state that there ever is."""
         return TrainState(meta=self.describe(problem), opt_state=None, step=jnp.asarray(0), key=key)
-
-    def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
-        """Learn nothing."""
-        return state, {}

@@ -83,7 +83,7 @@ def start(
         return Life(None, agent.memory, env_state, timestep, jnp.asarray(True))
 
     life = jax.vmap(one_stream)(jax.random.split(env_key, streams))
-    return Life(agent.adapted, life.memory, life.env_state, life.timestep, life.active)
+    return replace(life, adapted=agent.adapted)
 
 
 def rollout(
@@ -124,22 +124,20 @@ def rollout(
     def one_step(life: Life, now: tuple[Any, Any, Any]) -> tuple[Life, Transition]:
         clock, agent_keys, env_keys = now
 
-        def one_stream(
-            memory: Any, env_state: Any, timestep: TimeStep, active: Any, agent_key: Any, env_key: Any
-        ) -> tuple[Life, Transition]:
-            agent = AgentState(life.adapted, memory)
-            action, memory, aux = algorithm.act(meta, agent, timestep, agent_key, explore=explore)
+        def one_stream(before: Life, agent_key: Any, env_key: Any) -> tuple[Life, Transition]:
+            agent = AgentState(life.adapted, before.memory)
+            action, memory, aux = algorithm.act(meta, agent, before.timestep, agent_key, explore=explore)
             check_action(problem.env, action)
-            step = problem.env.step(env_state, action, task, env_key)
+            step = problem.env.step(before.env_state, action, task, env_key)
             check_types(problem.env, step.observation, "step")
             check_outcome(problem.env, step.reward, step.terminated)
-            return _close_step(problem, clock, agent, memory, timestep, active, action, aux, step, env_state)
+            next_step = TimeStep(step.observation, action, step.reward, jnp.asarray(False))
+            after = Life(None, memory, step.state, next_step, before.active)
+            return _close_step(problem.env, clock, before, after, step.terminated, aux)
 
-        stepped, transition = jax.vmap(one_stream)(
-            life.memory, life.env_state, life.timestep, life.active, agent_keys, env_keys
-        )
-        life = Life(life.adapted, stepped.memory, stepped.env_state, stepped.timestep, stepped.active)
-        return _reset_when_due(problem, task, life, clock, reset_keys), transition
+        stepped, transition = jax.vmap(one_stream)(replace(life, adapted=None), agent_keys, env_keys)
+        stepped = replace(stepped, adapted=life.adapted)
+        return _reset_when_due(problem, task, stepped, clock, reset_keys), transition
 
     clocks = jnp.asarray(clock, jnp.int32) + jnp.arange(steps, dtype=jnp.int32)
     life, trajectory = jax.lax.scan(one_step, life, (clocks, agent_keys, env_keys))
@@ -161,36 +159,31 @@ def _checked(env: Environment, trajectory: Transition) -> Transition:
 
 
 def _close_step(
-    problem: Problem,
-    clock: Any,
-    agent: AgentState,
-    memory: Any,
-    timestep: TimeStep,
-    active: Any,
-    action: Any,
-    aux: Any,
-    step: Any,
-    env_state: Any,
+    env: Environment, clock: Any, before: Life, after: Life, terminated: Any, aux: Any
 ) -> tuple[Life, Transition]:
-    """Book one stream's step: boundaries, and idleness after an early end."""
-    last = (clock + 1) % problem.env.horizon == 0
-    if not problem.env.ends_early:
-        terminated = step.terminated & last
-        transition = Transition(
-            timestep, action, step.reward, terminated, last & ~terminated, step.observation, aux, active
-        )
-        after = TimeStep(step.observation, action, step.reward, jnp.asarray(False))
-        return Life(None, memory, step.state, after, active), transition
+    """Book one environment's step, from `before` to `after`: boundaries, and idleness after an early end."""
+    active, next_step = before.active, after.timestep
+    last = (clock + 1) % env.horizon == 0
+    # Where no episode ends early, all are active and nothing has to be kept back.
+    terminated = terminated & (active if env.ends_early else last)
 
-    keep = lambda new, old: jax.tree.map(lambda n, o: jnp.where(active, n, o), new, old)  # noqa: E731
-    reward = jnp.where(active, step.reward, 0.0)
-    terminated = active & step.terminated
+    def keep(new: PyTree[Array], old: PyTree[Array]) -> PyTree[Array]:
+        return jax.tree.map(lambda n, o: jnp.where(active, n, o), new, old) if env.ends_early else new
+
     transition = Transition(
-        timestep, action, reward, terminated, active & last & ~terminated, step.observation, aux, active
+        before.timestep,
+        next_step.action,
+        keep(next_step.reward, 0.0),
+        terminated,
+        active & last & ~terminated,
+        next_step.observation,
+        aux,
+        active,
     )
-    after = keep(TimeStep(step.observation, action, step.reward, jnp.asarray(False)), timestep)
-    state = keep(step.state, env_state)
-    return Life(None, keep(memory, agent.memory), state, after, active & ~terminated), transition
+    memory, env_state, timestep = keep(
+        (after.memory, after.env_state, next_step), (before.memory, before.env_state, before.timestep)
+    )
+    return Life(None, memory, env_state, timestep, active & ~terminated), transition
 
 
 def _reset_when_due(problem: Problem, task: Task, life: Life, clock: Any, reset_keys: Any) -> Life:
@@ -211,7 +204,8 @@ def _reset_when_due(problem: Problem, task: Task, life: Life, clock: Any, reset_
         body = reset(body)
     else:
         body = jax.lax.cond((clock + 1) % problem.env.horizon == 0, reset, lambda body: body, body)
-    return Life(life.adapted, life.memory, *body)
+    env_state, timestep, active = body
+    return replace(life, env_state=env_state, timestep=timestep, active=active)
 
 
 def num_windows(algorithm: Algorithm, problem: Problem) -> int:
@@ -292,7 +286,7 @@ def _probe(
 ) -> Transition:
     """One episode in each of a window's streams with what was learned so far, and fresh memory."""
     fresh = start(algorithm, problem, meta, task, jax.random.fold_in(key, 1), algorithm.window(problem).streams)
-    fresh = Life(adapted, fresh.memory, fresh.env_state, fresh.timestep, fresh.active)
+    fresh = replace(fresh, adapted=adapted)
     steps, key = problem.env.horizon, jax.random.fold_in(key, 2)
     return rollout(algorithm, problem, meta, task, fresh, key, clock=0, steps=steps, explore=explore)[1]
 
@@ -320,12 +314,15 @@ def _live(
             algorithm, problem, meta, task, life, rollout_key, clock=clock, steps=steps, explore=explore
         )
         agent = AgentState(life.adapted, life.memory)
-        learn = lambda agent: algorithm.adapt(meta, agent, trajectory, adapt_key)  # noqa: E731
+
+        def learn(agent: AgentState) -> AgentState:
+            return algorithm.adapt(meta, agent, trajectory, adapt_key)
+
         if windows > MANY_WINDOWS:
             agent = learn(agent)
         elif windows > 1:  # nothing comes after the last window, so nothing is learned from it
             agent = jax.lax.cond(index < windows - 1, learn, lambda agent: agent, agent)
-        return Life(agent.adapted, agent.memory, life.env_state, life.timestep, life.active), trajectory
+        return replace(life, adapted=agent.adapted, memory=agent.memory), trajectory
 
     def one_group(life: Life, indices: Int[Array, " group"]) -> tuple[Life, Any]:
         probed = None
@@ -352,7 +349,10 @@ def collect(
     explore: bool = True,
 ) -> Transition:
     """Live one trial in each of `tasks` (leaves `[task, ...]`); leaves `[time, task, stream, ...]`."""
-    one_task = lambda task, key: live(algorithm, problem, meta, task, key, explore=explore)  # noqa: E731
+
+    def one_task(task: Task, key: Key[Array, ""]) -> Transition:
+        return live(algorithm, problem, meta, task, key, explore=explore)
+
     return jax.vmap(one_task, out_axes=1)(tasks, keys)
 
 
@@ -370,7 +370,10 @@ def lifetime(
     probe = False if probes else None
     trajectory, probed, adapted = _live(algorithm, problem, meta, task, key, explore=explore, probe=probe)
     trajectory = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
-    per_episode = lambda x: x.reshape(-1, problem.env.horizon, x.shape[-1]).sum(1).reshape(-1)  # noqa: E731
+
+    def per_episode(x: Array) -> Array:
+        return x.reshape(-1, problem.env.horizon, x.shape[-1]).sum(1).reshape(-1)
+
     known = None if probed is None else jnp.mean(jnp.sum(probed.reward, 1), -1)
     numbers = [x for x in jax.tree.leaves(adapted) if jnp.issubdtype(x.dtype, jnp.inexact)]
     sound = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in numbers])) if numbers else jnp.asarray(True)

@@ -17,6 +17,7 @@ from jaxtyping import Array, PyTree
 from adaptax.core import parallel
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.errors import DivergenceError
+from adaptax.core.meta_learner import check_declared
 from adaptax.core.problem import Problem
 from adaptax.core.types import Metrics, TrainState
 
@@ -73,9 +74,11 @@ def train(
         on_chunk: Called after every chunk; training stops if it returns True.
 
     Raises:
+        TypeError: if a meta-learner does not declare what it must, or reports no "return".
         DivergenceError: if a leaf of the state, or a metric, becomes NaN or infinite. It carries the state before that
             update; `on_chunk` is not called for its chunk.
     """
+    check_declared(algorithm)
     length = chunk_length(num_updates, chunk)
     if done % length:
         raise ValueError(f"train(done): expected a multiple of {length}, the length of a chunk; found {done}")
@@ -118,7 +121,10 @@ def sound_update(
     Returns:
         The state, and the metrics with a flag for every metric and every leaf of the new state: whether it is finite.
     """
-    update = lambda state: algorithm.update(problem, state)  # noqa: E731
+
+    def update(state: TrainState) -> tuple[TrainState, Metrics]:
+        return algorithm.update(problem, state)
+
     new, metrics = (jax.vmap(update) if num_seeds > 1 else update)(state)
     finite = jax.tree.map(_is_finite, {"metrics": metrics, "state": new})
     sound = jnp.all(jnp.stack(jax.tree.leaves(finite)))

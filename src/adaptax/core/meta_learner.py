@@ -1,0 +1,89 @@
+"""What training needs of a meta-learner: how it collects experience, how it learns from it, and how much of it there is.
+
+An update is `learn` after `collect`. They are two functions, because experience may come from elsewhere: a simulator on
+the host, a buffer, a file. `learn` does not ask where from.
+"""
+
+import abc
+import functools
+from typing import ClassVar
+
+import jax
+from jaxtyping import Array, Key, PyTree
+
+from adaptax.core.algorithm import Algorithm
+from adaptax.core.experience import Experience, sample_tasks
+from adaptax.core.problem import Problem
+from adaptax.core.rollout import live
+from adaptax.core.types import Metrics, Task, TrainState, Transition
+
+
+class MetaLearner(Algorithm):
+    """An algorithm with an outer loop; a final class is a frozen dataclass that has these among its settings.
+
+    Attributes:
+        num_updates: Updates of a whole run.
+        num_tasks: Tasks of an update.
+        num_minibatches: Parts that the tasks of an update are divided into: each part is shared by all devices.
+        replicas: Trials of each task side by side, if a learner batches them along the axis of tasks.
+    """
+
+    num_updates: int
+    num_tasks: int
+    num_minibatches: int = 1
+    replicas: int = 1
+
+    keys_per_task: ClassVar[int] = 2
+    """Random keys that `collect` needs for each task: one to draw it, one to live in it."""
+
+    @abc.abstractmethod
+    def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
+        """Improve θ on experience; return the state of the next update, with `step` one larger, and metrics.
+
+        Among the metrics there is "return", which progress, logs and figures show. Both are the same on all devices
+        (`adaptax.core.parallel.mean`).
+        """
+
+    def training_trial(self, problem: Problem, meta: PyTree[Array], task: Task, key: Key[Array, ""]) -> Transition:
+        """What `collect` does in one task, leaves `[time, env, ...]`; by default a whole trial."""
+        return live(self, problem, meta, task, key)
+
+    def collect(self, problem: Problem, state: TrainState) -> Experience:
+        """Go through fresh training tasks with θ as it is: this device's share of an update's experience."""
+        tasks, keys = sample_tasks(problem, state, self.num_tasks, self.num_minibatches, self.keys_per_task)
+        trial = functools.partial(self.training_trial, problem, state.meta)
+        return Experience(tasks, jax.vmap(trial, out_axes=1)(tasks, keys[:, 1]))
+
+    def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
+        """Collect, then learn.
+
+        Raises:
+            TypeError: if "return" is not among the metrics, while the program is traced.
+        """
+        state, metrics = self.learn(problem, state, self.collect(problem, state))
+        if "return" not in metrics:
+            raise TypeError(
+                f"{type(self).__name__}.learn: expected a metric 'return', the mean return of what was collected; "
+                f"found {', '.join(sorted(metrics)) or 'no metrics'}"
+            )
+        return state, metrics
+
+    @property
+    def tasks_per_minibatch(self) -> int:
+        """Tasks that devices share at once: more devices than these have nothing to do."""
+        return self.num_tasks // self.num_minibatches
+
+
+def check_declared(algorithm: Algorithm) -> None:
+    """Check that an algorithm says what training needs to know of it.
+
+    Raises:
+        TypeError: naming the class and what it lacks.
+    """
+    for name in ("num_updates", "num_tasks", "num_minibatches") if isinstance(algorithm, MetaLearner) else ():
+        found = getattr(algorithm, name, None)
+        if not isinstance(found, int) or found < 1:
+            raise TypeError(
+                f"{type(algorithm).__name__}: expected a field {name} with a positive integer, as of all meta-learners; "
+                f"found {'none' if found is None else repr(found)}"
+            )
