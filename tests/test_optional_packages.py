@@ -1,7 +1,6 @@
 """Everything that is computed is there without the optional packages; what is left out is said, with what to do."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -10,24 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import QUICK, SMALL_BANDIT, TINY
+from tests.cli.conftest import PATIENCE, SMALL_BANDIT, TINY, environment
 
 ROOT = Path(__file__).parents[1]
 OPTIONAL = ("matplotlib", "jinja2", "rich", "tensorboardX")
 ABSENT = f"import sys\nsys.modules.update(dict.fromkeys({OPTIONAL}))\n"
 """Whoever imports a module whose entry is None is told that there is none."""
 
-KEEP_ALL = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-"""Every compiled program is kept for the next run."""
-
 
 def python(program, *arguments, cwd):
     """Run a program without the optional packages; return what it printed."""
-    cache = os.environ["ADAPTAX_TEST_CACHE"]
-    environment = {**os.environ, "XDG_CACHE_HOME": cache, "JAX_COMPILATION_CACHE_DIR": cache, **QUICK, **KEEP_ALL}
     done = subprocess.run(
         [sys.executable, "-c", ABSENT + program, *arguments],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False,
+        cwd=cwd, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done
@@ -76,7 +70,7 @@ from adaptax.few_shot import Sinusoids, maml_train, sinusoid_network
 problem = adaptax.problems.bernoulli_bandit(num_arms=3, num_pulls=5)
 rl2 = RL2(num_updates=2, num_tasks=8, memory_size=4, critic_size=4, num_minibatches=2)
 state = adaptax.train(rl2, problem, init(rl2, problem, seed=0), num_updates=2)
-print(adaptax.evaluate(rl2, problem, state.meta, num_tasks=10).episode_returns.shape)
+print(adaptax.evaluate(adaptax.TrainedAgent(rl2, problem, state.meta), num_tasks=10).episode_returns.shape)
 maml_train(sinusoid_network(jax.random.key(0)), optax.sgd(0.01), Sinusoids(), 1, 2)
 """
     assert python(program, cwd=tmp_path).stdout == "(5,)\n"
@@ -121,7 +115,7 @@ def test_inspecting_prints_tables_and_writes_figures_as_numbers(run):
     assert json.loads((cwd / "run" / "inspection.json").read_text())["episodes"]
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_comparing_prints_tables_and_writes_figures_as_numbers(run):
     cwd, _ = run
     done = adaptax("compare", "run", "gittins", "--tasks", "12", "--family-tasks", "6", "--out", "compared", cwd=cwd)

@@ -80,15 +80,15 @@ def doom(fate: Fate) -> None:
             act()
 
     durable.write_all, system.fsync, system.replace, system.unlink = writing, flushing, renaming, removing
-    assess: Any = importlib.import_module("adaptax.experiment.evaluation")
-    evaluate = assess.evaluate
+    evaluator: Any = importlib.import_module("adaptax.evaluation.evaluator")
+    evaluate = evaluator.evaluate
 
     @functools.wraps(evaluate)
     def evaluating(*arguments: Any, **options: Any) -> Any:
         act = functools.partial(evaluate, *arguments, **options)
         return fate.at("evaluate", type(arguments[0].algorithm).__name__, act, act)
 
-    assess.evaluate = evaluating
+    evaluator.evaluate = evaluating
 
 
 def main() -> None:

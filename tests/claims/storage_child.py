@@ -81,19 +81,19 @@ def _meanwhile(command: Command) -> Iterator[None]:
     if min(command.full_from, command.gone_at) == NEVER:
         yield  # without JAX, if the command does not need it
     else:
-        from adaptax.experiment.run_writer import Keeper
+        from adaptax.experiment.run_writer import RunWriter
 
         chunks = iter(range(NEVER))
-        write = Keeper.chunk
+        write = RunWriter.chunk
 
-        def chunk(self: Keeper, progress: Any, *, last: bool) -> None:
+        def chunk(self: RunWriter, progress: Any, *, last: bool) -> None:
             number = next(chunks)
             _full(command.full_from <= number < command.full_from + command.full_for)
             if number == command.gone_at:
                 shutil.rmtree(self._directory)
             write(self, progress, last=last)
 
-        with mock.patch.object(Keeper, "chunk", chunk):
+        with mock.patch.object(RunWriter, "chunk", chunk):
             yield
     _full(False)
 

@@ -7,10 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from adaptax.cli.compare import agent_of, command
+from adaptax.cli.compare import command
 from adaptax.core.algorithm import init
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError
 from adaptax.experiment.agent_specs import resolve
+from adaptax.experiment.comparison import agent_of
+from adaptax.experiment.options import CompareOptions
 from adaptax.registry.presets import settings_for
 from adaptax.runs import checkpoints
 from adaptax.runs.directory import save_config
@@ -42,7 +44,7 @@ def untrained(tmp_path, monkeypatch):
     return make
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_a_finished_run_is_compared(finished_run):
     cwd, directory = finished_run.cwd, finished_run.directory
     done = run("compare", directory.name, "gittins", "--seed", "5", "--json", "--out", "report", *FEW, cwd=cwd)
@@ -60,7 +62,7 @@ def test_a_finished_run_is_compared(finished_run):
     assert "compare " in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_tables_for_people_and_a_free_directory(untrained, tmp_path, capsys):
     directory, _ = untrained("a")
     for number in (1, 2):
@@ -72,12 +74,12 @@ def test_tables_for_people_and_a_free_directory(untrained, tmp_path, capsys):
         assert words in said
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_seeds_of_several_runs_are_one_agents(untrained):
     first, one = untrained("a", seed=0)
     second, two = untrained("b", seed=1, seeds=2)
     contestant = resolve([first, second], None, None)[1][0]
-    agent = agent_of(contestant, "bandit", 0)
+    agent = agent_of(contestant, "bandit", CompareOptions())
     assert agent.num_seeds == 3
     joined = jax.tree.leaves(agent.meta)
     for leaf, alone, pair in zip(joined, jax.tree.leaves(one.meta), jax.tree.leaves(two.meta), strict=True):

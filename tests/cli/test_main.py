@@ -1,3 +1,7 @@
+import os
+import signal
+import sys
+
 import pytest
 
 from adaptax.cli.main import COMMANDS, main
@@ -34,7 +38,7 @@ def test_unknown_command_names_the_nearest(capsys):
 
 
 def test_an_unexpected_error_is_one_line_and_the_traceback_a_file(tmp_path, monkeypatch, capsys):
-    def broken(arguments):
+    def broken(arguments, stop):
         raise RuntimeError("boom")
 
     monkeypatch.chdir(tmp_path)
@@ -52,3 +56,15 @@ def test_every_command_is_told_and_has_help(name, capsys):
     exit_code("--help")
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith(f"  adaptax {name} "))
     assert line.endswith(COMMANDS[name].summary)
+
+
+@pytest.mark.parametrize("words", [["list"], ["trian"], ["train", "rl2", "bandit", "--num-taks", "3"]])
+def test_a_command_in_this_process_leaves_it_as_it_was(words):
+    def state():
+        streams = sys.stdin, sys.stdout, sys.stderr, sys.stdout.errors, sys.stderr.errors
+        return streams, [signal.getsignal(number) for number in SIGNALS], dict(os.environ), os.getcwd(), sys.path[:]
+
+    before, wakeup = state(), signal.set_wakeup_fd(-1)
+    exit_code(*words)
+    assert state() == before
+    assert signal.set_wakeup_fd(wakeup) == wakeup == -1

@@ -7,8 +7,11 @@ import pytest
 
 from adaptax.core.algorithm import init
 from adaptax.core.errors import ConfigError, DivergenceError
-from adaptax.experiment.distributed import Group, together
+from adaptax.experiment.distributed import Group, joined
 from adaptax.experiment.options import HostOptions, TrainOptions
+from adaptax.experiment.session import TrainSession, follow
+from adaptax.experiment.signals import StopSignal
+from adaptax.experiment.surroundings import Surroundings
 from tests.claims.tiny_run import options, recipe
 
 
@@ -34,22 +37,33 @@ class Others:
         self.left += 1
 
 
+def followed(others, *asked):
+    return follow(Surroundings(on_message=print, group=Group(others)), *asked)
+
+
 def test_alone_there_is_nobody_to_tell():
-    with together(HostOptions()) as group:
-        assert group.first
-        assert group.begin(recipe(), options(), 1, 0, "state") == "state"
-        assert not group.asked_to_stop()
-        group.dismiss()
+    with joined(HostOptions(), StopSignal()) as group:
+        assert group.is_writer
+        assert group.broadcast({"what": 1}) == {"what": 1}
+        assert group.broadcast_arrays("state") == "state"
+        assert [group.any(flag) for flag in (True, False)] == [True, False]
+        group.leave()
         with group.training():
             pass
 
 
-def test_the_first_tells_what_to_train_but_not_where_it_writes():
-    others = Others()
-    assert Group(others).begin(recipe(), {**options(), "out": "somewhere"}, 2, 10, "state") == "state"
+def test_the_writer_tells_what_to_train_but_not_where_it_writes(tmp_path):
+    class Writer(Others):
+        first, index = True, 0
+
+    others = Writer()
+    run = TrainOptions(eval_tasks=0, out=tmp_path, seed=3)
+    TrainSession(recipe(), run, tmp_path, Surroundings(group=Group(others))).run()
     assert others.content["recipe"] == recipe().to_json()
-    assert (others.content["devices"], others.content["done"]) == (2, 10)
+    assert (others.content["devices"], others.content["done"]) == (2, 0)
+    assert others.content["options"]["seed"] == 3
     assert {"out", "json"}.isdisjoint(others.content["options"])
+    assert others.left == 1
 
 
 @pytest.mark.parametrize("error", [None, DivergenceError("NaN")])
@@ -74,7 +88,7 @@ def test_after_an_error_of_its_own_a_process_does_not_wait_for_the_others():
 
 def test_one_that_is_dismissed_has_nothing_to_do():
     others = Others(told=None)
-    assert Group(others).follow(recipe(), TrainOptions()) == 0
+    assert followed(others, recipe(), TrainOptions()) is None
     assert others.left == 1
 
 
@@ -98,7 +112,7 @@ def test_a_process_that_was_asked_for_something_else_says_what(mine, message):
                 asked = dataclasses.replace(asked, **{part: dataclasses.replace(getattr(asked, part), **{name: value})})
         run = dataclasses.replace(run, **{name: value}) if hasattr(run, name) else run
     with pytest.raises(ConfigError, match=message):
-        Group(Others(_told())).follow(asked, run)
+        followed(Others(_told()), asked, run)
 
 
 @pytest.mark.parametrize("resumes", [True, False])
@@ -108,7 +122,8 @@ def test_a_process_follows_to_the_end_and_writes_nothing(resumes, tmp_path, monk
     algorithm, problem = recipe().build()
     others.state = jax.device_get(init(algorithm, problem, seed=0))
     own = () if resumes else (recipe(), TrainOptions(eval_tasks=0, json=True))
-    assert Group(others).follow(*own) == 0
+    run = followed(others, *own)
+    assert (run.done, run.stopped, run.directory) == (40, False, None)
     assert others.left == 1
-    assert "process 1: trains with process 0" in capsys.readouterr().err
+    assert "process 1: trains with process 0" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())

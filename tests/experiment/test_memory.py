@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from adaptax import problems
-from adaptax.algorithms import EMAML, ESMAML, MAML, RL2, MetaLSTM, MultiTaskPPO, Reptile
+from adaptax.algorithms import EMAML, ESMAML, MAML, RL2, MultiTaskPPO, Reptile
 from adaptax.core.algorithm import init
 from adaptax.core.errors import ResourceError
 from adaptax.experiment import memory
@@ -27,12 +27,12 @@ def test_what_a_program_needs_is_what_its_arrays_take():
 
 
 def test_what_fits_is_silent_and_what_does_not_is_told_what_to_lower(monkeypatch):
-    algorithm, problem = RL2(num_tasks=512, num_minibatches=16), problems.bernoulli_bandit(num_arms=3, num_pulls=4)
-    fits = memory.check(algorithm, problem, 1)
+    algorithm = RL2(num_tasks=512, num_minibatches=16)
+    fits = memory.check(algorithm, 1)
     fits(compiled(0.1))
     needed = memory.needed_bytes(compiled(1.0), 1)
     monkeypatch.setattr(memory, "free_bytes", lambda: needed // 4)
-    message = r"needs .* GB, .* GB are free; nothing was trained. Largest: 2 × \(512×1×256 float32.*from 512 to 112"
+    message = r"needs .* GB are free; nothing was trained. Largest: \d × \(\d+×16 float32, 1e\+03 MB\).*from 512 to 112"
     with pytest.raises(ResourceError, match=message):
         fits(compiled(1.0))
 
@@ -53,7 +53,7 @@ TEN = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", TEN)
 def test_the_lower_setting_that_is_named_runs(name, monkeypatch):
     algorithm, problem = TEN[name][0], TEN[name][1]()
@@ -61,7 +61,7 @@ def test_the_lower_setting_that_is_named_runs(name, monkeypatch):
     seeds = 3 if "seeds" in name else 1
 
     def trained(algorithm):
-        fits = memory.check(algorithm, problem, 1, seeds)
+        fits = memory.check(algorithm, 1)
         state = init(algorithm, problem, seed=0, num_seeds=seeds)
         return train(algorithm, problem, state, num_updates=1, num_seeds=seeds, on_compiled=fits)
 
@@ -73,27 +73,6 @@ def test_the_lower_setting_that_is_named_runs(name, monkeypatch):
     fewer = int(str(refused.value).rsplit(" ", 1)[1])
     assert 16 <= fewer < 64
     assert (trained(dataclasses.replace(algorithm, num_tasks=fewer)).step == 1).all()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("devices", [1, 2])
-@pytest.mark.parametrize(
-    ("algorithm", "problem"),
-    [
-        (RL2(), problems.bernoulli_bandit),
-        (MAML(), problems.point_robot),
-        (MAML(inner_steps=1), lambda: problems.point_robot(40)),
-        (Reptile(), problems.point_robot),
-        (ESMAML(), problems.point_robot),
-        (MetaLSTM(), problems.point_robot),
-    ],
-)
-def test_what_is_expected_before_compiling_is_within_a_quarter_of_what_the_compiler_says(algorithm, problem, devices):
-    problem = problem()
-    function, state = memory.program_of(algorithm, problem, devices)
-    needed = memory.needed_bytes(jax.jit(function, donate_argnums=0).lower(state).compile(), devices)
-    expected = memory.expected_bytes(memory.arrays_of(algorithm, problem, devices), devices)
-    assert expected == pytest.approx(needed, rel=0.25)
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.1, 0.02])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adaptax.core.errors import OutputError, ResourceError
-from adaptax.experiment.run_writer import PATIENCE, Keeper, unwritable, warn_if_disk_is_nearly_full
+from adaptax.experiment.run_writer import PATIENCE, RunWriter, unwritable, warn_if_disk_is_nearly_full
 from adaptax.runs import checkpoints
 from adaptax.training.loop import Progress
 
@@ -29,7 +29,7 @@ def kept(tmp_path, monkeypatch):
         saved.append(update)
 
     monkeypatch.setattr(checkpoints, "save", save)
-    return Keeper(tmp_path, Log(), {}, save_every=20), saved, errors
+    return RunWriter(tmp_path, Log(), {}, save_every=20, on_message=print), saved, errors
 
 
 def _chunk(keeper, done, *, last=False):
@@ -51,7 +51,7 @@ def test_while_the_disk_is_full_training_goes_on_and_it_tries_at_every_chunk(kep
     for done in (20, 30, 40):
         _chunk(keeper, done)
     assert saved == [40]
-    assert capsys.readouterr().err.count("training goes on, and tries again") == 2
+    assert capsys.readouterr().out.count("training goes on, and tries again") == 2
 
 
 def test_after_some_failures_it_gives_up(kept):
@@ -87,7 +87,7 @@ def test_it_says_how_to_go_on(tmp_path):
 
 
 def test_a_disk_that_is_nearly_full_is_warned_of(tmp_path, capsys):
-    warn_if_disk_is_nearly_full(tmp_path, 1)
-    assert capsys.readouterr().err == ""
-    warn_if_disk_is_nearly_full(tmp_path, 10**15)
-    assert "three checkpoints take 3,000,000,000,000,000" in capsys.readouterr().err
+    warn_if_disk_is_nearly_full(tmp_path, 1, print)
+    assert capsys.readouterr().out == ""
+    warn_if_disk_is_nearly_full(tmp_path, 10**15, print)
+    assert "three checkpoints take 3,000,000,000,000,000" in capsys.readouterr().out

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import tests.conftest  # noqa: F401  (JAX as the tests have it)
-from adaptax.experiment.training import meta_train
+from adaptax.experiment.session import TrainSession
+from adaptax.experiment.surroundings import Surroundings
 from adaptax.registry.presets import settings_for
 from adaptax.runs.checkpoints import FOLDER, seal, updates_in
 from adaptax.runs.directory import CONFIG, METRICS
@@ -109,7 +110,8 @@ def make(name: str, out: Path, run: Path) -> None:
     recipe = Recipe(algorithm, problem, settings, dataclasses.replace(default_problem, **parameters))
     settings.check_problem(recipe.problem_settings)
     out.mkdir()
-    meta_train(recipe, TrainOptions(devices=1, eval_tasks=0, save_every=MIDDLE, **options), out)
+    chosen = TrainOptions(devices=1, eval_tasks=0, save_every=MIDDLE, **options)
+    TrainSession(recipe, chosen, out, Surroundings()).run()
     keep(out, run, MIDDLE if hasattr(settings, "num_updates") else 0)
 
 

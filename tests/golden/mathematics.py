@@ -25,10 +25,11 @@ from typing import Any
 import jax
 
 import adaptax
+from adaptax.core.algorithm import init
 from adaptax.core.rollout import collect
 from adaptax.registry.presets import agent_for, settings_for
 from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS, TRAINABLE, build, view
-from adaptax.training.loop import init, train
+from adaptax.training.loop import train
 from tests.golden.digests import digest, processor
 
 UPDATES, TRIALS = 3, 3

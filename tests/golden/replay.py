@@ -8,10 +8,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from adaptax.cli.train import run_options
 from adaptax.core.spaces import Discrete
 from adaptax.deployment.agent import Agent
-from adaptax.experiment.training import meta_train
+from adaptax.experiment.recipes import options_of
+from adaptax.experiment.session import TrainSession
+from adaptax.experiment.surroundings import Surroundings
 from adaptax.runs.directory import read_recipe
 from tests.golden.digests import digest, norms
 
@@ -64,7 +65,7 @@ def resumed(directory: Path, place: Path) -> Any:
     """The state at the end of training, of a run that is gone on with in a copy of its directory at `place`."""
     shutil.copytree(directory, place)
     recipe, options = read_recipe(place)
-    return meta_train(recipe, run_options(options), place, started_with=options).state
+    return TrainSession(recipe, options_of(options), place, Surroundings(), options).run().state
 
 
 def outcome(directory: Path, place: Path) -> dict[str, Any]:

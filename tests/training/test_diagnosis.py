@@ -11,7 +11,7 @@ from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import replace
 from adaptax.evaluation.evaluator import encounters, evaluate
-from adaptax.experiment.evaluation import explained
+from adaptax.experiment.causes import of_evaluation
 from adaptax.training.diagnosis import Breach, breach_in_init, breach_in_life, breach_in_update
 from adaptax.training.loop import train
 from tests.claims.faulty import FAULTS, MARK, faulty
@@ -40,7 +40,7 @@ def wrong_tasks(problem, state, num_tasks=8):
     return np.flatnonzero(jax.vmap(problem.train.sample)(keys[:, 0]).broken)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("devices", [1, 2])
 def test_task_step_and_field_of_the_first_breach_in_an_update(devices):
     problem, healthy = broken(3, 0.1)
@@ -54,7 +54,7 @@ def test_task_step_and_field_of_the_first_breach_in_an_update(devices):
     assert breach_in_update(TINY, healthy, error.state) is None
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_of_several_seeds_the_task_is_that_of_the_one_that_broke():
     problem, healthy = broken(2, 0.05)
     error = fallen(problem, healthy, num_seeds=2)
@@ -64,7 +64,7 @@ def test_of_several_seeds_the_task_is_that_of_the_one_that_broke():
     assert (breach.step, breach.field) == (2, "reward")
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_before_the_first_update():
     problem, _ = broken(2, 1.0)
     with pytest.raises(DivergenceError, match="before the first update"):
@@ -88,7 +88,7 @@ def test_an_evaluation_says_which_task_and_why(capsys):
     tasks, _ = encounters(problem.test, 8, 0)
     first = np.flatnonzero(tasks.broken)[0]
     told = pytest.raises(EnvironmentContractError, match=rf"task {first}, step 4 of .*reward: .*found nan")
-    with told, explained(TrainedAgent(agent, problem, meta), **options):
+    with told, of_evaluation(TrainedAgent(agent, problem, meta), **options, on_message=print):
         evaluate(TrainedAgent(agent, problem, meta), **options)
     healthy = faulty(MARK, horizon=5)
     assert np.isfinite(evaluate(TrainedAgent(agent, healthy, agent.describe(healthy)), **options).returns).all()

@@ -1,12 +1,17 @@
 """`adaptax evaluate DIR`: evaluate a run's agent on held-out tasks."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from adaptax.cli.options import parse
-from adaptax.experiment.options import EvaluateOptions, log
+from adaptax.cli.options import parse, start_for
+from adaptax.experiment.options import EvaluateOptions
 from adaptax.registry.presets import check_agent
 from adaptax.runs.directory import read_recipe
+
+if TYPE_CHECKING:
+    from adaptax.experiment.evaluation import Assessment
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -20,22 +25,47 @@ def command(arguments: Sequence[str]) -> int:
     )
     options: EvaluateOptions = typed["evaluate"]
     directory = Path(typed["names"][0])
-    recipe, _ = read_recipe(directory)
+    start_for(options.problem, options.algorithm, *(options.against or ()))
+    recipe, _ = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)
     from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
-    from adaptax.experiment.evaluation import assess, present
-    from adaptax.runs.load import load_agent
+    from adaptax.cli.console import Bars, say
+    from adaptax.experiment.evaluation import evaluate
 
-    assessment = assess(
-        recipe,
-        load_agent(directory, log),
-        num_tasks=options.tasks,
-        seed=options.seed,
-        against=options.against,
-        explore=options.policy == "sample",
-    )
-    present(assessment, directory, recipe.title(), as_json=options.json, extra={"directory": str(directory)})
+    with Bars() as bars:
+        assessment = evaluate(directory, options, on_progress=bars, on_message=say)
+    show(assessment, as_json=options.json, extra={"directory": str(directory)})
     return 0
+
+
+def show(assessment: "Assessment", *, as_json: bool, extra: Mapping[str, Any]) -> None:
+    """Print the tables of an evaluation that was written down, or its JSON."""
+    if as_json:
+        print(json.dumps({**extra, **assessment.to_json()}))
+        return
+    import numpy as np
+
+    from adaptax.cli.console import table_console
+    from adaptax.reports.tables import results_table, shots_table
+
+    best_known = list(assessment.results)[-1] if len(assessment.results) > 2 else None
+    table = results_table(
+        assessment.results,
+        title=assessment.title,
+        oracle=assessment.oracle,
+        optimum=None if assessment.optimum is None else np.asarray(assessment.optimum),
+        reference=best_known,
+        unit=assessment.unit,
+    )
+    table_console().print(table)
+    trained = next(iter(assessment.results.values()))
+    if trained.shots is not None:
+        apart = assessment.protocol["episodes_between"]
+        table = shots_table(trained.window_returns, trained.shots, unit=assessment.unit, episodes_between=apart)
+        table_console().print(table)
+    for name, path in assessment.pictures.items():
+        print(f"{name:7} {path}")
+    print(f"run     {assessment.directory}")

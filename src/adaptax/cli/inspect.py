@@ -7,14 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.cli.options import parse
-from adaptax.core.errors import ConfigError, if_installed
-from adaptax.experiment.options import InspectOptions, log
+from adaptax.cli.options import parse, start_for
+from adaptax.experiment.options import InspectOptions, check_training_seed
 from adaptax.reports.text_table import Table
-from adaptax.runs.directory import read_recipe, write_json
-
-FIGURES = "inspection.json"
-PICTURE = "inspection.png"
+from adaptax.runs.directory import read_recipe
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -28,75 +24,28 @@ def command(arguments: Sequence[str]) -> int:
     )
     options: InspectOptions = typed["inspect"]
     directory = Path(typed["names"][0])
-    recipe, trained_with = read_recipe(directory)
-    num_seeds = int(trained_with["seeds"])
-    if options.training_seed >= num_seeds:
-        raise ConfigError(
-            f"--training-seed: expected at most {num_seeds - 1}, since {directory} holds {num_seeds} "
-            f"training{'s' if num_seeds > 1 else ''}, counted from 0; found {options.training_seed}"
-        )
+    start_for(options.problem, options.algorithm)
+    _, trained_with = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
+    check_training_seed(options, directory, int(trained_with["seeds"]))
     from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
-    problem, found = look(directory, options)
-    content = {"directory": str(directory), **found.to_json(), "protocol": protocol_of(problem, num_seeds, options)}
-    if not content["protocol"]["held_out"]:
-        log("note: this family is a small finite set of tasks; the test tasks are those of training")
-    write_json(directory / FIGURES, content)
-    unit = "pull" if problem.env.horizon == 1 else "episode"
-    with if_installed(PICTURE, log):
-        from adaptax.reports.inspection_figures import plot_inspection
+    from adaptax.cli.console import Bars, say
+    from adaptax.experiment.inspection import inspect
 
-        plot_inspection(directory / PICTURE, found, title=f"What the memory knows: {recipe.title()}", unit=unit)
+    with Bars() as bars:
+        found = inspect(directory, options, on_progress=bars, on_message=say)
     if options.json:
-        print(json.dumps(content))
+        print(json.dumps(found.content))
     else:
-        show(found, directory, recipe.title(), unit)
+        show(found.found, directory, found.title, found.unit)
     return 0
-
-
-def look(directory: Path, options: InspectOptions) -> tuple[Any, Any]:
-    """Load the agent and inspect its memory; return the problem and what was found."""
-    from adaptax.evaluation.inspection import inspect_memory
-    from adaptax.evaluation.memory_recording import check_remembers
-    from adaptax.experiment.progress import Bar
-    from adaptax.runs.load import load_agent
-
-    agent = load_agent(directory, log).of_seed(options.training_seed)
-    check_remembers(agent)  # before anything is shown
-    with Bar("inspect", 2 * options.tasks) as bar:
-        found = inspect_memory(
-            agent,
-            num_tasks=options.tasks,
-            seed=options.seed,
-            explore=options.policy == "sample",
-            on_progress=lambda done: bar.update(done, "trials"),
-        )
-    return agent.problem, found
-
-
-def protocol_of(problem: Any, num_seeds: int, options: InspectOptions) -> dict[str, Any]:
-    """How it was measured."""
-    from adaptax.evaluation.evaluator import tasks_are_held_out
-
-    return {
-        "split": "test",
-        "tasks": options.tasks,
-        "fitted_on": f"{options.tasks} tasks of the training split",
-        "seed": options.seed,
-        "training_seed": options.training_seed,
-        "training_seeds": num_seeds,
-        "episodes": problem.episodes,
-        "horizon": problem.env.horizon,
-        "policy": options.policy,
-        "memory": "fresh for each task, kept across its episodes; read with the last reward taken in",
-        "held_out": tasks_are_held_out(problem),
-    }
 
 
 def show(found: Any, directory: Path, title: str, unit: str) -> None:
     """Print the tables."""
-    from adaptax.experiment.progress import table_console
+    from adaptax.cli.console import table_console
+    from adaptax.experiment.inspection import PICTURE
 
     console = table_console()
     console.print(episodes_table(found, title, unit))

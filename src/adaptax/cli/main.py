@@ -4,12 +4,12 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from adaptax.core.errors import AdaptaxError, ConfigError
 from adaptax.core.settings import suggestion
-from adaptax.experiment.signals import STOPPED, Interrupts
+from adaptax.experiment.signals import STOPPED, Interrupts, StopSignal
 from adaptax.experiment.tracebacks import write_traceback
 
 
@@ -20,25 +20,29 @@ class Command(NamedTuple):
         module: Its module, which has a function `command` from the words after it to an exit code.
         words: What may follow it.
         summary: One line.
+        trains: Whether it trains, and so is given what asks it to stop.
     """
 
     module: str
     words: str
     summary: str
+    trains: bool = False
 
 
 RUN = "ALGORITHM PROBLEM [options]"
 COMMANDS: dict[str, Command] = {
-    "train": Command("train", RUN, "meta-train, evaluate on held-out tasks; --resume DIR goes on with a run"),
+    "train": Command(
+        "train", RUN, "meta-train, evaluate on held-out tasks; --resume DIR goes on with a run", trains=True
+    ),
     "plan": Command("plan", RUN, "what that would need: memory, steps, disk; nothing is trained"),
     "evaluate": Command("evaluate", "DIR [options]", "evaluate a run again: other tasks, other opponents"),
     "compare": Command(
         "compare", "DIR AGENT ... [options]", "agents side by side: how soon, how far it carries, at what cost"
     ),
     "inspect": Command("inspect", "DIR [options]", "what the memory knows of the task, after each episode"),
-    "check-env": Command("check_env", "MODULE:FACTORY", "does an environment of your own keep its contract?"),
+    "check-env": Command("check_env", "MODULE:NAME", "does an environment of your own keep its contract?"),
     "reproduce": Command(
-        "reproduce", "NAME [options]", "train and print a published table, side by side with the paper"
+        "reproduce", "NAME [options]", "train and print a published table, side by side with the paper", trains=True
     ),
     "list": Command("list", "", "algorithms, problems, presets, tables"),
 }
@@ -97,25 +101,36 @@ def _open_what_is_closed() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
+@contextlib.contextmanager
+def _any_letter() -> Iterator[None]:
+    """Print what a terminal does not know as "?", and leave the streams as they were."""
+    before = [(stream, stream.errors) for stream in (sys.stdout, sys.stderr) if hasattr(stream, "reconfigure")]
+    for stream, _ in before:
+        stream.reconfigure(errors="replace")
+    try:
+        yield
+    finally:
+        for stream, errors in before:
+            with contextlib.suppress(OSError, ValueError):  # it may have been closed
+                stream.reconfigure(errors=errors)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; always ends in `SystemExit`."""
     arguments = sys.argv[1:] if arguments is None else arguments
     _open_what_is_closed()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal may not know the letters
-    with contextlib.redirect_stderr(_Patient(sys.stderr)), Interrupts() as interrupts:
-        code = _run(arguments)
+    with _any_letter(), contextlib.redirect_stderr(_Patient(sys.stderr)), Interrupts() as interrupts:
+        code = _run(arguments, interrupts)
         if interrupts.abrupt:
             sys.stdout.flush()
             os._exit(code)
         sys.exit(code)
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str], stop: StopSignal) -> int:
     """Do it; what goes wrong becomes a line on standard error and an exit code."""
     try:
-        return _dispatch(arguments)
+        return _dispatch(arguments, stop)
     except AdaptaxError as error:
         print(f"error[{error.exit_code}]: {error}", file=sys.stderr)
         # Of what the system has refused, the line says all; and there may be no room for more, or no folder.
@@ -142,7 +157,7 @@ def _run(arguments: Sequence[str]) -> int:
         return 1
 
 
-def _dispatch(arguments: Sequence[str]) -> int:
+def _dispatch(arguments: Sequence[str], stop: StopSignal) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())
         return 0 if arguments else 2
@@ -154,5 +169,5 @@ def _dispatch(arguments: Sequence[str]) -> int:
     name = arguments[0]
     if name not in COMMANDS:
         raise ConfigError(f"COMMAND: expected one of {', '.join(COMMANDS)}; found '{name}'{suggestion(name, COMMANDS)}")
-    module = importlib.import_module(f"adaptax.cli.{COMMANDS[name].module}")
-    return int(module.command(arguments[1:]))
+    module, words = importlib.import_module(f"adaptax.cli.{COMMANDS[name].module}"), arguments[1:]
+    return int(module.command(words, stop) if COMMANDS[name].trains else module.command(words))

@@ -14,6 +14,7 @@ from typing import Any
 from adaptax.cli.parser import Option, fill, help_of, spellings, summary, typeable, values_of, width
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import suggestion
+from adaptax.registry.resolve import needs_import
 
 Options = dict[str, Option]
 """By what is typed."""
@@ -208,3 +209,15 @@ def _surplus(word: str, words: Sequence[str], options: Options, otherwise: str) 
         if option.nargs != 0 and bool(joined) == (start == place - 1):
             return ConfigError(f"{name}: expected one value; found {short_repr(word)}")
     return ConfigError(f"{otherwise}; found {short_repr(word)} too")
+
+
+def start_for(*chosen: str | None) -> None:
+    """Start JAX if one of these names stands for code of the user's own, which may import it; else wait.
+
+    Raises:
+        ConfigError: if one is MODULE:NAME, and there is no such module.
+    """
+    if any([needs_import(name) for name in chosen if name is not None]):
+        from adaptax.experiment.jax_setup import start_jax
+
+        start_jax()

@@ -1,22 +1,27 @@
 """`adaptax train ALGORITHM PROBLEM`: meta-train, then evaluate on held-out tasks; `--resume DIR`: go on with that."""
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from adaptax.cli.options import parse, scan, wants_help
+from adaptax.cli.options import parse, scan, start_for, wants_help
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import Settings
-from adaptax.experiment.distributed import Group, together
-from adaptax.experiment.options import HostOptions, ResumeOptions, TrainOptions, log
-from adaptax.experiment.signals import STOPPED
+from adaptax.experiment.distributed import joined
+from adaptax.experiment.options import HostOptions, ResumeOptions, TrainOptions
+from adaptax.experiment.recipes import check
+from adaptax.experiment.signals import STOPPED, StopSignal
+from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.tracebacks import crashes_into
 from adaptax.registry.presets import DEFAULT, presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
 from adaptax.runs.directory import claim, create_directory, read_recipe
-from adaptax.runs.recipe import Recipe
+from adaptax.runs.recipe import Recipe, accept_names
+
+if TYPE_CHECKING:
+    from adaptax.experiment.session import Run
 
 USAGE = """\
 usage: adaptax train ALGORITHM PROBLEM [--preset NAME] [options]
@@ -50,20 +55,26 @@ class Typed(NamedTuple):
     hosts: HostOptions
 
 
-def command(arguments: Sequence[str]) -> int:
-    """Check what was typed, then do it."""
+def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
+    """Check what was typed, then do it, until `stop` asks to stop."""
+    stop = stop or StopSignal()
     if any(word.partition("=")[0] == "--resume" for word in arguments):
-        return resume(arguments)
+        return resume(arguments, stop)
     typed = understood(arguments, "train", USAGE)
     if isinstance(typed, int):
         return typed
-    recipe, run = typed.recipe, typed.run
-    with together(typed.hosts) as group:
-        if not group.first:
-            return group.follow(recipe, run)
-        directory = create_directory(run.out, f"{recipe.algorithm}-{recipe.problem}", fresh=False)  # `claim` says who
+    recipe, options = typed.recipe, typed.run
+    with _surroundings(typed.hosts, stop) as around:
+        if not around.group.is_writer:
+            return _followed(around, recipe, options)
+        directory = create_directory(
+            options.out, f"{recipe.algorithm}-{recipe.problem}", fresh=False
+        )  # `claim` says who
         with claim(directory, fresh=True), crashes_into(directory):
-            return execute(recipe, run, directory, typed.preset, group=group)
+            _start_jax()
+            from adaptax.experiment.training import begin
+
+            return show(begin(recipe, options, directory, around, preset=typed.preset), as_json=options.json)
 
 
 def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | int:
@@ -74,7 +85,13 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
     """
     program = f"adaptax {command}"
     entries = [*LEARNERS.values(), *PROBLEMS.values()]
-    kinds = [*(entry.settings for entry in entries), PresetOptions, TrainOptions, HostOptions, ResumeOptions]
+    kinds = [
+        *(entry.settings for entry in entries if entry.settings),
+        PresetOptions,
+        TrainOptions,
+        HostOptions,
+        ResumeOptions,
+    ]
     chosen, given = scan(kinds, arguments, 2, program=program)
     if len(chosen) < 2:
         listing = f"\nALGORITHM: {', '.join(LEARNERS)}\nPROBLEM:   {', '.join(PROBLEMS)}"
@@ -84,6 +101,7 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
         raise ConfigError(f"{command}: expected ALGORITHM and PROBLEM; found {' '.join(arguments)!r}{listing}")
     algorithm, problem, *_ = chosen
     preset = given.get("preset", DEFAULT) or ""
+    start_for(algorithm, problem)
     algorithm_settings, problem_settings = settings_for(algorithm, problem, preset)
     options = parse(
         {
@@ -100,21 +118,16 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
         description=f"{algorithm}: {LEARNERS[algorithm].summary}\n{problem}: {PROBLEMS[problem].summary}\n\nPresets:\n"
         + "\n".join(f"  {name}: {p.summary}" for name, p in presets_for(algorithm, problem).items()),
     )
-    options["algorithm"].check_problem(options["problem"])
     recipe = Recipe(algorithm, problem, options["algorithm"], options["problem"])
     run: TrainOptions = options["run"]
-    if algorithm in FROM_SCRATCH and run.seeds > 1:
-        raise ConfigError(
-            f"--seeds: {algorithm} learns every task from nothing, so there are no trainings to repeat; found "
-            f"{run.seeds}. More --eval-tasks are more independent lives"
-        )
+    check(recipe, run)
     hosts = options.get("hosts", HostOptions())
     if algorithm in FROM_SCRATCH and hosts.distributed:
         raise ConfigError(f"--distributed: {algorithm} learns every task from nothing, so there is nothing to train")
     return Typed(recipe, run, preset, hosts)
 
 
-def resume(arguments: Sequence[str]) -> int:
+def resume(arguments: Sequence[str], stop: StopSignal) -> int:
     """Go on with a run."""
     chosen, _ = scan([ResumeOptions, HostOptions], arguments, 0, program="adaptax train")
     if chosen:
@@ -129,55 +142,56 @@ def resume(arguments: Sequence[str]) -> int:
         description="Go on with a run that was stopped or killed, from its newest good checkpoint.",
     )
     options: ResumeOptions = parsed["resume"]
-    with together(parsed["hosts"]) as group:
-        if not group.first:
-            return group.follow()
-        directory = options.resume
-        recipe, started_with = read_recipe(directory)
-        run = dataclasses.replace(run_options(started_with), json=options.json)
-        with claim(directory, fresh=False), crashes_into(directory):
-            return execute(recipe, run, directory, started_with=started_with, group=group)
+    with _surroundings(parsed["hosts"], stop) as around:
+        start_for(options.problem, options.algorithm)
+        if not around.group.is_writer:
+            accept_names(problem=options.problem, algorithm=options.algorithm)
+            return _followed(around)
+        recipe, started_with = read_recipe(options.resume, problem=options.problem, algorithm=options.algorithm)
+        with claim(options.resume, fresh=False), crashes_into(options.resume):
+            _start_jax()
+            from adaptax.experiment.training import go_on
+
+            return show(go_on(recipe, started_with, options.resume, around), as_json=options.json)
 
 
-def run_options(started_with: dict[str, Any]) -> TrainOptions:
-    """The options with which a run was started, as they were typed, of those that `read_recipe` returns."""
-    return TrainOptions(**{field.name: started_with[field.name] for field in dataclasses.fields(TrainOptions)})
+def show(run: "Run", *, as_json: bool) -> int:
+    """Print what a training has brought; return the exit code."""
+    from adaptax.cli.console import say
+    from adaptax.cli.evaluate import show as show_evaluation
+
+    if run.stopped:
+        say(f"stopped after {run.done} updates; all is saved. To go on: adaptax train --resume {run.directory}")
+        return STOPPED
+    if run.evaluation is not None:
+        show_evaluation(run.evaluation, as_json=as_json, extra=run.figures())
+    else:
+        print(json.dumps(run.figures()) if as_json else f"run     {run.directory}")
+    return 0
 
 
-def execute(
-    recipe: Recipe,
-    run: TrainOptions,
-    directory: Path,
-    preset: str = "default",
-    started_with: dict[str, Any] | None = None,
-    group: Group | None = None,
-) -> int:
-    """Train, save, evaluate. With `started_with`, the options of a run that was begun before, go on with it."""
+@contextlib.contextmanager
+def _surroundings(hosts: HostOptions, stop: StopSignal) -> Iterator[Surroundings]:
+    """Show progress and messages, heed signals, and meet the other processes, if there are to be any."""
+    from adaptax.cli.console import Bars, say, standard_output_for_us
+
+    with contextlib.ExitStack() as opened:
+        if hosts.distributed:
+            _start_jax()
+            opened.enter_context(standard_output_for_us())
+        group = opened.enter_context(joined(hosts, stop, say))
+        yield Surroundings(opened.enter_context(Bars()), say, stop, group)
+
+
+def _followed(around: Surroundings, recipe: Recipe | None = None, options: TrainOptions | None = None) -> int:
+    """Train with the process that writes; return the exit code."""
+    from adaptax.experiment.session import follow
+
+    run = follow(around, recipe, options)
+    return STOPPED if run is not None and run.stopped else 0
+
+
+def _start_jax() -> None:
     from adaptax.experiment.jax_setup import start_jax
 
     start_jax()
-    from adaptax.core.trained_agent import TrainedAgent
-    from adaptax.experiment.evaluation import assess, present
-    from adaptax.experiment.training import meta_train
-
-    trained = meta_train(recipe, run, directory, preset, started_with, group)
-    if trained.stopped:
-        log(f"stopped after {trained.done} updates; all is saved. To go on: adaptax train --resume {directory}")
-        return STOPPED
-    extra = {
-        "directory": str(directory),
-        "seconds": trained.seconds,
-        "steps_per_second": trained.steps_per_second,
-    }
-    if run.eval_tasks == 0:
-        print(json.dumps(extra) if run.json else f"run     {directory}")
-        return 0
-    assessment = assess(
-        recipe,
-        TrainedAgent(trained.algorithm, trained.problem, trained.state.meta, run.seeds, name=recipe.algorithm),
-        num_tasks=run.eval_tasks,
-        seed=run.seed,
-        against=None,
-    )
-    present(assessment, directory, recipe.title(), as_json=run.json, extra=extra)
-    return 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import TimeStep, Transition, replace
-from adaptax.runs.load import load_agent
+from adaptax.runs.load import Which, load_agent
 
 
 class Agent:
@@ -56,19 +56,32 @@ class Agent:
         self.begin()
 
     @classmethod
-    def load(cls, directory: str | Path, *, seed: int = 0, training_seed: int = 0) -> "Agent":
+    def load(
+        cls,
+        directory: str | Path,
+        *,
+        seed: int = 0,
+        training_seed: int = 0,
+        checkpoint: Which = "auto",
+        problem: str | None = None,
+        algorithm: str | None = None,
+    ) -> "Agent":
         """The agent that a run has trained.
 
         Args:
             directory: What `adaptax train` printed.
             seed: Decides the agent's own randomness.
             training_seed: Which of the trainings, if the run had several (`--seeds`).
+            checkpoint: The best by validation tasks, the last, or ("auto") the best if the run was to select by them.
+            problem: The run's problem, if it is your own (MODULE:NAME): nothing is imported that you do not name.
+            algorithm: The run's algorithm, if it is your own.
 
         Raises:
             CheckpointError: if there is no finished run, or it is damaged.
             IndexError: if the run has not so many trainings.
         """
-        return cls(load_agent(Path(directory)).of_seed(training_seed), seed=seed)
+        agent = load_agent(Path(directory), checkpoint=checkpoint, problem=problem, algorithm=algorithm)
+        return cls(agent.of_seed(training_seed), seed=seed)
 
     def begin(self) -> None:
         """Enter a new task: fresh memory, no previous action or reward, nothing learned."""

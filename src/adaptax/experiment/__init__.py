@@ -1,1 +1,54 @@
-"""What the commands do: train, evaluate, compare, inspect, reproduce."""
+"""What the commands do, as functions: train, resume, evaluate, compare, inspect, reproduce, plan.
+
+They do all that the commands do, print nothing, and leave the process as it was. All are imported when they are first
+used, so that a command's words can be checked before JAX is imported.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adaptax.experiment.comparison import Comparison as Comparison
+    from adaptax.experiment.comparison import compare as compare
+    from adaptax.experiment.evaluation import Assessment as Assessment
+    from adaptax.experiment.evaluation import evaluate as evaluate
+    from adaptax.experiment.inspection import Inspection as Inspection
+    from adaptax.experiment.inspection import inspect as inspect
+    from adaptax.experiment.options import CompareOptions as CompareOptions
+    from adaptax.experiment.options import EvaluateOptions as EvaluateOptions
+    from adaptax.experiment.options import InspectOptions as InspectOptions
+    from adaptax.experiment.options import ReproduceOptions as ReproduceOptions
+    from adaptax.experiment.options import TrainOptions as TrainOptions
+    from adaptax.experiment.planning import TrainingPlan as TrainingPlan
+    from adaptax.experiment.planning import plan as plan
+    from adaptax.experiment.progress import Progress as Progress
+    from adaptax.experiment.reproduction import Reproduction as Reproduction
+    from adaptax.experiment.reproduction import reproduce as reproduce
+    from adaptax.experiment.session import Run as Run
+    from adaptax.experiment.signals import StopSignal as StopSignal
+    from adaptax.experiment.training import resume as resume
+    from adaptax.experiment.training import train as train
+
+_WHERE = {
+    "comparison": ("Comparison", "compare"),
+    "evaluation": ("Assessment", "evaluate"),
+    "inspection": ("Inspection", "inspect"),
+    "options": ("CompareOptions", "EvaluateOptions", "InspectOptions", "ReproduceOptions", "TrainOptions"),
+    "planning": ("TrainingPlan", "plan"),
+    "progress": ("Progress",),
+    "reproduction": ("Reproduction", "reproduce"),
+    "session": ("Run",),
+    "signals": ("StopSignal",),
+    "training": ("resume", "train"),
+}
+_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value

@@ -10,7 +10,9 @@ from adaptax.core.errors import ConfigError
 from adaptax.core.settings import Settings, suggestion
 from adaptax.problems.settings import episodes_of
 from adaptax.registry.presets import settings_for
-from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS, TRAINABLE, lookup
+from adaptax.registry.registry import AGENTS, CLASSICAL, FROM_SCRATCH, LEARNERS, TRAINABLE
+from adaptax.registry.resolve import resolve_algorithm, resolve_problem
+from adaptax.registry.user_code import is_reference
 from adaptax.runs.directory import read_recipe
 from adaptax.runs.recipe import Recipe
 
@@ -60,23 +62,28 @@ class Contestant:
     early: Settings | None = None
 
 
-def resolve(words: Sequence[str], problem: str | None, episodes: int | None) -> tuple[str, list[Contestant]]:
+def resolve(
+    words: Sequence[str], problem: str | None, episodes: int | None, algorithms: Sequence[str] = ()
+) -> tuple[str, list[Contestant]]:
     """Find out who is meant: the problem's name, and the agents in the order of the words, `random` at the end.
 
     Args:
         words: Directories of runs, and names of agents that need no training.
         problem: Name of the problem; None: that of the runs.
         episodes: Trial of the learners from scratch; None: their preset's.
+        algorithms: Names of the user's own algorithms in the runs.
 
     Raises:
         ConfigError: naming what was expected and found, if a word is neither, or runs do not belong together.
         CheckpointError: if a run is unusable.
     """
+    for algorithm in algorithms:
+        resolve_algorithm(algorithm, LEARNERS, what="--algorithm")
+    if problem is not None:
+        resolve_problem(problem, what="--problem")
     found = [_agent_or_run(word) for word in words]
     runs = [item for item in found if isinstance(item, Run)]
     agents = [item for item in found if isinstance(item, str)]
-    if problem is not None:
-        lookup("--problem", PROBLEMS, problem)
     if not runs and problem is None:
         raise ConfigError("compare: expected at least one run's directory, or --problem NAME; found neither")
     name = runs[0].recipe.problem if problem is None else problem
@@ -101,7 +108,9 @@ def resolve(words: Sequence[str], problem: str | None, episodes: int | None) -> 
 
 def _agent_or_run(word: str) -> Run | str:
     """An agent's name as it is, or the run in a directory."""
-    if word in FROM_SCRATCH or word in CLASSICAL:
+    if is_reference(word) and not Path(word).exists():
+        resolve_algorithm(word, AGENTS, what="compare")
+    if word in AGENTS:
         return word
     if not Path(word).exists() and os.sep not in word:
         if word in TRAINABLE:
@@ -123,7 +132,7 @@ def _word(run: Run, words: Sequence[str]) -> str:
 
 
 def _default_problem(name: str) -> Settings:
-    settings = lookup("--problem", PROBLEMS, name).settings
+    settings = resolve_problem(name, what="--problem").settings
     assert settings is not None
     return settings()
 

@@ -1,37 +1,43 @@
-"""Evaluate a trained agent beside others on the same held-out tasks; table, picture, JSON."""
+"""Evaluate a trained agent beside others on the same held-out tasks; figures, pictures, JSON."""
 
-import contextlib
 import dataclasses
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from adaptax.core.errors import DivergenceError, EnvironmentContractError, if_installed
+from adaptax.core.errors import if_installed
 from adaptax.core.rollout import evaluation_episodes, num_probes, num_windows
 from adaptax.core.trained_agent import TrainedAgent
-from adaptax.evaluation.evaluator import Evaluation, encounters, evaluate, oracle_return, tasks_are_held_out
+from adaptax.evaluation import evaluator
+from adaptax.evaluation.evaluator import Evaluation, encounters, oracle_return, tasks_are_held_out
 from adaptax.evaluation.trials import run_trials
-from adaptax.experiment.options import log
-from adaptax.experiment.progress import Bar, table_console
-from adaptax.registry.presets import agent_for
+from adaptax.experiment import causes
+from adaptax.experiment.notebook import html_table, text_table
+from adaptax.experiment.options import EvaluateOptions
+from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
+from adaptax.experiment.recipes import options_for
+from adaptax.experiment.surroundings import Surroundings
+from adaptax.registry.presets import agent_for, check_agent
 from adaptax.registry.registry import PROBLEMS
 from adaptax.reports.results import goals_of
-from adaptax.reports.tables import results_table, shots_table
-from adaptax.runs.directory import write_json
+from adaptax.runs.directory import read_recipe, write_json
+from adaptax.runs.load import load_agent
 from adaptax.runs.recipe import Recipe
 
-PATHS = "paths.png"
+FIGURES, PICTURE, PATHS = "evaluation.json", "adaptation.png", "paths.png"
 NUM_PATHS = 4
 """Tasks in the picture of paths."""
 NUM_STREAMS = 5
 """Paths drawn in each of them."""
 
 
-@dataclasses.dataclass(frozen=True)
+_HEADER = ("agent", "return ± s.e.", "95 % interval", "IQM")
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Assessment:
     """What an evaluation found.
 
@@ -41,6 +47,9 @@ class Assessment:
         optimum: Expected return of each episode of a Bayes-optimal agent, where it is known.
         protocol: How it was measured.
         paths: Positions in a plane before and after each window of adaptation, and the goals, where there are such.
+        title: What was evaluated, in a line.
+        directory: The run's; None: it was not written down.
+        pictures: What was drawn, by what it shows.
     """
 
     results: dict[str, Evaluation]
@@ -48,6 +57,29 @@ class Assessment:
     optimum: tuple[float, ...] | None
     protocol: dict[str, Any]
     paths: tuple[np.ndarray, np.ndarray | None] | None = None
+    title: str = ""
+    directory: Path | None = None
+    pictures: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+
+    @property
+    def unit(self) -> str:
+        """What an episode is called."""
+        return "pull" if self.protocol["horizon"] == 1 else "episode"
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """A row for each agent: its name, its return with standard error, the 95 % interval and the IQM."""
+        found = []
+        for name, result in self.results.items():
+            x = result.summary
+            low, high = x.interval
+            found.append((name, f"{x.mean:.3f} ± {x.stderr:.3f}", f"{low:.3f} … {high:.3f}", f"{x.iqm:.3f}"))
+        return found
+
+    def __repr__(self) -> str:
+        return text_table(self.title, _HEADER, self.rows())
+
+    def _repr_html_(self) -> str:
+        return html_table(self.title, _HEADER, self.rows())
 
     def to_json(self) -> dict[str, Any]:
         """As `adaptax evaluate --json` prints it; unknown figures are null."""
@@ -60,6 +92,53 @@ class Assessment:
         }
 
 
+def evaluate(
+    run: Any,
+    options: EvaluateOptions | None = None,
+    *,
+    on_progress: OnProgress = ignore,
+    on_message: OnMessage = log,
+    **changes: Any,
+) -> Assessment:
+    """Evaluate the agent that a run has trained on held-out tasks, as `adaptax evaluate` does; nothing is printed.
+
+    Figures and pictures are written into the run's directory.
+
+    Args:
+        run: A `Run`, or its directory.
+        options: How to evaluate.
+        on_progress: Called now and then with how far it is.
+        on_message: Called with lines for a person; by default they go to the logger "adaptax".
+        changes: Single options by name, as in `tasks=100, against=("random",)`.
+
+    Raises:
+        ConfigError: if an option or an agent is not what it must be.
+        CheckpointError: if there is no run, or it is damaged.
+        EnvironmentContractError: if the environment did something that it must not.
+        DivergenceError: if what an agent learns in a task becomes NaN or infinite.
+    """
+    options = options_for(options or EvaluateOptions(), changes)
+    directory = directory_of(run)
+    recipe, _ = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
+    for name in options.against or ():
+        check_agent(name, recipe.problem, recipe.problem_settings)
+    found = assess(
+        recipe,
+        load_agent(directory, on_message, checkpoint=options.checkpoint),
+        num_tasks=options.tasks,
+        seed=options.seed,
+        against=options.against,
+        explore=options.policy == "sample",
+        surroundings=Surroundings(on_progress, on_message),
+    )
+    return write_assessment(found, directory, {"directory": str(directory)}, on_message)
+
+
+def directory_of(run: Any) -> Path:
+    """Where a run is that is given by its directory, or as what `train` returns."""
+    return Path(getattr(run, "directory", run))
+
+
 def assess(
     recipe: Recipe,
     trained: TrainedAgent,
@@ -68,27 +147,52 @@ def assess(
     seed: int,
     against: Sequence[str] | None,
     explore: bool = False,
+    surroundings: Surroundings | None = None,
 ) -> Assessment:
-    """Evaluate the agent and its opponents; warns if a mean is above an exact optimum."""
+    """Evaluate an agent and its opponents; warns if a mean is above an exact optimum.
+
+    Args:
+        recipe: What was trained.
+        trained: The agent.
+        num_tasks: Held-out tasks.
+        seed: Decides the tasks and all randomness.
+        against: Names of opponents; None: those that suit the problem.
+        explore: Whether to act as in training.
+        surroundings: Whom to tell.
+    """
     names = PROBLEMS[recipe.problem].baselines if against is None else tuple(against)
+    around = surroundings or Surroundings()
     results: dict[str, Evaluation] = {}
-    with Bar("evaluate", (1 + len(names)) * num_tasks) as bar:
-        for number, name in enumerate([recipe.algorithm, *names]):
-            agent = trained
-            if number > 0:
-                opponent = agent_for(name, recipe.problem, recipe.problem_settings)
-                agent = TrainedAgent.initial(opponent, recipe.build_problem(), seed=seed, name=name)
-            with explained(agent, num_tasks=num_tasks, seed=seed, explore=explore):
-                results[name] = evaluate(
-                    agent,
-                    num_tasks=num_tasks,
-                    seed=seed,
-                    explore=explore,
-                    on_progress=lambda done, number=number, name=name: bar.update(number * num_tasks + done, name),
-                )
-    algorithm, problem, adapts = trained.algorithm, trained.problem, trained.learns_from_windows
+    total = (1 + len(names)) * num_tasks
+    around.on_progress(Progress("evaluate", 0, total))
+    for number, name in enumerate([recipe.algorithm, *names]):
+        agent = trained
+        if number > 0:
+            opponent = agent_for(name, recipe.problem, recipe.problem_settings)
+            agent = TrainedAgent.initial(opponent, recipe.build_problem(), seed=seed, name=name)
+        with causes.of_evaluation(agent, num_tasks=num_tasks, seed=seed, explore=explore, on_message=around.on_message):
+            results[name] = evaluator.evaluate(
+                agent,
+                num_tasks=num_tasks,
+                seed=seed,
+                explore=explore,
+                on_progress=lambda done, number=number, name=name: around.on_progress(
+                    Progress("evaluate", number * num_tasks + done, total, name)
+                ),
+            )
+    problem = trained.problem
     tasks, _ = encounters(problem.test, num_tasks, seed)
-    protocol = {
+    protocol = _protocol(trained, num_tasks=num_tasks, seed=seed, explore=explore)
+    oracle, paths = oracle_return(problem, tasks), paths_of(trained.of_seed(0), seed)
+    assessment = Assessment(results, oracle, problem.optimum, protocol, paths, recipe.title())
+    _warn(assessment, around.on_message)
+    return assessment
+
+
+def _protocol(trained: TrainedAgent, *, num_tasks: int, seed: int, explore: bool) -> dict[str, Any]:
+    """How it was measured."""
+    algorithm, problem, adapts = trained.algorithm, trained.problem, trained.learns_from_windows
+    protocol: dict[str, Any] = {
         "split": "test",
         "tasks": num_tasks,
         "seed": seed,
@@ -105,44 +209,7 @@ def assess(
         protocol["windows"] = (
             "after_windows: 'sample' as lived, 'mode' on further episodes that nothing was learned from"
         )
-    oracle, paths = oracle_return(problem, tasks), paths_of(trained.of_seed(0), seed)
-    assessment = Assessment(results, oracle, problem.optimum, protocol, paths)
-    _warn(assessment)
-    return assessment
-
-
-@contextlib.contextmanager
-def explained(agent: TrainedAgent, *, num_tasks: int, seed: int, explore: bool) -> Iterator[None]:
-    """Say what made a return of an evaluation NaN: lives that life again."""
-    import jax
-
-    from adaptax.training import diagnosis
-
-    try:
-        yield
-    except EnvironmentContractError as error:
-        if error.task is None:  # found while the program was traced, and named already
-            raise
-        where, one, problem = error.task, agent.of_seed(error.trained), agent.problem
-        log(f"task {where}: not finite; looking for the cause …")
-        tasks, keys = encounters(problem.test, num_tasks, seed)
-        breach = diagnosis.breach_in_life(
-            one.algorithm,
-            problem,
-            one.meta,
-            jax.tree.map(lambda x: x[where], tasks),
-            keys[where],
-            explore=explore or agent.learns_from_windows,
-            probes=agent.is_probed,
-        )
-        if breach is None:
-            raise
-        breach = dataclasses.replace(breach, task=where)
-        if breach.field == "action":
-            raise DivergenceError(f"{type(agent.algorithm).__name__}: the policy's output: {breach}") from error
-        raise EnvironmentContractError(
-            f"{type(problem.env).__name__}: {breach}; `adaptax check-env` finds more"
-        ) from error
+    return protocol
 
 
 def paths_of(agent: TrainedAgent, seed: int) -> tuple[np.ndarray, np.ndarray | None] | None:
@@ -161,10 +228,10 @@ def paths_of(agent: TrainedAgent, seed: int) -> tuple[np.ndarray, np.ndarray | N
     return positions[..., :NUM_STREAMS, :], goals_of(tasks)
 
 
-def _warn(assessment: Assessment) -> None:
+def _warn(assessment: Assessment, on_message: OnMessage) -> None:
     """Say what a reader of the figures must know."""
     if not assessment.protocol["held_out"]:
-        log("note: this family is a small finite set of tasks; the test tasks are those of training")
+        on_message("note: this family is a small finite set of tasks; the test tasks are those of training")
     episodes = assessment.protocol["episodes"]
     bounds = {"a policy that knows the tasks": assessment.oracle * episodes}
     if assessment.optimum is not None:
@@ -173,51 +240,36 @@ def _warn(assessment: Assessment) -> None:
         for what, bound in bounds.items():
             if result.exceeds(bound):
                 mean = f"{result.summary.mean:.3f}"
-                log(f"warning: {name} ({mean}) is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?")
+                on_message(
+                    f"warning: {name} ({mean}) is above {what} ({bound:.3f}) by more than 3 standard errors: a leak?"
+                )
 
 
-def present(assessment: Assessment, directory: Path, title: str, *, as_json: bool, extra: dict[str, Any]) -> None:
-    """Write evaluation.json and adaptation.png, and print the table, or the JSON."""
-    content = {**extra, **assessment.to_json()}
-    write_json(directory / "evaluation.json", content)
-    optimum = None if assessment.optimum is None else np.asarray(assessment.optimum)
-    unit = "pull" if assessment.protocol["horizon"] == 1 else "episode"
-    pictures = _draw(assessment, directory, title, optimum, unit)
-    if as_json:
-        print(json.dumps(content))
-        return
-    best_known = list(assessment.results)[-1] if len(assessment.results) > 2 else None
-    table = results_table(
-        assessment.results,
-        title=title,
-        oracle=assessment.oracle,
-        optimum=optimum,
-        reference=best_known,
-        unit=unit,
-    )
-    table_console().print(table)
-    trained = next(iter(assessment.results.values()))
-    if trained.shots is not None:
-        apart = assessment.protocol["episodes_between"]
-        table = shots_table(trained.window_returns, trained.shots, unit=unit, episodes_between=apart)
-        table_console().print(table)
-    for name, path in pictures.items():
-        print(f"{name:7} {path}")
-    print(f"run     {directory}")
+def write_assessment(
+    assessment: Assessment, directory: Path, extra: Mapping[str, Any], on_message: OnMessage = log
+) -> Assessment:
+    """Write evaluation.json, with `extra` in front, and the pictures into a run's directory.
 
+    Pictures are left out, and that is said, where matplotlib is not installed.
 
-def _draw(
-    assessment: Assessment, directory: Path, title: str, optimum: np.ndarray | None, unit: str
-) -> dict[str, Path]:
-    """Draw paths, if there are any, and how agents adapt; return where. It is left out where matplotlib is missing."""
+    Raises:
+        OutputError: if they cannot be written.
+    """
+    write_json(directory / FIGURES, {**extra, **assessment.to_json()})
     drawn: dict[str, Path] = {}
-    with if_installed("adaptation.png", log):
+    with if_installed(PICTURE, on_message):
         from adaptax.reports.figures import plot_adaptation, plot_paths
 
         if assessment.paths is not None:
             drawn["paths"] = directory / PATHS
-            plot_paths(drawn["paths"], *assessment.paths, title=title)
-        picture = directory / "adaptation.png"
-        plot_adaptation(picture, assessment.results, title=title, oracle=assessment.oracle, optimum=optimum, unit=unit)
-        drawn["picture"] = picture
-    return drawn
+            plot_paths(drawn["paths"], *assessment.paths, title=assessment.title)
+        plot_adaptation(
+            directory / PICTURE,
+            assessment.results,
+            title=assessment.title,
+            oracle=assessment.oracle,
+            optimum=None if assessment.optimum is None else np.asarray(assessment.optimum),
+            unit=assessment.unit,
+        )
+        drawn["picture"] = directory / PICTURE
+    return dataclasses.replace(assessment, directory=directory, pictures=drawn)

@@ -1,10 +1,11 @@
 """Whether a program fits into memory, asked before it runs; and what to lower if not."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from adaptax.core.errors import ResourceError
+from adaptax.experiment.program_text import largest
 
 
 def free_bytes() -> int | None:
@@ -36,11 +37,6 @@ def needed_bytes(program: Any, devices: int) -> int | None:
     return _sharing(devices) * (analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
 
 
-def expected_bytes(arrays: Iterable[Any], devices: int) -> int:
-    """The same by the arrays that are held at once (`arrays_of`), before anything is compiled."""
-    return _sharing(devices) * sum(array.bytes for array in arrays)
-
-
 def _sharing(devices: int) -> int:
     """How many devices share one memory: those of the processor do."""
     import jax
@@ -48,7 +44,7 @@ def _sharing(devices: int) -> int:
     return devices // jax.process_count() if jax.local_devices()[0].platform == "cpu" else 1
 
 
-def check(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -> Callable[[Any], None]:
+def check(algorithm: Any, devices: int) -> Callable[[Any], None]:
     """A check for a compiled program that trains `algorithm`.
 
     Raises:
@@ -56,14 +52,11 @@ def check(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -> Cal
     """
 
     def fits(program: Any) -> None:
-        from adaptax.experiment.memory_model import largest
-
         needed, free = needed_bytes(program, devices), free_bytes()
         if needed is not None and free is not None and needed > free:
-            held = largest(arrays_of(algorithm, problem, devices, num_seeds))
             raise ResourceError(
                 f"out of memory: an update needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; nothing was "
-                f"trained. Largest: {'; '.join(held)}. {advice(algorithm, free / needed)}"
+                f"trained. Largest: {'; '.join(largest(program))}. {advice(algorithm, free / needed)}"
             )
 
     return fits
@@ -79,13 +72,6 @@ def program_of(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -
     state = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), num_seeds))
     length = chunk_length(algorithm.num_updates, CHUNK)
     return chunk_of_updates(algorithm, problem, length, num_seeds, devices), state
-
-
-def arrays_of(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -> list[Any]:
-    """The arrays that training holds at once, on each device, by a model of what XLA does."""
-    from adaptax.experiment import memory_model
-
-    return memory_model.arrays_at_peak(*program_of(algorithm, problem, devices, num_seeds))
 
 
 def advice(algorithm: Any, share: float = 0.5) -> str:

@@ -1,13 +1,13 @@
 """How to run what can be asked for: the options of each command, checked before JAX is imported."""
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Literal
 
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import LARGEST_COUNT, Settings, setting, suggestion
-from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH
+from adaptax.registry.registry import AGENTS, CLASSICAL, FROM_SCRATCH
+from adaptax.registry.resolve import needs_import
 from adaptax.runs.options import TrainOptions as TrainOptions  # noqa: PLC0414  (options of all commands are found here)
 
 
@@ -61,10 +61,14 @@ class ResumeOptions(Settings):
 
     Attributes:
         resume: The run's directory.
+        problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
+        algorithm: The run's algorithm, if it is your own.
         json: Print one JSON object on standard output and nothing else there.
     """
 
     resume: Path = Path()
+    problem: str | None = None
+    algorithm: str | None = None
     json: bool = False
 
 
@@ -77,6 +81,9 @@ class EvaluateOptions(Settings):
         seed: Decides the tasks and all randomness of the evaluation.
         against: Agents to compare with, by name (`adaptax list`); by default those that suit the problem.
         policy: mode: act by the best known action; sample: act as in training.
+        checkpoint: last, or best on validation tasks; auto: best if the run was trained with --select-on validation.
+        problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
+        algorithm: The run's algorithm, if it is your own.
         json: Print one JSON object on standard output and nothing else there.
     """
 
@@ -84,13 +91,16 @@ class EvaluateOptions(Settings):
     seed: int = setting(0, low=0, high=2**31 - 1)
     against: tuple[str, ...] | None = None
     policy: Literal["mode", "sample"] = "mode"
+    checkpoint: Literal["auto", "last", "best"] = "auto"
+    problem: str | None = None
+    algorithm: str | None = None
     json: bool = False
 
     def __post_init__(self):
         """Check every field, and the agents' names."""
         super().__post_init__()
         for name in self.against or ():
-            if name not in {**CLASSICAL, **FROM_SCRATCH}:
+            if name not in AGENTS and not needs_import(name):
                 known = [*CLASSICAL, *FROM_SCRATCH]
                 raise ConfigError(
                     f"--against: expected some of {', '.join(known)}; found '{name}'{suggestion(name, known)}"
@@ -106,6 +116,9 @@ class InspectOptions(Settings):
         seed: Decides the tasks and all randomness.
         training_seed: Which of the run's trainings to look into, where it has several (`seeds`), from 0.
         policy: mode: act by the best known action; sample: act as in training.
+        checkpoint: last, or best on validation tasks; auto: best if the run was trained with --select-on validation.
+        problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
+        algorithm: The run's algorithm, if it is your own.
         json: Print one JSON object on standard output and nothing else there.
     """
 
@@ -113,6 +126,9 @@ class InspectOptions(Settings):
     seed: int = setting(0, low=0, high=2**31 - 1)
     training_seed: int = setting(0, low=0, high=1023)
     policy: Literal["mode", "sample"] = "mode"
+    checkpoint: Literal["auto", "last", "best"] = "auto"
+    problem: str | None = None
+    algorithm: str | None = None
     json: bool = False
 
 
@@ -121,22 +137,26 @@ class CompareOptions(Settings):
     """How to compare.
 
     Attributes:
-        problem: Name of the problem, with its default settings, where no run says it.
+        problem: Name of the problem, or MODULE:NAME: with its default settings where no run says it.
+        algorithm: The runs' algorithms, if they are your own (MODULE:NAME).
         tasks: Held-out tasks, the same for all agents.
         family_tasks: Training tasks, and shifted tasks, to see what carries over; the same for all agents.
         seed: Decides the tasks and all randomness.
         episodes: Trial of the learners from scratch; by default their preset's for the problem.
         policy: mode: agents that learn by remembering act by the best known action; sample: as in training.
+        checkpoint: last, or best on validation tasks; auto: best if a run was trained with --select-on validation.
         out: Directory of the report; by default the first free runs/compare-N.
         json: Print one JSON object on standard output and nothing else there.
     """
 
     problem: str | None = None
+    algorithm: tuple[str, ...] | None = None
     tasks: int = setting(1000, low=2, high=100_000)
     family_tasks: int = setting(400, low=2, high=100_000)
     seed: int = setting(0, low=0, high=2**31 - 1)
     episodes: int | None = setting(None, low=1, high=LARGEST_COUNT)
     policy: Literal["mode", "sample"] = "mode"
+    checkpoint: Literal["auto", "last", "best"] = "auto"
     out: Path | None = None
     json: bool = False
 
@@ -160,6 +180,14 @@ class ReproduceOptions(Settings):
     json: bool = False
 
 
-def log(message: str) -> None:
-    """Say something on standard error."""
-    print(message, file=sys.stderr, flush=True)
+def check_training_seed(options: InspectOptions, directory: Path, num_seeds: int) -> None:
+    """Refuse a training that a run does not have.
+
+    Raises:
+        ConfigError: if it has none of that number.
+    """
+    if options.training_seed >= num_seeds:
+        raise ConfigError(
+            f"--training-seed: expected at most {num_seeds - 1}, since {directory} holds {num_seeds} "
+            f"training{'s' if num_seeds > 1 else ''}, counted from 0; found {options.training_seed}"
+        )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptax.core.errors import AdaptaxError, OutputError, ResourceError
-from adaptax.experiment.options import log
+from adaptax.experiment.progress import OnMessage, log
 from adaptax.runs import checkpoints
 from adaptax.runs.metrics_log import RunLog
 from adaptax.training.loop import Progress
@@ -17,46 +17,54 @@ PATIENCE = 3
 """So many checkpoints in a row may fail before training gives up."""
 
 
-class Keeper:
+class RunWriter:
     """Writes a run's metrics and checkpoints. While the disk is full, training goes on and writing is tried again.
 
     Attributes:
         saved: Update of the last good checkpoint.
+        best: Update of a checkpoint that is kept until another is better; None: there is none.
     """
 
     def __init__(
         self,
         directory: Path,
-        log: RunLog,
+        metrics: RunLog,
         about: Mapping[str, Any],
         *,
         saved: int = 0,
         save_every: int = 1,
         keep_every: int = 0,
+        on_message: OnMessage = log,
     ):
         """Begin.
 
         Args:
             directory: The run's directory.
-            log: Its metrics.
+            metrics: Its metrics.
             about: What checkpoints are of.
             saved: Update of the last good checkpoint.
             save_every: Updates between two checkpoints, at least.
             keep_every: Checkpoints of its multiples are kept for good.
+            on_message: Called with a line for a person while the disk is full.
         """
-        self._directory, self._log, self._about = directory, log, about
+        self._directory, self._metrics, self._about, self._say = directory, metrics, about, on_message
         self._save_every, self._keep_every = save_every, keep_every
         self.saved, self._failures = saved, 0
+        self.best: int | None = None
 
     def chunk(self, progress: Progress, *, last: bool) -> None:
         """Write what a chunk has brought; a checkpoint if it is due, or the last.
+
+        Args:
+            progress: What it has brought.
+            last: Whether a checkpoint is written in any case.
 
         Raises:
             ResourceError: if the disk is full, and has been for some checkpoints, or at the last one.
             OutputError: if the directory cannot be written to for another reason.
         """
         try:
-            self._log.write(progress)
+            self._metrics.write(progress)
             if last or progress.done - self.saved >= self._save_every:
                 self.checkpoint(progress.state, progress.done)
         except OSError as error:
@@ -74,7 +82,8 @@ class Keeper:
             update=update,
             about=self._about,
             keep_every=self._keep_every,
-            metrics=self._log.position,
+            keep=() if self.best is None else (self.best,),
+            metrics=self._metrics.position,
         )
         self.saved, self._failures = update, 0
 
@@ -83,7 +92,9 @@ class Keeper:
         self._failures += 1
         if last or error.errno not in FULL or self._failures >= PATIENCE:
             raise unwritable(self._directory, error, where) from error
-        log(f"warning: {self._directory}: {error.strerror or error} at {where}; training goes on, and tries again")
+        self._say(
+            f"warning: {self._directory}: {error.strerror or error} at {where}; training goes on, and tries again"
+        )
 
 
 def unwritable(directory: Path, error: OSError, where: str) -> AdaptaxError:
@@ -95,8 +106,8 @@ def unwritable(directory: Path, error: OSError, where: str) -> AdaptaxError:
     return OutputError(f"{what}. See to it, then: {again}")
 
 
-def warn_if_disk_is_nearly_full(directory: Path, size: int) -> None:
+def warn_if_disk_is_nearly_full(directory: Path, size: int, on_message: OnMessage = log) -> None:
     """Say so if there is not room for three checkpoints of `size` bytes."""
     free = shutil.disk_usage(directory).free
     if free < 3 * size:
-        log(f"warning: {directory}: {free:,} bytes are free, but three checkpoints take {3 * size:,}")
+        on_message(f"warning: {directory}: {free:,} bytes are free, but three checkpoints take {3 * size:,}")

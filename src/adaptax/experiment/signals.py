@@ -21,12 +21,14 @@ _WAKE = b"\xff"
 """Ends the thread; no signal has that number."""
 
 
-class Interrupts:
-    """Watches for signals while it is open, as a context manager; only in a process's main thread, and once.
+class StopSignal:
+    """Asks a training to stop: it saves what there is after the chunk at which it is, and returns.
+
+    Call `ask` from wherever you like: another thread, a callback, a signal handler.
 
     Attributes:
         asked: Whether somebody asked to stop.
-        at_once: What to say before ending at once, where that loses nothing; None where something has to be saved.
+        at_once: What there is to say to a person if all ends at once; None while something has to be saved.
         abrupt: Whether the process has to end without cleaning up, as with others lost there is nobody to do it with.
     """
 
@@ -34,11 +36,42 @@ class Interrupts:
         self.asked = self.abrupt = False
         self.at_once: str | None = at_once
         self._second = at_once
+
+    def ask(self) -> None:
+        """Ask to stop."""
+        self.asked = True
+
+    @contextlib.contextmanager
+    def saving(self, at_once: str) -> Iterator[None]:
+        """While it is open there is something to save, so that nothing may end at once; who insists is told `at_once`.
+
+        Args:
+            at_once: What to say to a person who asks a second time and does not want to wait.
+        """
+        before, self.at_once, self._second = self.at_once, None, at_once
+        try:
+            yield
+        finally:
+            self.at_once = before
+
+    def end(self, message: str) -> None:
+        """Called, in a thread, where waiting is in vain, as another process is lost: it has to end this one."""
+        _say(message)
+        os._exit(STOPPED)
+
+
+class Interrupts(StopSignal):
+    """Asks when the process is told to stop by a signal. Watches while it is open, as a context manager.
+
+    Only in a process's main thread, which alone can have signal handlers; elsewhere it hears of none.
+    """
+
+    def __init__(self, at_once: str = "stopped; nothing was saved by this command") -> None:
+        super().__init__(at_once)
         self._before: dict[int, Any] = {}
         self._reader = self._writer = self._wakeup_before = -1
 
     def __enter__(self) -> "Interrupts":
-        global _watching  # noqa: PLW0603
         if threading.current_thread() is not threading.main_thread():
             return self
         self._reader, self._writer = os.pipe()
@@ -48,30 +81,18 @@ class Interrupts:
             if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` and shells in the background ask
                 self._before[number] = signal.signal(number, lambda number, frame: None)
         threading.Thread(target=self._wait, daemon=True).start()
-        _watching = self
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        global _watching  # noqa: PLW0603
         if self._writer < 0:
             return
-        _watching = None
         signal.set_wakeup_fd(self._wakeup_before)
         for number, handler in self._before.items():
             signal.signal(number, handler)
         os.write(self._writer, _WAKE)
         os.close(self._writer)
-
-    @contextlib.contextmanager
-    def saving(self, at_once: str) -> Iterator["Interrupts"]:
-        """While it is open, the first signal only asks to stop; a second Ctrl-C ends at once, and says `at_once`."""
-        before, self.at_once, self._second = self.at_once, None, at_once
-        try:
-            yield self
-        finally:
-            self.at_once = before
 
     def _wait(self) -> None:
         while (byte := os.read(self._reader, 1)) and byte != _WAKE:
@@ -84,22 +105,14 @@ class Interrupts:
         elif self.asked and number == signal.SIGINT:
             self.end(self._second)
         elif not self.asked:
-            self.asked = True
+            self.ask()
             _say("stopping after this chunk; Ctrl-C again to stop at once")
 
     def end(self, message: str) -> None:
-        """End the process at once; for other threads too."""
+        """End the process at once; from any thread."""
         show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar may have hidden it
         _say(show_cursor + message)
         os._exit(STOPPED)
-
-
-_watching: Interrupts | None = None
-
-
-def watching() -> Interrupts:
-    """What watches for signals in this process; one that hears of none, if nothing does."""
-    return _watching if _watching is not None else Interrupts()
 
 
 def _say(message: str) -> None:

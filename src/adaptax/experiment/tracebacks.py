@@ -7,26 +7,20 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-_directory = Path()
-
 
 @contextlib.contextmanager
 def crashes_into(directory: Path) -> Iterator[None]:
-    """Put the traceback of what goes wrong inside into `directory`."""
-    global _directory  # noqa: PLW0603
-    before, _directory = _directory, directory
+    """Note in what is raised inside that `directory` is the place for its traceback, unless one is noted already."""
     try:
         yield
     except Exception as error:
         error.__dict__.setdefault("crash_directory", directory)
         raise
-    finally:
-        _directory = before
 
 
 def write_traceback(error: BaseException) -> str:
-    """Write it down, and say where it is."""
-    directory: Path = getattr(error, "crash_directory", _directory)
+    """Write it down, here if nothing else is noted, and say where it is."""
+    directory: Path = getattr(error, "crash_directory", Path())
     path = directory / f"crash-{os.getpid()}-{time.monotonic_ns()}.txt"
     told = "".join(traceback.format_exception(error))
     home = os.path.expanduser("~").rstrip("/")

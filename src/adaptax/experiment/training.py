@@ -1,240 +1,137 @@
-"""Training as the command line does it: with progress, metrics, checkpoints, and a cause for what goes wrong."""
+"""Training with all that belongs to it: a directory, metrics, checkpoints, resuming, causes of what goes wrong."""
 
-import contextlib
-import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from adaptax.core.algorithm import first_state, init, num_parameters
-from adaptax.core.errors import DivergenceError, EnvironmentContractError, ResourceError, if_installed
-from adaptax.core.rollout import num_windows
-from adaptax.experiment import memory
 from adaptax.experiment.distributed import Group
-from adaptax.experiment.jax_setup import devices_for
-from adaptax.experiment.options import TrainOptions, log
-from adaptax.experiment.progress import Bar
-from adaptax.experiment.run_writer import Keeper, unwritable, warn_if_disk_is_nearly_full
-from adaptax.experiment.signals import watching
-from adaptax.problems.checks.check import require
+from adaptax.experiment.evaluation import assess, write_assessment
+from adaptax.experiment.options import TrainOptions
+from adaptax.experiment.progress import OnMessage, OnProgress, ignore, log
+from adaptax.experiment.recipes import options_of, recipe_for
+from adaptax.experiment.session import Run, TrainSession, follow
+from adaptax.experiment.signals import StopSignal
+from adaptax.experiment.surroundings import Surroundings
+from adaptax.experiment.tracebacks import crashes_into
+from adaptax.registry.presets import DEFAULT
 from adaptax.registry.registry import FROM_SCRATCH
-from adaptax.runs import checkpoints
-from adaptax.runs.directory import save_config
-from adaptax.runs.metrics_log import RunLog, rows_after
+from adaptax.runs.directory import claim, create_directory, read_recipe
+from adaptax.runs.load import load_agent
 from adaptax.runs.recipe import Recipe
-from adaptax.training import diagnosis
-from adaptax.training.loop import Progress, train
-
-NOTHING_YET = "the beginning; nothing was trained"
 
 
-@dataclasses.dataclass
-class Trained:
-    """What `meta_train` returns.
-
-    Attributes:
-        algorithm: The algorithm.
-        problem: The problem.
-        state: The state after the last update done.
-        done: Updates done.
-        seconds: Seconds of training in this process, compilation apart.
-        steps_per_second: Environment steps per second in training.
-        stopped: Whether it was stopped early.
-    """
-
-    algorithm: Any
-    problem: Any
-    state: Any
-    done: int = 0
-    seconds: float = 0.0
-    steps_per_second: float = 0.0
-    stopped: bool = False
-
-
-def meta_train(
-    recipe: Recipe,
-    run: TrainOptions,
-    directory: Path,
-    preset: str = "default",
-    started_with: dict[str, Any] | None = None,
+def train(
+    algorithm: Any,
+    problem: Any,
+    *,
+    preset: str = DEFAULT,
+    options: TrainOptions | None = None,
+    directory: str | Path | None = None,
+    on_progress: OnProgress = ignore,
+    on_message: OnMessage = log,
+    stop: StopSignal | None = None,
     group: Group | None = None,
-) -> Trained:
-    """Train as the recipe says, with a progress bar; writes configuration, metrics, checkpoints and training curve.
+    **changes: Any,
+) -> Run | None:
+    """Train, evaluate, and leave a run's directory behind, as `adaptax train` does; nothing is printed.
+
+    The run can be gone on with (`resume`), evaluated, compared and inspected, here or by the command line.
+
+        train("rl2", "bandit", num_arms=3, num_updates=100, seed=1, directory="first")
 
     Args:
-        recipe: What to train.
-        run: How.
-        directory: The run's directory, which this process has claimed.
-        preset: Where the settings come from, to be written down.
-        started_with: The options of the run in `directory` if it is to be gone on with; None: it is a new one.
-        group: The processes that train together, of which this is the first; None: it is alone.
+        algorithm: Its name (`adaptax list`), its settings, MODULE:NAME or the class of your own.
+        problem: The same; of your own, the function that makes it.
+        preset: Name of settings for this algorithm on this problem, of what is given by name.
+        options: How to run.
+        directory: Where it is written; by default the first free runs/ALGORITHM-PROBLEM-N.
+        on_progress: Called after each chunk of updates, and during the evaluation.
+        on_message: Called with lines for a person; by default they go to the logger "adaptax".
+        stop: Says when to stop early.
+        group: The processes that train together, of which the first returns the run; None: this one is alone.
+        changes: Single settings and options, by the names that can be typed: `num_tasks=32`, `eval_tasks=0`.
 
     Raises:
-        CheckpointError: if it cannot be gone on with.
+        ConfigError: if a name or a setting is not what it must be; nothing was written.
+        OutputError: if the directory is in use, holds a run already, or cannot be written to.
         DivergenceError: if numbers became NaN or infinite.
         EnvironmentContractError: if the environment did something that it must not.
         ResourceError: if memory or disk is not enough.
     """
-    group = group or Group()
-    group.directory = directory
-    algorithm, problem = recipe.build()
-    trains = recipe.algorithm not in FROM_SCRATCH
-    if started_with is None:
-        require(problem, seed=run.seed)
-        devices = devices_for(run.devices, algorithm.tasks_per_minibatch) if trains else 1
-        # `out` is a path of the machine that trained and says nothing about the run.
-        options = {**dataclasses.asdict(run), "out": None, "preset": preset, "used_devices": devices}
-        with _writing(directory, NOTHING_YET):
-            save_config(directory, recipe, options)
-    else:
-        options, devices = started_with, _devices_again(started_with, algorithm, trains=trains)
-    about = recipe.about(options)
-    watching().at_once = f"stopped; to go on: adaptax train --resume {directory}"
-    state, done, position = _first_state(algorithm, problem, run, directory, about, recipe, new=started_with is None)
-    if not trains:
-        log(f"{recipe.algorithm} on {recipe.problem}: learns every task from nothing, so there is nothing to train")
-        group.dismiss()
-        return Trained(algorithm, problem, state)
-    if done >= algorithm.num_updates:
-        log(f"{directory}: trained already; evaluating")
-        group.dismiss()
-        return Trained(algorithm, problem, state, done)
-    steps = algorithm.update_steps(problem) * run.seeds
-    log(
-        f"{recipe.algorithm} on {recipe.problem}: {algorithm.num_updates} updates × {steps:,} environment steps, "
-        f"{num_parameters(state.meta) // run.seeds:,} parameters, {devices} device{'s'[: devices > 1]}; compiling …"
-    )
-    warn_if_disk_is_nearly_full(directory, sum(x.nbytes for x in jax.tree.leaves(state)))
-    trained = Trained(algorithm, problem, state, done)
-    with _writing(directory, NOTHING_YET):
-        opened = RunLog(directory, steps, position, done=done, say=log)
-    with opened as metrics_log, explained(algorithm, problem, directory, run):
-        keeper = Keeper(directory, metrics_log, about, saved=done, save_every=run.save_every, keep_every=run.keep_every)
-        trained.state = group.begin(recipe, options, devices, done, trained.state)
-        _train(trained, run, keeper, steps, devices, group)
-        what = "a training trial" if num_windows(algorithm, problem) == 1 else "an adapted episode in training"
-        if metrics_log.rows:
-            with if_installed("training.png", log):
-                from adaptax.reports.figures import plot_training
-
-                plot_training(directory / "training.png", metrics_log.rows, title=recipe.title(), what=what)
-    log(f"trained {trained.done} updates in {trained.seconds:.1f} s")
-    return trained
+    recipe, options = recipe_for(algorithm, problem, options or TrainOptions(), preset, changes)
+    surroundings = Surroundings(on_progress, on_message, stop or StopSignal(), group or Group())
+    if not surroundings.group.is_writer:
+        return follow(surroundings, recipe, options)
+    out = options.out if directory is None else Path(directory)
+    directory = create_directory(out, f"{recipe.algorithm}-{recipe.problem}", fresh=False)  # `claim` says who has it
+    with claim(directory, fresh=True), crashes_into(directory):
+        return begin(recipe, options, directory, surroundings, preset=preset)
 
 
-def _train(trained: Trained, run: TrainOptions, keeper: Keeper, steps: int, devices: int, group: Group) -> None:
-    """Run the loop; `trained` says how far it is."""
-    algorithm, before = trained.algorithm, trained.done
-    interrupts = watching()
-
-    def on_chunk(progress: Progress) -> bool:
-        last = progress.done >= algorithm.num_updates or group.asked_to_stop()
-        trained.done, trained.seconds, trained.state = progress.done, progress.seconds, progress.state
-        trained.steps_per_second = (progress.done - before) * steps / progress.seconds
-        text = f"return {progress.metrics['return'].mean():.4g} · {trained.steps_per_second:,.0f} steps/s"
-        bar.update(progress.done, text)
-        keeper.chunk(progress, last=last)
-        return last
-
-    with group.training(), Bar("train", algorithm.num_updates) as bar, contextlib.ExitStack() as saving:
-
-        def on_compiled(program: Any) -> None:
-            memory.check(algorithm, trained.problem, devices, run.seeds)(program)
-            # Until here a signal may end the process at once: the last checkpoint is all that there is.
-            saving.enter_context(interrupts.saving("stopped at once; the last checkpoint can be resumed"))
-
-        train(
-            algorithm,
-            trained.problem,
-            trained.state,
-            num_updates=algorithm.num_updates,
-            num_seeds=run.seeds,
-            devices=devices,
-            done=before,
-            on_compiled=on_compiled,
-            on_chunk=on_chunk,
-        )
-    trained.stopped = trained.done < algorithm.num_updates
-
-
-def _devices_again(started_with: dict[str, Any], algorithm: Any, *, trains: bool) -> int:
-    """As many devices as the run had, or as there are; then it is said that sums are rounded differently."""
-    used: int = started_with["used_devices"]
-    if not trains:
-        return 1
-    devices = devices_for(0, algorithm.tasks_per_minibatch)
-    if 1 <= used <= jax.device_count() and used % jax.process_count() == 0:
-        return used
-    before = f"{used} devices" if used else "an unknown number of devices"
-    log(f"warning: trained on {before} so far, on {devices} from here: results agree up to rounding, not bitwise")
-    return devices
-
-
-def _first_state(
-    algorithm: Any,
-    problem: Any,
-    run: TrainOptions,
-    directory: Path,
-    about: dict[str, Any],
-    recipe: Recipe,
+def resume(
+    directory: str | Path,
     *,
-    new: bool,
-) -> tuple[Any, int, Any]:
-    """The state to train from, the updates that it has behind it, and how far the metrics are."""
-    # Nothing is lost by making the state of update 0 again; where anything was trained, that is never done silently.
-    trained = any(checkpoints.updates_in(directory)) or rows_after(directory, None, 1_000_000)
-    if new or not trained:
-        if not new:
-            log(f"{directory}: stopped before its first update; starting at update 0")
-        with explained(algorithm, problem, directory, run):
-            state = init(algorithm, problem, seed=run.seed, num_seeds=run.seeds)
-        with _writing(directory, NOTHING_YET):
-            checkpoints.save(directory, state, update=0, about=about)
-        return state, 0, None
-    like = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), run.seeds))
-    found = checkpoints.newest(directory, like, about, log, recipe.complete)
-    position = found.manifest.get("metrics")
-    lost = rows_after(directory, position)
-    log(f"{directory}: resumed at update {found.update} ({lost} lost)")
-    made = found.manifest.get("versions")
-    if made != checkpoints.versions() or found.manifest.get("device") != jax.devices()[0].device_kind:
-        log("warning: made with other versions or on another kind of device: equal up to rounding, not bitwise")
-    return found.state, found.update, position
+    on_progress: OnProgress = ignore,
+    on_message: OnMessage = log,
+    stop: StopSignal | None = None,
+    group: Group | None = None,
+    problem: str | None = None,
+    algorithm: str | None = None,
+) -> Run | None:
+    """Go on with a run that was stopped or killed, from its newest good checkpoint, to bitwise the same result.
+
+    Args:
+        directory: The run's.
+        on_progress: As for `train`.
+        on_message: As for `train`.
+        stop: As for `train`.
+        group: As for `train`.
+        problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
+        algorithm: The run's algorithm, if it is your own.
+
+    Raises:
+        CheckpointError: if there is no run, or it cannot be gone on with.
+        OutputError: if the directory is in use, or cannot be written to.
+        DivergenceError: if numbers became NaN or infinite.
+        EnvironmentContractError: if the environment did something that it must not.
+        ResourceError: if memory or disk is not enough.
+    """
+    surroundings = Surroundings(on_progress, on_message, stop or StopSignal(), group or Group())
+    if not surroundings.group.is_writer:
+        return follow(surroundings)
+    directory = Path(directory)
+    recipe, started_with = read_recipe(directory, problem=problem, algorithm=algorithm)
+    with claim(directory, fresh=False), crashes_into(directory):
+        return go_on(recipe, started_with, directory, surroundings)
 
 
-@contextlib.contextmanager
-def _writing(directory: Path, where: str) -> Iterator[None]:
-    """Say so if the directory cannot be written to, and when that was."""
-    try:
-        yield
-    except OSError as error:
-        raise unwritable(directory, error, where) from error
+def begin(
+    recipe: Recipe, options: TrainOptions, directory: Path, surroundings: Surroundings, *, preset: str = DEFAULT
+) -> Run:
+    """Train in a directory that this process has claimed and that holds no run yet, then evaluate."""
+    return _evaluated(TrainSession(recipe, options, directory, surroundings, preset=preset).run(), surroundings)
 
 
-@contextlib.contextmanager
-def explained(algorithm: Any, problem: Any, directory: Path, run: TrainOptions) -> Iterator[None]:
-    """Say what made numbers NaN, and what memory was too small for."""
-    try:
-        yield
-    except DivergenceError as error:
-        when = f"update {error.update}" if error.update else "before the first update"
-        log(f"{when}: not finite; looking for the cause …")
-        if error.update:
-            breach = diagnosis.breach_in_update(algorithm, problem, error.state, run.seeds)
-            safe = f"The last good checkpoint, in {directory}, is as it was"
-        else:
-            breach = diagnosis.breach_in_init(algorithm, problem, seed=run.seed, num_seeds=run.seeds)
-            safe = "Nothing was trained"
-        if breach is None:
-            raise DivergenceError(f"{error}. {safe}") from error
-        if breach.field == "action":
-            raise DivergenceError(f"{when}: the policy's output: {breach}. {safe}") from error
-        raise EnvironmentContractError(
-            f"{type(problem.env).__name__}: {when}: {breach}. {safe}; `adaptax check-env` finds more"
-        ) from error
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        raise ResourceError(f"out of memory: {str(error).splitlines()[0]}. {memory.advice(algorithm)}") from error
+def go_on(recipe: Recipe, started_with: dict[str, Any], directory: Path, surroundings: Surroundings) -> Run:
+    """Go on in a directory that this process has claimed, with what `read_recipe` read there, then evaluate."""
+    options = options_of(started_with)
+    return _evaluated(TrainSession(recipe, options, directory, surroundings, started_with).run(), surroundings)
+
+
+def _evaluated(run: Run, surroundings: Surroundings) -> Run:
+    """Evaluate on held-out tasks, if it was asked for, and write it down."""
+    if run.stopped or run.options.eval_tasks == 0:
+        return run
+    assert run.directory is not None
+    agent = run.agent
+    if run.options.select_on == "validation" and run.recipe.algorithm not in FROM_SCRATCH:
+        agent = load_agent(run.directory, surroundings.on_message)
+    found = assess(
+        run.recipe,
+        agent,
+        num_tasks=run.options.eval_tasks,
+        seed=run.options.seed,
+        against=None,
+        surroundings=surroundings,
+    )
+    run.evaluation = write_assessment(found, run.directory, run.figures(), surroundings.on_message)
+    return run

@@ -17,7 +17,7 @@ import hashlib
 import importlib.metadata
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,6 +80,7 @@ def save(
     update: int,
     about: Mapping[str, Any],
     keep_every: int = 0,
+    keep: Collection[int] = (),
     **more: Any,
 ) -> None:
     """Write a checkpoint, then remove old ones.
@@ -90,6 +91,7 @@ def save(
         update: Updates done.
         about: What it is of, as plain data; reading compares.
         keep_every: Checkpoints whose update is a multiple are kept for good; 0: none are.
+        keep: Updates whose checkpoints are kept, too.
         more: Whatever else belongs into the manifest, as plain data.
 
     Raises:
@@ -114,7 +116,7 @@ def save(
         "device": jax.devices()[0].device_kind,
     }
     atomic_files.write(folder / f"{stem}.json", seal(manifest))
-    _prune(folder, update, keep_every)
+    _prune(folder, update, keep_every, keep)
 
 
 def newest(
@@ -123,6 +125,7 @@ def newest(
     about: Mapping[str, Any],
     say: Callable[[str], None],
     complete: Callable[[Any], Any] = lambda about: about,
+    only: int | None = None,
 ) -> Checkpoint:
     """Read the newest checkpoint that is as it was written and of this run; others are named and passed over.
 
@@ -133,6 +136,7 @@ def newest(
         say: Called with a line for a person if one is passed over.
         complete: From what a manifest says that it is of, which may be anything, to the same with the defaults of
             what had no name yet when it was written.
+        only: The update of the one checkpoint that will do; None: whichever is good.
 
     Raises:
         CheckpointError: if there is none, if none is good (each is named), or if one is of another version of adaptax
@@ -143,7 +147,7 @@ def newest(
         raise CheckpointError(
             f"{folder}: is a link, expected a folder. Nothing was changed; put the folder itself there"
         )
-    updates = updates_in(directory)
+    updates = [update for update in updates_in(directory) if only in (None, update)]
     if not updates:
         raise CheckpointError(
             f"{directory}: no checkpoint there; nothing was changed. If the run was killed before its first one, "
@@ -181,6 +185,11 @@ def updates_in(directory: Path) -> list[int]:
     except OSError as error:
         raise CheckpointError(f"{folder}: unreadable ({error.strerror or error}). Nothing was changed") from error
     return sorted({int(match[1]) for match in matches if match})
+
+
+def has_manifest(directory: Path, update: int) -> bool:
+    """Whether a checkpoint of an update was written to its end, and has not been removed since."""
+    return (directory / FOLDER / f"update-{update:08d}.json").exists()
 
 
 def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any], complete: Callable[[Any], Any]) -> Checkpoint:
@@ -345,14 +354,14 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _prune(folder: Path, newest: int, keep_every: int) -> None:
+def _prune(folder: Path, newest: int, keep_every: int, keep: Collection[int]) -> None:
     """Remove what is old, manifests first: what is left of a removal that was cut short is no checkpoint.
 
     What has a higher number than the one just written was passed over as damaged; it counts for nothing, and stays.
     """
     updates = [update for update in updates_in(folder.parent) if update <= newest]
     whole = [update for update in updates if (folder / f"update-{update:08d}.json").exists()]
-    kept = {*whole[-KEEP:], *(update for update in whole if keep_every and update and update % keep_every == 0)}
+    kept = {*whole[-KEEP:], *keep, *(update for update in whole if keep_every and update and update % keep_every == 0)}
     old = [folder / f"update-{n:08d}.{ending}" for n in set(updates) - kept for ending in ("json", "safetensors")]
     for path in [*old, *folder.glob(f"update-*{atomic_files.TEMPORARY}")]:
         # A checkpoint is written by now: what cannot be removed (a folder of that name, say) does not undo that.

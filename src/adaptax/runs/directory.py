@@ -6,6 +6,7 @@ tensorboard/            the same for TensorBoard
 checkpoints/            what was learned, and everything else that decides how training goes on (`checkpoints.py`)
 evaluation.json         figures of the last evaluation
 adaptation.png          its picture
+validation.json         with --select-on validation: how each checkpoint did on validation tasks (`validations.py`)
 training.png            return over updates
 """
 

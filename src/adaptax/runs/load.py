@@ -3,34 +3,68 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import jax
 
 from adaptax.core.algorithm import first_state
+from adaptax.core.errors import CheckpointError
 from adaptax.core.trained_agent import TrainedAgent
-from adaptax.runs import checkpoints
+from adaptax.runs import checkpoints, validations
 from adaptax.runs.directory import read_recipe
 
+Which = Literal["auto", "last", "best"]
+"""A checkpoint: the best by validation tasks, the last, or ("auto") the best if the run was to select by them."""
 
-def load_agent(directory: Path, on_message: Callable[[str], None] = warnings.warn) -> TrainedAgent:
+
+def load_agent(
+    directory: Path,
+    on_message: Callable[[str], None] = warnings.warn,
+    *,
+    checkpoint: Which = "auto",
+    problem: str | None = None,
+    algorithm: str | None = None,
+) -> TrainedAgent:
     """The agent that a run has trained, with all its seeds; it is called by its algorithm's name.
 
     Args:
         directory: The run's directory.
-        on_message: Called with a line if a damaged checkpoint is passed over, or training is not finished.
+        on_message: Called with a line if a damaged checkpoint is passed over, training is not finished, or it is not
+            the last checkpoint that is used.
+        checkpoint: Which checkpoint.
+        problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
+        algorithm: The run's algorithm, if it is your own.
 
     Raises:
-        CheckpointError: if there is no checkpoint, or none is good.
+        CheckpointError: if there is no checkpoint, or none is good; if the best is wanted, and it is not known.
     """
-    recipe, options = read_recipe(directory)
-    algorithm, problem = recipe.build()
-    num_seeds = int(options.get("seeds", 1))
-    like = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), num_seeds))
-    found = checkpoints.newest(directory, like, recipe.about(options), on_message, recipe.complete)
-    planned = algorithm.num_updates
-    if found.update < planned:
+    recipe, options = read_recipe(directory, problem=problem, algorithm=algorithm)
+    learner, seen = recipe.build()
+    num_seeds: int = options["seeds"]
+    like = jax.eval_shape(lambda: first_state(learner, seen, jax.random.key(0), num_seeds))
+    if checkpoint == "auto":
+        checkpoint = "best" if options["select_on"] == "validation" else "last"
+    only = None if checkpoint == "last" else _best(directory, on_message)
+    found = checkpoints.newest(directory, like, recipe.about(options), on_message, recipe.complete, only=only)
+    planned = getattr(learner, "num_updates", 0)
+    reached = found.update if only is None else max(checkpoints.updates_in(directory))
+    if reached < planned:
         on_message(
-            f"{directory}: training is not finished: {found.update} of {planned} updates. "
+            f"{directory}: training is not finished: {reached} of {planned} updates. "
             f"To go on: adaptax train --resume {directory}"
         )
-    return TrainedAgent(algorithm, problem, found.state.meta, num_seeds, name=recipe.algorithm)
+    return TrainedAgent(learner, seen, found.state.meta, num_seeds, name=recipe.algorithm)
+
+
+def _best(directory: Path, on_message: Callable[[str], None]) -> int:
+    """Update of the best checkpoint by validation tasks."""
+    best = validations.best_of(directory, validations.read(directory))
+    if best is None:
+        raise CheckpointError(
+            f"{directory}: no checkpoint of it was validated (train with --select-on validation), so the best is not "
+            "known. Nothing was changed; use the last: --checkpoint last"
+        )
+    on_message(
+        f"{directory}: using checkpoint {best.update}, the best on validation tasks ({best.mean:.4g} in a trial)"
+    )
+    return best.update

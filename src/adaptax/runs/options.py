@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 from adaptax.core.settings import LARGEST_COUNT, Settings, setting
 
@@ -18,6 +19,10 @@ class TrainOptions(Settings):
         eval_tasks: Held-out tasks in the evaluation afterwards; 0: no evaluation.
         save_every: Updates between two checkpoints, at least (they are written between chunks; the newest 3 are kept).
         keep_every: Checkpoints whose update is a multiple are kept for good; 0: none.
+        select_on: Which checkpoint is the result. last: the last; validation: the best on validation tasks, which is
+            kept.
+        validate_every: Updates between two validations, at least; of each there is a checkpoint.
+        validation_tasks: Tasks of a validation, the same for all.
         json: Print one JSON object on standard output and nothing else there.
     """
 
@@ -28,6 +33,9 @@ class TrainOptions(Settings):
     eval_tasks: int = setting(4000, low=0, high=LARGEST_COUNT)
     save_every: int = setting(10, low=1, high=LARGEST_COUNT)
     keep_every: int = setting(0, low=0, high=LARGEST_COUNT)
+    select_on: Literal["last", "validation"] = "last"
+    validate_every: int = setting(10, low=1, high=LARGEST_COUNT, only={"select_on": ("validation",)})
+    validation_tasks: int = setting(400, low=2, high=LARGEST_COUNT, only={"select_on": ("validation",)})
     json: bool = False
 
 

@@ -14,7 +14,7 @@ from adaptax.algorithms.standard_rl import actor_critic
 from adaptax.algorithms.standard_rl.multitask_ppo import MultiTaskPPO
 from adaptax.algorithms.standard_rl.ppo import PPO, epochs, normalized
 from adaptax.core import parallel
-from adaptax.core.rollout import num_windows, run_trial, shots
+from adaptax.core.rollout import evaluation_episodes, num_windows, run_trial
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Window, replace
 from adaptax.evaluation.evaluator import evaluate, oracle_return, sample_tasks
@@ -27,7 +27,7 @@ from tests.algorithms.standard_rl.test_actor_critic import (
     random_lesson,
     random_trajectory,
 )
-from tests.sample_problems import clockwork, quick_jit, same, train
+from tests.sample_problems import clockwork, program, quick_jit, same, train
 
 KEY = jax.random.key(0)
 SMALL = {"hidden_size": 4, "streams": 2, "max_gradient_norm": 1e6, "num_epochs": 1, "num_minibatches": 1}
@@ -45,7 +45,7 @@ def adapter(agent):
 
 
 def test_advantages_are_normalised_over_what_happened():
-    batch = normalized(random_lesson())
+    batch = quick_jit(normalized)(random_lesson())
     seen = np.asarray(batch.advantage)[np.asarray(batch.valid)]
     np.testing.assert_allclose([seen.mean(), seen.std()], [0, 1], atol=1e-6)
     assert (batch.advantage[~batch.valid] == 0).all()
@@ -56,9 +56,9 @@ def test_the_first_epoch_goes_along_the_gradient_of_an_actor_critic():
     ppo = PPO(**SMALL, discount=0.9, gae_lambda=0.7, entropy_cost=0.1)
     learner = random_learner(ppo)
     trajectory = own_trajectory(learner)
+    values_of = program(learner.values)
     values, bootstraps = (
-        np.asarray(learner.values(x), np.float64)
-        for x in (trajectory.timestep.observation, trajectory.next_observation)
+        np.asarray(values_of(x), np.float64) for x in (trajectory.timestep.observation, trajectory.next_observation)
     )
     raw = numpy_advantages(trajectory, values, bootstraps, False, discount=0.9, gae_lambda=0.7)
     valid = np.asarray(trajectory.valid)
@@ -104,11 +104,11 @@ def test_a_policy_that_has_gone_too_far_is_not_pushed_further():
     learner = random_learner(ppo)
     trajectory = own_trajectory(learner)
     old = trajectory.aux["log_prob"] - np.log(2)
-    batch = actor_critic.make_batch(
-        ppo, learner, replace(trajectory, aux={"log_prob": old}), discount=0.9, gae_lambda=1.0
-    )
-    good = dataclasses.replace(batch, advantage=jnp.where(batch.valid, 1.0, 0.0))
+    trajectory = replace(trajectory, aux={"log_prob": old})
+    batch = quick_jit(lambda x: actor_critic.make_batch(ppo, x, trajectory, discount=0.9, gae_lambda=1.0))(learner)
+    good = dataclasses.replace(batch, advantage=jnp.asarray(batch.valid, jnp.float32))
 
+    @quick_jit
     def policy_slope(batch):
         returns, optimizer = learner.returns, actor_critic.adam(ppo)
         steps = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), batch)
@@ -130,7 +130,7 @@ class Paid(PPO):
         return super().adapt(meta, agent, replace(trajectory, reward=self.factor * trajectory.reward), key)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_E13_scale_of_rewards_changes_nothing():
     # A power of two is exact in floating point, so every action is the same; a factor of 1000 is so up to rounding.
     problem = clockwork(horizon=3, episodes=40, num_actions=3)
@@ -166,7 +166,8 @@ def trained(told):
     return agent, problem, train(agent, problem, agent.num_updates)[0].meta
 
 
-@pytest.mark.slow
+@pytest.mark.learning
+@pytest.mark.nightly
 def test_told_the_task_it_pulls_the_best_arm_and_without_it_cannot():
     # Who is not told earns ½ per pull, whatever it does: both arms have p ~ U[0, 1]. The best arm has 2/3.
     agent, problem, meta = trained(told=True)
@@ -185,31 +186,31 @@ def test_told_the_task_it_pulls_the_best_arm_and_without_it_cannot():
 def test_without_a_rate_of_fine_tuning_nothing_changes_in_a_task():
     agent, problem, meta = untrained()
     assert num_windows(agent, problem) == 1
-    state = agent.begin(meta, KEY)
+    state = program(agent.begin)(meta, KEY)
     assert state.adapted.opt_state is None
     task = problem.test.sample(KEY)
     trajectory = quick_jit(lambda: run_trial(agent, problem, meta, task, KEY))()
-    assert same(agent.adapt(meta, state, trajectory, KEY), state)
+    assert same(program(agent.adapt)(meta, state, trajectory, KEY), state)
     assert len(np.unique(np.asarray(trajectory.aux["log_prob"]))) <= 2  # one policy throughout
 
 
-@pytest.mark.slow
+@pytest.mark.learning
 def test_with_it_training_goes_on_in_the_task():
     agent, problem, meta = untrained()
     agent = dataclasses.replace(agent, fine_tuning_rate=0.05, streams=2, num_minibatches=1)
     assert agent.window(problem) == Window(2, 1)
-    state = agent.begin(meta, KEY)
+    state = program(agent.begin)(meta, KEY)
     assert same(state.adapted.network, meta.network)
     task = eqx.tree_at(lambda t: t.probabilities, problem.test.sample(KEY), jnp.asarray([0.0, 1.0]))
     long = replace(problem, episodes=200)
-    probes = quick_jit(jax.vmap(lambda key: shots(agent, long, meta, task, key, explore=True)))
+    probes = quick_jit(jax.vmap(lambda key: evaluation_episodes(agent, long, meta, task, key, explore=True)))
     pulled = np.asarray(probes(jax.random.split(KEY, 64)).action).reshape(64, 20, 2).mean((0, 2))
     assert abs(pulled[0] - 0.5) < 4 * (0.25 / 128) ** 0.5
     # Arm 1 pays always and arm 0 never. It keeps trying: an entropy bonus is all that two equal pulls teach.
     assert pulled[-5:].mean() > 0.95
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_one_update_reports_the_return_of_an_episode_and_moves_every_moment():
     agent = MultiTaskPPO(**ALL)
     problem = clockwork(horizon=3, episodes=2, num_actions=2)
@@ -221,7 +222,7 @@ def test_one_update_reports_the_return_of_an_episode_and_moves_every_moment():
     assert 64 * 4 <= state.meta.returns.count <= 64 * 4 * 3
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("early", [False, True])
 def test_two_devices_do_what_one_does(early):
     problem = clockwork(horizon=2, episodes=2, num_actions=3) if early else BANDIT

@@ -53,7 +53,7 @@ class MetaPolicyParams(eqx.Module):
         base: What the base learner must know of the problem.
     """
 
-    explorer: rl2.MetaPolicyParams
+    explorer: rl2.RL2Params
     base: PyTree[Array]
 
 

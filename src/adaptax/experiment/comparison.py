@@ -1,0 +1,245 @@
+"""Compare agents in the same new tasks: what meta-learning is worth, in figures and in a report."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from adaptax.core.errors import ConfigError, OutputError, if_installed
+from adaptax.core.settings import Settings
+from adaptax.core.trained_agent import TrainedAgent, join_seeds
+from adaptax.evaluation import comparison
+from adaptax.evaluation.comparison import Plan
+from adaptax.experiment.agent_specs import Contestant, resolve
+from adaptax.experiment.evaluation import directory_of
+from adaptax.experiment.notebook import html_table, text_table
+from adaptax.experiment.options import CompareOptions
+from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
+from adaptax.experiment.recipes import options_for
+from adaptax.experiment.reports import FIGURES, REPORT, reserve
+from adaptax.problems.settings import episodes_of
+from adaptax.registry.presets import agent_for
+from adaptax.registry.registry import ALGORITHMS, PROBLEMS, build, view
+from adaptax.registry.resolve import resolve_problem
+from adaptax.runs.directory import write_json
+from adaptax.runs.load import load_agent
+
+VERSIONS = ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy", "matplotlib")
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Comparison:
+    """What a comparison found.
+
+    Attributes:
+        content: All figures, as plain data; the same as in comparison.json.
+        directory: Where that and the report are.
+    """
+
+    content: Mapping[str, Any]
+    directory: Path
+
+    @property
+    def report(self) -> Path:
+        """The report to read and to print, which is missing where a package that it needs is not installed."""
+        return self.directory / REPORT
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """A row for each agent: its name, what it is, and its return at the end of a trial in each family of tasks."""
+        families = self.content["families"]
+        return [
+            (name, agent["kind"], *(_spread(agent["families"][family]["after"]) for family in families))
+            for name, agent in self.content["agents"].items()
+        ]
+
+    def _table(self) -> tuple[str, Sequence[str], list[tuple[str, ...]]]:
+        title = f"{self.content['problem']['name']}: return of an episode at the end of a trial (95 % interval)"
+        return title, ("agent", "kind", *self.content["families"]), self.rows()
+
+    def __repr__(self) -> str:
+        return text_table(*self._table())
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._table())
+
+
+def _spread(figure: Mapping[str, Any]) -> str:
+    low, high = figure["interval"]
+    return f"{figure['value']:.3f} ({low:.3f} … {high:.3f})"
+
+
+def compare(
+    agents: Sequence[Any],
+    options: CompareOptions | None = None,
+    *,
+    on_progress: OnProgress = ignore,
+    on_message: OnMessage = log,
+    **changes: Any,
+) -> Comparison:
+    """Compare agents in the same new tasks, as `adaptax compare` does; nothing is printed.
+
+    Args:
+        agents: Runs, directories of runs, and names of agents that need no training; `random` comes along.
+        options: How to compare.
+        on_progress: Called now and then with how far it is.
+        on_message: Called with lines for a person; by default they go to the logger "adaptax".
+        changes: Single options by name, as in `tasks=100, problem="bandit"`.
+
+    Raises:
+        ConfigError: if an agent or an option is not what it must be.
+        CheckpointError: if a run is not finished, or damaged.
+        OutputError: if the report's directory holds one already, or cannot be written to.
+    """
+    options = options_for(options or CompareOptions(), changes)
+    words = [agent if isinstance(agent, str) else str(directory_of(agent)) for agent in agents]
+    problem, contestants = resolve(words, options.problem, options.episodes, options.algorithm or ())
+    if len(contestants) < 2:
+        raise ConfigError("compare: expected at least one agent besides random; found none")
+    directory = reserve(options.out)
+    return compare_in(directory, words, problem, contestants, options, on_progress, on_message)
+
+
+def compare_in(
+    directory: Path,
+    words: Sequence[str],
+    problem: str,
+    contestants: Sequence[Contestant],
+    options: CompareOptions,
+    on_progress: OnProgress = ignore,
+    on_message: OnMessage = log,
+) -> Comparison:
+    """The same, of agents that were resolved before, in a directory that is reserved."""
+    content = {
+        **provenance(words, problem, contestants, options),
+        **measure(problem, contestants, options, on_progress, on_message),
+    }
+    write_json(directory / FIGURES, content)
+    with if_installed(REPORT, on_message):
+        _write_report(directory / REPORT, content)
+    for warning in content["warnings"]:
+        on_message(f"warning: {warning}")
+    return Comparison(content, directory)
+
+
+def _write_report(path: Path, content: Mapping[str, Any]) -> None:
+    from adaptax.reports.comparison_page import report
+
+    try:
+        path.write_text(report(content), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write the report {path}: {error.strerror or error}") from error
+
+
+def provenance(
+    words: Sequence[str], problem: str, contestants: Sequence[Contestant], options: CompareOptions
+) -> dict[str, Any]:
+    """What was asked for, and with what it was measured."""
+    settings = dataclasses.asdict(contestants[0].problem_settings)
+    settings.pop(episodes_of(contestants[0].problem_settings)[0] or "", None)
+    return {
+        "command": ["adaptax", "compare", *words, *_typed(options)],
+        "problem": {"name": problem, "summary": PROBLEMS[problem].summary, "settings": settings},
+        "options": {**dataclasses.asdict(options), "out": None},
+        "versions": installed_versions(),
+        "python": platform.python_version(),
+        "device": jax.devices()[0].device_kind,
+        "num_devices": jax.local_device_count(),
+    }
+
+
+def installed_versions(names: Sequence[str] = VERSIONS) -> dict[str, str]:
+    """Versions of those packages that are installed."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def _typed(options: Settings) -> list[str]:
+    """Options that are not the default, as they are typed."""
+    words = []
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value != field.default:
+            name = field.name.replace("_", "-")
+            words += (
+                [f"--{name}"] if value is True else [f"--no-{name}"] if value is False else [f"--{name}", str(value)]
+            )
+    return words
+
+
+def measure(
+    problem: str,
+    contestants: Sequence[Contestant],
+    options: CompareOptions,
+    on_progress: OnProgress = ignore,
+    on_message: OnMessage = log,
+) -> dict[str, Any]:
+    """Load the agents and run their trials."""
+    base = build_problem(problem, contestants[0].problem_settings)
+    agents = [agent_of(contestant, problem, options, on_message) for contestant in contestants]
+    early = {
+        contestant.name: early_of(agent, build_problem(problem, contestant.early), options.seed)
+        for contestant, agent in zip(contestants, agents, strict=True)
+        if contestant.early is not None
+    }
+    plan = Plan(options.tasks, options.family_tasks, options.seed, explore=options.policy == "sample")
+    total = sum(plan.num_trials(base, early=agent.name in early) for agent in agents)
+    on_progress(Progress("compare", 0, total))
+    return comparison.compare(
+        base, agents, plan, lambda done, text: on_progress(Progress("compare", done, total, text)), early=early
+    )
+
+
+def build_problem(name: str, settings: Settings) -> Any:
+    """Build a problem from its settings."""
+    return build(resolve_problem(name), settings)
+
+
+def agent_of(
+    contestant: Contestant, problem: str, options: CompareOptions, on_message: OnMessage = log
+) -> TrainedAgent:
+    """Build an agent, or load what its runs have learned.
+
+    Raises:
+        ConfigError: if it cannot live in this problem.
+        CheckpointError: if a run is not finished, or damaged.
+    """
+    described: dict[str, Any] = {"name": contestant.name, "kind": contestant.kind, "about": about(contestant)}
+    if contestant.kind == "meta-trained":
+        joined = join_seeds(
+            [load_agent(run.directory, on_message, checkpoint=options.checkpoint) for run in contestant.runs]
+        )
+        return dataclasses.replace(joined, **described)
+    entry = ALGORITHMS[contestant.algorithm]
+    seen = view(entry, build_problem(problem, contestant.problem_settings))
+    if contestant.settings is None:
+        algorithm = agent_for(contestant.algorithm, problem, contestant.problem_settings)
+    else:
+        algorithm = build(entry, contestant.settings)
+    try:
+        return TrainedAgent.initial(algorithm, seen, seed=options.seed, **described)
+    except ValueError as error:
+        raise ConfigError(f"{contestant.name}: does not suit {problem}: {error}") from error
+
+
+def early_of(agent: TrainedAgent, problem: Any, seed: int) -> TrainedAgent:
+    """A learner from scratch with the shorter trial of `problem`."""
+    return TrainedAgent.initial(agent.algorithm, problem, seed=seed, name=agent.name, kind=agent.kind)
+
+
+def about(contestant: Contestant) -> dict[str, Any]:
+    """What is written down of an agent besides its figures."""
+    return {
+        "algorithm": contestant.algorithm,
+        "settings": None if contestant.settings is None else dataclasses.asdict(contestant.settings),
+        "runs": [
+            {"directory": str(run.directory), "seed": run.seed, "seeds": run.num_seeds} for run in contestant.runs
+        ],
+    }

@@ -1,0 +1,127 @@
+"""What the memory of a run's agent knows of the task, after each episode."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adaptax.core.errors import if_installed
+from adaptax.evaluation import inspection
+from adaptax.evaluation.evaluator import tasks_are_held_out
+from adaptax.evaluation.memory_recording import check_remembers
+from adaptax.experiment.evaluation import directory_of
+from adaptax.experiment.notebook import html_table, text_table
+from adaptax.experiment.options import InspectOptions, check_training_seed
+from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
+from adaptax.experiment.recipes import options_for
+from adaptax.runs.directory import read_recipe, write_json
+from adaptax.runs.load import load_agent
+
+FIGURES = "inspection.json"
+PICTURE = "inspection.png"
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Inspection:
+    """What an inspection found.
+
+    Attributes:
+        found: The figures.
+        content: The same as plain data, as in inspection.json, with how they were measured.
+        title: What was inspected, in a line.
+        unit: What an episode is called.
+        directory: The run's.
+    """
+
+    found: inspection.Inspection
+    content: dict[str, Any]
+    title: str
+    unit: str
+    directory: Path
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """A row for each recorded episode: how well the task can be told from the memory after it."""
+        curve = self.found.pooled
+        return [
+            (str(episode), f"{curve.value[row]:.2f} ± {curve.stderr[row]:.2f}", " … ".join(_texts(curve.interval[row])))
+            for row, episode in enumerate(self.found.episodes)
+        ]
+
+    def __repr__(self) -> str:
+        return text_table(self.title, (f"{self.unit}s", "R² ± s.e.", "95 % interval"), self.rows())
+
+    def _repr_html_(self) -> str:
+        return html_table(self.title, (f"{self.unit}s", "R² ± s.e.", "95 % interval"), self.rows())
+
+
+def inspect(
+    run: Any,
+    options: InspectOptions | None = None,
+    *,
+    on_progress: OnProgress = ignore,
+    on_message: OnMessage = log,
+    **changes: Any,
+) -> Inspection:
+    """Decode the task from the memory of a run's agent, as `adaptax inspect` does; nothing is printed.
+
+    Figures and a picture are written into the run's directory.
+
+    Args:
+        run: A `Run`, or its directory.
+        options: How to inspect.
+        on_progress: Called now and then with how far it is.
+        on_message: Called with lines for a person; by default they go to the logger "adaptax".
+        changes: Single options by name, as in `tasks=100`.
+
+    Raises:
+        ConfigError: if an option is not what it must be, or the agent remembers nothing.
+        CheckpointError: if there is no run, or it is damaged.
+    """
+    options, directory = options_for(options or InspectOptions(), changes), directory_of(run)
+    recipe, trained_with = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
+    num_seeds = int(trained_with["seeds"])
+    check_training_seed(options, directory, num_seeds)
+    agent = load_agent(directory, on_message, checkpoint=options.checkpoint).of_seed(options.training_seed)
+    problem = agent.problem
+    check_remembers(agent)  # before anything is shown
+    on_progress(Progress("inspect", 0, 2 * options.tasks))
+    found: Any = inspection.inspect_memory(
+        agent,
+        num_tasks=options.tasks,
+        seed=options.seed,
+        explore=options.policy == "sample",
+        on_progress=lambda done: on_progress(Progress("inspect", done, 2 * options.tasks, "trials")),
+    )
+    protocol = _protocol(problem, num_seeds, options)
+    if not protocol["held_out"]:
+        on_message("note: this family is a small finite set of tasks; the test tasks are those of training")
+    content = {"directory": str(directory), **found.to_json(), "protocol": protocol}
+    write_json(directory / FIGURES, content)
+    unit = "pull" if problem.env.horizon == 1 else "episode"
+    with if_installed(PICTURE, on_message):
+        from adaptax.reports.inspection_figures import plot_inspection
+
+        plot_inspection(directory / PICTURE, found, title=f"What the memory knows: {recipe.title()}", unit=unit)
+    return Inspection(found, content, recipe.title(), unit, directory)
+
+
+def _texts(figures: np.ndarray) -> list[str]:
+    return [f"{x:.2f}" for x in figures]
+
+
+def _protocol(problem: Any, num_seeds: int, options: InspectOptions) -> dict[str, Any]:
+    """How it was measured."""
+    return {
+        "split": "test",
+        "tasks": options.tasks,
+        "fitted_on": f"{options.tasks} tasks of the training split",
+        "seed": options.seed,
+        "training_seed": options.training_seed,
+        "training_seeds": num_seeds,
+        "episodes": problem.episodes,
+        "horizon": problem.env.horizon,
+        "policy": options.policy,
+        "memory": "fresh for each task, kept across its episodes; read with the last reward taken in",
+        "held_out": tasks_are_held_out(problem),
+    }

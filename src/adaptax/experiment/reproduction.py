@@ -1,0 +1,180 @@
+"""Train for the cells of a published table, beside the paper's figures; finished cells are kept."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adaptax.core.errors import CheckpointError
+from adaptax.experiment.evaluation import assess
+from adaptax.experiment.notebook import html_table, text_table
+from adaptax.experiment.options import ReproduceOptions, TrainOptions
+from adaptax.experiment.progress import OnMessage, OnProgress, ignore, log
+from adaptax.experiment.recipes import options_for, options_of
+from adaptax.experiment.session import Run, TrainSession
+from adaptax.experiment.signals import StopSignal
+from adaptax.experiment.surroundings import Surroundings
+from adaptax.experiment.tables import cells_of, table_called
+from adaptax.experiment.tracebacks import crashes_into
+from adaptax.registry.paper_tables import Cell, Table
+from adaptax.registry.registry import PROBLEMS, TRAINABLE
+from adaptax.runs.directory import CONFIG, claim, create_directory, read_recipe, write_json
+from adaptax.runs.recipe import Recipe
+
+RESULT = "cell.json"
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Reproduction:
+    """A published table, as far as it was reproduced.
+
+    Attributes:
+        name: Of the table.
+        title: What it is.
+        cells: By cell: "mean", "stderr", "interval", "published" and more, as `adaptax reproduce --json` prints them.
+        directory: Where finished cells are kept.
+        stopped: Whether it was stopped early; the same call goes on.
+    """
+
+    name: str
+    title: str
+    cells: Mapping[str, dict[str, Any]]
+    directory: Path
+    stopped: bool = False
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """A row for each cell: what was measured, and what was published."""
+        return [
+            (cell, f"{found['mean']:.2f} ± {found['stderr']:.2f}", f"{found['published']}")
+            for cell, found in self.cells.items()
+        ]
+
+    def __repr__(self) -> str:
+        return text_table(self.title, ("cell", "here ± s.e.", "published"), self.rows())
+
+    def _repr_html_(self) -> str:
+        return html_table(self.title, ("cell", "here ± s.e.", "published"), self.rows())
+
+
+def reproduce(
+    name: str,
+    options: ReproduceOptions | None = None,
+    *,
+    on_progress: OnProgress = ignore,
+    on_message: OnMessage = log,
+    stop: StopSignal | None = None,
+    **changes: Any,
+) -> Reproduction:
+    """Train for the cells of a published table, as `adaptax reproduce` does; nothing is printed.
+
+    Args:
+        name: Of the table (`adaptax list`).
+        options: How.
+        on_progress: Called after each chunk of updates, and during evaluations.
+        on_message: Called with lines for a person; by default they go to the logger "adaptax".
+        stop: Says when to stop early; what is finished is kept, and the same call goes on.
+        changes: Single options by name, as in `cells="10x5", seed=1`.
+
+    Raises:
+        ConfigError: if there is no such table or cell, or an option is not what it must be.
+        OutputError: if the directory cannot be written to, or a cell is being trained by another process.
+    """
+    options = options_for(options or ReproduceOptions(), changes)
+    table = table_called(name)
+    cells = cells_of(table, options.cells)
+    out = create_directory(options.out or Path("runs") / f"{name}-seed{options.seed}", name)
+    surroundings = Surroundings(on_progress, on_message, stop or StopSignal())
+    results: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        found = finish(table, cell, options, out / cell, surroundings)
+        if found is None:
+            return Reproduction(name, table.summary, results, out, stopped=True)
+        results[cell] = found
+    return Reproduction(name, table.summary, results, out)
+
+
+def recipe_of(table: Table, cell: Cell) -> Recipe:
+    """What to train for a cell."""
+    algorithm, problem = TRAINABLE[table.algorithm].settings, PROBLEMS[table.problem].settings
+    assert algorithm is not None
+    assert problem is not None
+    return Recipe(table.algorithm, table.problem, algorithm(**cell.algorithm), problem(**cell.problem))
+
+
+def finish(
+    table: Table, name: str, options: ReproduceOptions, directory: Path, surroundings: Surroundings
+) -> dict[str, Any] | None:
+    """A cell's result: the one that is kept if it was trained with the same settings, or a new one; None if stopped."""
+    recipe = recipe_of(table, table.cells[name])
+    asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": options.tasks}
+    try:
+        kept = json.loads((directory / RESULT).read_text(encoding="utf-8"))
+        if {**kept["asked"], "recipe": recipe.complete(kept["asked"]["recipe"])} == asked:
+            surroundings.on_message(f"{name}: finished before, kept ({directory})")
+            return dict(kept["result"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # no finished cell there
+    surroundings.on_message(f"{name}:")
+    run = _trained(name, recipe, options, directory, surroundings)
+    if run.stopped:
+        return None
+    result = _measured(table.cells[name], run, options, surroundings)
+    write_json(directory / RESULT, {"asked": asked, "result": result})
+    return result
+
+
+def _trained(name: str, recipe: Recipe, options: ReproduceOptions, directory: Path, surroundings: Surroundings) -> Run:
+    """Train for a cell, or go on with that."""
+    started_with = _begun(recipe, options, directory)
+    if started_with is None:
+        _make_room(directory, surroundings.on_message)
+        create_directory(directory, name)
+    train_options = TrainOptions(seed=options.seed) if started_with is None else options_of(started_with)
+    with claim(directory, fresh=started_with is None), crashes_into(directory):
+        return TrainSession(recipe, train_options, directory, surroundings, started_with, preset="reproduce").run()
+
+
+def _measured(cell: Cell, run: Run, options: ReproduceOptions, surroundings: Surroundings) -> dict[str, Any]:
+    """Evaluate the agent of a cell."""
+    assessment = assess(
+        run.recipe,
+        run.agent,
+        num_tasks=options.tasks,
+        seed=options.seed,
+        against=(),
+        surroundings=surroundings,
+    )
+    summary = assessment.results[run.recipe.algorithm].summary
+    return {
+        "mean": summary.mean,
+        "stderr": summary.stderr,
+        "interval": list(summary.interval),
+        "published": cell.published,
+        "ceiling": cell.ceiling,
+        "ceiling_is": cell.ceiling_is,
+        "seconds": run.seconds,
+        "directory": str(run.directory),
+    }
+
+
+def _begun(recipe: Recipe, options: ReproduceOptions, directory: Path) -> dict[str, Any] | None:
+    """The options of a training of the same cell that was stopped; None if there is none."""
+    try:
+        found, started_with = read_recipe(directory)
+    except CheckpointError:
+        return None
+    same = found == recipe and started_with["seed"] == options.seed and not (directory / RESULT).exists()
+    return started_with if same else None
+
+
+def _make_room(directory: Path, on_message: OnMessage) -> None:
+    """Move what an earlier, different training of the cell left aside, never over anything."""
+    if not (directory / CONFIG).exists():
+        return
+    number = 1
+    while directory.with_name(f"{directory.name}-old-{number}").exists():
+        number += 1
+    aside = directory.with_name(f"{directory.name}-old-{number}")
+    directory.rename(aside)
+    on_message(f"an earlier training with other settings was moved to {aside}")

@@ -1,0 +1,382 @@
+"""One training from its first state, or a checkpoint, to its last update, or until somebody asks to stop."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from adaptax.core.algorithm import first_state, init, num_parameters
+from adaptax.core.errors import ConfigError, if_installed
+from adaptax.core.rollout import num_windows
+from adaptax.core.settings import Settings
+from adaptax.core.trained_agent import TrainedAgent
+from adaptax.experiment import causes, memory
+from adaptax.experiment.evaluation import Assessment
+from adaptax.experiment.jax_setup import devices_for
+from adaptax.experiment.options import TrainOptions
+from adaptax.experiment.progress import Progress
+from adaptax.experiment.run_writer import RunWriter, unwritable, warn_if_disk_is_nearly_full
+from adaptax.experiment.surroundings import Surroundings
+from adaptax.experiment.validation import Validator
+from adaptax.problems.checks.check import require
+from adaptax.registry.presets import DEFAULT
+from adaptax.registry.registry import FROM_SCRATCH
+from adaptax.runs import checkpoints
+from adaptax.runs.directory import save_config
+from adaptax.runs.metrics_log import RunLog, rows_after
+from adaptax.runs.recipe import Recipe, recipe_of
+from adaptax.training import loop
+
+
+@dataclasses.dataclass
+class Run:
+    """A training, as far as it is.
+
+    Attributes:
+        recipe: What was trained.
+        options: How.
+        directory: Where it is; None in a process that only computes for another, which writes.
+        algorithm: The algorithm.
+        problem: The problem, as the algorithm sees it.
+        state: The `TrainState` after the last update done.
+        done: Updates done.
+        seconds: Seconds of training in this process, compilation apart.
+        steps_per_second: Environment steps per second in training.
+        stopped: Whether it was stopped early.
+        metrics: One row for each update, as in `metrics.jsonl`.
+        evaluation: On held-out tasks, after the last update; None if none was asked for, or it was stopped.
+    """
+
+    recipe: Recipe
+    options: TrainOptions
+    directory: Path | None
+    algorithm: Any
+    problem: Any
+    state: Any = dataclasses.field(repr=False)
+    done: int = 0
+    seconds: float = 0.0
+    steps_per_second: float = 0.0
+    stopped: bool = False
+    metrics: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    evaluation: Assessment | None = None
+
+    def __repr__(self) -> str:
+        planned = self.algorithm.num_updates
+        how = f"{self.done} of {planned} updates{', stopped' if self.stopped else ''}"
+        return f"<Run {self.directory}: {self.recipe.title()}, {how}>"
+
+    @property
+    def agent(self) -> TrainedAgent:
+        """What was trained, with all its seeds."""
+        return TrainedAgent(
+            self.algorithm, self.problem, self.state.meta, self.options.seeds, name=self.recipe.algorithm
+        )
+
+    @property
+    def title(self) -> str:
+        """What was trained, in a line."""
+        return self.recipe.title()
+
+    def figures(self) -> dict[str, Any]:
+        """Where it is and how fast it was, as `adaptax train --json` prints it."""
+        return {
+            "directory": str(self.directory),
+            "seconds": self.seconds,
+            "steps_per_second": self.steps_per_second,
+        }
+
+
+class TrainSession:
+    """A training in a directory that this process has claimed, as the writer of its group."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        options: TrainOptions,
+        directory: Path,
+        surroundings: Surroundings,
+        started_with: dict[str, Any] | None = None,
+        *,
+        preset: str = DEFAULT,
+    ):
+        """Build what is trained.
+
+        Args:
+            recipe: What to train.
+            options: How.
+            directory: The run's directory.
+            surroundings: Whom to tell, and whom to ask.
+            started_with: What was written down of the options of the run in `directory`, if it is to be gone on with;
+                None: it is a new one.
+            preset: Where the settings come from, to be written down.
+        """
+        algorithm, problem = recipe.build()
+        self._run = Run(recipe, options, directory, algorithm, problem, None)
+        self._directory, self._around, self._say = directory, surroundings, surroundings.on_message
+        self._trains, self._new = recipe.algorithm not in FROM_SCRATCH, started_with is None
+        if started_with is None:
+            require(problem, seed=options.seed)
+            self._devices = self._devices_for(options.devices)
+            # `out` is a path of the machine that trained and says nothing about the run.
+            written = {**dataclasses.asdict(options), "out": None, "preset": preset, "used_devices": self._devices}
+            with self._writing():
+                save_config(directory, recipe, written)
+        else:
+            written, self._devices = started_with, self._devices_again(started_with["used_devices"])
+        self._written, self._about = written, recipe.about(written)
+        self._validator: Validator | None = None
+        if self._trains and options.select_on == "validation":
+            self._validator = Validator(algorithm, problem, options, directory, self._say)
+
+    def run(self) -> Run:
+        """Train to the end, or until it is asked to stop.
+
+        Raises:
+            CheckpointError: if it cannot be gone on with.
+            DivergenceError: if numbers became NaN or infinite.
+            EnvironmentContractError: if the environment did something that it must not.
+            ResourceError: if memory or disk is not enough.
+        """
+        run, group = self._run, self._around.group
+        recipe, algorithm = run.recipe, run.algorithm
+        group.directory = self._directory
+        self._around.stop.at_once = f"stopped; to go on: adaptax train --resume {self._directory}"
+        position = self._first_state()
+        if self._validator is not None:
+            with self._writing():
+                self._validator.take_up(run.done, run.state.meta)
+        if not self._trains or run.done >= algorithm.num_updates:
+            from_scratch = "learns every task from nothing, so there is nothing to train"
+            self._say(
+                f"{self._directory}: trained already; evaluating"
+                if self._trains
+                else f"{recipe.algorithm} on {recipe.problem}: {from_scratch}"
+            )
+            group.broadcast(None)
+            group.leave()
+            return run
+        steps = algorithm.update_steps(run.problem) * run.options.seeds
+        self._say(
+            f"{recipe.algorithm} on {recipe.problem}: {algorithm.num_updates} updates × {steps:,} environment steps, "
+            f"{num_parameters(run.state.meta) // run.options.seeds:,} parameters, "
+            f"{self._devices} device{'s'[: self._devices > 1]}; compiling …"
+        )
+        size = sum(x.nbytes for x in jax.tree.leaves(run.state))
+        warn_if_disk_is_nearly_full(self._directory, size, self._say)
+        with self._writing():
+            opened = RunLog(self._directory, steps, position, done=run.done, say=self._say)
+        with opened as metrics_log, self._explained():
+            self._train(metrics_log, steps)
+            what = "a training trial" if num_windows(algorithm, run.problem) == 1 else "an adapted episode in training"
+            run.metrics = metrics_log.rows
+            if run.metrics:
+                self._draw(what)
+        self._say(f"trained {run.done} updates in {run.seconds:.1f} s")
+        return run
+
+    def _train(self, metrics_log: RunLog, steps: int) -> None:
+        """Tell the others what to train, and train with them; `run` says how far it is."""
+        run, options, group, stop = self._run, self._run.options, self._around.group, self._around.stop
+        before, total = run.done, run.algorithm.num_updates
+        writer = RunWriter(
+            self._directory,
+            metrics_log,
+            self._about,
+            saved=before,
+            save_every=options.save_every,
+            keep_every=options.keep_every,
+            on_message=self._say,
+        )
+        shared = {name: value for name, value in self._written.items() if name not in OWN}
+        group.broadcast({"recipe": run.recipe.to_json(), "options": shared, "devices": self._devices, "done": before})
+        state = group.broadcast_arrays(run.state)
+        self._around.on_progress(Progress("train", before, total))
+
+        def on_chunk(progress: loop.Progress) -> bool:
+            run.done, run.seconds, run.state = progress.done, progress.seconds, progress.state
+            run.steps_per_second = (progress.done - before) * steps / progress.seconds
+            text = f"return {progress.metrics['return'].mean():.4g} · {run.steps_per_second:,.0f} steps/s"
+            self._around.on_progress(Progress("train", progress.done, total, text, progress.metrics))
+            last = progress.done >= total or group.any(stop.asked)
+            self._write(writer, progress, last=last)
+            return last
+
+        with group.training(), contextlib.ExitStack() as saving:
+
+            def on_compiled(program: Any) -> None:
+                memory.check(run.algorithm, self._devices)(program)
+                # Until here a signal may end the process at once: the last checkpoint is all that there is.
+                saving.enter_context(stop.saving("stopped at once; the last checkpoint can be resumed"))
+
+            run.state = loop.train(
+                run.algorithm,
+                run.problem,
+                state,
+                num_updates=total,
+                num_seeds=options.seeds,
+                devices=self._devices,
+                done=before,
+                on_compiled=on_compiled,
+                on_chunk=on_chunk,
+            )
+        run.stopped = run.done < total
+
+    def _write(self, writer: RunWriter, progress: loop.Progress, *, last: bool) -> None:
+        """Write what a chunk has brought; validate it if it is time, and could be written."""
+        validator = self._validator
+        if validator is None:
+            writer.chunk(progress, last=last)
+            return
+        due = validator.is_due(progress.done)
+        writer.best = validator.best
+        writer.chunk(progress, last=last or due)
+        if due and writer.saved == progress.done:
+            try:
+                validator.validate(progress.done, progress.state.meta)
+            except OSError as error:
+                raise unwritable(self._directory, error, f"the validation of update {progress.done}") from error
+
+    def _draw(self, what: str) -> None:
+        """Draw the returns in training, unless matplotlib is not installed."""
+        with if_installed("training.png", self._say):
+            from adaptax.reports.figures import plot_training
+
+            plot_training(self._directory / "training.png", self._run.metrics, title=self._run.title, what=what)
+
+    def _devices_for(self, requested: int) -> int:
+        algorithm = self._run.algorithm
+        return devices_for(requested, algorithm.tasks_per_minibatch) if self._trains else 1
+
+    def _devices_again(self, used: int) -> int:
+        """As many devices as the run had, or as there are; then it is said that sums are rounded differently."""
+        devices = self._devices_for(0)
+        if not self._trains:
+            return devices
+        if 1 <= used <= jax.device_count() and used % jax.process_count() == 0:
+            return used
+        before = f"{used} devices" if used else "an unknown number of devices"
+        self._say(
+            f"warning: trained on {before} so far, on {devices} from here: results agree up to rounding, not bitwise"
+        )
+        return devices
+
+    def _first_state(self) -> Any:
+        """Set the state to train from and the updates that it has behind it; return how far the metrics are."""
+        run, directory = self._run, self._directory
+        # Nothing is lost by making the state of update 0 again; where anything was trained, that is not done silently.
+        trained = any(checkpoints.updates_in(directory)) or rows_after(directory, None, 1_000_000)
+        if self._new or not trained:
+            if not self._new:
+                self._say(f"{directory}: stopped before its first update; starting at update 0")
+            with self._explained():
+                run.state = init(run.algorithm, run.problem, seed=run.options.seed, num_seeds=run.options.seeds)
+            with self._writing():
+                checkpoints.save(directory, run.state, update=0, about=self._about)
+            return None
+        like = _shapes(run.algorithm, run.problem, run.options.seeds)
+        found = checkpoints.newest(directory, like, self._about, self._say, run.recipe.complete)
+        position = found.manifest.get("metrics")
+        lost = rows_after(directory, position)
+        self._say(f"{directory}: resumed at update {found.update} ({lost} lost)")
+        made = found.manifest.get("versions")
+        if made != checkpoints.versions() or found.manifest.get("device") != jax.devices()[0].device_kind:
+            self._say(
+                "warning: made with other versions or on another kind of device: equal up to rounding, not bitwise"
+            )
+        run.state, run.done = found.state, found.update
+        return position
+
+    def _explained(self) -> contextlib.AbstractContextManager[None]:
+        """Say what made numbers NaN, and what memory was too small for."""
+        run = self._run
+        return causes.of_training(
+            run.algorithm,
+            run.problem,
+            self._directory,
+            seed=run.options.seed,
+            num_seeds=run.options.seeds,
+            on_message=self._say,
+        )
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Say so if the directory cannot be written to at the beginning."""
+        try:
+            yield
+        except OSError as error:
+            raise unwritable(self._directory, error, "the beginning; nothing was trained") from error
+
+
+def follow(surroundings: Surroundings, recipe: Recipe | None = None, options: TrainOptions | None = None) -> Run | None:
+    """Train with the writer of a group; return how it went, None if there was nothing to train.
+
+    Args:
+        surroundings: Whom to tell, whom to ask, and the group.
+        recipe: What this process was asked to train; None: whatever the writer does.
+        options: How.
+
+    Raises:
+        ConfigError: if the writer was asked for something else.
+        DivergenceError: if numbers became NaN or infinite.
+    """
+    group, stop = surroundings.group, surroundings.stop
+    content = group.broadcast()
+    if content is None:
+        group.leave()
+        return None
+    found, seeds, devices = recipe_of(content["recipe"]), content["options"]["seeds"], content["devices"]
+    if recipe is not None and options is not None:
+        theirs = {**_plain(found), **_plain(TrainOptions()), **content["options"]}
+        _compare(group.index, {**_plain(recipe), **_plain(options)}, theirs)
+    algorithm, problem = found.build()
+    state = group.broadcast_arrays(_shapes(algorithm, problem, seeds))
+    surroundings.on_message(f"process {group.index}: trains with process 0, which writes and evaluates")
+    run = Run(found, options or TrainOptions(seeds=seeds), None, algorithm, problem, None, content["done"])
+
+    def on_chunk(progress: loop.Progress) -> bool:
+        run.done, run.seconds = progress.done, progress.seconds
+        return run.done >= algorithm.num_updates or group.any(stop.asked)
+
+    with group.training(), stop.saving("stopped at once; what process 0 has saved can be resumed"):
+        run.state = loop.train(
+            algorithm,
+            problem,
+            state,
+            num_updates=algorithm.num_updates,
+            num_seeds=seeds,
+            devices=devices,
+            done=run.done,
+            on_compiled=memory.check(algorithm, devices),
+            on_chunk=on_chunk,
+        )
+    run.stopped = run.done < algorithm.num_updates
+    return run
+
+
+OWN = ("out", "json")
+"""Options in which processes may differ."""
+
+
+def _compare(index: int, mine: dict[str, Any], theirs: dict[str, Any]) -> None:
+    for name, value in mine.items():
+        if name not in OWN and theirs.get(name) != value:
+            raise ConfigError(
+                f"--{name.replace('_', '-')}: expected the same as in process 0, {theirs.get(name)!r}; found "
+                f"{value!r} in process {index}. Start all with the same words"
+            )
+
+
+def _plain(settings: Recipe | Settings) -> dict[str, Any]:
+    """Names and values, those of parts included."""
+    plain = dataclasses.asdict(settings)
+    for name in ("algorithm_settings", "problem_settings"):
+        plain.update(plain.pop(name, {}))
+    return plain
+
+
+def _shapes(algorithm: Any, problem: Any, num_seeds: int) -> Any:
+    """Shapes and types of what training starts from; nothing is computed."""
+    return jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), num_seeds))

@@ -1,0 +1,24 @@
+"""What a service needs of whoever calls it, in one object."""
+
+import dataclasses
+
+from adaptax.experiment.distributed import Group
+from adaptax.experiment.progress import OnMessage, OnProgress, ignore, log
+from adaptax.experiment.signals import StopSignal
+
+
+@dataclasses.dataclass(frozen=True)
+class Surroundings:
+    """With whom a piece of work has to do while it goes on.
+
+    Attributes:
+        on_progress: Called now and then with how far it is.
+        on_message: Called with lines for a person.
+        stop: Asked after each chunk of a training whether to stop.
+        group: The processes that train together.
+    """
+
+    on_progress: OnProgress = ignore
+    on_message: OnMessage = log
+    stop: StopSignal = dataclasses.field(default_factory=StopSignal)
+    group: Group = dataclasses.field(default_factory=Group)
