@@ -88,7 +88,7 @@ def test_environment_that_says_it_never_ends_early_is_taken_at_its_word():
 
 def test_a_trial_starts_with_nothing():
     problem = clockwork(horizon=3, episodes=2)
-    life = start(Counter(), problem, NO_META, Length(jnp.asarray(9)), jax.random.key(0), streams=2)
+    life = start(Counter(), problem, NO_META, Length(jnp.asarray(9)), jax.random.key(0), num_envs=2)
     np.testing.assert_array_equal(life.timestep.action, [-1, -1])
     np.testing.assert_array_equal(life.timestep.reward, [0, 0])
     np.testing.assert_array_equal(life.timestep.first, [True, True])
