@@ -157,7 +157,7 @@ def evaluate(
         return evaluate_trial(algorithm, problem, meta, task, key, explore=explore or adapts, probes=probes)
 
     found = run_trials(agent, tasks, keys, trial, on_progress=on_progress)
-    evaluation = Evaluation(found.returns, found.steps, found.shots)
+    evaluation = Evaluation(found.returns, found.steps, found.evaluation_episodes)
     _check(agent, found.sound, evaluation)
     return evaluation
 
