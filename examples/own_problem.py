@@ -83,11 +83,13 @@ def main() -> None:
     algorithm = RL2(num_updates=options.updates, num_tasks=128, num_minibatches=4)
     state = adaptax.init(algorithm, problem, seed=0)
     state = adaptax.train(algorithm, problem, state, num_updates=algorithm.num_updates)
-    nothing = adaptax.init(Random(), problem, seed=0).meta
-    agents = {"random": (Random(), nothing), "RL²": (algorithm, state.meta)}
+    agents = {
+        "random": adaptax.TrainedAgent.initial(Random(), problem),
+        "RL²": adaptax.TrainedAgent(algorithm, problem, state.meta),
+    }
     print(f"return of each of {EPISODES} episodes in {options.tasks} new tasks")
-    for name, (agent, meta) in agents.items():
-        found = adaptax.evaluate(agent, problem, meta, num_tasks=options.tasks)
+    for name, agent in agents.items():
+        found = adaptax.evaluate(agent, num_tasks=options.tasks)
         print(f"{name:16}", "  ".join(f"{value:6.2f}" for value in found.episode_returns))
     some = jax.vmap(problem.test.sample)(jax.random.split(jax.random.key(0), options.tasks))
     known = float(jnp.mean(jax.vmap(problem.test.oracle)(some)))

@@ -1,8 +1,11 @@
-"""What every test runs under: strict promotion, two CPU devices, and shapes checked at run time."""
+"""What every test runs under: strict promotion, two CPU devices, shapes checked at run time, ordinary signals."""
 
+import importlib
 import os
 import shutil
+import signal
 import tempfile
+import threading
 
 import jax
 import pytest
@@ -10,23 +13,44 @@ from jaxtyping import install_import_hook
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_disable_most_optimizations", True)  # tiny programs take longer to compile than to run
-# One cache of compiled programs for all worker processes of this run (workers inherit the variable). Whoever sets the
-# variable keeps it between runs: a program is found by all that it is compiled from, so a changed one is never found.
-OURS = "ADAPTAX_TEST_CACHE" not in os.environ
-CACHE = os.environ["ADAPTAX_TEST_CACHE"] = os.environ.get("ADAPTAX_TEST_CACHE") or tempfile.mkdtemp(
-    prefix="adaptax-test-"
-)
+# One cache of compiled programs for all processes of this run, which inherit the variable. Whoever sets it keeps the
+# cache between runs: a program is found by all that it is compiled from, so one that has changed is never found.
+GIVEN = os.environ.get("ADAPTAX_TEST_CACHE")
+CACHE = os.environ["ADAPTAX_TEST_CACHE"] = os.path.abspath(GIVEN or tempfile.mkdtemp(prefix="adaptax-test-"))
 jax.config.update("jax_compilation_cache_dir", CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-PURE = ("losses", "distributions", "moments", "networks")
+if threading.current_thread() is threading.main_thread():
+    # `nohup` and shells in the background start the tests with signals ignored, and what is ignored stays so in every
+    # child. A handler that does nothing ignores as well, and is not passed on: children start as in a terminal.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: None)
+
+PURE = [f"adaptax.{name}" for name in ("optimization.losses", "optimization.moments", "networks")]
 """Modules of arrays in, arrays out: their annotated shapes are checked whenever one of their functions runs."""
 
-with install_import_hook([f"adaptax.{name}" for name in PURE], "beartype.beartype"):
-    pass
+with install_import_hook(PURE, "beartype.beartype"):
+    for name in PURE:
+        importlib.import_module(name)
+
+
+LONGEST = [
+    "test_rl2_learning", "test_conformance", "test_surroundings", "test_claims", "test_inner_loop", "test_outer_loop",
+    "test_memory", "test_hosts", "test_meta_policy_gradient", "test_ppo", "test_resume", "test_settings",
+    "test_check", "test_exactness", "test_sampling", "test_train", "test_evaluate", "test_task_informed",
+    "test_compare",
+]  # fmt: skip
+"""Files that take longest; they go first, so that no worker is left with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    """Order the files; tests within a file keep their order, and workers take whole files."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
 
 
 @pytest.fixture
@@ -37,5 +61,5 @@ def key():
 
 def pytest_unconfigure(config):
     """Remove the cache when the controlling process ends, if it was made for this run."""
-    if OURS and not hasattr(config, "workerinput"):
+    if not GIVEN and not hasattr(config, "workerinput"):
         shutil.rmtree(CACHE, ignore_errors=True)

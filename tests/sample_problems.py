@@ -19,6 +19,22 @@ quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimizati
 """For programs that run a few times on tiny arrays: less optimised, compiled in half the time."""
 
 
+@functools.cache
+def _program(function: Any) -> Any:
+    return eqx.filter_jit(function)
+
+
+def program(function: Any) -> Any:
+    """A function or method as one program: of its arguments arrays are traced, and all else is constant.
+
+    A test that calls methods of an algorithm one operation at a time compiles hundreds. Algorithms are values: equal
+    ones share their programs, whatever test they are made in.
+    """
+    if (owner := getattr(function, "__self__", None)) is not None:
+        return functools.partial(_program(function.__func__), owner)
+    return _program(function)
+
+
 class Length(eqx.Module):
     """After how many steps an episode terminates."""
 

@@ -12,7 +12,7 @@ from tests.cli.conftest import QUICK, SMALL_BANDIT, TINY, run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.process
 
 
 def example(name, *arguments, cwd):

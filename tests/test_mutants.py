@@ -49,6 +49,6 @@ def test_the_table_says_what_was_caught_and_by_what():
     table = readme(
         [SAMPLE], {"a sign": Verdict(Failure("tests/optimization/test_losses.py::test_x", "assert"), True, 3.0)}
     )
-    assert "1 of 1 are caught, 1 of them by a test that is marked slow" in table
+    assert "1 of 1 are caught, 1 of them by a test that runs only when asked for (slow)" in table
     assert "| a sign | E1 | `x.py` | `tests/optimization/test_losses.py::test_x` (slow) |" in table
     assert "**nothing**" in readme([SAMPLE], {"a sign": Verdict(None, False, 3.0)})

@@ -76,7 +76,7 @@ from adaptax.few_shot import Sinusoids, maml_train, sinusoid_network
 problem = adaptax.problems.bernoulli_bandit(num_arms=3, num_pulls=5)
 rl2 = RL2(num_updates=2, num_tasks=8, memory_size=4, critic_size=4, num_minibatches=2)
 state = adaptax.train(rl2, problem, init(rl2, problem, seed=0), num_updates=2)
-print(adaptax.evaluate(rl2, problem, state.meta, num_tasks=10).episode_returns.shape)
+print(adaptax.evaluate(adaptax.TrainedAgent(rl2, problem, state.meta), num_tasks=10).episode_returns.shape)
 maml_train(sinusoid_network(jax.random.key(0)), optax.sgd(0.01), Sinusoids(), 1, 2)
 """
     assert python(program, cwd=tmp_path).stdout == "(5,)\n"
@@ -121,7 +121,7 @@ def test_inspecting_prints_tables_and_writes_figures_as_numbers(run):
     assert json.loads((cwd / "run" / "inspection.json").read_text())["episodes"]
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_comparing_prints_tables_and_writes_figures_as_numbers(run):
     cwd, _ = run
     done = adaptax("compare", "run", "gittins", "--tasks", "12", "--family-tasks", "6", "--out", "compared", cwd=cwd)

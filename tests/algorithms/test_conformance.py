@@ -101,13 +101,15 @@ def _is_algorithm(thing):
 NAMES = [name for name in algorithms.__all__ if _is_algorithm(getattr(algorithms, name))]
 TRAINED = [name for name in NAMES if not issubclass(getattr(algorithms, name), FromScratch)]
 ALIKE = {"A2C", "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MetaGradientRL", "MetaLSTM", "MetaSGD"}
-ALIKE |= {"ProMP", "Reinforce", "SARSA"}
-"""They share the loops of others (MAML, PPO, Q-learning), so their cases are among the slow tests."""
+ALIKE |= {"ProMP", "Reinforce", "Reptile", "SARSA"}
+"""They share the loops of others (MAML, PPO, Q-learning), so their cases are among the tests that compile much."""
+LARGE = {"MetaPolicyGradient"}
+"""Programs that take long to compile, whatever the sizes in them."""
 
 
 def cases(names):
     """Names as parameters of tests."""
-    return [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in names]
+    return [pytest.param(name, marks=pytest.mark.compiles) if name in ALIKE | LARGE else name for name in names]
 
 
 NUM_TASKS = 8
@@ -257,7 +259,7 @@ def test_update_steps_are_those_that_an_update_takes(name):
     assert (algorithm.update_steps(problem) > 0) == (name in TRAINED)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", cases(sorted(ACTS_DIFFERENTLY & set(NAMES))))
 def test_without_exploring_the_key_does_not_matter(name):
     algorithm, problem, state = _case(name)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "from adaptax.cli import main; main()"
 SIGNALS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 """A shell's background jobs ignore Ctrl-C and so do their children; here, children are to be stopped by it."""
-PATIENCE = 300.0
+PATIENCE = 900.0
 """Seconds that a child may take: far more than it does, so that a hang is told from a busy machine."""
 
 

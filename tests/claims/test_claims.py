@@ -19,6 +19,8 @@ FEW = {
     "shard": 4,
     "determinism": 1,
 }
+LONG = {"determinism", "nan"}
+"""These take minutes with one instance, too."""
 ELSEWHERE = {"gradients", "config", "odd-config", "kill", "signals", "hostile", "storage", "hosts"}
 
 
@@ -28,8 +30,8 @@ def test_none_is_forgotten():
         assert callable(load(name))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.process
+@pytest.mark.parametrize("name", [pytest.param(x, marks=pytest.mark.nightly) if x in LONG else x for x in FEW])
 def test_what_is_claimed_holds(name):
     words = [sys.executable, "-m", "tests.claims", name, "--seed", "7", "--n", str(FEW[name]), "--json"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -8,7 +8,7 @@ import pytest
 from adaptax.algorithms import MAML
 from tests.claims import exactness as ex
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.compiles
 
 N = 2
 

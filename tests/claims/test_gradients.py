@@ -6,7 +6,7 @@ import pytest
 from tests.claims import gradients
 from tests.claims.checks import measured
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.compiles
 
 
 def passed(checks):

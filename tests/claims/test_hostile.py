@@ -110,7 +110,7 @@ def test_a_fingerprint_changes_with_everything_but_reading(tmp_path):
     assert fingerprint(tmp_path) != before
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_every_attack_changes_the_run_and_nothing_dear(tmp_path):
     (tmp_path / "root" / "run").mkdir(parents=True)
     tiny = TinyRun(tmp_path / "root" / "run", 0)
@@ -149,7 +149,7 @@ def test_one_bad_trial_is_enough(wrong):
     assert not all(check.passed for check in hostile._verdict("corpus", [*good, {**TRIAL, **wrong}]))
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_the_corpus_can_do_nothing():
     checks = list(hostile.run(1, 2))
     assert all(check.passed for check in checks), "\n".join(check.line() for check in checks)

@@ -8,7 +8,7 @@ from tests.claims.children import end, result_of, rows_in, wait_for_rows
 from tests.claims.hosts import LOSSES, both, lose, pair
 from tests.claims.kill import SKIP, TRAIN, UPDATES
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +35,14 @@ def test_checkpoints_are_written_once(whole, place):
     assert len(list((place / "whole" / "checkpoints").glob("*.json"))) == 3
 
 
-@pytest.mark.parametrize("loss", [LOSSES[1], LOSSES[2]], ids=lambda loss: loss.name)
+@pytest.mark.parametrize(
+    "loss", [LOSSES[1], pytest.param(LOSSES[2], marks=pytest.mark.nightly)], ids=lambda loss: loss.name
+)
 def test_one_is_lost_and_the_run_goes_on_to_bitwise_the_same(loss, whole, place):
     after = lose(loss, place, loss.name, 50)
     assert after.ended.code == 75, after.ended.stderr
     assert after.named, after.ended.stderr
-    assert after.seconds < 63
+    assert after.seconds < 900  # a fuse: the claim measures it
     assert after.result[:2] == whole[2][:2]
 
 

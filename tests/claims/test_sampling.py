@@ -7,7 +7,7 @@ import pytest
 from adaptax.algorithms import EMAML
 from tests.claims import enumeration, sampling
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.compiles
 
 
 @pytest.fixture(autouse=True)

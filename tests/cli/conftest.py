@@ -1,12 +1,18 @@
-"""Running the command line as a user does: in a process of its own."""
+"""Running the command line: in the tests' process, or, for tests that are about that, in one of its own."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import pytest
+
+from adaptax.cli import main
 
 
 class FinishedRun(NamedTuple):
@@ -30,25 +36,72 @@ TINY = [
     "--num-minibatches",
     "2",
 ]
-QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-"""Tiny programs take longer to compile than to run."""
-
 SMALL_BANDIT = ["--num-arms", "3", "--num-pulls", "5"]
 
+PROGRAM = [sys.executable, "-c", "from adaptax.cli import main; main()"]
+PATIENCE = 900.0
+"""Seconds that a child may take: a fuse, so that a hang is told. No test is about time."""
 
-def run(*arguments: str, cwd: Path, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `adaptax ARGUMENTS` in `cwd`, with the tests' cache of compiled programs."""
-    env = {**os.environ, "XDG_CACHE_HOME": os.environ["ADAPTAX_TEST_CACHE"], **QUICK, **environment}
-    code = "from adaptax.cli import main; main()"
+
+def environment(**changes: str) -> dict[str, str]:
+    """What a process of the command line starts with: the tests' cache of compiled programs, and little optimising."""
+    cache = os.environ["ADAPTAX_TEST_CACHE"]
+    return {
+        **os.environ,
+        "XDG_CACHE_HOME": cache,
+        "JAX_COMPILATION_CACHE_DIR": cache,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # tiny programs take longer to compile than to run
+        **changes,
+    }
+
+
+def run(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run `adaptax ARGUMENTS` in `cwd`, in this process, whose JAX has started."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.ExitStack() as here:
+        here.enter_context(contextlib.chdir(cwd))
+        here.enter_context(mock.patch.dict(os.environ, changes))
+        here.enter_context(mock.patch("adaptax.experiment.jax_setup.start_jax", return_value=None))
+        here.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message="Some donated buffers were not usable")  # as `start_jax` does
+        here.enter_context(contextlib.redirect_stdout(out))
+        here.enter_context(contextlib.redirect_stderr(err))
+        try:
+            main(arguments)
+        except SystemExit as stop:
+            code = stop.code
+    assert isinstance(code, int)
+    return subprocess.CompletedProcess(["adaptax", *arguments], code, out.getvalue(), err.getvalue())
+
+
+def run_alone(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    """The same in a process of its own, as a user does."""
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
+        [*PROGRAM, *arguments],
         cwd=cwd,
-        env=env,
+        env=environment(**changes),
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=PATIENCE,
         check=False,
     )
+
+
+@pytest.fixture
+def start():
+    """Starts a process as `subprocess.Popen` does; what is left of it is killed when the test ends, however it ends."""
+    children = []
+
+    def begin(command, **options):
+        children.append(subprocess.Popen(command, **options))
+        return children[-1]
+
+    yield begin
+    for child in children:
+        with child:
+            child.kill()
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr("adaptax.experiment.jax_setup.start_jax", lambda: None)
     yield tmp_path
-    for name in SOURCES:
+    for name in (*SOURCES, "bad.py"):
         sys.modules.pop(name.removesuffix(".py"), None)
 
 
@@ -75,7 +75,7 @@ def test_that_there_is_no_such_module_is_found_before_jax_is_imported(place, cap
     assert "expected a module, here or installed; found none" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_a_good_one_passes_and_a_broken_one_is_exit_code_3(place):
     done = run("check-env", "good:make", "--tasks", "4", "--steps", "20", cwd=place)
     assert done.returncode == 0, done.stderr

@@ -44,7 +44,7 @@ def untrained(tmp_path, monkeypatch):
     return make
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_a_finished_run_is_compared(finished_run):
     cwd, directory = finished_run.cwd, finished_run.directory
     done = run("compare", directory.name, "gittins", "--seed", "5", "--json", "--out", "report", *FEW, cwd=cwd)
@@ -62,7 +62,7 @@ def test_a_finished_run_is_compared(finished_run):
     assert "compare " in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_tables_for_people_and_a_free_directory(untrained, tmp_path, capsys):
     directory, _ = untrained("a")
     for number in (1, 2):
@@ -74,7 +74,7 @@ def test_tables_for_people_and_a_free_directory(untrained, tmp_path, capsys):
         assert words in said
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_seeds_of_several_runs_are_one_agents(untrained):
     first, one = untrained("a", seed=0)
     second, two = untrained("b", seed=1, seeds=2)

@@ -57,7 +57,7 @@ def test_a_finished_run_is_inspected(finished_run):
     assert "inspect 60/60 trials" in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_tables_for_people(untrained, capsys):
     directory, *_ = untrained(**TINY, of_problem={"num_arms": 2, "num_pulls": 25})
     assert command([str(directory), "--tasks", "40", "--policy", "sample"]) == 0
@@ -75,7 +75,7 @@ def test_tables_for_people(untrained, capsys):
     assert content["protocol"]["policy"] == "sample"
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_one_of_several_trainings_is_looked_into(untrained, capsys):
     directory, recipe, state = untrained(seeds=2, **TINY, of_problem={"num_arms": 2, "num_pulls": 3})
     found = []

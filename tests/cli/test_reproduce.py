@@ -24,7 +24,7 @@ def test_cells_can_be_picked():
         cells_of(TABLE, ",")
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_a_finished_cell_is_kept_and_one_with_other_settings_moved_aside(tmp_path, capsys):
     cell = dataclasses.replace(TABLE.cells["10x5"], algorithm=TINY)
     table = dataclasses.replace(TABLE, cells={"10x5": cell})

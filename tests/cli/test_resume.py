@@ -25,7 +25,7 @@ def cut(directory, update):
         (directory / name).unlink(missing_ok=True)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_from_an_earlier_checkpoint_it_comes_to_bitwise_the_same_without_doubled_rows(finished_run, tmp_path):
     shutil.copytree(finished_run.directory, tmp_path / "run")
     cut(tmp_path / "run", 0)
@@ -40,7 +40,7 @@ def test_from_an_earlier_checkpoint_it_comes_to_bitwise_the_same_without_doubled
     assert figures[0] == figures[1]
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_a_trained_run_is_only_evaluated_again(finished_run, tmp_path):
     shutil.copytree(finished_run.directory, tmp_path / "run")
     before = (tmp_path / "run/metrics.jsonl").read_bytes()
@@ -77,17 +77,17 @@ def test_without_any_good_checkpoint_nothing_is_started_from_scratch(finished_ru
     assert (tmp_path / "run/metrics.jsonl").read_bytes() == before
 
 
-def test_a_run_in_use_is_not_touched(finished_run, tmp_path):
+def test_a_run_in_use_is_not_touched(finished_run, tmp_path, start):
     shutil.copytree(finished_run.directory, tmp_path / "run")
     code = "import sys, time\nfrom pathlib import Path\nfrom adaptax.runs.directory import claim\n"
-    code += "with claim(Path('run'), fresh=False):\n print('mine', flush=True)\n time.sleep(600)"
-    holder = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-    with holder:
-        assert holder.stdout.readline() == "mine\n"
-        done = run("train", "--resume", "run", cwd=tmp_path)
-        assert done.returncode == 6
-        assert f"process {holder.pid}" in done.stderr
-        holder.send_signal(signal.SIGKILL)
+    code += "with claim(Path('run'), fresh=False):\n print('mine', flush=True)\n time.sleep(10**6)"
+    holder = start([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "mine\n"
+    done = run("train", "--resume", "run", cwd=tmp_path)
+    assert done.returncode == 6
+    assert f"process {holder.pid}" in done.stderr
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
     with claim(tmp_path / "run", fresh=False):  # nothing has to be cleaned up
         pass
 
@@ -99,14 +99,14 @@ def test_some_checkpoints_are_kept_for_good(tmp_path):
     assert checkpoints.updates_in(tmp_path / "run") == [20, 40, 50, 60]
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_killed_at_named_points_and_at_random():
     *_, mid, equal = list(kill.run(1, 5))
     assert equal.passed, equal
     assert mid.figure >= 3
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_told_to_stop():
     for check in signals.run(1, 2):
         assert check.passed, check

@@ -1,14 +1,13 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.cli.conftest import SMALL_BANDIT, TINY, run
+from tests.cli.conftest import PATIENCE, PROGRAM, SMALL_BANDIT, TINY, environment, run, run_alone
 
 LAST = "checkpoints/update-00000004.safetensors"
 
@@ -44,12 +43,13 @@ def test_json_prints_one_object_and_nothing_else(finished_run):
 
 def test_same_seed_in_a_fresh_process_gives_bitwise_the_same_parameters(finished_run, tmp_path):
     directory = finished_run.directory
-    done = run("train", "rl2", "bandit", *SMALL_BANDIT, *TINY, "--eval-tasks", "0", "--out", "again", cwd=tmp_path)
+    words = [*SMALL_BANDIT, *TINY, "--eval-tasks", "0", "--out", "again"]
+    done = run_alone("train", "rl2", "bandit", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "again" / LAST).read_bytes() == (directory / LAST).read_bytes()
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_seeds_train_side_by_side_and_differ(tmp_path):
     done = run(
         "train",
@@ -89,19 +89,16 @@ def test_more_devices_than_there_are_is_a_configuration_error(tmp_path):
     assert "--devices" in done.stderr
 
 
-def test_ctrl_c_saves_and_says_so(tmp_path):
-    code = "from adaptax.cli import main; main()"
+def test_ctrl_c_saves_and_says_so(tmp_path, start):
     arguments = ["train", "rl2", "bandit", *SMALL_BANDIT, *TINY[2:], "--num-updates", "1000000", "--out", "out"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
+    process = start([*PROGRAM, *arguments], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
     metrics = tmp_path / "out/metrics.jsonl"
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + PATIENCE
     while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 75, stderr
     assert "all is saved" in stderr
     assert "Traceback" not in stderr
@@ -109,7 +106,7 @@ def test_ctrl_c_saves_and_says_so(tmp_path):
     assert (tmp_path / f"out/checkpoints/update-{len(rows):08d}.json").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_maml_trains_evaluates_and_draws_paths(tmp_path):
     sizes = {"updates": 2, "tasks": 4, "episodes": 6}
     small = [word for name, size in sizes.items() for word in (f"--num-{name}", str(size))]

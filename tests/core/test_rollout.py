@@ -163,7 +163,7 @@ def _adaptations(episodes):
     return alone, len(adapted)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("episodes", [1, 2, 4])
 def test_nothing_is_learned_after_the_last_window_and_something_after_every_other(episodes):
     alone, together = _adaptations(episodes)
@@ -240,7 +240,7 @@ def test_probes_have_fresh_memory_and_environments_and_many_streams(explore):
     assert (probes.aux["explore"] == explore).all()
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("episodes", [12, 24])
 def test_probes_leave_the_life_as_it_is(episodes):
     # Q-learning draws actions, rewards and transitions, and learns 36 or 72 times.

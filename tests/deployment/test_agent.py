@@ -65,7 +65,7 @@ def test_a_reward_that_is_no_number_is_refused(agent):
         agent.observe(float("nan"))
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_an_agent_that_learns_from_windows_takes_the_inner_steps_of_a_rollout():
     problem = point_robot(num_episodes=6, horizon=4)
     maml = MAML(hidden_size=4, num_tasks=2, trajectories=2)

@@ -17,7 +17,7 @@ from tests.sample_problems import TINY, OddBandit, clockwork, train
 BANDIT = bernoulli_bandit(num_arms=3, num_pulls=60)
 
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.compiles
 
 
 @pytest.mark.parametrize("updates", [0, 1])

@@ -93,7 +93,7 @@ def test_E15_every_task_is_entered_with_a_fresh_memory_and_in_any_company():
     np.testing.assert_array_equal(alone, again)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_several_seeds():
     meta = init(RL2_TINY, PROBLEM, seed=0, num_seeds=3).meta
     evaluation = evaluate(TrainedAgent(RL2_TINY, PROBLEM, meta, 3), num_tasks=20)
@@ -222,7 +222,7 @@ def test_a_prime_number_of_windows_is_learned_from_and_not_probed():
     np.testing.assert_array_equal(evaluation.returns[0, 0], 100 + 2 * np.repeat(np.arange(23), 2))
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_learners_from_scratch_come_to_the_same_on_two_devices_as_on_one(monkeypatch):
     # Each device draws the networks of its own tasks inside of its program.
     problem = clockwork(horizon=3, episodes=8, num_actions=3)

@@ -101,7 +101,7 @@ def watched(agent: Any, problem: Any = BANDIT, num_tasks: int = 400, **options: 
     return watch(TrainedAgent.initial(agent, problem, seed=0), num_tasks=num_tasks, pulls=True, **options)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("streams", [1, 4])
 def test_an_epsilon_greedy_agent_explores_in_epsilon_times_the_share_of_other_arms(streams):
     behaviour = watched(Wavering(epsilon=0.3, streams=streams))
@@ -152,7 +152,7 @@ def test_ranks_by_hand():
     assert pulls_by_rank(np.array([[[1, 1]]]), np.array([[0.5, 0.5]])).tolist() == [[[0, 2]]]
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("streams", [1, 2])
 def test_what_is_watched_is_what_is_evaluated(streams):
     agent = PPO(streams=streams, hidden_size=4, num_minibatches=1) if streams > 1 else QLearning()
@@ -163,7 +163,7 @@ def test_what_is_watched_is_what_is_evaluated(streams):
     np.testing.assert_array_equal(behaviour.rewards, lived.returns[:, :5])
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_tasks_are_watched_in_several_parts_and_with_several_seeds(monkeypatch):
     agent = RL2(memory_size=4, critic_size=4, num_tasks=4, num_minibatches=2)
     several = TrainedAgent.initial(agent, BANDIT, num_seeds=2)
@@ -178,7 +178,7 @@ def test_tasks_are_watched_in_several_parts_and_with_several_seeds(monkeypatch):
     assert (whole.actions[0] != whole.actions[1]).any()
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_an_action_that_never_happened_does_not_explore():
     # Episodes of 1 to 4 steps in slots of 4; the agent always wavers from its best action.
     problem = clockwork(horizon=4, episodes=3, num_actions=5)
@@ -190,7 +190,7 @@ def test_an_action_that_never_happened_does_not_explore():
     assert behaviour.actions is None
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize(
     ("agent", "problem", "reason"),
     [

@@ -113,7 +113,7 @@ def test_an_episode_that_ends_early_is_read_in_the_same_way():
         np.testing.assert_array_equal(states[:, task, 1], [0, paid[0], paid.sum()])
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_reading_at_fewer_times_or_in_chunks_changes_nothing(monkeypatch):
     problem, agent = bernoulli_bandit(3, 30), ThompsonSampling()
     meta = init(agent, problem, seed=0).meta
@@ -185,7 +185,7 @@ class RoundRobin(BanditAgent):
         return -statistics.pulls
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_decodability_of_the_successes_of_n_pulls_of_each_arm_is_that_of_the_posterior_mean():
     # p ~ U[0, 1]: the posterior mean (s + 1) / (n + 2) is linear in s, and the posterior variance is on average
     # E[(s + 1) (n − s + 1)] / ((n + 2)² (n + 3)) = 1 / (6 (n + 2)) out of 1 / 12: R² = n / (n + 2).
@@ -208,7 +208,7 @@ def test_decodability_of_the_successes_of_n_pulls_of_each_arm_is_that_of_the_pos
     assert found.similarity.value[1] + 3 * found.similarity.stderr[1] < found.similarity.value[12]
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("agent", [Greedy(random_ties=True), ThompsonSampling()])
 def test_no_linear_decoder_of_counts_knows_more_than_the_posterior_and_more_pulls_tell_more(agent, monkeypatch):
     monkeypatch.setattr(inspection, "MOST_COMPARED", 50)  # pairs take time, and are not asked about here

@@ -43,7 +43,7 @@ def test_the_trained_agent_comes_first_and_all_meet_the_same_tasks(tmp_path):
     assert assessment._repr_html_().count("<tr>") == 4
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_a_finite_family_is_not_called_held_out(capsys):
     assert not random_as_the_trained_agent(grid_navigation(), []).protocol["held_out"]
     assert "finite set" in capsys.readouterr().out

@@ -53,7 +53,7 @@ TEN = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", TEN)
 def test_the_lower_setting_that_is_named_runs(name, monkeypatch):
     algorithm, problem = TEN[name][0], TEN[name][1]()

@@ -188,7 +188,7 @@ def test_the_result_adapts_with_what_its_inner_optimiser_learned():
     assert float(sgd.adapt(task, 1)["theta"]) == float(adapt(sgd.model, task, 1, 0.125)["theta"])
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_memory_stays_nearly_flat_with_checkpointing():
     task = Regression(*(jnp.ones((2, 4096)) for _ in range(2)))
     model = eqx.nn.MLP("scalar", "scalar", 8, 2, jnp.tanh, key=jax.random.key(0))

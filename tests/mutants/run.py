@@ -26,7 +26,8 @@ from tests.mutants.mutants import MUTANTS  # noqa: E402
 
 AT_LEAST = 28
 EVERYTHING = ("tests",)
-QUICK, SLOW, ANY = "not slow", "slow", "slow or not slow"
+ASKED_FOR = "(compiles or learning or process or nightly)"
+QUICK, SLOW, ANY = f"not {ASKED_FOR}", ASKED_FOR, f"{ASKED_FOR} or not {ASKED_FOR}"
 NOTHING_TO_RUN = 5
 PYTEST = """\
 import importlib.util, sys, pytest
@@ -49,7 +50,7 @@ without any, and all have to pass. It takes about half an hour, and fails if few
 The bugs are in `gradients.py`, `lives.py`, `learners.py` and `figures.py`; `E1` and so on name known traps. None is
 meant to stop with an error, since a bug that does needs no test; what the tests say of each is printed.
 
-{caught} of {count} are caught, {slow} of them by a test that is marked slow.
+{caught} of {count} are caught, {slow} of them by a test that runs only when asked for (slow).
 
 | bug | why | in | caught by |
 |---|---|---|---|
@@ -73,7 +74,7 @@ class Verdict(NamedTuple):
 
     Attributes:
         failure: The first that failed; None if all passed.
-        slow: Whether it took the slow tests.
+        slow: Whether it took tests that run only when asked for.
         seconds: How long it took.
     """
 

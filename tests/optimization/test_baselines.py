@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adaptax.optimization.baselines import RIDGE, linear_baseline, returns_to_go, solve_positive, time_features
-from tests.cli.conftest import run
+from tests.cli.conftest import run_alone
 
 
 def test_returns_to_go_by_hand():
@@ -84,10 +84,10 @@ def test_many_systems_are_solved_as_by_lapack(size):
     np.testing.assert_allclose(found, exact, rtol=2e-3, atol=2e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_many_tasks_with_many_episodes_do_not_wait_for_each_other_for_ever(tmp_path):
     # LAPACK in threads of XLA's pool did so at this size, as soon as a program had two updates.
     size = ["--num-episodes", "40", "--num-tasks", "40", "--trajectories", "20", "--hidden-size", "32"]
     words = ["--outer", "gradient", "--num-updates", "4", "--eval-tasks", "0", "--out", "out"]
-    done = run("train", "maml", "tabular-mdp", *size, *words, cwd=tmp_path, JAX_DISABLE_MOST_OPTIMIZATIONS="0")
+    done = run_alone("train", "maml", "tabular-mdp", *size, *words, cwd=tmp_path, JAX_DISABLE_MOST_OPTIMIZATIONS="0")
     assert done.returncode == 0, done.stderr

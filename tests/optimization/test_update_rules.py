@@ -113,7 +113,7 @@ def _differences(function, flat, size=1e-5):
     return np.asarray(nearby[: flat.size] - nearby[flat.size :]) / (2 * size)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_E2_E4_the_unrolled_derivative_is_that_of_finite_differences(steps):
     with jax.enable_x64(True):
@@ -128,7 +128,7 @@ def test_E2_E4_the_unrolled_derivative_is_that_of_finite_differences(steps):
         assert np.linalg.norm(first - true) >= 0.05 * np.linalg.norm(true)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("first_order", [True, False])
 def test_what_counts_as_constant_is_held_in_finite_differences_too(first_order, monkeypatch):
     """Run once and write down what the gates read (and the gradients, in first order); then that is all they get."""
@@ -189,7 +189,7 @@ def test_coordinates_share_the_rule_and_have_memories_of_their_own():
     assert float(after.offset) == 0.75
 
 
-@pytest.mark.slow
+@pytest.mark.learning
 def test_the_rule_learns_to_be_faster_than_the_rate_that_it_starts_with():
     learned = OPTIMIZER.init(PARAMETERS)
     after = lambda learned: loss(learn(learned, PARAMETERS, first_order=True))  # noqa: E731
@@ -201,7 +201,7 @@ def test_the_rule_learns_to_be_faster_than_the_rate_that_it_starts_with():
     assert float(value) < plain - 0.1 * (plain - 2.0)  # 2 is the least that there is
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_it_serves_maml_train():
     model = eqx.nn.MLP(1, 1, 20, 1, key=jax.random.key(0))
     optimizer = LSTMOptimizer(0.01, size=4)

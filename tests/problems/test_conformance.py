@@ -102,7 +102,7 @@ def test_options_are_plain_values_with_defaults(name):
         assert type(parameter.default) in (int, float, str, bool), parameter
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @every_problem
 def test_observations_actions_and_rewards_are_what_the_spaces_say(name):
     case = survey(name)

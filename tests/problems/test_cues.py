@@ -13,6 +13,7 @@ from adaptax.core.rollout import collect
 from adaptax.core.types import AgentState
 from adaptax.problems import cue
 from adaptax.problems.cues import PENALTY, CueTask
+from tests.sample_problems import program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,7 @@ def returns(agent, num_cues, num_episodes):
     problem = cue(num_cues, num_episodes)
     keys = jax.random.split(jax.random.key(0), num_cues)
     tasks = CueTask(jnp.arange(num_cues, dtype=jnp.int32))
-    rewards = np.asarray(collect(agent, problem, None, tasks, keys).reward)[..., 0]
+    rewards = np.asarray(program(collect)(agent, problem, None, tasks, keys).reward)[..., 0]
     return rewards.reshape(num_episodes, 2, num_cues).sum(1).T
 
 
@@ -58,14 +59,14 @@ def test_E8_memory_reset_between_episodes_is_exactly_chance(num_cues):
 
 def test_E8_the_cue_of_the_previous_trial_is_of_no_use():
     problem = cue(2)
-    cues = np.asarray(jax.vmap(problem.train.sample)(jax.random.split(jax.random.key(0), 4097)).cue)
+    cues = np.asarray(jax.vmap(program(problem.train.sample))(jax.random.split(jax.random.key(0), 4097)).cue)
     assert abs((cues[1:] == cues[:-1]).mean() - 0.5) < 4 * 0.5 / 4096**0.5
 
 
 def test_E8_nothing_in_the_first_timestep_of_an_episode_depends_on_the_cue():
     problem = cue(3, 2)
     keys = jnp.stack([jax.random.key(0)] * 3)
-    trial = collect(Remember(3), problem, None, CueTask(jnp.arange(3, dtype=jnp.int32)), keys)
+    trial = program(collect)(Remember(3), problem, None, CueTask(jnp.arange(3, dtype=jnp.int32)), keys)
     for leaf in jax.tree.leaves(trial.timestep):
         assert len(np.unique(np.asarray(leaf)[0])) == len(np.unique(np.asarray(leaf)[2])) == 1
 
@@ -83,17 +84,18 @@ def test_E8_a_note_in_the_last_action_costs_more_than_it_saves(num_cues):
 
 def test_what_an_episode_shows():
     env = cue(3).env
+    reset, step = program(env.reset), program(env.step)
     task = CueTask(jnp.asarray(1, jnp.int32))
     key = jax.random.key(0)
-    state, observation = env.reset(task, key)
+    state, observation = reset(task, key)
     assert observation == 3
-    right, wrong = env.step(state, jnp.asarray(1), task, key), env.step(state, jnp.asarray(2), task, key)
+    right, wrong = step(state, jnp.asarray(1), task, key), step(state, jnp.asarray(2), task, key)
     assert (float(right.reward), float(wrong.reward)) == (1, 0)
     assert right.observation == wrong.observation == 1
     assert not bool(right.terminated)
     end, noted = (
-        env.step(right.state, jnp.asarray(0), task, key),
-        env.step(right.state, jnp.asarray(1), task, key),
+        step(right.state, jnp.asarray(0), task, key),
+        step(right.state, jnp.asarray(1), task, key),
     )
     assert (float(end.reward), float(noted.reward)) == (0, -PENALTY)
     assert end.observation == 3

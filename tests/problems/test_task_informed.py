@@ -26,7 +26,7 @@ def features_of(tasks):
     return np.concatenate([leaf.reshape(len(leaf), -1).astype(np.float32) for leaf in leaves], 1)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", problems.__all__)
 def test_all_but_the_observation_is_bitwise_that_of_the_inner_problem(name):
     inner = OPTIONS.get(name, getattr(problems, name))()

@@ -12,7 +12,7 @@ from adaptax.reports.comparison_figures import (
 from tests.evaluation.comparisons import small
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("figure", [performance_figure, reaches_figure, families_figure, regret_figure, pulls_figure])
 def test_pictures_are_the_same_each_time_and_fit_many_agents(figure):
     content = small()
@@ -22,7 +22,7 @@ def test_pictures_are_the_same_each_time_and_fit_many_agents(figure):
     assert svg(figure(content)).startswith(b"<?xml")
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_curves_and_thresholds_are_drawn_where_the_figures_are():
     content = small()
     axes = performance_figure(content).axes[0]

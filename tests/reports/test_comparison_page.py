@@ -39,10 +39,10 @@ def parsed(content):
     return page
 
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.compiles
 
 
-@pytest.fixture(scope="module", params=[True, pytest.param(False, marks=pytest.mark.slow)], ids=["bandit", "mdp"])
+@pytest.fixture(scope="module", params=[True, pytest.param(False, marks=pytest.mark.compiles)], ids=["bandit", "mdp"])
 def content(request):
     return small(bandit=request.param)
 

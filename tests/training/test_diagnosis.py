@@ -40,7 +40,7 @@ def wrong_tasks(problem, state, num_tasks=8):
     return np.flatnonzero(jax.vmap(problem.train.sample)(keys[:, 0]).broken)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("devices", [1, 2])
 def test_task_step_and_field_of_the_first_breach_in_an_update(devices):
     problem, healthy = broken(3, 0.1)
@@ -54,7 +54,7 @@ def test_task_step_and_field_of_the_first_breach_in_an_update(devices):
     assert breach_in_update(TINY, healthy, error.state) is None
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_of_several_seeds_the_task_is_that_of_the_one_that_broke():
     problem, healthy = broken(2, 0.05)
     error = fallen(problem, healthy, num_seeds=2)
@@ -64,7 +64,7 @@ def test_of_several_seeds_the_task_is_that_of_the_one_that_broke():
     assert (breach.step, breach.field) == (2, "reward")
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_before_the_first_update():
     problem, _ = broken(2, 1.0)
     with pytest.raises(DivergenceError, match="before the first update"):

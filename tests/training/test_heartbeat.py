@@ -9,6 +9,8 @@ import pytest
 from adaptax.training.heartbeat import Door, Lifeline, Peer, knock
 
 WATCHING = []
+PATIENCE = 900.0
+"""Seconds: a fuse, so that a hang is told."""
 
 
 @pytest.fixture
@@ -16,9 +18,9 @@ def lines():
     """Both ends of a connection: the first process's, and the second's."""
     door = Door("127.0.0.1")
     second = queue.Queue()
-    threading.Thread(target=lambda: second.put(knock(door.address, 1, 5.0)), daemon=True).start()
-    first = door.admit(1, 5.0)
-    both = first, second.get(timeout=5.0)
+    threading.Thread(target=lambda: second.put(knock(door.address, 1, PATIENCE)), daemon=True).start()
+    first = door.admit(1, PATIENCE)
+    both = first, second.get(timeout=PATIENCE)
     yield both
     for lifeline in WATCHING:
         lifeline.hang_up()
@@ -41,9 +43,9 @@ def test_they_know_each_other(lines):
 
 
 def test_while_both_are_alive_nobody_is_lost(lines):
-    _, by_first = _watched(lines[0], 1.5)
-    _, by_second = _watched(lines[1], 1.5)
-    time.sleep(3.5)
+    _, by_first = _watched(lines[0], 5.0)
+    _, by_second = _watched(lines[1], 5.0)
+    time.sleep(11.0)
     assert by_first.empty()
     assert by_second.empty()
 
@@ -53,7 +55,7 @@ def test_one_that_ends_is_noticed_at_once(lines, who):
     _, lost = _watched(lines[1 - who], 60.0)
     (line,) = lines[who].values()
     line.close()
-    peer, how = lost.get(timeout=5.0)
+    peer, how = lost.get(timeout=PATIENCE)
     assert peer.index == who
     assert how == "it has ended"
 
@@ -61,7 +63,7 @@ def test_one_that_ends_is_noticed_at_once(lines, who):
 def test_one_that_is_silent_is_noticed(lines):
     _, lost = _watched(lines[0], 1.0)
     began = time.monotonic()
-    peer, how = lost.get(timeout=10.0)
+    peer, how = lost.get(timeout=PATIENCE)
     assert (peer.index, how) == (1, "silent for 1 s")
     assert time.monotonic() - began > 0.9
 
@@ -70,7 +72,7 @@ def test_one_that_hangs_up_is_lost_to_the_other_but_not_the_reverse(lines):
     mine, by_first = _watched(lines[0], 60.0)
     _, by_second = _watched(lines[1], 60.0)
     mine.hang_up()
-    assert by_second.get(timeout=5.0)[0].index == 0
+    assert by_second.get(timeout=PATIENCE)[0].index == 0
     time.sleep(0.5)
     assert by_first.empty()
 
@@ -91,14 +93,14 @@ def test_strangers_are_not_let_in(said):
     stranger.sendall(said)
     stranger.shutdown(socket.SHUT_WR)
     second = queue.Queue()
-    threading.Thread(target=lambda: second.put(knock(door.address, 5, 5.0)), daemon=True).start()
-    admitted = door.admit(1, 10.0)
+    threading.Thread(target=lambda: second.put(knock(door.address, 5, PATIENCE)), daemon=True).start()
+    admitted = door.admit(1, PATIENCE)
     assert [peer.index for peer in admitted] == [5]
-    stranger.settimeout(5.0)
+    stranger.settimeout(PATIENCE)
     with contextlib.suppress(ConnectionError):  # it had more to say
         assert stranger.recv(1) == b""
     stranger.close()
-    for line in (*admitted.values(), *second.get(timeout=5.0).values()):
+    for line in (*admitted.values(), *second.get(timeout=PATIENCE).values()):
         line.close()
 
 

@@ -30,7 +30,7 @@ def test_chunks_divide_the_run():
     assert chunk_length(13, 10) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_the_host_sees_every_update_once():
     seen = []
     run(
@@ -63,14 +63,14 @@ def test_same_seed_is_bitwise_the_same_and_another_seed_is_not():
     assert any((a != b).any() for a, b in zip(first, other, strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_E20_two_devices_do_the_work_of_one():
     one, two = leaves(run(devices=1)), leaves(run(devices=2))
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_seeds_are_independent_runs():
     both = train(
         ALGORITHM,

@@ -29,17 +29,19 @@ def start_jax() -> None:
     """Once: import JAX with one CPU device per core, and compiled programs kept for the next run.
 
     One XLA device leaves most of a second core idle (its parallelism is inside operations, and ours are small), so
-    two cores train almost twice as fast as two devices than as one.
+    two cores train almost twice as fast as two devices than as one. Whoever has chosen a cache by JAX's own environment
+    variables keeps that one.
     """
     import jax
 
     jax.config.update("jax_num_cpu_devices", min(cores(), MAX_HOST_DEVICES))
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "adaptax" / "xla"
-    with contextlib.suppress(OSError):
-        cache.mkdir(parents=True, exist_ok=True)
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "adaptax" / "xla"
+        with contextlib.suppress(OSError):
+            cache.mkdir(parents=True, exist_ok=True)
+            jax.config.update("jax_compilation_cache_dir", str(cache))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+            jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
 
 

@@ -42,5 +42,5 @@ def after_steps(window: int) -> str:
 
 def goals_of(tasks: Any) -> np.ndarray | None:
     """Where the goals of tasks in a plane are, `[task, 2]`: their leaf `position`; None if they have none."""
-    position = getattr(tasks, "position", None)
+    position: Any = getattr(tasks, "position", None)
     return None if np.ndim(position) != 2 or np.shape(position)[1] != 2 else np.asarray(position)

@@ -63,7 +63,7 @@ def test_E12_counts_follow_the_script_and_the_start_of_a_trial_counts_nothing(se
     np.testing.assert_array_equal(seen.successors, successors)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: type(agent).__name__)
 def test_plans_are_made_when_episodes_begin_and_kept_until_they_end(agent, key):
     memories = live(agent, SCRIPT, key)
@@ -147,7 +147,7 @@ def test_what_happens_in_other_tasks_makes_no_difference(key):
     np.testing.assert_array_equal(run(tasks)[:, 0], run(others)[:, 0])
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_figures_of_duan2016_table_2(key):
     """10 episodes: ours within 4 standard errors (the paper's is about 0.9), and never above the oracle."""
     problem, tasks = tabular_mdp(num_episodes=10), 150

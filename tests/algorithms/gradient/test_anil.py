@@ -7,6 +7,7 @@ from adaptax.algorithms import ANIL
 from adaptax.networks import PolicyHead
 from adaptax.problems import tabular_mdp
 from tests.algorithms.standard_rl import bandit_by_hand as by_hand
+from tests.sample_problems import program
 
 PROBLEM = tabular_mdp(num_states=3, num_actions=2, horizon=4, num_episodes=4)
 ALGORITHM = ANIL(hidden_size=4, num_layers=1, num_tasks=3, trajectories=2, outer="gradient", inner_learning_rate=1.0)
@@ -14,16 +15,16 @@ ALGORITHM = ANIL(hidden_size=4, num_layers=1, num_tasks=3, trajectories=2, outer
 
 @pytest.fixture(scope="module")
 def case():
-    state = ALGORITHM.init(PROBLEM, jax.random.key(0))
+    state = program(ALGORITHM.init)(PROBLEM, jax.random.key(0))
     return state.meta, by_hand.gather(ALGORITHM, state, PROBLEM)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_the_head_adapts_and_nothing_else(case):
     meta, batch = case
-    agent = ALGORITHM.begin(meta, jax.random.key(0))
+    agent = program(ALGORITHM.begin)(meta, jax.random.key(0))
     window = jax.tree.map(lambda x: x[0, 0], batch.lives)
-    adapted = ALGORITHM.adapt(meta, agent, window, jax.random.key(0)).adapted.parameters
+    adapted = program(ALGORITHM.adapt)(meta, agent, window, jax.random.key(0)).adapted.parameters
     assert isinstance(adapted, PolicyHead)
     head = meta.theta.policy.head
     for after, before in zip(jax.tree.leaves(adapted), jax.tree.leaves(head), strict=True):

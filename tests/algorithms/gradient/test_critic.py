@@ -12,7 +12,7 @@ TASKS, WINDOWS, TIME, STREAMS = 3, 2, 5, 4
 SHAPE = (TASKS, WINDOWS, TIME, STREAMS)
 RATE = 3e-3
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.compiles
 
 
 def _data():

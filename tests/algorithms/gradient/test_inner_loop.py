@@ -26,7 +26,7 @@ PLAIN = MAML(
     normalize_advantages=False, discount=1.0,
 )  # fmt: skip
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.compiles
 
 
 @functools.cache

@@ -114,7 +114,7 @@ def _gains(rates):
     return np.moveaxis(np.asarray(quick_jit(jax.vmap(one))(jnp.asarray(rates))), 1, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.learning
 def test_meta_training_makes_adaptation_pay_and_without_adaptation_nothing_pays():
     untrained, trained = _gains([1.0, 0.0])
     error = lambda x: x.std(ddof=1) / np.sqrt(HELD_OUT)  # noqa: E731

@@ -12,7 +12,7 @@ from tests.algorithms.standard_rl import bandit_by_hand as by_hand
 from tests.algorithms.standard_rl.bandit_by_hand import BARE, RATE
 from tests.claims.enumeration import noise_like
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.compiles
 
 ALGORITHM = MetaLSTM(**BARE, outer="gradient", rule_size=3)
 

@@ -14,7 +14,7 @@ from adaptax.core.types import TrainState, replace
 from tests.algorithms.gradient.test_inner_loop import KEY, MDP, lived
 from tests.sample_problems import quick_jit, train
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.compiles
 
 ALGORITHM = MAML(hidden_size=4, num_layers=1, num_tasks=3, trajectories=4, inner_steps=2, inner_learning_rate=0.5)
 

@@ -47,7 +47,7 @@ def floats_of(settings):
     return chosen
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", NAMES)
 def test_E1d_training_depends_on_every_number(name):
     algorithm_class = getattr(algorithms, name)
@@ -78,7 +78,7 @@ def base():
     return needed(algorithms.MAML(**BASE))[1]
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("field", CHANGES)
 def test_E1d_every_other_field_changes_the_program(field, base):
     assert needed(algorithms.MAML(**{**BASE, field: CHANGES[field]}))[1] != base
@@ -90,7 +90,7 @@ def test_every_field_is_among_those_tested():
     assert rest - set(CHANGES) == {"cg_steps"}  # in tests/optimization/test_outer_optimizers.py
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_E1d_cavia_has_a_field_more():
     few, many = (needed(algorithms.CAVIA(**BASE, context_size=n))[1] for n in (1, 2))
     assert few != many

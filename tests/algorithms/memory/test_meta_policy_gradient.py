@@ -1,6 +1,7 @@
 """Learning to explore: who acts when, what is learned from, and what the meta-policy is paid for."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from adaptax.core.types import AgentState, replace
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems.settings import ChainSettings, PointRobotSettings
 from adaptax.training.loop import train
-from tests.sample_problems import quick_jit, same
+from tests.sample_problems import program, quick_jit, same
 
 SMALL = {"memory_size": 4, "num_tasks": 4, "replicas": 2, "exploration_episodes": 2, "base_steps": 3}
 
@@ -28,16 +29,17 @@ def small_chain(episodes=4):
     return problems.chain(length=4, horizon=6, num_episodes=episodes)
 
 
+@functools.cache
 def case(**changes):
     algorithm, problem = MetaPolicyGradient(**{**SMALL, **changes}), small_chain()
     return algorithm, problem, init(algorithm, problem, seed=0)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_the_meta_policy_explores_and_then_the_base_learner_acts():
     algorithm, problem, state = case()
     task = problem.test.sample(jax.random.key(1))
-    lived = live(algorithm, problem, state.meta, task, jax.random.key(2))
+    lived = program(live)(algorithm, problem, state.meta, task, jax.random.key(2))
     explored = problem.trial_steps // 2
     first, last = (
         jax.tree.map(lambda x, part=part: x[part], lived) for part in (slice(0, explored), slice(explored, None))
@@ -52,13 +54,14 @@ def test_the_meta_policy_explores_and_then_the_base_learner_acts():
 def test_the_base_learner_learns_from_the_exploration_as_by_itself():
     algorithm, problem, state = case()
     task = problem.test.sample(jax.random.key(1))
-    life = start(algorithm, problem, state.meta, task, jax.random.key(2))
-    life, explored = rollout(algorithm, problem, state.meta, task, life, jax.random.key(3), clock=0, steps=12)
-    adapted = algorithm.adapt(state.meta, AgentState(life.adapted, life.memory), explored, jax.random.key(4)).adapted
+    life = program(start)(algorithm, problem, state.meta, task, jax.random.key(2))
+    life, explored = program(rollout)(algorithm, problem, state.meta, task, life, jax.random.key(3), clock=0, steps=12)
+    agent = AgentState(life.adapted, life.memory)
+    adapted = program(algorithm.adapt)(state.meta, agent, explored, jax.random.key(4)).adapted
     learner = QLearning(learning_rate=algorithm.base_learning_rate, discount=algorithm.base_discount)
     alone = learner.begin(state.meta.base, jax.random.key(0))
     for _ in range(algorithm.base_steps):
-        alone = learner.adapt(state.meta.base, alone, explored, jax.random.key(4))
+        alone = program(learner.adapt)(state.meta.base, alone, explored, jax.random.key(4))
     assert same(adapted.base.quality, alone.adapted.quality)
     assert bool(adapted.explored)
 
@@ -66,12 +69,13 @@ def test_the_base_learner_learns_from_the_exploration_as_by_itself():
 def test_nothing_is_learned_from_exploiting():
     algorithm, problem, state = case()
     task = problem.test.sample(jax.random.key(1))
-    life = start(algorithm, problem, state.meta, task, jax.random.key(2))
+    life = program(start)(algorithm, problem, state.meta, task, jax.random.key(2))
     agent = AgentState(life.adapted, life.memory)
+    live_on, adapt = program(rollout), program(algorithm.adapt)
     for window in range(3):
-        life, lived = rollout(algorithm, problem, state.meta, task, life, jax.random.key(window), clock=0, steps=12)
+        life, lived = live_on(algorithm, problem, state.meta, task, life, jax.random.key(window), clock=0, steps=12)
         known = agent.adapted.base
-        agent = algorithm.adapt(state.meta, AgentState(agent.adapted, life.memory), lived, jax.random.key(9))
+        agent = adapt(state.meta, AgentState(agent.adapted, life.memory), lived, jax.random.key(9))
         assert same(known.visits, agent.adapted.base.visits) == (window > 0)
 
 
@@ -85,7 +89,7 @@ def test_the_meta_policy_is_frozen_at_test_time():
 def test_the_exploration_does_not_depend_on_the_base_learner():
     algorithm, problem, state = case()
     task = problem.test.sample(jax.random.key(1))
-    life = start(algorithm, problem, state.meta, task, jax.random.key(2))
+    life = program(start)(algorithm, problem, state.meta, task, jax.random.key(2))
     other = replace(
         life,
         adapted=replace(
@@ -95,12 +99,12 @@ def test_the_exploration_does_not_depend_on_the_base_learner():
     )
     steps = {"clock": 0, "steps": 12}
     one, another = (
-        rollout(algorithm, problem, state.meta, task, x, jax.random.key(3), **steps)[1] for x in (life, other)
+        program(rollout)(algorithm, problem, state.meta, task, x, jax.random.key(3), **steps)[1] for x in (life, other)
     )
     assert same(one.action, another.action)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_the_ablation_explores_as_the_base_learner_does_and_trains_nothing():
     algorithm, problem, state = case(explorer="base", memory_size=MetaPolicyGradient().memory_size)
     after, metrics = quick_jit(lambda state: algorithm.update(problem, state))(state)
@@ -113,11 +117,11 @@ def test_the_ablation_explores_as_the_base_learner_does_and_trains_nothing():
     assert np.allclose(shares, 1 / 3, atol=0.03)  # ε = 1 before anything was learned
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_one_epoch_is_reinforce():
     """With one pass the ratio is 1, so the step is along mean(A ∇ log π), by definition of the score function."""
     algorithm, problem, state = case(num_epochs=1, entropy_cost=0.0)
-    trajectory, before, after = algorithm._explore_tasks(problem, state)
+    trajectory, before, after = program(algorithm._explore_tasks)(problem, state)
     gain = np.asarray(after - before).reshape(4, 2)
     advantage = jnp.asarray((gain - gain[:, ::-1]).ravel())
     old = trajectory.aux["log_prob"]
@@ -132,15 +136,15 @@ def test_one_epoch_is_reinforce():
     def loss(network):
         return algorithm._loss(state.meta, jnp.zeros(()), network, (trajectory, old, advantage))[0]
 
-    expected, found = (jax.tree.leaves(jax.grad(f)(network)) for f in (score, loss))
+    expected, found = (jax.tree.leaves(quick_jit(jax.grad(f))(network)) for f in (score, loss))
     assert max(float(jnp.max(jnp.abs(x))) for x in expected) > 1e-4
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(expected, found, strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_E6_an_update_ascends_what_an_exploration_has_taught_more_than_others_of_its_task():
     algorithm, problem, state = case(num_epochs=1, entropy_cost=0.0)
-    trajectory, before, after = quick_jit(lambda state: algorithm._explore_tasks(problem, state))(state)
+    trajectory, before, after = program(algorithm._explore_tasks)(problem, state)
     gain = np.asarray(after - before, np.float64).reshape(4, 2)
     advantage = (gain - gain[:, ::-1]).ravel()
     assert np.ptp(gain.mean(1)) > 0  # tasks differ in what there is to gain, and that is no merit
@@ -165,15 +169,15 @@ def test_E6_an_update_ascends_what_an_exploration_has_taught_more_than_others_of
 def test_it_is_paid_for_what_it_teaches_and_not_for_what_it_earns():
     """R compares what is known after the exploration with what was known before it."""
     algorithm, problem, state = case()
-    trajectory, before, after = algorithm._explore_tasks(problem, state)
+    trajectory, before, after = program(algorithm._explore_tasks)(problem, state)
     assert trajectory.reward.shape == (12, 8)
     # A base learner that knows nothing takes action 0 everywhere, and so stays at the start for 0.01 a step.
     assert np.allclose(before, 6 * 0.01, atol=1e-6)
     assert (np.asarray(after) >= 0).all()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.learning
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.nightly)])
 def test_it_learns_to_explore_where_undirected_exploring_fails(seed):
     """At least twice what the base learner reaches by itself; `benchmarks/exploration.py` measures it at full size."""
     problem = problems.chain(length=8, horizon=16, num_episodes=4)

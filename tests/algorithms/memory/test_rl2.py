@@ -204,7 +204,7 @@ def test_E9_replay_is_what_acting_was_for_every_horizon_and_number_of_episodes(h
         _assert_replayed(metas, joined, (episode + 1) * horizon, horizon, ends_early)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("steps", range(1, 8))
 def test_E9_replay_is_what_acting_was_for_every_rollout_and_trial_length(steps):
     horizon = 3
@@ -227,7 +227,7 @@ def test_E9_replay_is_what_acting_was_for_every_rollout_and_trial_length(steps):
         _assert_replayed(metas, joined, trial, horizon, True)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_E9_continuous_actions_are_replayed():
     problem = point_robot(num_episodes=1, horizon=6)
     algorithm = RL2(**TINY)
@@ -243,7 +243,7 @@ def test_E9_continuous_actions_are_replayed():
     np.testing.assert_allclose(log_prob, trajectory.aux["log_prob"][valid], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("policy_size", [0, 5])
 def test_E9_pairs_and_readout_are_replayed_over_early_ends(policy_size, cell):

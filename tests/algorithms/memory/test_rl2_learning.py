@@ -21,6 +21,7 @@ SMALL = {
 PATIENT = {**SMALL, "num_updates": 150, "num_epochs": 4, "learning_rate": 2e-2}
 """For the cue: no agent is any better until it both keeps the cue and uses it, so the start is a plateau."""
 ARMS, PULLS = 5, 10
+pytestmark = pytest.mark.learning
 HELD_OUT = 2048
 
 
@@ -63,7 +64,7 @@ def test_E8_memory_lasts_over_the_episodes_of_a_trial():
     assert returns.mean(0).sum() <= 1.5 + 3 * returns.sum(1).std() / np.sqrt(HELD_OUT)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_E8_without_memory_the_second_episode_is_chance():
     returns = _returns(*_trained("cue", "none"))
     _assert_mean(returns[:, 0], 0.5)
@@ -111,18 +112,16 @@ def test_E8_memory_of_the_previous_trial_is_of_no_use():
 # ---------------------------------------------------------------- bandits
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("memory", ["lstm", pytest.param("symmetric", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("memory", ["lstm", pytest.param("symmetric", marks=pytest.mark.nightly)])
 def test_memory_learns_to_learn_about_arms(memory):
     # The control of the negative controls: with the same settings there is something to learn.
     returns = _returns(*_trained("bandit", memory)).sum(1)
     assert returns.mean() > PULLS / 2 + 8 * returns.std() / np.sqrt(HELD_OUT)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("problem_name", "memory"),
-    [("bandit", "none"), ("shuffled", "lstm"), pytest.param("shuffled", "symmetric", marks=pytest.mark.slow)],
+    [("bandit", "none"), *(pytest.param("shuffled", x, marks=pytest.mark.nightly) for x in ("lstm", "symmetric"))],
 )
 def test_no_memory_or_rewards_that_tell_nothing_leave_chance(problem_name, memory):
     returns = _returns(*_trained(problem_name, memory))

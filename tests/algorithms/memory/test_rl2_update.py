@@ -134,7 +134,7 @@ def test_E1d_every_setting_is_in_the_tests_of_settings():
             assert SHAPES[field.name] in get_args(field.type)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", STATIC)
 def test_E1d_every_setting_changes_what_is_learned(name):
     base = RL2("none", **TINY)
@@ -167,7 +167,7 @@ def test_E1d_every_number_changes_what_is_learned(name):
     assert not same(_updated_with(), _updated_with(**{name: TRACED[name]}))
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_settings_are_swept_by_vmap():
     problem = bernoulli_bandit(2, 3)
     state = random_state(RL2("none", **TINY), problem)
@@ -228,7 +228,7 @@ def test_init_looks_at_tasks_and_rewards():
 # ---------------------------------------------------------------- scale, seeds, devices
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_E13_scale_of_rewards_changes_nothing():
     # A power of two is exact in floating point, so nothing may differ but the rewards' moments.
     algorithm = RL2(**TINY)
@@ -291,7 +291,7 @@ def _on_two_devices(algorithm, problem, state, one_device_update):
         np.testing.assert_allclose(value, two_metrics[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_E20_E21_tasks_of_all_updates_and_devices_are_distinct_and_not_held_out():
     problem = make_problem(OddBandit(2), lambda split: Recorded(2, split), 3)
     algorithm = RL2(**TINY)
@@ -303,7 +303,7 @@ def test_E20_E21_tasks_of_all_updates_and_devices_are_distinct_and_not_held_out(
     assert marks == {0, 1}  # validation and test tasks are marked 2 and 3
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_E20_devices_whose_episodes_differ_in_length_agree_with_one():
     problem, update = _update("early ends", ONE_STEP)
     state = _with_rewards(random_state(ONE_STEP, problem), 50.0, 1e3)

@@ -14,7 +14,7 @@ import numpy as np
 from adaptax.algorithms.gradient.outer_loop import live
 from adaptax.core.types import replace
 from adaptax.problems import bernoulli_bandit
-from tests.sample_problems import quick_jit
+from tests.sample_problems import program, quick_jit
 
 RATE = 0.7
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=12)
@@ -41,7 +41,7 @@ def bias(tree: Any) -> Any:
 
 def begin(algorithm: Any, problem: Any = PROBLEM) -> Any:
     """The state before the first update, with b = `START`."""
-    state = algorithm.init(problem, jax.random.key(0))
+    state = program(algorithm.init)(problem, jax.random.key(0))
     policy = jax.tree.map(lambda x: jnp.asarray(START, x.dtype) if x.shape == (3,) else x, state.meta.theta.policy)
     return replace(state, meta=replace(state.meta, theta=replace(state.meta.theta, policy=policy)))
 

@@ -72,7 +72,7 @@ def test_weights_are_cut_off():
     np.testing.assert_allclose(slope, expected, rtol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_on_its_own_experience_the_cut_changes_nothing():
     problem = odd_bandit(3, 200, scale=2.0)
     task = problem.test.sample(KEY)

@@ -31,20 +31,27 @@ def random_learner(settings, seed=0, spaces=SPACES):
     rng = np.random.default_rng(seed)
     network = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype), shapes)
     returns = Moments(jnp.asarray(50.0), jnp.asarray(1.5), jnp.asarray(4.0))
-    return Learner(network, actor_critic.adam(settings).init(network), returns)
+    moments = jax.eval_shape(actor_critic.adam(settings).init, network)  # Adam starts with zeros
+    return Learner(network, jax.tree.map(lambda x: jnp.asarray(np.zeros(x.shape, x.dtype)), moments), returns)
 
 
 def random_trajectory(seed=0):
     """Three streams: one goes on past the window, one terminates and idles, one is truncated and begins anew."""
     rng = np.random.default_rng(seed)
-    draw = lambda *shape: jnp.asarray(rng.normal(size=(TIME, STREAMS, *shape)), jnp.float32)  # noqa: E731
-    flag = lambda *places: jnp.zeros((TIME, STREAMS), bool).at[tuple(zip(*places, strict=True))].set(True)  # noqa: E731
-    action = jnp.asarray(rng.integers(3, size=(TIME, STREAMS)), jnp.int32)
+    draw = lambda *shape: rng.normal(size=(TIME, STREAMS, *shape)).astype(np.float32)  # noqa: E731
+
+    def flag(*places):
+        flags = np.zeros((TIME, STREAMS), bool)
+        flags[tuple(zip(*places, strict=True))] = True
+        return flags
+
+    action = rng.integers(3, size=(TIME, STREAMS)).astype(np.int32)
     valid = ~flag((3, 1), (4, 1), (5, 1))
-    reward = jnp.where(valid, draw(), 0.0)
+    reward = np.where(valid, draw(), np.float32(0))
     timestep = TimeStep(draw(2), action, reward, flag((0, 0)))
-    aux = {"log_prob": -jnp.abs(draw())}
-    return Transition(timestep, action, reward, flag((2, 1)), flag((3, 2)), draw(2), aux, valid)
+    aux = {"log_prob": -np.abs(draw())}
+    lived = Transition(timestep, action, reward, flag((2, 1)), flag((3, 2)), draw(2), aux, valid)
+    return jax.tree.map(jnp.asarray, lived)
 
 
 def numpy_advantages(trajectory, values, bootstraps, ends, *, discount, gae_lambda, weights=None):
@@ -129,7 +136,7 @@ def test_values_are_in_units_of_reward():
 def random_lesson(seed=0):
     trajectory, rng = random_trajectory(seed), np.random.default_rng(seed + 1)
     draw = lambda: jnp.asarray(rng.normal(size=(TIME, STREAMS)), jnp.float32)  # noqa: E731
-    advantage = jnp.where(trajectory.valid, draw(), 0.0)
+    advantage = jnp.asarray(np.where(trajectory.valid, draw(), np.float32(0)))
     observation, action = trajectory.timestep.observation, trajectory.action
     return Lesson(observation, action, trajectory.aux["log_prob"], advantage, draw(), trajectory.valid)
 
@@ -219,8 +226,8 @@ def test_acting_tells_the_log_probability_of_what_was_done(action):
     learner = random_learner(A2CSettings(**SMALL), spaces=Spaces(Box((2,)), action))
     timestep = TimeStep(jnp.asarray([0.3, -1.0]), action.null(), jnp.zeros(()), jnp.asarray(True))
     act = lambda key, explore: actor_critic.act(learner.network, timestep, key, explore=explore)  # noqa: E731
-    done, aux = jax.vmap(lambda key: act(key, True))(jax.random.split(KEY, 50))
-    policy = jax.vmap(lambda _: learner.network.policy(timestep.observation))(jnp.arange(50))
+    done, aux = quick_jit(jax.vmap(lambda key: act(key, True)))(jax.random.split(KEY, 50))
+    policy = quick_jit(jax.vmap(lambda _: learner.network.policy(timestep.observation)))(jnp.arange(50))
     np.testing.assert_allclose(aux["log_prob"], policy.log_prob(action.policy_action(done)), rtol=1e-5)
     assert len(np.unique(np.asarray(done), axis=0)) > 1
     mode = action.from_policy(learner.network.policy(timestep.observation).mode())

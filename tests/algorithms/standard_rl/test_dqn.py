@@ -23,14 +23,15 @@ SMALL = {"hidden_size": 4, "batch_size": 8, "epsilon_episodes": 4}
 def window(first, valid, ends=None):
     """A window: with n = first + i, step i shows (n, 0), does action i mod 3, brings n and leads to (n, 1)."""
     count = len(valid)
-    number = jnp.arange(first, first + count, dtype=jnp.float32)[:, None]
+    number = np.arange(first, first + count, dtype=np.float32)[:, None]
     ends = [""] * count if ends is None else ends
-    flag = lambda name: jnp.asarray([end == name for end in ends])[:, None]  # noqa: E731
-    show = lambda place: jnp.stack([number, jnp.full_like(number, place)], -1)  # noqa: E731
-    action = jnp.arange(count, dtype=jnp.int32)[:, None] % 3
-    timestep = TimeStep(show(0.0), action, number, jnp.zeros((count, 1), bool))
+    flag = lambda name: np.asarray([end == name for end in ends])[:, None]  # noqa: E731
+    show = lambda place: np.stack([number, np.full_like(number, place)], -1)  # noqa: E731
+    action = np.arange(count, dtype=np.int32)[:, None] % 3
+    timestep = TimeStep(show(0.0), action, number, np.zeros((count, 1), bool))
     flags = flag("terminated"), flag("truncated")
-    return Transition(timestep, action, number, *flags, show(1.0), None, jnp.asarray(valid)[:, None])
+    lived = Transition(timestep, action, number, *flags, show(1.0), None, np.asarray(valid)[:, None])
+    return jax.tree.map(jnp.asarray, lived)
 
 
 def adapter(agent):

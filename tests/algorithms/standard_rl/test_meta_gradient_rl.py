@@ -14,7 +14,7 @@ from adaptax.algorithms import A2C, MetaGradientRL
 from adaptax.algorithms.standard_rl import actor_critic
 from adaptax.core.rollout import live, rollout, start
 from adaptax.core.types import AgentState
-from tests.sample_problems import quick_jit, same
+from tests.sample_problems import program, quick_jit, same
 
 SMALL = {"hidden_size": 4, "num_layers": 1, "streams": 2, "num_steps": 3, "learning_rate": 0.05}
 
@@ -23,14 +23,16 @@ def windows(algorithm, problem, meta, count, seed=0):
     """The agent before, and `count` windows that it has lived and learned from, with the agent after each."""
     task_key, start_key, key = jax.random.split(jax.random.key(seed), 3)
     task = problem.test.sample(task_key)
-    life = start(algorithm, problem, meta, task, start_key, algorithm.streams)
+    life = program(start)(algorithm, problem, meta, task, start_key, algorithm.streams)
+    live_on, adapt = program(rollout), program(algorithm.adapt)
     agents, lived = [AgentState(life.adapted, life.memory)], []
     for index in range(count):
         steps = algorithm.num_steps
-        life, window = rollout(
-            algorithm, problem, meta, task, life, jax.random.fold_in(key, index), clock=index * steps, steps=steps
+        clock = jnp.asarray(index * steps)
+        life, window = live_on(
+            algorithm, problem, meta, task, life, jax.random.fold_in(key, index), clock=clock, steps=steps
         )
-        agents.append(algorithm.adapt(meta, AgentState(life.adapted, life.memory), window, key))
+        agents.append(adapt(meta, AgentState(life.adapted, life.memory), window, key))
         life = dataclasses.replace(life, adapted=agents[-1].adapted)
         lived.append(window)
     return agents, lived
@@ -68,9 +70,9 @@ def with_constants_of(algorithm, known, window, following):
     return objective
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize(
-    ("per_state", "seed"), [(True, 0), *(pytest.param(*case, marks=pytest.mark.slow) for case in PAIRS)]
+    ("per_state", "seed"), [(True, 0), *(pytest.param(*case, marks=pytest.mark.compiles) for case in PAIRS)]
 )
 def test_the_meta_gradient_is_that_of_finite_differences(per_state, seed):
     algorithm = MetaGradientRL(**SMALL, per_state=per_state)
@@ -84,47 +86,52 @@ def test_the_meta_gradient_is_that_of_finite_differences(per_state, seed):
             weight = 0.1 * jax.random.normal(jax.random.key(seed), known.eta.head.weight.shape, jnp.float64)
             known = eqx.tree_at(lambda known: known.eta.head.weight, known, weight)
         flat, restore = ravel_pytree(known.eta)
-        gradient = jax.jit(jax.grad(algorithm.outer_objective))(known.eta, known.before, window, following)
+        gradient = quick_jit(jax.grad(algorithm.outer_objective))(known.eta, known.before, window, following)
         found = np.asarray(ravel_pytree(gradient)[0])
-        objective = with_constants_of(algorithm, known, window, following)
         step = 1e-5
         moved = jnp.concatenate([flat[None] + step * jnp.eye(flat.size), flat[None] - step * jnp.eye(flat.size)])
-        values = np.asarray(jax.jit(jax.vmap(lambda eta: objective(restore(eta))))(moved))
+
+        @quick_jit
+        def objectives(moved, known, window, following):
+            objective = with_constants_of(algorithm, known, window, following)
+            return jax.vmap(lambda eta: objective(restore(eta)))(moved)
+
+        values = np.asarray(objectives(moved, known, window, following))
         expected = (values[: flat.size] - values[flat.size :]) / (2 * step)
     assert np.abs(expected[:2]).min() > 1e-6
     assert np.abs(found - expected).max() <= 1e-7 * max(1.0, np.abs(expected).max())
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_at_the_present_hyper_parameters_the_step_is_the_one_that_was_taken():
     algorithm = MetaGradientRL(**SMALL)
     problem = problems.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)
     agents, lived = windows(algorithm, problem, algorithm.describe(problem), 2)
     known = agents[2].adapted
-    again = algorithm.step(known.before, known.window, known.eta)
+    again = program(algorithm.step)(known.before, known.window, known.eta)
     assert same(again, known.learner)
     assert same(known.window.reward, lived[1].reward)
     assert same(known.before, agents[1].adapted.learner)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_E29_without_learning_its_hyper_parameters_it_is_a2c():
     changes = {**SMALL, "discount": 0.9, "gae_lambda": 0.8, "entropy_cost": 0.02}
     learned, fixed = MetaGradientRL(**changes, meta_learning_rate=0.0), A2C(**changes)
     problem = problems.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)
     key, task = jax.random.key(0), problem.test.sample(jax.random.key(1))
-    one = live(learned, problem, learned.describe(problem), task, key)
+    one = program(live)(learned, problem, learned.describe(problem), task, key)
     assert one.reward.shape == (12, 2)
     # Networks are drawn from other keys, so compare a step: the same learner, the same window.
     meta = learned.describe(problem)
     agents, lived = windows(learned, problem, meta, 1)
     before = AgentState(agents[0].adapted.learner, None)
-    expected = fixed.adapt(fixed.describe(problem), before, lived[0], key).adapted
+    expected = program(fixed.adapt)(fixed.describe(problem), before, lived[0], key).adapted
     found = agents[1].adapted.learner
     assert all(np.allclose(a, b, atol=2e-6) for a, b in zip(*map(jax.tree.leaves, (expected, found)), strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize(("learns", "returns", "weights"), [("all", 1, 1), ("returns", 1, 0), ("weights", 0, 1)])
 def test_it_learns_what_it_is_asked_to_from_the_second_window_on(learns, returns, weights):
     algorithm = MetaGradientRL(**SMALL, learns=learns)
@@ -136,7 +143,7 @@ def test_it_learns_what_it_is_asked_to_from_the_second_window_on(learns, returns
     assert same(etas[1].weights, etas[2].weights) == (not weights)
 
 
-@pytest.mark.slow
+@pytest.mark.learning
 def test_a_discount_that_misleads_is_raised():
     """A step of A2C towards what a larger γ shows: reward comes late, and γ starts so small that it is not seen."""
     problem = problems.chain(length=4, horizon=8, num_episodes=1600)

@@ -27,7 +27,7 @@ from tests.algorithms.standard_rl.test_actor_critic import (
     random_lesson,
     random_trajectory,
 )
-from tests.sample_problems import clockwork, quick_jit, same, train
+from tests.sample_problems import clockwork, program, quick_jit, same, train
 
 KEY = jax.random.key(0)
 SMALL = {"hidden_size": 4, "streams": 2, "max_gradient_norm": 1e6, "num_epochs": 1, "num_minibatches": 1}
@@ -45,7 +45,7 @@ def adapter(agent):
 
 
 def test_advantages_are_normalised_over_what_happened():
-    lesson = normalized(random_lesson())
+    lesson = quick_jit(normalized)(random_lesson())
     seen = np.asarray(lesson.advantage)[np.asarray(lesson.valid)]
     np.testing.assert_allclose([seen.mean(), seen.std()], [0, 1], atol=1e-6)
     assert (lesson.advantage[~lesson.valid] == 0).all()
@@ -56,9 +56,9 @@ def test_the_first_epoch_goes_along_the_gradient_of_an_actor_critic():
     ppo = PPO(**SMALL, discount=0.9, gae_lambda=0.7, entropy_cost=0.1)
     learner = random_learner(ppo)
     trajectory = own_trajectory(learner)
+    values_of = program(learner.values)
     values, bootstraps = (
-        np.asarray(learner.values(x), np.float64)
-        for x in (trajectory.timestep.observation, trajectory.next_observation)
+        np.asarray(values_of(x), np.float64) for x in (trajectory.timestep.observation, trajectory.next_observation)
     )
     raw = numpy_advantages(trajectory, values, bootstraps, False, discount=0.9, gae_lambda=0.7)
     valid = np.asarray(trajectory.valid)
@@ -104,11 +104,11 @@ def test_a_policy_that_has_gone_too_far_is_not_pushed_further():
     learner = random_learner(ppo)
     trajectory = own_trajectory(learner)
     old = trajectory.aux["log_prob"] - np.log(2)
-    lesson = actor_critic.lessons(
-        ppo, learner, replace(trajectory, aux={"log_prob": old}), discount=0.9, gae_lambda=1.0
-    )
-    good = dataclasses.replace(lesson, advantage=jnp.where(lesson.valid, 1.0, 0.0))
+    trajectory = replace(trajectory, aux={"log_prob": old})
+    lesson = quick_jit(lambda x: actor_critic.lessons(ppo, x, trajectory, discount=0.9, gae_lambda=1.0))(learner)
+    good = dataclasses.replace(lesson, advantage=jnp.asarray(lesson.valid, jnp.float32))
 
+    @quick_jit
     def policy_slope(lesson):
         returns, optimizer = learner.returns, actor_critic.adam(ppo)
         steps = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), lesson)
@@ -130,7 +130,7 @@ class Paid(PPO):
         return super().adapt(meta, agent, replace(trajectory, reward=self.factor * trajectory.reward), key)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_E13_scale_of_rewards_changes_nothing():
     # A power of two is exact in floating point, so every action is the same; a factor of 1000 is so up to rounding.
     problem = clockwork(horizon=3, episodes=40, num_actions=3)
@@ -166,7 +166,8 @@ def trained(told):
     return agent, problem, train(agent, problem, agent.num_updates)[0].meta
 
 
-@pytest.mark.slow
+@pytest.mark.learning
+@pytest.mark.nightly
 def test_told_the_task_it_pulls_the_best_arm_and_without_it_cannot():
     # Who is not told earns ½ per pull, whatever it does: both arms have p ~ U[0, 1]. The best arm has 2/3.
     agent, problem, meta = trained(told=True)
@@ -185,20 +186,20 @@ def test_told_the_task_it_pulls_the_best_arm_and_without_it_cannot():
 def test_without_a_rate_of_fine_tuning_nothing_changes_in_a_task():
     agent, problem, meta = untrained()
     assert num_windows(agent, problem) == 1
-    state = agent.begin(meta, KEY)
+    state = program(agent.begin)(meta, KEY)
     assert state.adapted.opt_state is None
     task = problem.test.sample(KEY)
     trajectory = quick_jit(lambda: live(agent, problem, meta, task, KEY))()
-    assert same(agent.adapt(meta, state, trajectory, KEY), state)
+    assert same(program(agent.adapt)(meta, state, trajectory, KEY), state)
     assert len(np.unique(np.asarray(trajectory.aux["log_prob"]))) <= 2  # one policy throughout
 
 
-@pytest.mark.slow
+@pytest.mark.learning
 def test_with_it_training_goes_on_in_the_task():
     agent, problem, meta = untrained()
     agent = dataclasses.replace(agent, fine_tuning_rate=0.05, streams=2, num_minibatches=1)
     assert agent.window(problem) == Window(2, 1)
-    state = agent.begin(meta, KEY)
+    state = program(agent.begin)(meta, KEY)
     assert same(state.adapted.network, meta.network)
     task = eqx.tree_at(lambda t: t.probabilities, problem.test.sample(KEY), jnp.asarray([0.0, 1.0]))
     long = replace(problem, episodes=200)
@@ -209,7 +210,7 @@ def test_with_it_training_goes_on_in_the_task():
     assert pulled[-5:].mean() > 0.95
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_one_update_reports_the_return_of_an_episode_and_moves_every_moment():
     agent = MultiTaskPPO(**ALL)
     problem = clockwork(horizon=3, episodes=2, num_actions=2)
@@ -221,7 +222,7 @@ def test_one_update_reports_the_return_of_an_episode_and_moves_every_moment():
     assert 64 * 4 <= state.meta.returns.count <= 64 * 4 * 3
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("early", [False, True])
 def test_two_devices_do_what_one_does(early):
     problem = clockwork(horizon=2, episodes=2, num_actions=3) if early else BANDIT

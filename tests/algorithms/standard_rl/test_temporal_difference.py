@@ -265,7 +265,7 @@ def shares_of_optimum(agent, seed, num_tasks):
     return np.asarray(shares)
 
 
-@pytest.mark.slow
+@pytest.mark.learning
 def test_q_learning_finds_the_optimal_policies_of_random_mdps():
     # In each of 20 other MDPs (seed 0) it came to at least 0.995 of the optimum.
     shares = shares_of_optimum(LEARNER, seed=1, num_tasks=10)

@@ -25,7 +25,8 @@ _DQN = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.learning
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("algorithm", "episodes"),
     [(PPO(), 400), (A2C(num_steps=40, discount=0.97), 600), (Reinforce(), 400), (DQN(**_DQN), 400)],

@@ -19,7 +19,7 @@ QUICK = {
 
 
 def marked(names):
-    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
+    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.compiles) for name in names]
 
 
 def test_there_are_enough():
@@ -36,20 +36,20 @@ def test_a_planted_bug_is_found_by_its_rule_and_told_in_a_line(name):
     assert all("\n" not in finding.line() for finding in findings)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", GOOD)
 def test_in_a_good_environment_nothing_is_found(name):
     assert [finding.line() for finding in check(GOOD[name]())] == []
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", ["a finite family", "coins", "an oracle that is met", "without noise"])
 def test_few_tasks_are_no_reason_to_find_anything(name, seed):
     assert [finding.line() for finding in check(GOOD[name](), tasks=2, seed=seed)] == []
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_in_ours_nothing_is_found(name):
     problem = build(PROBLEMS[name], PROBLEMS[name].settings())
@@ -86,7 +86,7 @@ def test_what_is_no_problem_is_told(monkeypatch):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_it_costs_little_before_training():
     problem, began = build(PROBLEMS["bandit"], PROBLEMS["bandit"].settings()), time.process_time()
     require(problem)
