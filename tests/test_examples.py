@@ -1,6 +1,5 @@
 """Examples run: tiny, in processes of their own, as a reader would start them."""
 
-import os
 import re
 import subprocess
 import sys
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import QUICK, SMALL_BANDIT, TINY, run
+from tests.cli.conftest import PATIENCE, SMALL_BANDIT, TINY, environment, run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -17,10 +16,9 @@ pytestmark = pytest.mark.process
 
 def example(name, *arguments, cwd):
     """Run an example; return what it printed."""
-    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": os.environ["ADAPTAX_TEST_CACHE"], **QUICK}
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / name), *arguments],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False,
+        cwd=cwd, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -1,7 +1,6 @@
 """Everything that is computed is there without the optional packages; what is left out is said, with what to do."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -10,24 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import QUICK, SMALL_BANDIT, TINY
+from tests.cli.conftest import PATIENCE, SMALL_BANDIT, TINY, environment
 
 ROOT = Path(__file__).parents[1]
 OPTIONAL = ("matplotlib", "jinja2", "rich", "tensorboardX")
 ABSENT = f"import sys\nsys.modules.update(dict.fromkeys({OPTIONAL}))\n"
 """Whoever imports a module whose entry is None is told that there is none."""
 
-KEEP_ALL = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-"""Every compiled program is kept for the next run."""
-
 
 def python(program, *arguments, cwd):
     """Run a program without the optional packages; return what it printed."""
-    cache = os.environ["ADAPTAX_TEST_CACHE"]
-    environment = {**os.environ, "XDG_CACHE_HOME": cache, "JAX_COMPILATION_CACHE_DIR": cache, **QUICK, **KEEP_ALL}
     done = subprocess.run(
         [sys.executable, "-c", ABSENT + program, *arguments],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False,
+        cwd=cwd, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done

@@ -220,9 +220,8 @@ def _algorithm_entry(name: str, target: Any, summary: str = "", suits: str | Non
 
 
 def _starts_from_nothing(target: Any) -> bool:
-    from adaptax.core.algorithm import FromScratch
-
-    return isinstance(target, type) and issubclass(target, FromScratch)
+    """Whether there is nothing to meta-train: an algorithm without updates."""
+    return not getattr(target, "num_updates", 0)
 
 
 def _first_line(target: Any) -> str:
