@@ -126,7 +126,7 @@ def test_wrong_usage_is_found_without_importing_jax(tmp_path):
         "import sys, contextlib, io\n"
         "from adaptax.cli import main\n"
         "bandit = ['--problem', 'bandit']\n"
-        "for words in ([], ['nope'], ['./nope'], ['ppo'], bandit, ['ppo', *bandit, '--episodes', '7'],\n"
+        "for words in ([], ['nope'], ['./nope'], ['ppo'], ['random', *bandit], ['ppo', *bandit, '--episodes', '7'],\n"
         "              ['ppo', *bandit, '--tasks', '1'], ['ppo', *bandit, '--episodes', '0']):\n"
         "    with contextlib.redirect_stderr(sys.stdout):\n"
         "        try: main(['compare', *words])\n"
@@ -135,7 +135,7 @@ def test_wrong_usage_is_found_without_importing_jax(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     flat = " ".join(done.stdout.replace("│", " ").split())
-    assert "expected directories of runs, and names of agents that need no training 2" in flat
+    assert "expected directories of runs, and names of agents that need no training; found nothing 2" in flat
     assert "found 'nope', which is neither 2" in flat
     assert "nope: no run there" in flat
     assert "expected at least one run's directory, or --problem NAME; found neither 2" in flat

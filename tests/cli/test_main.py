@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from adaptax.cli.main import COMMANDS, main
+from adaptax.experiment.signals import SIGNALS
 
 
 def exit_code(*arguments):
