@@ -24,13 +24,13 @@ OF_0_1 = [
     "collect",
     "evaluate",
     "init",
-    "evaluate_trial",
+    "lifetime",
     "maml_train",
     "make_problem",
     "start",
     "train",
 ]
-MOVED = ("adapt", "collect", "evaluate_trial", "maml_train", "start")
+MOVED = ("adapt", "collect", "lifetime", "maml_train", "start")
 ENVS = [
     "bernoulli_bandit",
     "cart_pole",

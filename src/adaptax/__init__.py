@@ -45,7 +45,7 @@ _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names
 _MOVED = {
     "adapt": "adaptax.few_shot:adapt",
     "collect": "adaptax.core.rollout:collect",
-    "evaluate_trial": "adaptax.core.rollout:evaluate_trial",
+    "lifetime": "adaptax.core.rollout:evaluate_trial",
     "maml_train": "adaptax.few_shot:maml_train",
     "start": "adaptax.core.rollout:start",
 }
