@@ -3,8 +3,8 @@
     python benchmarks/compare_commits.py HEAD~3 HEAD
     python benchmarks/compare_commits.py main . --work grid-64 maml-2d --rounds 5     # . is the working tree
 
-Both are measured by this commit's `benchmarks/speed.py`, in processes that take turns, so that what else the machine
-does in these minutes falls on both. The ratio is the median of the rounds' ratios; its quartiles say how sure it is.
+Each is measured by its own `benchmarks/speed.py`, as modules move, in processes that take turns, so that what else the
+machine does in these minutes falls on both. The ratio is the median of the rounds' ratios; its quartiles say how sure it is.
 """
 
 import argparse
@@ -18,36 +18,35 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
 def sources(commit: str) -> Iterator[Path]:
-    """A commit's package, in a worktree that is removed afterwards; "." is the working tree's."""
+    """A commit, in a worktree that is removed afterwards; "." is the working tree's."""
     if commit == ".":
-        yield ROOT / "src"
+        yield ROOT
         return
     with tempfile.TemporaryDirectory() as name:
         tree = Path(name) / "tree"
         subprocess.run(["git", "-C", ROOT, "worktree", "add", "--quiet", "--detach", tree, commit], check=True)
         try:
-            yield tree / "src"
+            yield tree
         finally:
             subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", tree], check=True)
 
 
-def rates(package: Path, work: list[str], devices: list[str]) -> dict[tuple[str, int], float]:
+def rates(tree: Path, work: list[str], devices: list[str]) -> dict[tuple[str, int], float]:
     """Steps per second, by work and number of devices."""
     done = subprocess.run(
-        [sys.executable, HERE / "speed.py", *work, "--json", "--rounds", "5", "--devices", *devices],
-        env={**os.environ, "PYTHONPATH": str(package)},
+        [sys.executable, tree / "benchmarks/speed.py", *work, "--json", "--rounds", "5", "--devices", *devices],
+        env={**os.environ, "PYTHONPATH": str(tree / "src")},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise SystemExit(f"{package}: {done.stderr.strip().splitlines()[-1]}")
+        raise SystemExit(f"{tree}: {done.stderr.strip().splitlines()[-1]}")
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return {(row["work"], row["devices"]): row["steps_per_second"] for row in rows}
 
@@ -63,10 +62,10 @@ def main() -> None:
     options = parser.parse_args()
     found: list[tuple[dict[tuple[str, int], float], dict[tuple[str, int], float]]] = []
     with ExitStack() as trees:
-        packages = [trees.enter_context(sources(commit)) for commit in (options.before, options.after)]
+        commits = [trees.enter_context(sources(commit)) for commit in (options.before, options.after)]
         for index in range(options.rounds):
             order = (0, 1) if index % 2 == 0 else (1, 0)
-            taken = {which: rates(packages[which], options.work, options.devices) for which in order}
+            taken = {which: rates(commits[which], options.work, options.devices) for which in order}
             found.append((taken[0], taken[1]))
     for key in found[0][0]:
         ratios = sorted(after[key] / before[key] for before, after in found if key in before and key in after)
