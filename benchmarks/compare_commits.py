@@ -4,8 +4,8 @@
     python benchmarks/compare_commits.py main . --work grid-64 maml-2d --rounds 5     # . is the working tree
 
 Each is measured by its own `benchmarks/speed.py`, as modules move, in processes that take turns, so that what else the
-machine does in these minutes falls on both. The ratio is the median of the rounds' ratios; its quartiles say how sure it
-is.
+machine does in these minutes falls on both. The ratio is the median of the rounds' ratios; its quartiles say how sure
+it is.
 """
 
 import argparse
