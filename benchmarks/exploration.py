@@ -31,8 +31,8 @@ from adaptax.training.loop import train
 def after_exploring(algorithm: MetaPolicyGradient, problem: Problem, meta: object, tasks: int, seed: int) -> np.ndarray:
     """Return of one episode after learning from the exploration, `[1, task]`."""
     found = evaluate(TrainedAgent(algorithm, problem, meta), num_tasks=tasks, seed=seed)
-    assert found.shots is not None
-    return found.shots[..., 1]
+    assert found.evaluation_episodes is not None
+    return found.evaluation_episodes[..., 1]
 
 
 def online(algorithm: MetaPolicyGradient, problem: Problem, tasks: int, seed: int) -> np.ndarray:
@@ -43,8 +43,8 @@ def online(algorithm: MetaPolicyGradient, problem: Problem, tasks: int, seed: in
     )
     trial = replace(problem, episodes=2 * episodes)
     found = evaluate(TrainedAgent(learner, trial, learner.describe(trial)), num_tasks=tasks, seed=seed)
-    assert found.shots is not None
-    return found.shots[..., found.shots.shape[-1] // 2]
+    assert found.evaluation_episodes is not None
+    return found.evaluation_episodes[..., found.evaluation_episodes.shape[-1] // 2]
 
 
 def run(name: str, seed: int, tasks: int) -> dict[str, float]:

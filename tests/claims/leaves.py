@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from adaptax.core.types import words_of
+from adaptax.core.types import key_data
 
 
 def arrays(tree: Any) -> list[np.ndarray]:
     """All leaves on the host; keys as their data."""
-    return [np.array(words_of(x)) for x in jax.tree.leaves(tree)]
+    return [np.array(key_data(x)) for x in jax.tree.leaves(tree)]
 
 
 def differing(one: Any, other: Any) -> int:

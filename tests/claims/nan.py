@@ -26,7 +26,7 @@ from adaptax.core.types import TrainState, replace
 from adaptax.evaluation.evaluator import encounters, evaluate
 from adaptax.problems import bernoulli_bandit
 from adaptax.training import diagnosis
-from adaptax.training.diagnosis import Breach
+from adaptax.training.diagnosis import Violation
 from adaptax.training.loop import Progress, train
 from tests.claims.checks import Check, at_most
 from tests.claims.faulty import ENTRY, FAULTS, MARK, STUMBLES, TRACED, Averager, Descent, Fault, faulty
@@ -115,15 +115,15 @@ def lowest(algorithm: Any, seed: int, num_updates: int) -> tuple[float, int, int
     return float((first + second) / 2), int(update), int(task)
 
 
-def expected(fault: Fault, task: int, at: int) -> Breach:
+def expected(fault: Fault, task: int, at: int) -> Violation:
     """What the diagnosis has to say."""
     value = float(np.float32(fault.value))
     step = max(at, 1) if fault.field == "reward" else at
     entry = ENTRY if fault.field == "observation" and fault.space != "discrete" else None
-    return Breach(task, step, fault.field, entry, value, "")
+    return Violation(task, step, fault.field, entry, value, "")
 
 
-def agrees(found: Breach | None, right: Breach) -> bool:
+def agrees(found: Violation | None, right: Violation) -> bool:
     """Whether it was said, NaN for NaN."""
     if found is None:
         return False
@@ -132,7 +132,7 @@ def agrees(found: Breach | None, right: Breach) -> bool:
     return same_value and all(getattr(found, name) == getattr(right, name) for name in fields)
 
 
-def fall(count: Count, algorithm: Any, problem: Problem, right: Breach, update: int, seed: int, chunk: int) -> None:
+def fall(count: Count, algorithm: Any, problem: Problem, right: Violation, update: int, seed: int, chunk: int) -> None:
     """Train until it falls; was it where it had to, and what is left?"""
     count.cases += 1
     what = f"{type(algorithm).__name__}, {right}"
@@ -156,7 +156,7 @@ def fall(count: Count, algorithm: Any, problem: Problem, right: Breach, update: 
             before = kept[0] if kept else fresh()
         count.broken += not_finite(error.state)
         count.changed += differing(error.state, before)
-        found = diagnosis.breach_in_update(algorithm, problem, error.state)
+        found = diagnosis.violation_in_update(algorithm, problem, error.state)
         if error.update != update + 1 or seen != list(range(chunk, update + 1, chunk)) or not agrees(found, right):
             count.miss(f"{what}: update {error.update} instead of {update + 1}, found {found}")
         return
@@ -201,7 +201,7 @@ def check_start(seed: int) -> Iterator[Check]:
     try:
         init(algorithm, problem, seed=seed)
     except DivergenceError as error:
-        found = diagnosis.breach_in_init(algorithm, problem, seed=seed)
+        found = diagnosis.violation_in_init(algorithm, problem, seed=seed)
         named = found is not None and (found.step, found.field, found.value) == (2, "reward", -math.inf)
         missed = int(not named or "before the first update" not in str(error))
     yield at_most("a fault before the first update: not found, or not named", missed, 0)
@@ -215,7 +215,7 @@ def check_policy(seed: int) -> Iterator[Check]:
         threshold, update, task = lowest(algorithm, trial, UPDATES)
         problem = faulty(MARK, horizon=5, episodes=2, threshold=threshold, actions=space)
         value = -1.0 if bad == "logits" else float(np.float32(bad))
-        right = Breach(task, algorithm.at, "action", 0 if isinstance(space, Box) else None, value, "")
+        right = Violation(task, algorithm.at, "action", 0 if isinstance(space, Box) else None, value, "")
         fall(count, algorithm, problem, right, update, trial, 2)
     yield from count.checks("actions that are none")
 
@@ -307,10 +307,10 @@ def check_time(seed: int) -> Iterator[Check]:
     algorithm, problem = RL2(), bernoulli_bandit()
     state = init(algorithm, problem, seed=seed)
     began = time.perf_counter()
-    found = diagnosis.breach_in_update(algorithm, problem, state)
+    found = diagnosis.violation_in_update(algorithm, problem, state)
     seconds = time.perf_counter() - began
     yield at_most("seconds of the search in an update of RL² on `bandit`", seconds, 60)
-    yield at_most("  breaches found where there is none", int(found is not None), 0)
+    yield at_most("  violations found where there is none", int(found is not None), 0)
 
 
 def run(seed: int, n: int) -> Iterator[Check]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from adaptax.algorithms.memory.settings import RL2Settings
 from adaptax.core.algorithm import init
-from adaptax.core.types import is_key, words_of
+from adaptax.core.types import is_key, key_data
 from adaptax.problems.settings import BanditSettings
 from adaptax.runs import checkpoints
 from adaptax.runs.directory import save_config
@@ -114,7 +114,7 @@ def bitwise_equal(one: Any, other: Any) -> bool:
 
 
 def _bits(leaf: Any) -> tuple[Any, ...]:
-    array = np.asarray(words_of(leaf))
+    array = np.asarray(key_data(leaf))
     return is_key(leaf), array.dtype, array.shape, array.tobytes()
 
 

@@ -78,8 +78,8 @@ def test_tables_for_people_and_a_free_directory(untrained, tmp_path, capsys):
 def test_seeds_of_several_runs_are_one_agents(untrained):
     first, one = untrained("a", seed=0)
     second, two = untrained("b", seed=1, seeds=2)
-    contestant = resolve([first, second], None, None)[1][0]
-    agent = agent_of(contestant, "bandit", CompareOptions())
+    spec = resolve([first, second], None, None)[1][0]
+    agent = agent_of(spec, "bandit", CompareOptions())
     assert agent.num_seeds == 3
     joined = jax.tree.leaves(agent.meta)
     for leaf, alone, pair in zip(joined, jax.tree.leaves(one.meta), jax.tree.leaves(two.meta), strict=True):

@@ -80,7 +80,7 @@ def test_the_early_episodes_are_those_of_the_long_trial():
 def test_what_is_known_of_random_actions(content):
     random = content["agents"]["random"]
     assert random["reaches"]["0.8"]["episode"]["value"] is None
-    # It is its own floor: 0 of the way on average over its trial.
+    # It is its own floor: a normalized score of 0 on average over its trial.
     shares = [figure["value"] for figure in random["performance"]["normalized_score"]]
     assert abs(np.mean(shares)) < 4 * math.sqrt(0.25 / (60 * 20)) / 0.25
     pulls = [figure["value"] for figure in random["exploration"]["pulls_by_rank"]]
@@ -100,7 +100,7 @@ def test_regret_is_against_the_exact_oracle_as_lived(content):
 
 
 def test_E24_the_oracle_is_that_of_the_tasks_that_were_met():
-    # With one arm that always pays its mean, what is lived is what there is to have.
+    # With one arm that always pays its mean, what is seen is what there is to have.
     problem = gaussian_bandit(num_arms=1, num_pulls=2, noise=0.0)
     lived = evaluate(TrainedAgent.initial(Random(), problem, seed=0), num_tasks=20, seed=3)
     np.testing.assert_allclose(oracle_of(problem.test, 20, 3), lived.returns[0].mean(-1), rtol=1e-6)
@@ -118,7 +118,10 @@ def test_the_same_agent_twice_is_not_better_than_itself():
 
 def test_agents_with_a_memory_may_act_as_in_training():
     agents = [untrained("rl2", RL2(**TINY), BANDIT), untrained("random", Random(), BANDIT)]
-    for explore, says in ((True, "as lived, acting as in training"), (False, "as lived, by its mode")):
+    for explore, says in (
+        (True, "in the trial itself, acting as in training"),
+        (False, "in the trial itself, by its mode"),
+    ):
         rl2 = compare(BANDIT, agents, Plan(20, 10, 0, explore=explore))["agents"]["rl2"]
         assert rl2["measured"] == says
         own = rl2["exploration"]["not_its_own_best"]

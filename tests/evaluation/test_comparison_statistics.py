@@ -31,10 +31,10 @@ def lived(curve, noise=0.0, tasks=TASKS, seeds=1, steps=2):
     return Evaluation(returns, np.full(returns.shape, steps))
 
 
-def probed(probes, trial, tasks=TASKS):
+def with_evaluations(values, trial, tasks=TASKS):
     """An agent that is asked now and then, and earns nothing while it learns."""
-    shots = np.broadcast_to(np.asarray(probes, float), (1, tasks, len(probes)))
-    return Evaluation(np.zeros((1, tasks, trial)), np.full((1, tasks, trial), 3), shots)
+    known = np.broadcast_to(np.asarray(values, float), (1, tasks, len(values)))
+    return Evaluation(np.zeros((1, tasks, trial)), np.full((1, tasks, trial), 3), known)
 
 
 def reference(floor=0.0, target=1.0, tasks=TASKS):
@@ -92,10 +92,10 @@ def test_at_the_end_of_a_trial_fewer_episodes_do_not_do():
 
 
 def test_an_agent_that_is_asked_now_and_then_counts_by_its_answers():
-    evaluation = probed([0.0, 0.6, 0.9, 1.0], trial=80)
+    evaluation = with_evaluations([0.0, 0.6, 0.9, 1.0], trial=80)
     curve = adaptation_curve(evaluation)
     assert curve.episodes.tolist() == [1, 21, 41, 61]
-    assert curve.probed
+    assert curve.from_evaluation
     found = found_in(evaluation)
     assert [found[x].episode.value for x in (0.5, 0.8, 0.95)] == [21, 41, 61]
     assert found[0.8].since == 21  # it may have been there from episode 22 on
@@ -103,7 +103,9 @@ def test_an_agent_that_is_asked_now_and_then_counts_by_its_answers():
 
 
 def test_a_shorter_trial_of_the_same_learner_fills_the_gaps():
-    curve = merged(adaptation_curve(probed([0, 0.7, 0.8, 0.9], 40)), adaptation_curve(probed([0, 0.6], 4)))
+    curve = merged(
+        adaptation_curve(with_evaluations([0, 0.7, 0.8, 0.9], 40)), adaptation_curve(with_evaluations([0, 0.6], 4))
+    )
     assert curve.episodes.tolist() == [1, 3, 11, 21, 31]
     assert curve.returns[0, 0].tolist() == [0, 0.6, 0.7, 0.8, 0.9]
     assert curve.steps.tolist() == [3, 9, 33, 63, 93]
@@ -165,7 +167,7 @@ def test_improvement_is_at_the_end_of_the_shorter_trial():
     found = improvement(first, second, resample(1, TASKS), resample(1, TASKS))
     assert (found["value"], found["episode"], found["measured"]) == (1.0, 3, [3, 3])
     # And of one that is asked after every two episodes, the answer before episode 3 counts.
-    asked = improvement(first, adaptation_curve(probed([0, 7, 7], 6)), resample(1, TASKS), resample(1, TASKS))
+    asked = improvement(first, adaptation_curve(with_evaluations([0, 7, 7], 6)), resample(1, TASKS), resample(1, TASKS))
     assert (asked["value"], asked["measured"]) == (0.0, [3, 3])
 
 

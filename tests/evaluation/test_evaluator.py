@@ -167,13 +167,13 @@ class Counting(FromScratch):
         return Window(num_envs=2, steps=problem.env.horizon)
 
 
-def test_an_agent_that_adapts_to_windows_is_probed_after_each_and_the_probes_are_not_in_its_curve():
+def test_an_agent_that_adapts_to_windows_is_evaluated_after_each_and_that_is_not_in_its_curve():
     problem = clockwork(horizon=2, episodes=6, ends_early=False)
     agent = Counting()
     evaluation = evaluate(TrainedAgent.initial(agent, problem, seed=0), num_tasks=3)
-    assert evaluation.shots.shape == (1, 3, 3)
+    assert evaluation.evaluation_episodes.shape == (1, 3, 3)
     # An episode of two steps pays 100 × 0 + a and 100 × 1 + a.
-    np.testing.assert_array_equal(evaluation.shots[0, 0], 100 + 2 * np.arange(3))
+    np.testing.assert_array_equal(evaluation.evaluation_episodes[0, 0], 100 + 2 * np.arange(3))
     np.testing.assert_array_equal(evaluation.window_returns[0, 0], 100 + 2 * np.arange(3))
     np.testing.assert_array_equal(evaluation.returns[0, 0], 100 + 2 * np.repeat(np.arange(3), 2))
     after = evaluation.to_json()["after_windows"]
@@ -189,36 +189,36 @@ class Telling(Counting):
 
 
 @pytest.mark.parametrize("explore", [False, True])
-def test_E15_who_learns_from_windows_explores_in_them_and_never_in_probes(explore):
+def test_E15_who_learns_from_windows_explores_in_them_and_never_in_evaluation_episodes(explore):
     problem, agent = clockwork(horizon=2, episodes=4, ends_early=False), Telling()
     evaluation = evaluate(TrainedAgent.initial(agent, problem, seed=0), num_tasks=2, explore=explore)
     np.testing.assert_array_equal(evaluation.returns, np.full((1, 2, 4), 102))
-    np.testing.assert_array_equal(evaluation.shots, np.full((1, 2, 2), 100))
+    np.testing.assert_array_equal(evaluation.evaluation_episodes, np.full((1, 2, 2), 100))
 
 
-def test_an_agent_that_lives_in_one_window_has_no_probes():
+def test_a_trial_of_one_window_has_no_evaluation_episodes():
     evaluation = evaluate(TrainedAgent.initial(RANDOM, PROBLEM, seed=0), num_tasks=4)
-    assert evaluation.shots is None
+    assert evaluation.evaluation_episodes is None
     assert "after_windows" not in evaluation.to_json()
 
 
-def test_many_windows_are_probed_now_and_then_and_compared_with_what_was_lived_between():
+def test_many_windows_are_evaluated_now_and_then_and_compared_with_the_trial_between():
     problem = clockwork(horizon=2, episodes=80, ends_early=False)  # 40 windows of two streams
     agent = Counting()
     evaluation = evaluate(TrainedAgent.initial(agent, problem, seed=0), num_tasks=2)
-    assert evaluation.shots.shape == (1, 2, 20)
-    np.testing.assert_array_equal(evaluation.shots[0, 0], 100 + 2 * np.arange(0, 40, 2))
-    # Two windows lie between a probe and the next; the second knows one more.
+    assert evaluation.evaluation_episodes.shape == (1, 2, 20)
+    np.testing.assert_array_equal(evaluation.evaluation_episodes[0, 0], 100 + 2 * np.arange(0, 40, 2))
+    # Two windows lie between an evaluation and the next; the second knows one more.
     np.testing.assert_array_equal(evaluation.window_returns[0, 1], 101 + 2 * np.arange(0, 40, 2))
 
 
-def test_a_prime_number_of_windows_is_learned_from_and_not_probed():
+def test_a_prime_number_of_windows_is_learned_from_and_not_evaluated():
     problem, agent = clockwork(horizon=2, episodes=46, ends_early=False), Counting()
     counting = TrainedAgent.initial(agent, problem)
     assert counting.learns_from_windows
-    assert not counting.is_probed
+    assert not counting.has_evaluation_episodes
     evaluation = evaluate(counting, num_tasks=2)
-    assert evaluation.shots is None
+    assert evaluation.evaluation_episodes is None
     np.testing.assert_array_equal(evaluation.returns[0, 0], 100 + 2 * np.repeat(np.arange(23), 2))
 
 
@@ -234,8 +234,8 @@ def test_learners_from_scratch_come_to_the_same_on_two_devices_as_on_one(monkeyp
     monkeypatch.setattr("adaptax.evaluation.trials.jax.local_devices", lambda: one_device)
     one = evaluate(TrainedAgent(agent, problem, meta), num_tasks=5)
     np.testing.assert_array_equal(two.returns, one.returns)
-    np.testing.assert_array_equal(two.shots, one.shots)
-    assert two.shots.shape == (1, 5, 4)
+    np.testing.assert_array_equal(two.evaluation_episodes, one.evaluation_episodes)
+    assert two.evaluation_episodes.shape == (1, 5, 4)
     assert len(np.unique(two.returns)) > 5
 
 

@@ -31,8 +31,8 @@ def make(tmp_path):
     return run
 
 
-def episodes(contestants):
-    return {contestant.name: contestant.problem_settings.num_episodes for contestant in contestants}
+def episodes(specs):
+    return {spec.name: spec.problem_settings.num_episodes for spec in specs}
 
 
 def test_everyone_has_a_trial_that_suits_it(make):

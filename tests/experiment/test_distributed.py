@@ -20,14 +20,14 @@ class Others:
 
     first, index = False, 1
 
-    def __init__(self, told=None):
-        self.content, self.state, self.left = told, None, 0
+    def __init__(self, sent=None):
+        self.content, self.state, self.left = sent, None, 0
 
-    def told(self, content=None):
+    def broadcast_json(self, content=None):
         self.content = self.content if content is None else content
         return self.content
 
-    def same(self, tree):
+    def broadcast_tree(self, tree):
         return tree if self.state is None else self.state
 
     def any(self, flag):
@@ -87,12 +87,12 @@ def test_after_an_error_of_its_own_a_process_does_not_wait_for_the_others():
 
 
 def test_one_that_is_dismissed_has_nothing_to_do():
-    others = Others(told=None)
+    others = Others(sent=None)
     assert followed(others, recipe(), TrainOptions()) is None
     assert others.left == 1
 
 
-def _told(**changes):
+def _sent(**changes):
     return {"recipe": recipe().to_json(), "options": {**options(), **changes}, "devices": 1, "done": 30}
 
 
@@ -112,13 +112,13 @@ def test_a_process_that_was_asked_for_something_else_says_what(mine, message):
                 asked = dataclasses.replace(asked, **{part: dataclasses.replace(getattr(asked, part), **{name: value})})
         run = dataclasses.replace(run, **{name: value}) if hasattr(run, name) else run
     with pytest.raises(ConfigError, match=message):
-        followed(Others(_told()), asked, run)
+        followed(Others(_sent()), asked, run)
 
 
 @pytest.mark.parametrize("resumes", [True, False])
 def test_a_process_follows_to_the_end_and_writes_nothing(resumes, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    others = Others(_told())
+    others = Others(_sent())
     algorithm, problem = recipe().build()
     others.state = jax.device_get(init(algorithm, problem, seed=0))
     own = () if resumes else (recipe(), TrainOptions(eval_tasks=0, json=True))

@@ -11,7 +11,7 @@ import numpy as np
 
 
 def arrays(tree: Any) -> list[np.ndarray]:
-    """All leaves, keys as their words."""
+    """All leaves, keys as `jax.random.key_data`."""
     is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
     return [np.ascontiguousarray(jax.random.key_data(x) if is_key(x) else x) for x in jax.tree.leaves(tree)]
 

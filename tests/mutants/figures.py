@@ -15,11 +15,11 @@ BUGS = (
         EVALUATION,
     ),
     Mutant(
-        "all evaluation tasks live the same life",
+        "all evaluation tasks share one trial's randomness",
         "evaluation/evaluator.py",
-        "jax.random.split(life_key, num_tasks)",
-        "jax.random.split(life_key, 1)[np.zeros(num_tasks, int)]",
-        "E20: one key on every device, so that thousands of lives are one",
+        "jax.random.split(trial_key, num_tasks)",
+        "jax.random.split(trial_key, 1)[np.zeros(num_tasks, int)]",
+        "E20: one key on every device, so that thousands of trials are one",
         EVALUATION,
     ),
     Mutant(
@@ -33,8 +33,8 @@ BUGS = (
     Mutant(
         "who adapts does not explore in the evaluation",
         "evaluation/evaluator.py",
-        "explore=explore or adapts, probes=probes)",
-        "explore=explore, probes=probes)",
+        "explore=explore or adapts, with_evaluation=with_evaluation",
+        "explore=explore, with_evaluation=with_evaluation",
         "E15: gradients of a deterministic policy's windows",
         EVALUATION,
     ),

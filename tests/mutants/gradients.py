@@ -231,7 +231,7 @@ BUGS = (
         "algorithms/gradient/reptile.py",
         "windows = jax.tree.map(lambda x: x[:-1], trajectories)",
         "windows = jax.tree.map(lambda x: x[1:], trajectories)",
-        "E9: off by one window, and φ₁ learns from what φ₂ lived",
+        "E9: off by one window, and φ₁ learns from φ₂'s window",
         ("tests/algorithms/gradient/test_reptile.py",),
     ),
     Mutant(

@@ -3,7 +3,7 @@
 They were chosen by what goes wrong in public code and papers (traps by their names), not by what is tested here.
 """
 
-from tests.mutants import figures, gradients, learners, lives
+from tests.mutants import figures, gradients, learners, trials
 from tests.mutants.mutant import Mutant
 
-MUTANTS: tuple[Mutant, ...] = (*gradients.BUGS, *lives.BUGS, *learners.BUGS, *figures.BUGS)
+MUTANTS: tuple[Mutant, ...] = (*gradients.BUGS, *trials.BUGS, *learners.BUGS, *figures.BUGS)

@@ -47,7 +47,7 @@ without any, and all have to pass. It takes about half an hour, and fails if few
 - `--all-tests` runs all tests on each bug, and not only those that should catch it; that takes many hours.
 - `--table` writes this file.
 
-The bugs are in `gradients.py`, `lives.py`, `learners.py` and `figures.py`; `E1` and so on name known traps. None is
+The bugs are in `gradients.py`, `trials.py`, `learners.py` and `figures.py`; `E1` and so on name known traps. None is
 meant to stop with an error, since a bug that does needs no test; what the tests say of each is printed.
 
 {caught} of {count} are caught, {slow} of them by a test that runs only when asked for (slow).

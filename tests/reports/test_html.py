@@ -35,11 +35,11 @@ def test_a_picture_is_within_the_page():
 
 def test_a_table_has_a_row_for_each_name_and_small_print_below():
     rows = {"rl2": [("5", "4 … 6")], "random": ["n/a"]}
-    found = shown("{{ table(headers, rows, ['rl2']) }}", headers=["agent", ("50 %", "of the way")], rows=rows)
+    found = shown("{{ table(headers, rows, ['rl2']) }}", headers=["agent", ("50 %", "normalized")], rows=rows)
     assert found.count("<tr") == 3
     assert '<tr class="trained"><td>rl2</td><td>5<small>4 … 6</small></td></tr>' in found
     assert '<td class="none">n/a</td>' in found
-    assert "<th>50 %<small>of the way</small></th>" in found
+    assert "<th>50 %<small>normalized</small></th>" in found
 
 
 def test_a_name_that_a_template_does_not_get_is_an_error():

@@ -97,7 +97,7 @@ def test_panels_hold_the_points_of_their_episode_and_the_curves_their_figures():
     assert shown[0].get_ylabel() == "2nd component (25 %)"
     (bar,) = (axes for axes in shown[-1].child_axes)
     assert bar.get_ylabel() == "probabilities[1]"
-    decoding, distances = (axes for axes in figure.axes if axes.get_xlabel() == "pulls lived")
+    decoding, distances = (axes for axes in figure.axes if axes.get_xlabel() == "pulls so far")
     assert decoding.get_ylabel() == "R² on held-out tasks"
     *parts, pooled = decoding.lines
     np.testing.assert_array_equal(pooled.get_ydata(), what.pooled.value)
@@ -111,7 +111,7 @@ def test_panels_hold_the_points_of_their_episode_and_the_curves_their_figures():
 
 def test_of_many_features_the_best_and_the_worst_are_named():
     decoding = next(
-        axes for axes in inspection_figure(found(num_parts=9), title="").axes if axes.get_xlabel() == "episodes lived"
+        axes for axes in inspection_figure(found(num_parts=9), title="").axes if axes.get_xlabel() == "episodes so far"
     )
     assert {text.get_text() for text in decoding.texts} == {"probabilities[0]", "probabilities[8]", "all features"}
     assert len(decoding.lines) == 10
@@ -119,7 +119,7 @@ def test_of_many_features_the_best_and_the_worst_are_named():
 
 def test_a_single_feature_is_drawn_once_under_its_name():
     decoding = next(
-        axes for axes in inspection_figure(found(num_parts=1), title="").axes if axes.get_xlabel() == "episodes lived"
+        axes for axes in inspection_figure(found(num_parts=1), title="").axes if axes.get_xlabel() == "episodes so far"
     )
     assert len(decoding.lines) == 1
     assert [text.get_text() for text in decoding.texts] == ["probabilities[0]"]
@@ -145,7 +145,7 @@ def test_tasks_of_a_finite_family_are_told_apart_and_named():
 @pytest.mark.parametrize(("last", "scale"), [(LONG, "linear"), (500, "symlog")])
 def test_long_trials_have_a_logarithmic_axis(last, scale):
     axes = inspection_figure(found((0, 1, 2, 10, last)), title="").axes
-    decoding = next(a for a in axes if a.get_xlabel() == "episodes lived")
+    decoding = next(a for a in axes if a.get_xlabel() == "episodes so far")
     assert decoding.get_xscale() == scale
     assert {0, last} <= set(decoding.get_xticks())
 

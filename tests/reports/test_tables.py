@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from adaptax.reports.tables import reproduction_table, results_table, shots_table
+from adaptax.reports.tables import evaluation_table, reproduction_table, results_table
 from tests.evaluation.shown import agent, bandits, grid
 
 
@@ -44,7 +44,7 @@ def test_results_table_by_hand():
     assert cells(text, "random")[4:] == ["0.00", "1.00", "0.0%", "19.00"]
     assert cells(text, "greedy")[4:] == ["4.00", "9.00", "100.0%", "7.00"]
     assert "Curves" in text
-    assert "way: from random to greedy" in text
+    assert "score: normalized, 0 % is random, 100 % greedy" in " ".join(text.split())
     assert "first and last episode" in text
 
     to_gittins = rendered(results_table(results, oracle=10.0, reference="gittins"))
@@ -71,7 +71,7 @@ def test_results_table_leaves_out_what_is_unknown(oracle):
     text = rendered(results_table({"rl2": agent([1.0], tasks=1)}, oracle=oracle))
     assert "nan" not in text
     assert cells(text, "rl2") == ["rl2", "1.00 ± –", "1.00 … 1.00", "1.00", "1.00", "1.00", "–", "–"]
-    assert "way: from" not in text
+    assert "score: normalized" not in text
 
 
 def test_tables_fit_into_100_columns():
@@ -117,9 +117,9 @@ def test_nothing_to_show_is_refused():
         results_table({})
 
 
-def test_shots_table_by_hand():
+def test_evaluation_table_by_hand():
     sampled = np.array([[[1.0, 2.0], [3.0, 4.0]]])
-    table = shots_table(sampled, 10 * sampled, unit="pull")
+    table = evaluation_table(sampled, 10 * sampled, unit="pull")
     assert table.title == "return of one pull"
     assert [list(column) for column in zip(*table.rows, strict=True)] == [
         ["before adaptation", "after 1 step"],

@@ -12,10 +12,10 @@ def test_a_plain_table_by_hand():
     table.add_row("random", "0.00", "–")
     assert str(table).splitlines() == [
         "Title",
-        "agent         return  way",
-        "─────────────────────────",
-        "rl2     11.00 ± 1.15  83%",
-        "random          0.00    –",
+        "agent         return  score",
+        "───────────────────────────",
+        "rl2     11.00 ± 1.15    83%",
+        "random          0.00      –",
         "what it means",
     ]
 

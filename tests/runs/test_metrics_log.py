@@ -82,13 +82,13 @@ def test_rows_that_are_not_what_was_written_are_put_aside_and_training_goes_on(t
     (position,) = begun(tmp_path, 2)
     path, said = tmp_path / METRICS, []
     wrong = spoil(path, position)
-    with RunLog(tmp_path, 10, wrong, done=2, say=said.append) as log:
+    with RunLog(tmp_path, 10, wrong, done=2, on_message=said.append) as log:
         log.write(chunk(4))
         after = log.position
     assert "damaged or missing" in said[0]
     assert updates_in(path) == [3, 4]
     again = []
-    with RunLog(tmp_path, 10, after, done=4, say=again.append) as log:  # what begins later is no damage
+    with RunLog(tmp_path, 10, after, done=4, on_message=again.append) as log:  # what begins later is no damage
         log.write(chunk(6))
     assert again == []
     assert updates_in(path) == [3, 4, 5, 6]

@@ -12,7 +12,7 @@ from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import replace
 from adaptax.evaluation.evaluator import encounters, evaluate
 from adaptax.experiment.causes import of_evaluation
-from adaptax.training.diagnosis import Breach, breach_in_init, breach_in_life, breach_in_update
+from adaptax.training.diagnosis import Violation, violation_in_evaluation, violation_in_init, violation_in_update
 from adaptax.training.loop import train
 from tests.claims.faulty import FAULTS, MARK, faulty
 
@@ -42,26 +42,26 @@ def wrong_tasks(problem, state, num_tasks=8):
 
 @pytest.mark.compiles
 @pytest.mark.parametrize("devices", [1, 2])
-def test_task_step_and_field_of_the_first_breach_in_an_update(devices):
+def test_task_step_and_field_of_the_first_violation_in_an_update(devices):
     problem, healthy = broken(3, 0.1)
     error = fallen(problem, healthy, devices=devices)
     assert int(error.state.step) == error.update - 1
     assert all(np.isfinite(np.asarray(x)).all() for x in jax.tree.leaves(error.state.meta))
-    breach = breach_in_update(TINY, problem, error.state)
-    assert breach.task in wrong_tasks(problem, error.state)
-    assert (breach.step, breach.field) == (3, "reward")
-    assert np.isnan(breach.value)
-    assert breach_in_update(TINY, healthy, error.state) is None
+    violation = violation_in_update(TINY, problem, error.state)
+    assert violation.task in wrong_tasks(problem, error.state)
+    assert (violation.step, violation.field) == (3, "reward")
+    assert np.isnan(violation.value)
+    assert violation_in_update(TINY, healthy, error.state) is None
 
 
 @pytest.mark.compiles
 def test_of_several_seeds_the_task_is_that_of_the_one_that_broke():
     problem, healthy = broken(2, 0.05)
     error = fallen(problem, healthy, num_seeds=2)
-    breach = breach_in_update(TINY, problem, error.state, num_seeds=2)
+    violation = violation_in_update(TINY, problem, error.state, num_seeds=2)
     of_one = [jax.tree.map(lambda x, i=i: x[i], error.state) for i in range(2)]
-    assert breach.task in np.concatenate([wrong_tasks(problem, state) for state in of_one])
-    assert (breach.step, breach.field) == (2, "reward")
+    assert violation.task in np.concatenate([wrong_tasks(problem, state) for state in of_one])
+    assert (violation.step, violation.field) == (2, "reward")
 
 
 @pytest.mark.compiles
@@ -69,7 +69,7 @@ def test_before_the_first_update():
     problem, _ = broken(2, 1.0)
     with pytest.raises(DivergenceError, match="before the first update"):
         init(TINY, problem, seed=1)
-    assert breach_in_init(TINY, problem, seed=1).step == 2
+    assert violation_in_init(TINY, problem, seed=1).step == 2
 
 
 def test_in_a_life():
@@ -77,8 +77,8 @@ def test_in_a_life():
     agent = Random()
     tasks, keys = encounters(problem.test, 1, 0)
     task = jax.tree.map(lambda x: x[0], tasks)
-    breach = breach_in_life(agent, problem, agent.describe(problem), task, keys[0], explore=False)
-    assert (breach.task, breach.step, breach.field) == (0, 4, "reward")
+    violation = violation_in_evaluation(agent, problem, agent.describe(problem), task, keys[0], explore=False)
+    assert (violation.task, violation.step, violation.field) == (0, 4, "reward")
 
 
 def test_an_evaluation_says_which_task_and_why(capsys):
@@ -94,8 +94,8 @@ def test_an_evaluation_says_which_task_and_why(capsys):
     assert np.isfinite(evaluate(TrainedAgent(agent, healthy, agent.describe(healthy)), **options).returns).all()
 
 
-def test_a_breach_is_told_in_a_line():
-    assert str(Breach(3, 7, "observation", 1, jnp.nan, "a number from 0 to 1")) == (
+def test_a_violation_is_said_in_a_line():
+    assert str(Violation(3, 7, "observation", 1, jnp.nan, "a number from 0 to 1")) == (
         "task 3, step 7 of an episode: observation[1]: expected a number from 0 to 1, found nan"
     )
-    assert "task 0, reset: observation:" in str(Breach(0, 0, "observation", None, 9.0, "an integer from 0 to 4"))
+    assert "task 0, reset: observation:" in str(Violation(0, 0, "observation", None, 9.0, "an integer from 0 to 4"))

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from adaptax.training.heartbeat import Door, Lifeline, Peer, knock
+from adaptax.training.heartbeat import Heartbeat, Peer, Server, connect
 
 WATCHING = []
 PATIENCE = 900.0
@@ -16,14 +16,14 @@ PATIENCE = 900.0
 @pytest.fixture
 def lines():
     """Both ends of a connection: the first process's, and the second's."""
-    door = Door("127.0.0.1")
+    server = Server("127.0.0.1")
     second = queue.Queue()
-    threading.Thread(target=lambda: second.put(knock(door.address, 1, PATIENCE)), daemon=True).start()
-    first = door.admit(1, PATIENCE)
+    threading.Thread(target=lambda: second.put(connect(server.address, 1, PATIENCE)), daemon=True).start()
+    first = server.accept(1, PATIENCE)
     both = first, second.get(timeout=PATIENCE)
     yield both
-    for lifeline in WATCHING:
-        lifeline.hang_up()
+    for heartbeat in WATCHING:
+        heartbeat.hang_up()
     WATCHING.clear()
     for line in (*both[0].values(), *both[1].values()):
         line.close()
@@ -31,7 +31,7 @@ def lines():
 
 def _watched(lines, silence):
     lost = queue.Queue()
-    WATCHING.append(Lifeline(lines, silence, lambda peer, how: lost.put((peer, how))))
+    WATCHING.append(Heartbeat(lines, silence, lambda peer, how: lost.put((peer, how))))
     return WATCHING[-1], lost
 
 
@@ -87,32 +87,32 @@ def test_after_closing_others_may_end(lines):
 
 
 @pytest.mark.parametrize("said", [b"", b"x" * 500, b"GET / HTTP/1.1\r\n\r\n"])
-def test_strangers_are_not_let_in(said):
-    door = Door("127.0.0.1")
-    stranger = socket.create_connection(door.address[:2])
+def test_connections_without_the_token_are_refused(said):
+    server = Server("127.0.0.1")
+    stranger = socket.create_connection(server.address[:2])
     stranger.sendall(said)
     stranger.shutdown(socket.SHUT_WR)
     second = queue.Queue()
-    threading.Thread(target=lambda: second.put(knock(door.address, 5, PATIENCE)), daemon=True).start()
-    admitted = door.admit(1, PATIENCE)
-    assert [peer.index for peer in admitted] == [5]
+    threading.Thread(target=lambda: second.put(connect(server.address, 5, PATIENCE)), daemon=True).start()
+    accepted = server.accept(1, PATIENCE)
+    assert [peer.index for peer in accepted] == [5]
     stranger.settimeout(PATIENCE)
     with contextlib.suppress(ConnectionError):  # it had more to say
         assert stranger.recv(1) == b""
     stranger.close()
-    for line in (*admitted.values(), *second.get(timeout=PATIENCE).values()):
+    for line in (*accepted.values(), *second.get(timeout=PATIENCE).values()):
         line.close()
 
 
 def test_nobody_comes():
-    door = Door("127.0.0.1")
+    server = Server("127.0.0.1")
     with pytest.raises(OSError, match="timed out"):
-        door.admit(1, 0.2)
+        server.accept(1, 0.2)
 
 
 def test_nobody_is_there():
-    door = Door("127.0.0.1")
+    server = Server("127.0.0.1")
     with pytest.raises(OSError, match="timed out"):
-        door.admit(1, 0.05)
+        server.accept(1, 0.05)
     with pytest.raises(OSError, match="refused"):
-        knock(door.address, 1, 1.0)
+        connect(server.address, 1, 1.0)

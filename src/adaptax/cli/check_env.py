@@ -19,8 +19,8 @@ class CheckEnvOptions(Settings):
 
     Attributes:
         seed: Decides tasks, actions and all keys.
-        steps: Environment steps to live in each family of tasks, at least.
-        tasks: Tasks to live in, of each family.
+        steps: Environment steps to take in each family of tasks, at least.
+        tasks: Tasks to try, of each family.
         json: Print one JSON object on standard output and nothing else there.
     """
 
@@ -69,6 +69,6 @@ def report(name: str, problem: object, options: CheckEnvOptions) -> int:
         for finding in verdict.findings:
             print(finding.line())
         rules = f"FAIL {broken} of {len(RULES)} rules" if broken else f"PASS {len(RULES)}/{len(RULES)} rules"
-        lived = f"{verdict.tasks:,} tasks, {verdict.steps:,} steps" if verdict.steps else "found before any step"
-        print(f"{rules}, {lived} ({seconds:.1f} s)")
+        extent = f"{verdict.tasks:,} tasks, {verdict.steps:,} steps" if verdict.steps else "found before any step"
+        print(f"{rules}, {extent} ({seconds:.1f} s)")
     return EnvironmentContractError.exit_code if broken else 0

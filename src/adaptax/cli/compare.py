@@ -26,8 +26,8 @@ def command(arguments: Sequence[str]) -> int:
     options: CompareOptions = typed["compare"]
     words, algorithms = typed["names"], options.algorithm or ()
     start_for(options.problem, *algorithms, *(word for word in words if is_reference(word) and not Path(word).exists()))
-    problem, contestants = resolve(words, options.problem, options.episodes, algorithms)
-    if len(contestants) < 2:
+    problem, specs = resolve(words, options.problem, options.episodes, algorithms)
+    if len(specs) < 2:
         raise ConfigError("compare: expected at least one agent besides random; found none")
     directory = reserve(options.out)
     from adaptax.experiment.jax_setup import start_jax
@@ -37,7 +37,7 @@ def command(arguments: Sequence[str]) -> int:
     from adaptax.experiment.comparison import compare_in
 
     with Bars() as bars:
-        found = compare_in(directory, words, problem, contestants, options, bars, say)
+        found = compare_in(directory, words, problem, specs, options, bars, say)
     if options.json:
         print(json.dumps({"directory": str(directory), **found.content}))
         return 0

@@ -49,7 +49,7 @@ def show(assessment: "Assessment", *, as_json: bool, extra: Mapping[str, Any]) -
     import numpy as np
 
     from adaptax.cli.console import table_console
-    from adaptax.reports.tables import results_table, shots_table
+    from adaptax.reports.tables import evaluation_table, results_table
 
     best_known = list(assessment.results)[-1] if len(assessment.results) > 2 else None
     table = results_table(
@@ -62,9 +62,11 @@ def show(assessment: "Assessment", *, as_json: bool, extra: Mapping[str, Any]) -
     )
     table_console().print(table)
     trained = next(iter(assessment.results.values()))
-    if trained.shots is not None:
+    if trained.evaluation_episodes is not None:
         apart = assessment.protocol["episodes_between"]
-        table = shots_table(trained.window_returns, trained.shots, unit=assessment.unit, episodes_between=apart)
+        table = evaluation_table(
+            trained.window_returns, trained.evaluation_episodes, unit=assessment.unit, episodes_between=apart
+        )
         table_console().print(table)
     for name, path in assessment.pictures.items():
         print(f"{name:7} {path}")

@@ -22,7 +22,7 @@ class EnvironmentContractError(AdaptaxError):
 
     Attributes:
         task: Index of the evaluation's task in which it was noticed; None outside of evaluations.
-        trained: Index of the training seed whose agent lived there.
+        trained: Index of the training seed whose agent it was.
     """
 
     exit_code = 3
@@ -92,17 +92,17 @@ def needs(extra: str, what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def if_installed(name: str, say: Callable[[str], None]) -> Iterator[None]:
+def if_installed(name: str, on_message: Callable[[str], None]) -> Iterator[None]:
     """Around what is made for convenience: leave it out, and say so, where it needs a package that is not installed.
 
     Args:
         name: What is left out then, such as a file's name.
-        say: Called with a line for a person.
+        on_message: Called with a line for a person.
     """
     try:
         yield
     except MissingPackageError as error:
-        say(f"note: {name} is left out: {error}")
+        on_message(f"note: {name} is left out: {error}")
 
 
 def short_repr(found: Any, at_most: int = 80) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
-from adaptax.core.types import from_words, words_of
+from adaptax.core.types import key_data, wrap_key_data
 
 AXIS = "task"
 
@@ -90,8 +90,8 @@ def everywhere(tree: Tree, devices: int) -> Tree:
     sharding = NamedSharding(_mesh(devices), PartitionSpec())
 
     def spread(x: Array) -> Array:
-        host = np.asarray(words_of(x))
-        return from_words(jax.make_array_from_callback(host.shape, sharding, lambda index: host[index]), x)
+        host = np.asarray(key_data(x))
+        return wrap_key_data(jax.make_array_from_callback(host.shape, sharding, lambda index: host[index]), x)
 
     return jax.tree.map(spread, tree)
 
@@ -102,8 +102,8 @@ def here(tree: Tree) -> Tree:
         return tree
 
     def own(x: Array) -> Array:
-        words = np.asarray(words_of(x).addressable_data(0))
-        return from_words(jnp.asarray(words), x)  # on no device in particular
+        data = np.asarray(key_data(x).addressable_data(0))
+        return wrap_key_data(jnp.asarray(data), x)  # on no device in particular
 
     return jax.tree.map(own, tree)
 

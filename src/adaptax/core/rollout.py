@@ -6,8 +6,9 @@ with the next slot. So all environments of all tasks reset at the same, statical
 evaluated only when there is one (it is a real branch, not a select), which physics engines need, and the
 episodes of a trial can be told apart by reshaping.
 
-The doors: `start` a trial, `rollout` a window of it, `run_trial` a whole one, `collect` one in each of many tasks (to
-learn from), `evaluate_trial` what became of one, `evaluation_episodes` what an agent would do after each window.
+`start` begins a trial, `rollout` goes through a window of it, `run_trial` through all of it, `collect` runs one in each
+of many tasks (to learn from). `evaluate_trial` returns what became of a trial, `evaluation_episodes` what an agent
+would do after each window.
 """
 
 import math
@@ -23,8 +24,8 @@ from adaptax.core.problem import Environment, Problem
 from adaptax.core.step_checks import action_is_in, check_action, check_outcome, check_types, is_in, is_sound
 from adaptax.core.types import AgentState, Task, TimeStep, Transition, replace
 
-MOST_PROBES = 20
-"""How often an agent that learns from windows is asked, at most, what it knows."""
+MAX_EVALUATIONS = 20
+"""At most so many times in a trial, evaluation episodes ask what an agent that learns from windows knows."""
 MANY_WINDOWS = 64
 """From so many windows on, the last one is learned from like the others: a branch costs more than it saves."""
 
@@ -53,14 +54,15 @@ class TrialResult(eqx.Module):
     Attributes:
         returns: Undiscounted return of each episode, in the order in which they were experienced.
         steps: Environment steps that each episode took.
-        evaluation_episodes: Mean return of further episodes, at evenly spaced times of the trial (`num_probes`), by the
-            best action then known and without learning from them; None for agents that do not learn from windows.
+        evaluation_episodes: Mean return of further episodes, at evenly spaced times of the trial
+            (`num_evaluations`), by the best action then known and without learning from them; None for agents that do
+            not learn from windows.
         sound: Whether all that the agent has learned by the end is finite. (What is NaN once stays so.)
     """
 
     returns: Float[Array, " episodes"]
     steps: Int[Array, " episodes"]
-    evaluation_episodes: Float[Array, " probes"] | None
+    evaluation_episodes: Float[Array, " evaluations"] | None
     sound: Bool[Array, ""]
 
 
@@ -219,18 +221,18 @@ def num_windows(algorithm: Algorithm, problem: Problem) -> int:
     if left_over or problem.episodes % window.num_envs:
         raise ValueError(
             f"{type(algorithm).__name__}.window: a trial of {problem.episodes} episodes × {problem.env.horizon} steps "
-            f"does not divide into windows of {window.num_envs} streams × {window.steps} steps"
+            f"does not divide into windows of {window.num_envs} environments × {window.steps} steps"
         )
     return windows
 
 
-def num_probes(algorithm: Algorithm, problem: Problem) -> int:
-    """How often `evaluate_trial` asks what an agent knows: before each window, or less often but evenly.
+def num_evaluations(algorithm: Algorithm, problem: Problem) -> int:
+    """How often evaluation episodes ask what an agent knows in a trial: before each window, or less often but evenly.
 
     Never within an episode: environments begin theirs at the same time.
     """
     common = math.gcd(num_windows(algorithm, problem), problem.episodes // algorithm.window(problem).num_envs)
-    return max(n for n in range(1, min(common, MOST_PROBES) + 1) if common % n == 0)
+    return max(n for n in range(1, min(common, MAX_EVALUATIONS) + 1) if common % n == 0)
 
 
 def run_trial(
@@ -243,7 +245,7 @@ def run_trial(
     explore: bool = True,
 ) -> Transition:
     """Run one whole trial, adapting after every window; return it with leaves `[time, env, ...]`."""
-    trajectory = _run_trial(algorithm, problem, meta, task, key, explore=explore, probe=None)[0]
+    trajectory = _run_trial(algorithm, problem, meta, task, key, explore=explore, evaluation_explores=None)[0]
     return jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
 
 
@@ -267,14 +269,14 @@ def evaluation_episodes(
         explore: Whether these episodes explore.
 
     Returns:
-        A trajectory with leaves `[probe, time, env, ...]`, with as many environments as a window has.
+        A trajectory with leaves `[evaluation, time, env, ...]`, with as many environments as a window has.
     """
-    probes = _run_trial(algorithm, problem, meta, task, key, explore=True, probe=explore)[1]
-    assert probes is not None
-    return probes
+    evaluated = _run_trial(algorithm, problem, meta, task, key, explore=True, evaluation_explores=explore)[1]
+    assert evaluated is not None
+    return evaluated
 
 
-def _probe(
+def _evaluation_episode(
     algorithm: Algorithm,
     problem: Problem,
     meta: PyTree[Array],
@@ -299,11 +301,11 @@ def _run_trial(
     key: Key[Array, ""],
     *,
     explore: bool,
-    probe: bool | None,
+    evaluation_explores: bool | None,
 ) -> tuple[Transition, Transition | None, PyTree[Array]]:
-    """Run a trial, leaves `[window, time, env, ...]`; probe on the way, exploring or not, if asked to; φ after."""
+    """The trial `[window, time, env, ...]`, φ after it, and evaluation episodes if it is said whether they explore."""
     windows, window = num_windows(algorithm, problem), algorithm.window(problem)
-    groups = num_probes(algorithm, problem)
+    groups = num_evaluations(algorithm, problem)
     start_key, trial_key = jax.random.split(key)
     state = start(algorithm, problem, meta, task, start_key, window.num_envs)
 
@@ -325,18 +327,20 @@ def _run_trial(
         return replace(state, adapted=agent.adapted, memory=agent.memory), trajectory
 
     def one_group(state: TrialState, indices: Int[Array, " group"]) -> tuple[TrialState, Any]:
-        probed = None
-        if probe is not None:
-            probe_key = jax.random.split(jax.random.fold_in(trial_key, indices[0]))[0]
-            probed = _probe(algorithm, problem, meta, task, state.adapted, probe_key, explore=probe)
+        evaluated = None
+        if evaluation_explores is not None:
+            evaluation_key = jax.random.split(jax.random.fold_in(trial_key, indices[0]))[0]
+            evaluated = _evaluation_episode(
+                algorithm, problem, meta, task, state.adapted, evaluation_key, explore=evaluation_explores
+            )
         state, trajectories = jax.lax.scan(one_window, state, indices)
-        return state, (trajectories, probed)
+        return state, (trajectories, evaluated)
 
     if windows == 1:
         state, trajectories = one_window(state, jnp.asarray(0))
         return jax.tree.map(lambda x: x[None], trajectories), None, state.adapted
-    state, (trajectories, probed) = jax.lax.scan(one_group, state, jnp.arange(windows).reshape(groups, -1))
-    return jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectories), probed, state.adapted
+    state, (trajectories, evaluated) = jax.lax.scan(one_group, state, jnp.arange(windows).reshape(groups, -1))
+    return jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectories), evaluated, state.adapted
 
 
 def collect(
@@ -364,17 +368,29 @@ def evaluate_trial(
     key: Key[Array, ""],
     *,
     explore: bool = True,
-    probes: bool = False,
+    with_evaluation: bool = False,
 ) -> TrialResult:
-    """Run one whole trial and return what each of its episodes brought; with `probes`, what was known on the way."""
-    probe = False if probes else None
-    trajectory, probed, adapted = _run_trial(algorithm, problem, meta, task, key, explore=explore, probe=probe)
+    """Run one whole trial and return what each of its episodes brought.
+
+    Args:
+        algorithm: The agent.
+        problem: Where.
+        meta: θ.
+        task: The task.
+        key: Randomness.
+        explore: Whether the trial explores.
+        with_evaluation: Whether evaluation episodes, which do not explore, show what was known on the way; the trial
+            is the same with and without them.
+    """
+    trajectory, evaluated, adapted = _run_trial(
+        algorithm, problem, meta, task, key, explore=explore, evaluation_explores=False if with_evaluation else None
+    )
     trajectory = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
 
     def per_episode(x: Array) -> Array:
         return x.reshape(-1, problem.env.horizon, x.shape[-1]).sum(1).reshape(-1)
 
-    known = None if probed is None else jnp.mean(jnp.sum(probed.reward, 1), -1)
+    known = None if evaluated is None else jnp.mean(jnp.sum(evaluated.reward, 1), -1)
     numbers = [x for x in jax.tree.leaves(adapted) if jnp.issubdtype(x.dtype, jnp.inexact)]
     sound = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in numbers])) if numbers else jnp.asarray(True)
     return TrialResult(per_episode(trajectory.reward), per_episode(trajectory.valid.astype(jnp.int32)), known, sound)

@@ -233,7 +233,7 @@ def check_windows(settings: Settings, problem: Settings, field: str, streams: in
     Raises:
         ConfigError: naming the field, what was expected and what was found.
     """
-    check_episodes(problem, streams, "streams", "that are lived at the same time")
+    check_episodes(problem, streams, "streams", "that run at the same time")
     (name, episodes), horizon = episodes_of(problem), horizon_of(problem)
     total = episodes // streams * horizon
     if steps is not None and total % steps:

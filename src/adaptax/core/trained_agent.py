@@ -10,7 +10,7 @@ from jaxtyping import Array, PyTree
 
 from adaptax.core.algorithm import Algorithm, init
 from adaptax.core.problem import Problem
-from adaptax.core.rollout import num_probes, num_windows
+from adaptax.core.rollout import num_evaluations, num_windows
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,9 +75,9 @@ class TrainedAgent:
         return num_windows(self.algorithm, self.problem) > 1
 
     @property
-    def is_probed(self) -> bool:
-        """Whether what it knows is asked on the way: it learns from windows, and a trial divides."""
-        return self.learns_from_windows and num_probes(self.algorithm, self.problem) > 1
+    def has_evaluation_episodes(self) -> bool:
+        """Whether its evaluation has evaluation episodes: it learns from windows, and a trial divides."""
+        return self.learns_from_windows and num_evaluations(self.algorithm, self.problem) > 1
 
 
 def join_seeds(agents: Sequence[TrainedAgent]) -> TrainedAgent:

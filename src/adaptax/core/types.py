@@ -24,19 +24,19 @@ def is_key(x: Any) -> bool:
     return bool(jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key))
 
 
-def words_of(x: Any) -> Any:
-    """An array as NumPy, files and other processes can hold it: keys as their words, all else as it is."""
+def key_data(x: Any) -> Any:
+    """An array as NumPy, files and other processes can hold it: keys as `jax.random.key_data`, all else as it is."""
     return jax.random.key_data(x) if is_key(x) else x
 
 
-def shape_of_words(x: Any) -> Any:
-    """Shape and dtype of `words_of` an array, from an array or its shape and dtype."""
+def shape_of_key_data(x: Any) -> Any:
+    """Shape and dtype of what `key_data` returns, from an array or its shape and dtype."""
     return jax.eval_shape(jax.random.key_data, x) if is_key(x) else x
 
 
-def from_words(words: Array, like: Any) -> Array:
-    """The array that `words_of` took apart; `like` says by its dtype whether it was one of keys."""
-    return jax.random.wrap_key_data(words) if is_key(like) else words
+def wrap_key_data(data: Array, like: Any) -> Array:
+    """The array that `key_data` was given; `like` says by its dtype whether it was one of keys."""
+    return jax.random.wrap_key_data(data) if is_key(like) else data
 
 
 class TimeStep(eqx.Module):

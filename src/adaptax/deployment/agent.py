@@ -1,4 +1,4 @@
-"""A trained agent in use: load it, let it live in an environment of your own, step by step.
+"""A trained agent in use: load it, let it act in an environment of your own, step by step.
 
 Nothing of training is needed here, and no environment of adaptax: whoever calls it holds the environment.
 """

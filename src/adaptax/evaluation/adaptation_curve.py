@@ -14,18 +14,19 @@ class AdaptationCurve:
     """What an agent is able to do in some of the episodes of its trial.
 
     Attributes:
-        episodes: Which episodes, counted from 1, `[point]`: before episode n the agent has lived n − 1 of them.
+        episodes: Which episodes, counted from 1, `[point]`: before episode n the agent has been through n − 1 of them.
         returns: Their returns, `[seed, task, point]`.
-        steps: Mean environment steps that the agent lived up to and with each of them, `[point]`.
+        steps: Mean environment steps of the trial up to and with each of them, `[point]`.
         trial: Episodes of its trial.
-        probed: Whether returns are of further episodes by the best action known then, and not of the trial itself.
+        from_evaluation: Whether returns are of evaluation episodes, by the best action known then, and not of the
+            trial itself.
     """
 
     episodes: np.ndarray
     returns: np.ndarray
     steps: np.ndarray
     trial: int
-    probed: bool
+    from_evaluation: bool
 
     @property
     def ends(self) -> np.ndarray:
@@ -34,8 +35,8 @@ class AdaptationCurve:
 
     @property
     def complete(self) -> np.ndarray:
-        """Whether these episodes lie within the trial, `[point]`. Probes stand for those that nobody asked about."""
-        return (self.episodes + ahead(self.episodes) - 1 <= self.trial) | self.probed
+        """Whether these episodes lie within the trial, `[point]`. Evaluations stand for the episodes between them."""
+        return (self.episodes + ahead(self.episodes) - 1 <= self.trial) | self.from_evaluation
 
     def recent(self, episode: int) -> tuple[int, np.ndarray]:
         """Number of the last episode measured up to `episode`, and mean return `[seed, task]` of its max(1, n/10) last.
@@ -62,14 +63,16 @@ def ahead(episodes: np.ndarray) -> np.ndarray:
 
 
 def adaptation_curve(evaluation: Any) -> AdaptationCurve:
-    """The curve of an `Evaluation`: by the best action known where that was asked, else as lived."""
+    """The curve of an `Evaluation`: of its evaluation episodes where there are some, else of the trial itself."""
     trial = evaluation.returns.shape[-1]
-    lived = np.cumsum(evaluation.steps.mean((0, 1), dtype=np.float64))
-    if evaluation.shots is None:
-        return AdaptationCurve(np.arange(1, trial + 1), evaluation.returns.astype(np.float64), lived, trial, False)
-    probes = evaluation.shots.shape[-1]
-    episodes = 1 + np.arange(probes) * (trial // probes)
-    return AdaptationCurve(episodes, evaluation.shots.astype(np.float64), lived[episodes - 1], trial, True)
+    steps = np.cumsum(evaluation.steps.mean((0, 1), dtype=np.float64))
+    if evaluation.evaluation_episodes is None:
+        return AdaptationCurve(np.arange(1, trial + 1), evaluation.returns.astype(np.float64), steps, trial, False)
+    evaluations = evaluation.evaluation_episodes.shape[-1]
+    episodes = 1 + np.arange(evaluations) * (trial // evaluations)
+    return AdaptationCurve(
+        episodes, evaluation.evaluation_episodes.astype(np.float64), steps[episodes - 1], trial, True
+    )
 
 
 def merged(long: AdaptationCurve, short: AdaptationCurve) -> AdaptationCurve:
@@ -79,7 +82,7 @@ def merged(long: AdaptationCurve, short: AdaptationCurve) -> AdaptationCurve:
     order = np.argsort(episodes)
     returns = np.concatenate([long.returns, short.returns[..., new]], -1)[..., order]
     steps = np.concatenate([long.steps, short.steps[new]])[order]
-    return AdaptationCurve(episodes[order], returns, steps, long.trial, long.probed)
+    return AdaptationCurve(episodes[order], returns, steps, long.trial, long.from_evaluation)
 
 
 def evenly(count: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Let agents live in the same new tasks, and put together all that is said of them beside each other.
+"""Run agents in the same new tasks, and put together all that is said of them beside each other.
 
 What comes out is plain data: the report, its pictures and the tables read nothing else, so the JSON file holds
 everything that they show.
@@ -108,16 +108,16 @@ def run_agent(
 
     evaluations = {}
     for name, (family, count, seed) in plan.families(problem).items():
-        told = progress(f"{name} tasks")
+        report = progress(f"{name} tasks")
         evaluations[name] = evaluate(
-            agent, num_tasks=count, seed=seed, explore=plan.explore, family=family, on_progress=told
+            agent, num_tasks=count, seed=seed, explore=plan.explore, family=family, on_progress=report
         )
         done += count
     curve = adaptation_curve(evaluations[HELD_OUT])
     if early is not None:
         begun = evaluate(early, num_tasks=plan.tasks, seed=plan.seed, on_progress=progress("early episodes"))
         done += plan.tasks
-        if begun.shots is not None and curve.probed:
+        if begun.evaluation_episodes is not None and curve.from_evaluation:
             curve = merged(curve, adaptation_curve(begun))
     behaviour = watch(
         agent, num_tasks=plan.watched(problem), seed=plan.seed, explore=plan.explore, pulls=is_bandit(problem),
@@ -223,11 +223,11 @@ def pairs(seen: Mapping[str, AgentTrials], resamples: Mapping[str, Resamples]) -
 
 def how_measured(agent: TrainedAgent, curve: AdaptationCurve, *, explore: bool) -> str:
     """How performance was measured, in a line."""
-    if curve.probed:
+    if curve.from_evaluation:
         return "best action known, on further episodes that it does not learn from"
     if agent.learns_from_windows:
-        return "as lived, exploring"
-    return "as lived, acting as in training" if explore else "as lived, by its mode"
+        return "in the trial itself, exploring"
+    return "in the trial itself, acting as in training" if explore else "in the trial itself, by its mode"
 
 
 def described(agent: TrainedAgent, curve: AdaptationCurve, *, explore: bool) -> dict[str, Any]:

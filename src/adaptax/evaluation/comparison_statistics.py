@@ -182,13 +182,13 @@ def performance(curve: AdaptationCurve, scores: NormalizedScores, resamples: Res
 
 
 def regret(returns: np.ndarray, target: np.ndarray, resamples: Resamples, common: int) -> dict[str, Any]:
-    """What was missed up to and with an episode, as lived.
+    """What was missed up to and with an episode of the trial itself.
 
     Args:
         returns: Of each episode, `[seed, task, episode]`.
         target: What there was to have in an episode, `[task]`.
         resamples: Resamples of seeds and tasks.
-        common: The last episode that all agents have lived: regret up to there can be compared.
+        common: The last episode that all agents' trials have: regret up to there can be compared.
     """
     missed = np.cumsum(target[None, :, None] - returns.astype(np.float64), -1)
     points = evenly(returns.shape[-1])

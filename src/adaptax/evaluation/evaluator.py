@@ -1,8 +1,8 @@
 """The one evaluator: adaptation curves on held-out tasks, the same tasks for every agent.
 
-An agent enters each task as `begin` makes it, lives one trial, and adapts in whichever way it does. Its curve is the
-return of each episode, averaged over tasks (and seeds), at equal experience: episode 3 is the third episode with a
-task, whether a memory, a gradient step or a posterior has learned from the first two.
+An agent enters each task as `begin` makes it, goes through one trial, and adapts in whichever way it does. Its curve is
+the return of each episode, averaged over tasks (and seeds), at equal experience: episode 3 is the third episode with
+a task, whether a memory, a gradient step or a posterior has learned from the first two.
 """
 
 import dataclasses
@@ -30,14 +30,14 @@ class Evaluation:
     Attributes:
         returns: Undiscounted returns, `[seed, task, episode]`.
         steps: Environment steps that each of these episodes took.
-        shots: For agents that learn by `adapt` after windows: mean return of one more episode by the best action known,
-            learning nothing, before any window and at evenly spaced times (after every window, if they are few),
-            `[seed, task, probe]`.
+        evaluation_episodes: For agents that learn by `adapt` after windows: mean return of one more episode by the best
+            action known, learning nothing, before any window and at evenly spaced times (after every window, if
+            they are few), `[seed, task, evaluation]`.
     """
 
     returns: np.ndarray
     steps: np.ndarray
-    shots: np.ndarray | None = None
+    evaluation_episodes: np.ndarray | None = None
 
     @property
     def scores(self) -> np.ndarray:
@@ -56,9 +56,11 @@ class Evaluation:
 
     @property
     def window_returns(self) -> np.ndarray:
-        """Mean return of an episode, as it was lived, between each probe and the next, `[seed, task, probe]`."""
-        assert self.shots is not None
-        return self.returns.reshape(*self.returns.shape[:2], self.shots.shape[-1], -1).mean(-1, dtype=np.float64)
+        """Mean return of the trial's own episodes between one evaluation and the next, `[seed, task, evaluation]`."""
+        assert self.evaluation_episodes is not None
+        return self.returns.reshape(*self.returns.shape[:2], self.evaluation_episodes.shape[-1], -1).mean(
+            -1, dtype=np.float64
+        )
 
     @functools.cached_property
     def summary(self) -> Summary:
@@ -79,10 +81,10 @@ class Evaluation:
             "episode_returns": self.episode_returns.tolist(),
             "steps": float(self.steps.sum(-1).mean()),
         }
-        if self.shots is not None:
+        if self.evaluation_episodes is not None:
             content["after_windows"] = {
                 name: [{"mean": float(x.mean()), "stderr": stderr(x)} for x in np.moveaxis(values, -1, 0)]
-                for name, values in (("sample", self.window_returns), ("mode", self.shots))
+                for name, values in (("sample", self.window_returns), ("mode", self.evaluation_episodes))
             }
         return content
 
@@ -93,9 +95,9 @@ def sample_tasks(family: TaskDistribution, num_tasks: int, key: Key[Array, ""]) 
 
 
 def encounters(family: TaskDistribution, num_tasks: int, seed: int) -> tuple[Task, Key[Array, " task"]]:
-    """The tasks that every agent meets under `seed`, and the randomness of the life in each."""
-    task_key, life_key = jax.random.split(jax.random.key(seed))
-    return sample_tasks(family, num_tasks, task_key), jax.random.split(life_key, num_tasks)
+    """The tasks that every agent meets under `seed`, and the randomness of the trial in each."""
+    task_key, trial_key = jax.random.split(jax.random.key(seed))
+    return sample_tasks(family, num_tasks, task_key), jax.random.split(trial_key, num_tasks)
 
 
 def tasks_are_held_out(problem: Problem) -> bool:
@@ -129,7 +131,7 @@ def evaluate(
     family: TaskDistribution | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Let an agent live one trial in each of `num_tasks` tasks, held-out by default.
+    """Let an agent go through one trial in each of `num_tasks` tasks, held-out by default.
 
     Evaluation changes nothing: θ and its normalisers stay as they are.
 
@@ -140,7 +142,7 @@ def evaluate(
         seed: Decides the tasks and all randomness.
         explore: False: act by the best action known (a stochastic policy's mode); True: act as in training. Agents that
             learn from windows of several episodes have to explore in any case; their best actions are scored apart
-            (`Evaluation.shots`).
+            (`Evaluation.evaluation_episodes`).
         family: Where tasks come from: `agent.problem.test` by default; its `train` or `shifted` to compare.
         on_progress: Called with the number of tasks done so far.
 
@@ -150,11 +152,13 @@ def evaluate(
         DivergenceError: if what an agent learns in a task becomes NaN or infinite.
     """
     tasks, keys = encounters(agent.problem.test if family is None else family, num_tasks, seed)
-    adapts, probes = agent.learns_from_windows, agent.is_probed
+    adapts, with_evaluation = agent.learns_from_windows, agent.has_evaluation_episodes
 
     def trial(agent: TrainedAgent, task: Task, key: Key[Array, ""]) -> TrialResult:
         algorithm, problem, meta = agent.algorithm, agent.problem, agent.meta
-        return evaluate_trial(algorithm, problem, meta, task, key, explore=explore or adapts, probes=probes)
+        return evaluate_trial(
+            algorithm, problem, meta, task, key, explore=explore or adapts, with_evaluation=with_evaluation
+        )
 
     found = run_trials(agent, tasks, keys, trial, on_progress=on_progress)
     evaluation = Evaluation(found.returns, found.steps, found.evaluation_episodes)
@@ -165,7 +169,7 @@ def evaluate(
 def _check(agent: TrainedAgent, sound: np.ndarray, evaluation: Evaluation) -> None:
     """Refuse what is not finite; `sound[seed, task]`: whether all that was learned there is."""
     algorithm, problem = agent.algorithm, agent.problem
-    for what, values in (("episode", evaluation.returns), ("probe", evaluation.shots)):
+    for what, values in (("episode", evaluation.returns), ("evaluation episode", evaluation.evaluation_episodes)):
         if values is not None and not np.isfinite(values).all():
             seed, task, index = np.argwhere(~np.isfinite(values))[0]
             error = EnvironmentContractError(
@@ -179,5 +183,5 @@ def _check(agent: TrainedAgent, sound: np.ndarray, evaluation: Evaluation) -> No
         seed, task = np.argwhere(~sound)[0]
         raise DivergenceError(
             f"task {task}: what {type(algorithm).__name__} learned in it became NaN or infinite, and in "
-            f"{np.sum(~sound) - 1} more of {sound.size} lives. Lower its learning rate"
+            f"{np.sum(~sound) - 1} more of {sound.size} trials. Lower its learning rate"
         )

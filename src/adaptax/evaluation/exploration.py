@@ -2,7 +2,7 @@
 
 An action explores if the agent, in the same state, would take another one with `explore=False`. That says nothing of
 agents that never take the mode of anything (posterior sampling, upper confidence bounds: their `act` ignores
-`explore`), nor of agents that live by their mode, as those with a memory do unless asked to explore. Bandits have a
+`explore`), nor of agents that act by their mode, as those with a memory do unless asked to explore. Bandits have a
 measure for all: a pull explores if its arm is not the one with the best mean reward so far.
 """
 

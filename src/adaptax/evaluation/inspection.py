@@ -1,7 +1,7 @@
 """What an agent's memory knows of the task that it is in, and after how many episodes.
 
-The agent lives one trial in each of many tasks. At its start and after episodes its memory is read as one vector, with
-the last reward taken in. Then (`adaptax.evaluation.linear_probes`)
+The agent goes through one trial in each of many tasks. At its start and after episodes its memory is read as one
+vector, with the last reward taken in. Then (`adaptax.evaluation.linear_probes`)
 
 - the task's features are **decoded** from it, linearly: fitted on training tasks, scored by R² on held-out tasks. Where
   the family is finite, the same regression on one-hot vectors names the task;
@@ -182,7 +182,7 @@ def inspect_memory(
             tasks to fit decoders on.
         seed: Decides the tasks and all randomness.
         explore: Whether to act as in training instead of by the best action known.
-        on_progress: Called with the number of trials lived so far, 2 × `num_tasks` in the end.
+        on_progress: Called with the number of trials run so far, 2 × `num_tasks` in the end.
 
     Raises:
         ConfigError: if the agent has no memory to look into, or all tasks are alike.

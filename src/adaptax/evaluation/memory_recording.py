@@ -52,36 +52,36 @@ def check_remembers(agent: TrainedAgent) -> None:
 def memories_of_trial(
     agent: TrainedAgent, task: Task, key: Key[Array, ""], *, episodes: tuple[int, ...], explore: bool
 ) -> Float[Array, "episode size"]:
-    """Live a trial and read the memory after `episodes` of it (the first 0, the last all).
+    """Run a trial and read the memory after `episodes` of it (the first 0, the last all).
 
     To take in an episode's last reward, the agent is asked for its next action. The action is thrown away, and the
     trial goes on with the memory as it was.
     """
     algorithm, problem, meta = agent.algorithm, agent.problem, agent.meta
-    start_key, live_key, ask_key = jax.random.split(key, 3)
+    start_key, trial_key, ask_key = jax.random.split(key, 3)
 
-    def known(life: TrialState) -> Float[Array, " size"]:
-        memory, timestep = jax.tree.map(lambda x: x[0], (life.memory, life.timestep))
+    def known(state: TrialState) -> Float[Array, " size"]:
+        memory, timestep = jax.tree.map(lambda x: x[0], (state.memory, state.timestep))
         return memory_vector(
-            algorithm.act(meta, AgentState(life.adapted, memory), timestep, ask_key, explore=explore)[1]
+            algorithm.act(meta, AgentState(state.adapted, memory), timestep, ask_key, explore=explore)[1]
         )
 
     def one_episode(carry: tuple[TrialState, Array], now: tuple[Array, Array]) -> tuple[tuple[TrialState, Array], None]:
-        (life, states), (index, place) = carry, now
+        (trial, states), (index, place) = carry, now
         steps = problem.env.horizon
-        life, _ = rollout(
-            algorithm, problem, meta, task, life, jax.random.fold_in(live_key, index),
+        trial, _ = rollout(
+            algorithm, problem, meta, task, trial, jax.random.fold_in(trial_key, index),
             clock=index * steps, steps=steps, explore=explore,
         )  # fmt: skip
-        return (life, jax.lax.dynamic_update_index_in_dim(states, known(life), place, 0)), None
+        return (trial, jax.lax.dynamic_update_index_in_dim(states, known(trial), place, 0)), None
 
-    life = start(algorithm, problem, meta, task, start_key)
-    first = known(life)
+    trial = start(algorithm, problem, meta, task, start_key)
+    first = known(trial)
     states = jnp.zeros((len(episodes), first.size)).at[0].set(first)
     # What is not to be kept is written where the next one that is will overwrite it.
     indices = np.arange(problem.episodes, dtype=np.int32)
     places = np.searchsorted(episodes, indices + 1).astype(np.int32)
-    return jax.lax.scan(one_episode, (life, states), (jnp.asarray(indices), jnp.asarray(places)))[0][1]
+    return jax.lax.scan(one_episode, (trial, states), (jnp.asarray(indices), jnp.asarray(places)))[0][1]
 
 
 def record_memories(

@@ -28,7 +28,7 @@ class Trial(Protocol):
     """What is looked at in one trial."""
 
     def __call__(self, agent: TrainedAgent, task: Task, key: Key[Array, ""], /) -> PyTree[Array]:
-        """Let an agent, of one training seed, live one trial in one task; return what was seen."""
+        """Run one trial of an agent, of one training seed, in one task; return what was seen."""
         ...
 
 

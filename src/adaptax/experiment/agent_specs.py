@@ -40,7 +40,7 @@ class Run:
 
 
 @dataclasses.dataclass(frozen=True)
-class Contestant:
+class AgentSpec:
     """One agent, before anything is built.
 
     Attributes:
@@ -64,7 +64,7 @@ class Contestant:
 
 def resolve(
     words: Sequence[str], problem: str | None, episodes: int | None, algorithms: Sequence[str] = ()
-) -> tuple[str, list[Contestant]]:
+) -> tuple[str, list[AgentSpec]]:
     """Find out who is meant: the problem's name, and the agents in the order of the words, `random` at the end.
 
     Args:
@@ -95,12 +95,12 @@ def resolve(
     longest = max((episodes_of(of[0].recipe.problem_settings)[1] for of in trained), default=None)
     if longest is None:
         longest = episodes_of(_default_problem(name))[1]
-    contestants: dict[int, Contestant] = {}
+    specs: dict[int, AgentSpec] = {}
     for of in groups:
-        contestants[words.index(_word(of[0], words))] = _from_runs(of, groups, episodes)
+        specs[words.index(_word(of[0], words))] = _from_runs(of, groups, episodes)
     for agent in agents:
-        contestants[words.index(agent)] = _by_name(agent, name, shared, episodes, longest)
-    ordered = [contestants[place] for place in sorted(contestants)]
+        specs[words.index(agent)] = _by_name(agent, name, shared, episodes, longest)
+    ordered = [specs[place] for place in sorted(specs)]
     if RANDOM not in agents:
         ordered.append(_by_name(RANDOM, name, shared, episodes, longest))
     return name, ordered
@@ -185,7 +185,7 @@ def _grouped(runs: Sequence[Run]) -> list[list[Run]]:
     return groups
 
 
-def _from_runs(group: list[Run], groups: Sequence[list[Run]], episodes: int | None) -> Contestant:
+def _from_runs(group: list[Run], groups: Sequence[list[Run]], episodes: int | None) -> AgentSpec:
     """One agent of a group of runs; a directory tells it from others of the same algorithm."""
     recipe = group[0].recipe
     alike = [of for of in groups if of[0].recipe.algorithm == recipe.algorithm]
@@ -194,22 +194,22 @@ def _from_runs(group: list[Run], groups: Sequence[list[Run]], episodes: int | No
     name = recipe.algorithm if alone else f"{recipe.algorithm} ({group[0].directory})"
     kind, settings = SCRATCH if learns else META_TRAINED, recipe.algorithm_settings
     if not learns:
-        return Contestant(name, recipe.algorithm, kind, settings, recipe.problem_settings, tuple(group))
+        return AgentSpec(name, recipe.algorithm, kind, settings, recipe.problem_settings, tuple(group))
     length = episodes or episodes_of(recipe.problem_settings)[1]
     problem = _with_episodes(recipe.algorithm, settings, recipe.problem_settings, length)
-    return Contestant(
+    return AgentSpec(
         name, recipe.algorithm, kind, settings, problem, tuple(group), early_of(recipe.algorithm, settings, problem)
     )
 
 
-def _by_name(agent: str, problem: str, shared: Settings, episodes: int | None, longest: int) -> Contestant:
+def _by_name(agent: str, problem: str, shared: Settings, episodes: int | None, longest: int) -> AgentSpec:
     """An agent that needs no training."""
     if agent in CLASSICAL:
-        return Contestant(agent, agent, KNOWN, None, with_episodes(shared, longest))
+        return AgentSpec(agent, agent, KNOWN, None, with_episodes(shared, longest))
     settings, preset = settings_for(agent, problem)
     length = episodes or episodes_of(preset)[1]
     suited = _with_episodes(agent, settings, shared, length)
-    return Contestant(agent, agent, SCRATCH, settings, suited, early=early_of(agent, settings, suited))
+    return AgentSpec(agent, agent, SCRATCH, settings, suited, early=early_of(agent, settings, suited))
 
 
 def with_episodes(problem: Settings, episodes: int) -> Settings:

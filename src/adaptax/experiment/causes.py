@@ -33,17 +33,17 @@ def of_training(
         when = f"update {error.update}" if error.update else "before the first update"
         on_message(f"{when}: not finite; looking for the cause …")
         if error.update:
-            breach = diagnosis.breach_in_update(algorithm, problem, error.state, num_seeds)
+            violation = diagnosis.violation_in_update(algorithm, problem, error.state, num_seeds)
             safe = f"The last good checkpoint, in {directory}, is as it was"
         else:
-            breach = diagnosis.breach_in_init(algorithm, problem, seed=seed, num_seeds=num_seeds)
+            violation = diagnosis.violation_in_init(algorithm, problem, seed=seed, num_seeds=num_seeds)
             safe = "Nothing was trained"
-        if breach is None:
+        if violation is None:
             raise DivergenceError(f"{error}. {safe}") from error
-        if breach.field == "action":
-            raise DivergenceError(f"{when}: the policy's output: {breach}. {safe}") from error
+        if violation.field == "action":
+            raise DivergenceError(f"{when}: the policy's output: {violation}. {safe}") from error
         raise EnvironmentContractError(
-            f"{type(problem.env).__name__}: {when}: {breach}. {safe}; `adaptax check-env` finds more"
+            f"{type(problem.env).__name__}: {when}: {violation}. {safe}; `adaptax check-env` finds more"
         ) from error
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
@@ -69,20 +69,20 @@ def of_evaluation(
         where, one, problem = error.task, agent.of_seed(error.trained), agent.problem
         on_message(f"task {where}: not finite; looking for the cause …")
         tasks, keys = encounters(problem.test if family is None else family, num_tasks, seed)
-        breach = diagnosis.breach_in_life(
+        violation = diagnosis.violation_in_evaluation(
             one.algorithm,
             problem,
             one.meta,
             jax.tree.map(lambda x: x[where], tasks),
             keys[where],
             explore=explore or agent.learns_from_windows,
-            probes=agent.is_probed,
+            with_evaluation=agent.has_evaluation_episodes,
         )
-        if breach is None:
+        if violation is None:
             raise
-        breach = dataclasses.replace(breach, task=where)
-        if breach.field == "action":
-            raise DivergenceError(f"{type(agent.algorithm).__name__}: the policy's output: {breach}") from error
+        violation = dataclasses.replace(violation, task=where)
+        if violation.field == "action":
+            raise DivergenceError(f"{type(agent.algorithm).__name__}: the policy's output: {violation}") from error
         raise EnvironmentContractError(
-            f"{type(problem.env).__name__}: {breach}; `adaptax check-env` finds more"
+            f"{type(problem.env).__name__}: {violation}; `adaptax check-env` finds more"
         ) from error

@@ -15,7 +15,7 @@ from adaptax.core.settings import Settings
 from adaptax.core.trained_agent import TrainedAgent, join_seeds
 from adaptax.evaluation import comparison
 from adaptax.evaluation.comparison import Plan
-from adaptax.experiment.agent_specs import Contestant, resolve
+from adaptax.experiment.agent_specs import AgentSpec, resolve
 from adaptax.experiment.evaluation import directory_of
 from adaptax.experiment.notebook import html_table, text_table
 from adaptax.experiment.options import CompareOptions
@@ -97,26 +97,26 @@ def compare(
     """
     options = options_for(options or CompareOptions(), changes)
     words = [agent if isinstance(agent, str) else str(directory_of(agent)) for agent in agents]
-    problem, contestants = resolve(words, options.problem, options.episodes, options.algorithm or ())
-    if len(contestants) < 2:
+    problem, specs = resolve(words, options.problem, options.episodes, options.algorithm or ())
+    if len(specs) < 2:
         raise ConfigError("compare: expected at least one agent besides random; found none")
     directory = reserve(options.out)
-    return compare_in(directory, words, problem, contestants, options, on_progress, on_message)
+    return compare_in(directory, words, problem, specs, options, on_progress, on_message)
 
 
 def compare_in(
     directory: Path,
     words: Sequence[str],
     problem: str,
-    contestants: Sequence[Contestant],
+    specs: Sequence[AgentSpec],
     options: CompareOptions,
     on_progress: OnProgress = ignore,
     on_message: OnMessage = log,
 ) -> Comparison:
     """The same, of agents that were resolved before, in a directory that is reserved."""
     content = {
-        **provenance(words, problem, contestants, options),
-        **measure(problem, contestants, options, on_progress, on_message),
+        **provenance(words, problem, specs, options),
+        **measure(problem, specs, options, on_progress, on_message),
     }
     write_json(directory / FIGURES, content)
     with if_installed(REPORT, on_message):
@@ -136,11 +136,11 @@ def _write_report(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def provenance(
-    words: Sequence[str], problem: str, contestants: Sequence[Contestant], options: CompareOptions
+    words: Sequence[str], problem: str, specs: Sequence[AgentSpec], options: CompareOptions
 ) -> dict[str, Any]:
     """What was asked for, and with what it was measured."""
-    settings = dataclasses.asdict(contestants[0].problem_settings)
-    settings.pop(episodes_of(contestants[0].problem_settings)[0] or "", None)
+    settings = dataclasses.asdict(specs[0].problem_settings)
+    settings.pop(episodes_of(specs[0].problem_settings)[0] or "", None)
     return {
         "command": ["adaptax", "compare", *words, *_typed(options)],
         "problem": {"name": problem, "summary": PROBLEMS[problem].summary, "settings": settings},
@@ -176,18 +176,18 @@ def _typed(options: Settings) -> list[str]:
 
 def measure(
     problem: str,
-    contestants: Sequence[Contestant],
+    specs: Sequence[AgentSpec],
     options: CompareOptions,
     on_progress: OnProgress = ignore,
     on_message: OnMessage = log,
 ) -> dict[str, Any]:
     """Load the agents and run their trials."""
-    base = build_problem(problem, contestants[0].problem_settings)
-    agents = [agent_of(contestant, problem, options, on_message) for contestant in contestants]
+    base = build_problem(problem, specs[0].problem_settings)
+    agents = [agent_of(spec, problem, options, on_message) for spec in specs]
     early = {
-        contestant.name: early_of(agent, build_problem(problem, contestant.early), options.seed)
-        for contestant, agent in zip(contestants, agents, strict=True)
-        if contestant.early is not None
+        spec.name: early_of(agent, build_problem(problem, spec.early), options.seed)
+        for spec, agent in zip(specs, agents, strict=True)
+        if spec.early is not None
     }
     plan = Plan(options.tasks, options.family_tasks, options.seed, explore=options.policy == "sample")
     total = sum(plan.num_trials(base, early=agent.name in early) for agent in agents)
@@ -202,31 +202,27 @@ def build_problem(name: str, settings: Settings) -> Any:
     return build(resolve_problem(name), settings)
 
 
-def agent_of(
-    contestant: Contestant, problem: str, options: CompareOptions, on_message: OnMessage = log
-) -> TrainedAgent:
+def agent_of(spec: AgentSpec, problem: str, options: CompareOptions, on_message: OnMessage = log) -> TrainedAgent:
     """Build an agent, or load what its runs have learned.
 
     Raises:
-        ConfigError: if it cannot live in this problem.
+        ConfigError: if it does not suit this problem.
         CheckpointError: if a run is not finished, or damaged.
     """
-    described: dict[str, Any] = {"name": contestant.name, "kind": contestant.kind, "about": about(contestant)}
-    if contestant.kind == "meta-trained":
-        joined = join_seeds(
-            [load_agent(run.directory, on_message, checkpoint=options.checkpoint) for run in contestant.runs]
-        )
+    described: dict[str, Any] = {"name": spec.name, "kind": spec.kind, "about": about(spec)}
+    if spec.kind == "meta-trained":
+        joined = join_seeds([load_agent(run.directory, on_message, checkpoint=options.checkpoint) for run in spec.runs])
         return dataclasses.replace(joined, **described)
-    entry = ALGORITHMS[contestant.algorithm]
-    seen = view(entry, build_problem(problem, contestant.problem_settings))
-    if contestant.settings is None:
-        algorithm = agent_for(contestant.algorithm, problem, contestant.problem_settings)
+    entry = ALGORITHMS[spec.algorithm]
+    seen = view(entry, build_problem(problem, spec.problem_settings))
+    if spec.settings is None:
+        algorithm = agent_for(spec.algorithm, problem, spec.problem_settings)
     else:
-        algorithm = build(entry, contestant.settings)
+        algorithm = build(entry, spec.settings)
     try:
         return TrainedAgent.initial(algorithm, seen, seed=options.seed, **described)
     except ValueError as error:
-        raise ConfigError(f"{contestant.name}: does not suit {problem}: {error}") from error
+        raise ConfigError(f"{spec.name}: does not suit {problem}: {error}") from error
 
 
 def early_of(agent: TrainedAgent, problem: Any, seed: int) -> TrainedAgent:
@@ -234,12 +230,10 @@ def early_of(agent: TrainedAgent, problem: Any, seed: int) -> TrainedAgent:
     return TrainedAgent.initial(agent.algorithm, problem, seed=seed, name=agent.name, kind=agent.kind)
 
 
-def about(contestant: Contestant) -> dict[str, Any]:
+def about(spec: AgentSpec) -> dict[str, Any]:
     """What is written down of an agent besides its figures."""
     return {
-        "algorithm": contestant.algorithm,
-        "settings": None if contestant.settings is None else dataclasses.asdict(contestant.settings),
-        "runs": [
-            {"directory": str(run.directory), "seed": run.seed, "seeds": run.num_seeds} for run in contestant.runs
-        ],
+        "algorithm": spec.algorithm,
+        "settings": None if spec.settings is None else dataclasses.asdict(spec.settings),
+        "runs": [{"directory": str(run.directory), "seed": run.seed, "seeds": run.num_seeds} for run in spec.runs],
     }

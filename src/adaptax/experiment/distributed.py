@@ -34,11 +34,11 @@ class Group:
 
     def broadcast(self, content: Any = None) -> Any:
         """The writer's `content`, plain data, in every process. All must call it."""
-        return content if self._hosts is None else self._hosts.told(content)
+        return content if self._hosts is None else self._hosts.broadcast_json(content)
 
     def broadcast_arrays(self, tree: Any) -> Any:
         """The writer's arrays, to the bit; those of the others say shapes and types only. All must call it."""
-        return tree if self._hosts is None else self._hosts.same(tree)
+        return tree if self._hosts is None else self._hosts.broadcast_tree(tree)
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` is set in any process. All must call it."""
@@ -97,7 +97,7 @@ def joined(options: HostOptions, stop: StopSignal, on_message: OnMessage = log) 
         silence=options.heartbeat,
         on_absent=on_absent,
         on_lost=on_lost,
-        say=on_message,
+        on_message=on_message,
     )
     group = Group(hosts)
     try:

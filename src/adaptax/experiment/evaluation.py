@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from adaptax.core.errors import if_installed
-from adaptax.core.rollout import evaluation_episodes, num_probes, num_windows
+from adaptax.core.rollout import evaluation_episodes, num_evaluations, num_windows
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import evaluator
 from adaptax.evaluation.evaluator import Evaluation, encounters, oracle_return, tasks_are_held_out
@@ -204,10 +204,10 @@ def _protocol(trained: TrainedAgent, *, num_tasks: int, seed: int, explore: bool
         "held_out": tasks_are_held_out(problem),
     }
     if adapts:
-        probes, windows = num_probes(algorithm, problem), num_windows(algorithm, problem)
-        protocol["episodes_between"] = problem.episodes // probes if probes < windows else None
+        evaluations, windows = num_evaluations(algorithm, problem), num_windows(algorithm, problem)
+        protocol["episodes_between"] = problem.episodes // evaluations if evaluations < windows else None
         protocol["windows"] = (
-            "after_windows: 'sample' as lived, 'mode' on further episodes that nothing was learned from"
+            "after_windows: 'sample' in the trial itself, 'mode' on further episodes that nothing was learned from"
         )
     return protocol
 

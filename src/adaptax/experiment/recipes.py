@@ -56,7 +56,7 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
     if recipe.algorithm in FROM_SCRATCH and options.seeds > 1:
         raise ConfigError(
             f"--seeds: {recipe.algorithm} learns every task from nothing, so there are no trainings to repeat; found "
-            f"{options.seeds}. More --eval-tasks are more independent lives"
+            f"{options.seeds}. More --eval-tasks are more independent trials"
         )
 
 

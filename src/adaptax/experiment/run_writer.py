@@ -47,7 +47,7 @@ class RunWriter:
             keep_every: Checkpoints of its multiples are kept for good.
             on_message: Called with a line for a person while the disk is full.
         """
-        self._directory, self._metrics, self._about, self._say = directory, metrics, about, on_message
+        self._directory, self._metrics, self._about, self._on_message = directory, metrics, about, on_message
         self._save_every, self._keep_every = save_every, keep_every
         self.saved, self._failures = saved, 0
         self.best: int | None = None
@@ -92,7 +92,7 @@ class RunWriter:
         self._failures += 1
         if last or error.errno not in FULL or self._failures >= PATIENCE:
             raise unwritable(self._directory, error, where) from error
-        self._say(
+        self._on_message(
             f"warning: {self._directory}: {error.strerror or error} at {where}; training goes on, and tries again"
         )
 

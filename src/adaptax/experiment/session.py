@@ -115,7 +115,7 @@ class TrainSession:
         """
         algorithm, problem = recipe.build()
         self._run = Run(recipe, options, directory, algorithm, problem, None)
-        self._directory, self._around, self._say = directory, surroundings, surroundings.on_message
+        self._directory, self._around, self._on_message = directory, surroundings, surroundings.on_message
         self._trains, self._new = recipe.algorithm not in FROM_SCRATCH, started_with is None
         if started_with is None:
             require(problem, seed=options.seed)
@@ -129,7 +129,7 @@ class TrainSession:
         self._written, self._about = written, recipe.about(written)
         self._validator: Validator | None = None
         if self._trains and options.select_on == "validation":
-            self._validator = Validator(algorithm, problem, options, directory, self._say)
+            self._validator = Validator(algorithm, problem, options, directory, self._on_message)
 
     def run(self) -> Run:
         """Train to the end, or until it is asked to stop.
@@ -150,7 +150,7 @@ class TrainSession:
                 self._validator.take_up(run.done, run.state.meta)
         if not self._trains or run.done >= algorithm.num_updates:
             from_scratch = "learns every task from nothing, so there is nothing to train"
-            self._say(
+            self._on_message(
                 f"{self._directory}: trained already; evaluating"
                 if self._trains
                 else f"{recipe.algorithm} on {recipe.problem}: {from_scratch}"
@@ -159,22 +159,22 @@ class TrainSession:
             group.leave()
             return run
         steps = algorithm.update_steps(run.problem) * run.options.seeds
-        self._say(
+        self._on_message(
             f"{recipe.algorithm} on {recipe.problem}: {algorithm.num_updates} updates × {steps:,} environment steps, "
             f"{num_parameters(run.state.meta) // run.options.seeds:,} parameters, "
             f"{self._devices} device{'s'[: self._devices > 1]}; compiling …"
         )
         size = sum(x.nbytes for x in jax.tree.leaves(run.state))
-        warn_if_disk_is_nearly_full(self._directory, size, self._say)
+        warn_if_disk_is_nearly_full(self._directory, size, self._on_message)
         with self._writing():
-            opened = RunLog(self._directory, steps, position, done=run.done, say=self._say)
+            opened = RunLog(self._directory, steps, position, done=run.done, on_message=self._on_message)
         with opened as metrics_log, self._explained():
             self._train(metrics_log, steps)
             what = "a training trial" if num_windows(algorithm, run.problem) == 1 else "an adapted episode in training"
             run.metrics = metrics_log.rows
             if run.metrics:
                 self._draw(what)
-        self._say(f"trained {run.done} updates in {run.seconds:.1f} s")
+        self._on_message(f"trained {run.done} updates in {run.seconds:.1f} s")
         return run
 
     def _train(self, metrics_log: RunLog, steps: int) -> None:
@@ -188,7 +188,7 @@ class TrainSession:
             saved=before,
             save_every=options.save_every,
             keep_every=options.keep_every,
-            on_message=self._say,
+            on_message=self._on_message,
         )
         shared = {name: value for name, value in self._written.items() if name not in OWN}
         group.broadcast({"recipe": run.recipe.to_json(), "options": shared, "devices": self._devices, "done": before})
@@ -241,7 +241,7 @@ class TrainSession:
 
     def _draw(self, what: str) -> None:
         """Draw the returns in training, unless matplotlib is not installed."""
-        with if_installed("training.png", self._say):
+        with if_installed("training.png", self._on_message):
             from adaptax.reports.figures import plot_training
 
             plot_training(self._directory / "training.png", self._run.metrics, title=self._run.title, what=what)
@@ -258,7 +258,7 @@ class TrainSession:
         if 1 <= used <= jax.device_count() and used % jax.process_count() == 0:
             return used
         before = f"{used} devices" if used else "an unknown number of devices"
-        self._say(
+        self._on_message(
             f"warning: trained on {before} so far, on {devices} from here: results agree up to rounding, not bitwise"
         )
         return devices
@@ -270,20 +270,20 @@ class TrainSession:
         trained = any(checkpoints.updates_in(directory)) or rows_after(directory, None, 1_000_000)
         if self._new or not trained:
             if not self._new:
-                self._say(f"{directory}: stopped before its first update; starting at update 0")
+                self._on_message(f"{directory}: stopped before its first update; starting at update 0")
             with self._explained():
                 run.state = init(run.algorithm, run.problem, seed=run.options.seed, num_seeds=run.options.seeds)
             with self._writing():
                 checkpoints.save(directory, run.state, update=0, about=self._about)
             return None
         like = _shapes(run.algorithm, run.problem, run.options.seeds)
-        found = checkpoints.newest(directory, like, self._about, self._say, run.recipe.complete)
+        found = checkpoints.newest(directory, like, self._about, self._on_message, run.recipe.complete)
         position = found.manifest.get("metrics")
         lost = rows_after(directory, position)
-        self._say(f"{directory}: resumed at update {found.update} ({lost} lost)")
+        self._on_message(f"{directory}: resumed at update {found.update} ({lost} lost)")
         made = found.manifest.get("versions")
         if made != checkpoints.versions() or found.manifest.get("device") != jax.devices()[0].device_kind:
-            self._say(
+            self._on_message(
                 "warning: made with other versions or on another kind of device: equal up to rounding, not bitwise"
             )
         run.state, run.done = found.state, found.update
@@ -298,7 +298,7 @@ class TrainSession:
             self._directory,
             seed=run.options.seed,
             num_seeds=run.options.seeds,
-            on_message=self._say,
+            on_message=self._on_message,
         )
 
     @contextlib.contextmanager

@@ -27,7 +27,7 @@ class Validator:
 
     def __init__(self, algorithm: Any, problem: Any, options: TrainOptions, directory: Path, on_message: OnMessage):
         self._algorithm, self._problem, self._options = algorithm, problem, options
-        self._directory, self._say = directory, on_message
+        self._directory, self._on_message = directory, on_message
         self._chunk = chunk_length(algorithm.num_updates, CHUNK)
         self._known: list[validations.Validation] = []
 
@@ -66,7 +66,7 @@ class Validator:
             "explore": False,
             "family": self._problem.validation,
         }
-        with causes.of_evaluation(agent, **how, on_message=self._say):
+        with causes.of_evaluation(agent, **how, on_message=self._on_message):
             scores = evaluator.evaluate(agent, **how).scores
         self._known.append(validations.Validation(done, float(scores.mean()), float(stderr(scores))))
         validations.write(self._directory, self._known)

@@ -2,7 +2,7 @@
 
 An inner optimiser is a frozen dataclass of hyper-parameters with three pure functions. What the outer loop learns about
 it (a learning rate per weight, say) is a pytree of its own, kept beside the initial parameters; what it remembers from
-one step to the next lives with the parameters that it changes.
+one step to the next stays with the parameters that it changes.
 
     learned = optimizer.init(parameters)                     # once, outer
     state = optimizer.start(learned, parameters)             # at the start of each task

@@ -126,7 +126,7 @@ def performance_figure(content: Content) -> Figure:
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -0.35), min(max(high, 1.08), 1.4))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    _dress(axes, f"{unit} in a new task", "way from random to the reference")
+    _dress(axes, f"{unit} in a new task", "normalized score (random 0 %, reference 100 %)")
     lasts = {name: agent["performance"]["normalized_score"][-1]["value"] for name, agent in agents.items()}
     _legend(axes, drawn, sorted(lasts, key=lambda name: -(lasts[name] if lasts[name] is not None else -9)))
     return figure
@@ -169,7 +169,7 @@ def _reached(axes: Axes, place: float, reached: Mapping[str, Any], shade: Any) -
 
 
 def families_figure(content: Content) -> Figure:
-    """Before and after adaptation in each family, as shares of the way where all families have one."""
+    """Before and after adaptation in each family, as normalized scores where all families have them."""
     agents = content["agents"]
     names = list(content["families"])
     relative = all("normalized_score_after" in agent["families"][name] for agent in agents.values() for name in names)
@@ -188,7 +188,9 @@ def families_figure(content: Content) -> Figure:
             axes.plot(after, place, marker="o", markersize=6, color=colour, zorder=4)
     axes.set_yticks(range(len(agents)), list(agents))
     axes.set_ylim(len(agents) - 0.5, -0.5)
-    label = "way from random to the oracle of each family" if relative else f"return per {unit_of(content)}"
+    label = (
+        "normalized score (random 0 %, each family's oracle 100 %)" if relative else f"return per {unit_of(content)}"
+    )
     if relative:
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     _dress(axes, f"{label} (hollow: before adaptation, filled: after)", grid="x")

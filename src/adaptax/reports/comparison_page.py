@@ -20,6 +20,7 @@ from adaptax.reports.comparison_texts import (
     NOT_DEFINED,
     UNKNOWN,
     Content,
+    about_normalized_scores,
     exploring,
     fastest_sentences,
     gap_sentences,
@@ -30,7 +31,6 @@ from adaptax.reports.comparison_texts import (
     regret_sentences,
     trained,
     unit_of,
-    what_the_way_is,
 )
 from adaptax.reports.html import Cell, render
 
@@ -95,7 +95,7 @@ def efficiency(content: Content) -> dict[str, Any]:
         "performance": svg(performance_figure(content)),
         "headers": headers,
         "rows": rows,
-        "note": what_the_way_is(content),
+        "note": about_normalized_scores(content),
         "reaches": svg(reaches_figure(content)),
         "times_headers": ["agent", *names],
         "times": times,

@@ -26,7 +26,9 @@ def efficiency_table(content: Mapping[str, Any]) -> Table:
     """When each agent is there."""
     unit, thresholds = unit_of(content), content["thresholds"]
     headers = [f"{threshold:.0%}" for threshold in thresholds]
-    table = plain_table(f"1. {unit}s in a new task until an agent is so far on the way", "agent", *headers, fold=True)
+    table = plain_table(
+        f"1. {unit}s in a new task until an agent has this normalized score", "agent", *headers, fold=True
+    )
     for name, agent in content["agents"].items():
         cells = [agent["reaches"][f"{threshold:g}"] for threshold in thresholds]
         texts = [reached(cell) for cell in cells]
@@ -34,7 +36,7 @@ def efficiency_table(content: Mapping[str, Any]) -> Table:
         table.add_row(name, *row, emphasis="bold" if agent["kind"] == "meta-trained" else None)
     ends = content["reference"]
     table.caption = (
-        f"the way: from random ({number(ends['random']['value'])} per {unit}) to {ends['label']} "
+        f"normalized score: 0 % is random ({number(ends['random']['value'])} per {unit}), 100 % {ends['label']} "
         f"({number(ends['target']['value'])}); 95 % intervals; >: not within its trial; ≤: it was not asked sooner"
     )
     return table

@@ -80,9 +80,9 @@ def fastest_sentences(content: Content) -> list[str]:
     cells = {name: agent["reaches"][f"{threshold:g}"] for name, agent in agents.items() if name != "random"}
     there = {name: cell for name, cell in cells.items() if cell["episode"]["value"] is not None}
     if not there:
-        return [f"No agent gets {threshold:.0%} of the way within its trial."]
+        return [f"No agent gets to a normalized score of {threshold:.0%} within its trial."]
     first = min(there, key=lambda name: there[name]["episode"]["value"])
-    said = [f"{first} gets {threshold:.0%} of the way first, by {unit} {_when(cells[first])}."]
+    said = [f"{first} gets to a normalized score of {threshold:.0%} first, by {unit} {_when(cells[first])}."]
     for name, cell in cells.items():
         if name in there and name != first:
             many = cell["episode"]["value"] / there[first]["episode"]["value"]
@@ -102,15 +102,16 @@ def _when(crossing: Mapping[str, Any]) -> str:
     return f"{text} ({interval})" if interval else text
 
 
-def what_the_way_is(content: Content) -> str:
+def about_normalized_scores(content: Content) -> str:
     """What the figures of the first question mean."""
     unit, ends = unit_of(content), content["reference"]
     text = (
-        f"The way goes from random actions ({number(ends['random']['value'])} per {unit}) to {ends['label']} "
-        f"({number(ends['target']['value'])} per {unit}). An agent is there in the first {unit} n from which on the "
-        f"mean over all tasks and the next max(1, n/10) {unit}s is not below the threshold; {unit}s are counted from "
-        "1, with the one in which it is there. Intervals (95 %) begin where the upper end of the mean's bootstrap "
-        "interval reaches the threshold, and end where the lower end does; those of ratios come from the ends of both."
+        f"The normalized score is 0 % for random actions ({number(ends['random']['value'])} per {unit}) and 100 % for "
+        f"{ends['label']} ({number(ends['target']['value'])} per {unit}). An agent is there in the first {unit} n from "
+        f"which on the mean over all tasks and the next max(1, n/10) {unit}s is not below the threshold; {unit}s are "
+        "counted from 1, with the one in which it is there. Intervals (95 %) begin where the upper end of the mean's "
+        "bootstrap interval reaches the threshold, and end where the lower end does; those of ratios come from the "
+        "ends of both."
     )
     if any(agent["measured"].startswith("best action") for agent in content["agents"].values()):
         text += (
@@ -143,6 +144,6 @@ def regret_sentences(content: Content) -> list[str]:
     episode = common[order[0]]["episode"] if order else 0
     listed = ", ".join(f"{name} {number(common[name]['value'])}" for name in order)
     return [
-        f"Regret in the first {episode:,} {unit_of(content)}{'s'[: episode > 1]}, which all have lived: {listed}; "
+        f"Regret in the first {episode:,} {unit_of(content)}{'s'[: episode > 1]}, which all trials have: {listed}; "
         f"random {number(agents['random']['regret']['common']['value'])}."
     ]

@@ -222,7 +222,7 @@ def _dress(axes: Axes, episodes: Sequence[int], ylabel: str, unit: str) -> None:
     lines = np.concatenate([np.asarray(line.get_ydata(), np.float64) for line in axes.lines])
     lowest = min((x for x in lines if known(x)), default=0.0)
     axes.set_ylim(min(-0.04, 1.05 * lowest), 1.04)
-    axes.set_xlabel(f"{unit}s lived", fontsize=FONT_SIZE)
+    axes.set_xlabel(f"{unit}s so far", fontsize=FONT_SIZE)
     axes.set_ylabel(ylabel, fontsize=FONT_SIZE)
     axes.tick_params(labelsize=FONT_SIZE - 1, length=3)
     axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)

@@ -22,8 +22,8 @@ def best_reference(results: Results) -> str | None:
     return max(others, key=lambda name: results[name].summary.mean, default=None)
 
 
-def share_of_the_way(score: float, floor: float, target: float) -> float:
-    """How far `score` is on the way from `floor` (0) to `target` (1); NaN if there is no such way."""
+def normalized_score(score: float, floor: float, target: float) -> float:
+    """`score` on a scale on which `floor` is 0 and `target` 1; NaN if the target is not above the floor."""
     return (score - floor) / (target - floor) if target > floor else float("nan")
 
 
@@ -43,7 +43,7 @@ def results_table(
         title: Above the table.
         oracle: Mean expected return of one episode for a policy that knows the task; None or NaN if unknown.
         optimum: Expected return of each episode for the Bayes-optimal agent, `[episode]`, if known.
-        reference: The agent at the end of the way that starts at `random`; by default the optimum where it is
+        reference: The agent whose normalized score is 1 (that of `random` is 0); by default the optimum where it is
             known, otherwise the best of the agents below the first.
         unit: What an episode is called.
 
@@ -60,15 +60,15 @@ def results_table(
     target = totals[goal] if goal else float("nan")
 
     def derived(name: str, episode_returns: np.ndarray) -> list[str]:
-        share = share_of_the_way(totals[name], totals.get("random", float("nan")), target)
+        score = normalized_score(totals[name], totals.get("random", float("nan")), target)
         regret = oracle * num_episodes - totals[name] if known(oracle) else None
-        return [*map(number, ends(episode_returns)), number(share, ".1%"), number(regret)]
+        return [*map(number, ends(episode_returns)), number(score, ".1%"), number(regret)]
 
-    table = plain_table(title, "agent", "return ± s.e.", "95 % interval", "IQM", "first", "last", "way", "regret")
+    table = plain_table(title, "agent", "return ± s.e.", "95 % interval", "IQM", "first", "last", "score", "regret")
     few = f"{num_episodes // 10} {unit}s" if num_episodes >= 20 else unit
     table.caption = f"first, last: mean return of the first and last {few}"
     if "random" in results and goal:
-        table.caption += f"; way: from random to {goal}"
+        table.caption += f"; score: normalized, 0 % is random, 100 % {goal}"
     for name, result in results.items():
         summary, emphasis = result.summary, "bold" if name == next(iter(results)) else None
         row = with_error(summary.mean, summary.stderr), between(summary.interval), number(summary.iqm)
@@ -79,23 +79,23 @@ def results_table(
     return table
 
 
-def shots_table(
+def evaluation_table(
     sampled: np.ndarray, mode: np.ndarray, *, unit: str = "episode", episodes_between: int | None = None
 ) -> Table:
-    """Return of one episode after 0, 1, … windows of adaptation, or at evenly spaced times of a long life.
+    """Return of one episode after 0, 1, … windows of adaptation, or at evenly spaced times of a long trial.
 
     Args:
-        sampled: As the agent acted while it learned, `[seed, task, probe]`.
-        mode: By the best action known, on further episodes, `[seed, task, probe]`.
+        sampled: As the agent acted while it learned, `[seed, task, evaluation]`.
+        mode: By the best action known, on further episodes, `[seed, task, evaluation]`.
         unit: What an episode is called.
-        episodes_between: Episodes from one probe to the next, if there is more than one window between them.
+        episodes_between: Episodes from one evaluation to the next, if there is more than one window between them.
     """
     table = plain_table(f"return of one {unit}", "", "sampled ± s.e.", "best action known ± s.e.")
-    for probe in range(sampled.shape[-1]):
-        figures = (with_error(float(x[..., probe].mean()), stderr(x[..., probe])) for x in (sampled, mode))
-        name = after_steps(probe)
-        if episodes_between is not None and probe:
-            name = f"after {probe * episodes_between:,} {unit}s"
+    for index in range(sampled.shape[-1]):
+        figures = (with_error(float(x[..., index].mean()), stderr(x[..., index])) for x in (sampled, mode))
+        name = after_steps(index)
+        if episodes_between is not None and index:
+            name = f"after {index * episodes_between:,} {unit}s"
         table.add_row(name, *figures)
     return table
 

@@ -1,7 +1,7 @@
 """Checkpoints: `TrainState`s on disk, written so that a crash cannot spoil one and verified whenever they are read.
 
 DIR/checkpoints/
-    update-00000120.safetensors   every leaf of the `TrainState`, keys as their words
+    update-00000120.safetensors   every leaf of the `TrainState`, keys as `jax.random.key_data`
     update-00000120.json          its manifest, written last: without it there is no checkpoint
 
 A manifest says what the checkpoint is of (`about`: algorithm, problem, settings, options), how far the metrics were,
@@ -29,7 +29,7 @@ from safetensors.numpy import load
 from safetensors.numpy import save as serialise
 
 from adaptax.core.errors import CheckpointError, short_repr
-from adaptax.core.types import from_words, shape_of_words, words_of
+from adaptax.core.types import key_data, shape_of_key_data, wrap_key_data
 from adaptax.runs import atomic_files
 
 FOLDER = "checkpoints"
@@ -123,7 +123,7 @@ def newest(
     directory: Path,
     like: Any,
     about: Mapping[str, Any],
-    say: Callable[[str], None],
+    on_message: Callable[[str], None],
     complete: Callable[[Any], Any] = lambda about: about,
     only: int | None = None,
 ) -> Checkpoint:
@@ -133,7 +133,7 @@ def newest(
         directory: The run's directory.
         like: The structure, shapes and dtypes of a `TrainState` of this run (arrays or `ShapeDtypeStruct`s).
         about: What it has to be of.
-        say: Called with a line for a person if one is passed over.
+        on_message: Called with a line for a person if one is passed over.
         complete: From what a manifest says that it is of, which may be anything, to the same with the defaults of
             what had no name yet when it was written.
         only: The update of the one checkpoint that will do; None: whichever is good.
@@ -163,7 +163,7 @@ def newest(
             passed.append(f"checkpoint {update} {reason}")
             continue
         if passed:
-            say(f"{'; '.join(passed)}; using {update}")
+            on_message(f"{'; '.join(passed)}; using {update}")
         return found
     raise CheckpointError(
         f"{folder}: none can be used: {'; '.join(passed)}. Nothing was changed; restore the files, or train again "
@@ -211,7 +211,7 @@ def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any], comple
         size, digest = manifest["files"][file]["size"], manifest["files"][file]["sha256"]
     except (KeyError, TypeError):
         raise _Damaged("manifest: lists other files") from None
-    expected = [shape_of_words(leaf) for leaf in leaves]
+    expected = [shape_of_key_data(leaf) for leaf in leaves]
     data = _bytes(folder / file, sum(x.size * x.dtype.itemsize for x in expected) + headroom, "weights")
     if len(data) != size:
         raise _Damaged(f"weights: {len(data)} bytes instead of {short_repr(size)}")
@@ -264,7 +264,7 @@ def _rebuild(wanted: Mapping[str, tuple[Any, Any]], structure: Any, arrays: Mapp
                 f"found {found.dtype}{list(found.shape)}"
             )
         array = jnp.array(found)
-        rebuilt.append(from_words(array, leaf))
+        rebuilt.append(wrap_key_data(array, leaf))
     return jax.tree.unflatten(structure, rebuilt)
 
 
@@ -377,5 +377,5 @@ def _leaves(tree: Any) -> tuple[list[str], list[Any], Any]:
 def _arrays(state: Any) -> dict[str, Any]:
     """Leaves by their path, as NumPy arrays."""
     names, leaves, _ = _leaves(state)
-    plain = [words_of(leaf) for leaf in leaves]
+    plain = [key_data(leaf) for leaf in leaves]
     return {name: np.asarray(x, order="C") for name, x in zip(names, jax.device_get(plain), strict=True)}

@@ -57,7 +57,7 @@ class RunLog:
         position: Mapping[str, Any] | None = None,
         *,
         done: int = 0,
-        say: Callable[[str], None] = lambda message: None,
+        on_message: Callable[[str], None] = lambda message: None,
     ):
         """Open the files.
 
@@ -66,7 +66,7 @@ class RunLog:
             steps_per_update: Environment steps in an update.
             position: Where to go on; None: at the beginning.
             done: Updates done before.
-            say: Called with a line for a person if the rows up to there are not what was written.
+            on_message: Called with a line for a person if the rows up to there are not what was written.
 
         Raises:
             OSError: if they cannot be written.
@@ -76,14 +76,14 @@ class RunLog:
         self._waiting = b""
         path = directory / METRICS
         if done:
-            self._take_up(path, position, done, say)
+            self._take_up(path, position, done, on_message)
         self._first = done
         self._file = atomic_files.open_to_update(path)
         os.ftruncate(self._file, self._size)
         os.lseek(self._file, self._size, os.SEEK_SET)
-        self._board = TensorBoard(directory / "tensorboard", self._first * steps_per_update + 1, say)
+        self._board = TensorBoard(directory / "tensorboard", self._first * steps_per_update + 1, on_message)
 
-    def _take_up(self, path: Path, position: Any, done: int, say: Callable[[str], None]) -> None:
+    def _take_up(self, path: Path, position: Any, done: int, on_message: Callable[[str], None]) -> None:
         """Read the rows of the updates done, which are before `position`; if they are damaged, put the file aside."""
         try:
             data = _read_rows(path, position, done)
@@ -92,7 +92,7 @@ class RunLog:
             aside = path.with_name("damaged-" + path.name)
             if os.path.lexists(path):
                 os.replace(path, aside)
-            say(
+            on_message(
                 f"{path}: rows are damaged or missing; what there is was moved to {aside}, and training is not affected"
             )
             return
@@ -117,7 +117,7 @@ class RunLog:
         """Write one chunk: a row per update with each metric's mean over seeds (and every seed's return).
 
         Raises:
-            OSError: if it cannot be written, for want of space say. The rows wait for the next call.
+            OSError: if it cannot be written, for want of space on_message. The rows wait for the next call.
         """
         length = len(next(iter(progress.metrics.values())))
         for offset in range(length):

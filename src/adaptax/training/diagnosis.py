@@ -1,4 +1,4 @@
-"""Which task, step and value it was: lives what went wrong once more, with every step reported.
+"""Which task, step and value it was: runs what went wrong once more, with every step reported.
 
 Compiled training code only knows that some reward was NaN (`adaptax.core.step_checks`). Here the same program runs
 again in an environment that tells of each step that breaks the contract.
@@ -25,15 +25,15 @@ from adaptax.core.types import Task, TrainState, replace
 from adaptax.training.loop import sound_update
 
 NO_AXIS = 99
-"""Of what lives in one task only."""
+"""Of what runs in one task only."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Breach:
+class Violation:
     """The first step that broke the contract.
 
     Attributes:
-        task: Index of the task among those that were lived in at once.
+        task: Index of the task among those that ran at once.
         step: Step of the episode, counted from 1; 0: what `reset` showed.
         field: "observation", "action" or "reward".
         element: Which entry of it, if it is an array with entries.
@@ -59,7 +59,7 @@ class Reporting(Environment):
 
     Attributes:
         env: The environment itself.
-        report: Called with a batch of breaches, as arrays.
+        report: Called with a batch of violations, as arrays.
     """
 
     env: Environment
@@ -94,7 +94,7 @@ class Reporting(Environment):
         worst = [
             _worst(space, x) for space, x in zip((*spaces, None, spaces[0]), (x for x, _ in looked_at), strict=True)
         ]
-        told = jax.pure_callback(
+        zero = jax.pure_callback(
             self.report,
             jax.ShapeDtypeStruct((), jnp.float32),
             jnp.stack(sound) | over,
@@ -105,7 +105,7 @@ class Reporting(Environment):
         )
         # Where episodes cannot end early, the rollout takes no notice of `terminated` before the horizon.
         after = step.state, step.observation, time + 1, over | (step.terminated & self.ends_early)
-        return replace(step, state=after, reward=step.reward + told.astype(step.reward.dtype))
+        return replace(step, state=after, reward=step.reward + zero.astype(step.reward.dtype))
 
 
 def _worst(space: Space | None, x: Array) -> tuple[Array, Array]:
@@ -129,7 +129,7 @@ class _Notebook:
         self.first: tuple[int, int, int, int, float] | None = None
 
     def report(self, sound: Any, when: Any, element: Any, value: Any) -> np.ndarray:
-        """Write down the first breach in a batch `[*batch, kind]`, unless there was one before."""
+        """Write down the first violation in a batch `[*batch, kind]`, unless there was one before."""
         sound = np.asarray(sound)
         if self.first is None and not sound.all():
             when, element, value = np.asarray(when), np.asarray(element), np.asarray(value)
@@ -141,8 +141,8 @@ class _Notebook:
         return np.zeros(sound.shape[:-1], np.float32)
 
 
-def find_breach(problem: Problem, run: Callable[..., Any], *args: Any, axis: int = 0) -> Breach | None:
-    """The first breach of the contract when `run` meets `problem`; None if there is none.
+def find_violation(problem: Problem, run: Callable[..., Any], *args: Any, axis: int = 0) -> Violation | None:
+    """The first violation of the contract when `run` meets `problem`; None if there is none.
 
     Args:
         problem: Where it went wrong.
@@ -159,30 +159,32 @@ def find_breach(problem: Problem, run: Callable[..., Any], *args: Any, axis: int
     field = ("observation", "action", "reward", "observation")[kind]
     space = {"observation": problem.env.observation_space, "action": problem.env.action_space}.get(field)
     entry = element if isinstance(space, Box) else None
-    return Breach(task, step, field, entry, value, _expected(space, field))
+    return Violation(task, step, field, entry, value, _expected(space, field))
 
 
-def breach_in_update(algorithm: Algorithm, problem: Problem, state: TrainState, num_seeds: int = 1) -> Breach | None:
-    """The first breach in the update that follows on `state`."""
+def violation_in_update(
+    algorithm: Algorithm, problem: Problem, state: TrainState, num_seeds: int = 1
+) -> Violation | None:
+    """The first violation in the update that follows on `state`."""
 
     def again(problem: Problem, state: TrainState) -> Any:
         return sound_update(algorithm, problem, state, num_seeds)[1]
 
-    breach = find_breach(problem, again, state, axis=int(num_seeds > 1))
+    violation = find_violation(problem, again, state, axis=int(num_seeds > 1))
     replicas = algorithm.replicas if isinstance(algorithm, MetaLearner) else 1
-    return breach and dataclasses.replace(breach, task=breach.task // replicas)
+    return violation and dataclasses.replace(violation, task=violation.task // replicas)
 
 
-def breach_in_init(algorithm: Algorithm, problem: Problem, *, seed: int, num_seeds: int = 1) -> Breach | None:
-    """The first breach before the first update: some algorithms look at tasks and rewards then."""
+def violation_in_init(algorithm: Algorithm, problem: Problem, *, seed: int, num_seeds: int = 1) -> Violation | None:
+    """The first violation before the first update: some algorithms look at tasks and rewards then."""
 
     def again(problem: Problem, root: Any) -> TrainState:
         return first_state(algorithm, problem, root, num_seeds)
 
-    return find_breach(problem, again, jax.random.key(seed), axis=int(num_seeds > 1))
+    return find_violation(problem, again, jax.random.key(seed), axis=int(num_seeds > 1))
 
 
-def breach_in_life(
+def violation_in_evaluation(
     algorithm: Algorithm,
     problem: Problem,
     meta: PyTree[Array],
@@ -190,14 +192,14 @@ def breach_in_life(
     key: Key[Array, ""],
     *,
     explore: bool,
-    probes: bool = False,
-) -> Breach | None:
-    """The first breach in one trial of an evaluation (`rollout.evaluate_trial`); its task is 0."""
+    with_evaluation: bool = False,
+) -> Violation | None:
+    """The first violation in one trial of an evaluation (`rollout.evaluate_trial`); its task is 0."""
 
     def again(problem: Problem, *args: Any) -> Any:
-        return evaluate_trial(algorithm, problem, *args, explore=explore, probes=probes)
+        return evaluate_trial(algorithm, problem, *args, explore=explore, with_evaluation=with_evaluation)
 
-    return find_breach(problem, again, meta, task, key, axis=NO_AXIS)
+    return find_violation(problem, again, meta, task, key, axis=NO_AXIS)
 
 
 def _expected(space: Space | None, field: str) -> str:

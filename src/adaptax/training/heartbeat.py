@@ -40,27 +40,27 @@ class Peer:
 
 
 class Address(NamedTuple):
-    """Where the first process waits for the others, and what they have to say to be let in."""
+    """Where the first process waits for the others, and the token by which it knows them."""
 
     host: str
     port: int
     token: bytes
 
 
-class Door:
-    """Where the first process waits for the others.
+class Server:
+    """The first process's side: it accepts the connections of the others.
 
     Attributes:
         address: What they need to know.
     """
 
     def __init__(self, host: str):
-        """Open it; `host` is the first process's name or number as the others know it."""
+        """Listen at a free port; `host` is the first process's name or number as the others know it."""
         self._socket = socket.create_server(("", 0))
         self.address = Address(host, self._socket.getsockname()[1], secrets.token_bytes(TOKEN_BYTES))
 
-    def admit(self, count: int, seconds: float) -> dict[Peer, socket.socket]:
-        """Wait for `count` others, strangers apart; then close it.
+    def accept(self, count: int, seconds: float) -> dict[Peer, socket.socket]:
+        """Wait for `count` others, refuse whoever has not the token, and stop listening.
 
         Raises:
             OSError: if they are not there after `seconds`.
@@ -82,11 +82,11 @@ class Door:
         return came
 
 
-def knock(address: Address, index: int, seconds: float) -> dict[Peer, socket.socket]:
-    """Be let in by the first process.
+def connect(address: Address, index: int, seconds: float) -> dict[Peer, socket.socket]:
+    """Connect to the first process's `Server`, as process `index`.
 
     Raises:
-        OSError: if it cannot be reached, or does not let this process in.
+        OSError: if it cannot be reached within `seconds`, or refuses this process.
     """
     line = socket.create_connection((address.host, address.port), seconds)
     line.sendall(_HELLO.pack(address.token, index, socket.gethostname().encode()[:64]))
@@ -94,7 +94,7 @@ def knock(address: Address, index: int, seconds: float) -> dict[Peer, socket.soc
     return {Peer(0, address.host): line}
 
 
-class Lifeline:
+class Heartbeat:
     """Watches over connections until it is closed."""
 
     def __init__(self, lines: Mapping[Peer, socket.socket], silence: float, on_lost: Callable[[Peer, str], None]):
@@ -161,7 +161,7 @@ def _heard(line: socket.socket) -> bool:
 
 
 def _exactly(line: socket.socket, size: int) -> bytes:
-    """So many bytes.
+    """Exactly `size` bytes of a connection.
 
     Raises:
         OSError: if the connection closes before, or stays silent.

@@ -20,8 +20,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from adaptax.core.errors import ConfigError, LostError
-from adaptax.core.types import from_words, shape_of_words, words_of
-from adaptax.training.heartbeat import Address, Door, Lifeline, Peer, knock
+from adaptax.core.types import key_data, shape_of_key_data, wrap_key_data
+from adaptax.training.heartbeat import Address, Heartbeat, Peer, Server, connect
 
 PATIENCE = 300
 """Seconds in which all processes have to be there."""
@@ -39,9 +39,9 @@ class Hosts:
         count: How many there are.
     """
 
-    def __init__(self, index: int = 0, count: int = 1, lifeline: Lifeline | None = None, silence: float = 0.0):
+    def __init__(self, index: int = 0, count: int = 1, heartbeat: Heartbeat | None = None, silence: float = 0.0):
         self.index, self.count = index, count
-        self._lifeline, self._silence = lifeline, silence
+        self._heartbeat, self._silence = heartbeat, silence
 
     @property
     def first(self) -> bool:
@@ -49,48 +49,48 @@ class Hosts:
         return self.index == 0
 
     def any(self, flag: bool) -> bool:
-        """Whether `flag` is set in any process. All must ask."""
+        """Whether `flag` is set in any process. All must call it."""
         if self.count == 1:
             return flag
         return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
 
-    def told(self, content: Any = None) -> Any:
-        """The first process's `content`, plain data. All must ask."""
+    def broadcast_json(self, content: Any = None) -> Any:
+        """The first process's `content`, plain data. All must call it."""
         if self.count == 1:
             return content
         return json.loads(self._bytes(json.dumps(content).encode() if self.first else b""))
 
-    def same(self, tree: Any) -> Any:
-        """The first process's arrays, to the bit; those of the others say shapes and dtypes only. All must ask."""
+    def broadcast_tree(self, tree: Any) -> Any:
+        """The first process's arrays, to the bit; those of the others say shapes and dtypes only. All must call it."""
         if self.count == 1:
             return tree
         leaves, structure = jax.tree.flatten(tree)
-        mine = b"".join(np.asarray(words_of(x)).tobytes() for x in leaves) if self.first else b""
+        mine = b"".join(np.asarray(key_data(x)).tobytes() for x in leaves) if self.first else b""
         data, got, at = self._bytes(mine), [], 0
         for leaf in leaves:
-            shape = shape_of_words(leaf)
+            shape = shape_of_key_data(leaf)
             size = shape.size * shape.dtype.itemsize
             array = jnp.asarray(np.frombuffer(data[at : at + size], shape.dtype).reshape(shape.shape))
-            got.append(from_words(array, leaf))
+            got.append(wrap_key_data(array, leaf))
             at += size
         return jax.tree.unflatten(structure, got)
 
     def leave(self) -> None:
         """Part ways: from here on each may end when it likes. All must leave; it waits for them."""
-        if self._lifeline is not None:
-            self._lifeline.close()
+        if self._heartbeat is not None:
+            self._heartbeat.close()
         if self.count > 1:
             self.any(False)
             jax.distributed.shutdown()
-        self.count, self._lifeline = 1, None
+        self.count, self._heartbeat = 1, None
 
     def part(self) -> None:
         """Let go of the others, who may not know: those that still need this process notice at once, and end."""
-        if self._lifeline is not None:
-            self._lifeline.hang_up()
+        if self._heartbeat is not None:
+            self._heartbeat.hang_up()
 
     def lost(self, error: Exception) -> LostError:
-        """What to say of an error in a computation with others, if the lifeline has not said it soon after."""
+        """What to say of an error in a computation with others, if the heartbeat has not said it soon after."""
         time.sleep(self._silence + 2)
         return LostError(f"a process was lost: {str(error).splitlines()[0]}")
 
@@ -109,7 +109,7 @@ def join(
     silence: float,
     on_absent: Callable[[str], None],
     on_lost: Callable[[Peer, str], None],
-    say: Callable[[str], None],
+    on_message: Callable[[str], None],
 ) -> Hosts:
     """Meet the other processes.
 
@@ -121,7 +121,7 @@ def join(
         on_absent: Called, in a thread, if they are not all there in time, with a line for a person; it must end the
             process, which JAX would otherwise abort.
         on_lost: Called, in a thread, with the first that is lost, and how it was noticed.
-        say: Called with a line for a person.
+        on_message: Called with a line for a person.
 
     Raises:
         ConfigError: if nothing says who the others are, or the first cannot listen where they will look for it.
@@ -155,29 +155,31 @@ def join(
     if hosts.count == 1:
         jax.distributed.shutdown()
         return Hosts()
-    lifeline = _lifeline(hosts, coordinator, silence, on_lost, say)
-    return Hosts(hosts.index, hosts.count, lifeline, silence)
+    heartbeat = _heartbeat(hosts, coordinator, silence, on_lost, on_message)
+    return Hosts(hosts.index, hosts.count, heartbeat, silence)
 
 
-def _lifeline(
+def _heartbeat(
     hosts: Hosts,
     coordinator: str | None,
     silence: float,
     on_lost: Callable[[Peer, str], None],
-    say: Callable[[str], None],
-) -> Lifeline | None:
+    on_message: Callable[[str], None],
+) -> Heartbeat | None:
     """Watch over the others; None, if some could not be reached."""
-    door = Door(_name(coordinator)) if hosts.first else None
-    host, port, token = hosts.told((*door.address[:2], door.address.token.hex()) if door else None)
+    server = Server(_name(coordinator)) if hosts.first else None
+    host, port, token = hosts.broadcast_json((*server.address[:2], server.address.token.hex()) if server else None)
     address, lines = Address(host, port, bytes.fromhex(token)), {}
     try:
-        lines = door.admit(hosts.count - 1, silence) if door else knock(address, hosts.index, silence)
+        lines = server.accept(hosts.count - 1, silence) if server else connect(address, hosts.index, silence)
     except OSError as error:
-        say(f"warning: process {hosts.index} does not reach all others at port {address.port} ({error})")
+        on_message(f"warning: process {hosts.index} does not reach all others at port {address.port} ({error})")
     if hosts.any(not lines):
-        say(f"warning: if a process is lost, the others are aborted after {_BEYOND * silence:g} s, without a message")
+        on_message(
+            f"warning: if a process is lost, the others are aborted after {_BEYOND * silence:g} s, without a message"
+        )
         return None
-    return Lifeline(lines, silence, on_lost)
+    return Heartbeat(lines, silence, on_lost)
 
 
 def _check_port(coordinator: str) -> None:

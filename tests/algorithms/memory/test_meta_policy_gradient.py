@@ -192,11 +192,13 @@ def test_it_learns_to_explore_where_undirected_exploring_fails(seed):
     problem = problems.chain(length=8, horizon=16, num_episodes=4)
     algorithm = MetaPolicyGradient(num_updates=60)
     state = train(algorithm, problem, init(algorithm, problem, seed=seed), num_updates=60)
-    taught = evaluate(TrainedAgent(algorithm, problem, state.meta), num_tasks=200, seed=seed).shots[..., 1]
+    taught = evaluate(TrainedAgent(algorithm, problem, state.meta), num_tasks=200, seed=seed).evaluation_episodes[
+        ..., 1
+    ]
     alone = evaluate(
         TrainedAgent(dataclasses.replace(algorithm, explorer="base"), problem, state.meta), num_tasks=200, seed=seed
     )
-    assert taught.mean() > 2 * alone.shots[..., 1].mean()
+    assert taught.mean() > 2 * alone.evaluation_episodes[..., 1].mean()
 
 
 def test_settings_say_what_does_not_go_together():

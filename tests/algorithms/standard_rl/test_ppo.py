@@ -180,7 +180,7 @@ def test_told_the_task_it_pulls_the_best_arm_and_without_it_cannot():
     agent, problem, meta = trained(told=False)
     blind = evaluate(TrainedAgent(agent, problem, meta), num_tasks=1000)
     assert abs(blind.summary.mean / 8 - 0.5) < 4 * blind.summary.stderr / 8
-    assert blind.shots is None
+    assert blind.evaluation_episodes is None
 
 
 def test_without_a_rate_of_fine_tuning_nothing_changes_in_a_task():
@@ -203,8 +203,8 @@ def test_with_it_training_goes_on_in_the_task():
     assert same(state.adapted.network, meta.network)
     task = eqx.tree_at(lambda t: t.probabilities, problem.test.sample(KEY), jnp.asarray([0.0, 1.0]))
     long = replace(problem, episodes=200)
-    probes = quick_jit(jax.vmap(lambda key: evaluation_episodes(agent, long, meta, task, key, explore=True)))
-    pulled = np.asarray(probes(jax.random.split(KEY, 64)).action).reshape(64, 20, 2).mean((0, 2))
+    evaluated = quick_jit(jax.vmap(lambda key: evaluation_episodes(agent, long, meta, task, key, explore=True)))
+    pulled = np.asarray(evaluated(jax.random.split(KEY, 64)).action).reshape(64, 20, 2).mean((0, 2))
     assert abs(pulled[0] - 0.5) < 4 * (0.25 / 128) ** 0.5
     # Arm 1 pays always and arm 0 never. It keeps trying: an entropy bonus is all that two equal pulls teach.
     assert pulled[-5:].mean() > 0.95

@@ -1,7 +1,7 @@
 """Learners from scratch on the problem of every textbook: cart pole, 200 steps, as in the preset.
 
 The threshold was calibrated on 20 other lives: of them 20 (PPO), 18 (A2C), 19 (REINFORCE) and 18 (DQN) were at 190 or
-more in their last probe. The rule is "at least 6 of 8", without another try.
+more in their last evaluation episodes. The rule is "at least 6 of 8", without another try.
 """
 
 import pytest
@@ -35,4 +35,4 @@ _DQN = {
 def test_cart_pole_is_solved_in_at_least_six_of_eight_lives(algorithm, episodes):
     problem = problems.cart_pole(num_episodes=episodes, horizon=200)
     found = evaluate(TrainedAgent(algorithm, problem, algorithm.describe(problem)), num_tasks=LIVES, seed=101)
-    assert (found.shots[0, :, -1] >= SOLVED).sum() >= 6
+    assert (found.evaluation_episodes[0, :, -1] >= SOLVED).sum() >= 6

@@ -56,7 +56,7 @@ def test_in_ours_nothing_is_found(name):
     assert [finding.line() for finding in check(problem)] == []
 
 
-def test_the_first_breach_is_named_with_task_step_field_and_value():
+def test_the_first_violation_is_named_with_task_step_field_and_value():
     (finding,) = check(PLANTED["NaN at step 9"][1](), **FEW)
     assert finding.where == "train task 0, step 9 of an episode: observation[0]"
     assert finding.found == "nan"

@@ -3,7 +3,7 @@
 Xu, van Hasselt & Silver 2018, "Meta-gradient reinforcement learning" (arXiv 1805.09801).
 
     θ' = θ + f(τ, θ, η)                               one step of A2C on a window τ, with η = (γ, λ, loss weights)
-    η ← η + β ∂J'(τ', θ')/∂θ' ∂θ'/∂η                  τ': the next window, lived by θ'
+    η ← η + β ∂J'(τ', θ')/∂θ' ∂θ'/∂η                  τ': the next window, collected by θ'
 
 where J' is the policy-gradient objective with fixed γ' and λ'. It starts from nothing on every task, η included.
 
@@ -170,7 +170,7 @@ class MetaGradientRL(MetaGradientSettings, FromScratch):
     def outer_objective(
         self, eta: HyperParameters, before: ActorCriticState, window: Transition, following: Transition
     ) -> Float[Array, ""]:
-        """J'(τ', θ'(η)): log π A' on the window that θ' has lived, with γ' and λ'."""
+        """J'(τ', θ'(η)): log π A' on the window that θ' has collected, with γ' and λ'."""
         learner = self.step(before, window, eta)
         batch = actor_critic.make_batch(
             self, learner, following, discount=self.outer_discount, gae_lambda=self.outer_gae_lambda

@@ -79,9 +79,9 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
 
     def training_trial(self, problem: Problem, meta: MultiTaskParams, task: Task, key: Key[Array, ""]) -> Transition:
         """`streams` episodes in one task, side by side, leaves `[time, env, ...]`."""
-        start_key, live_key = jax.random.split(key)
-        life = start(self, problem, meta, task, start_key, self.streams)
-        return rollout(self, problem, meta, task, life, live_key, clock=0, steps=problem.env.horizon)[1]
+        start_key, trial_key = jax.random.split(key)
+        state = start(self, problem, meta, task, start_key, self.streams)
+        return rollout(self, problem, meta, task, state, trial_key, clock=0, steps=problem.env.horizon)[1]
 
     def window(self, problem: Problem) -> Window:
         """Whole episodes, if it goes on learning; else the whole trial."""

@@ -18,7 +18,7 @@ from adaptax.core.spaces import Box, Discrete
 from adaptax.core.step_checks import mismatch, type_of
 from adaptax.problems.checks.findings import RULES, Finding, raised
 from adaptax.problems.checks.recording import Recorder, tasks_of
-from adaptax.problems.checks.rules import families, lived, numbers, steps_each, termination
+from adaptax.problems.checks.rules import families, numbers, run, steps_each, termination
 
 __all__ = ["RULES", "Finding", "Verdict", "check", "examine", "require"]
 
@@ -31,9 +31,9 @@ class Verdict:
     """What came of a check.
 
     Attributes:
-        findings: What is wrong; each rule is named once, at its first breach.
-        tasks: Tasks that were lived in, in all families.
-        steps: Environment steps that were lived there, the first time; 0 if it did not come to that.
+        findings: What is wrong; each rule is named once, at its first violation.
+        tasks: Tasks that were tried, in all families.
+        steps: Environment steps that were taken there, the first time; 0 if it did not come to that.
     """
 
     findings: tuple[Finding, ...]
@@ -42,13 +42,13 @@ class Verdict:
 
 
 def check(problem: Any, *, seed: int = 0, steps: int = 1000, tasks: int = 32) -> list[Finding]:
-    """All that can be found wrong with a problem; each rule is named once, at its first breach.
+    """All that can be found wrong with a problem; each rule is named once, at its first violation.
 
     Args:
         problem: What a factory has returned.
         seed: Decides tasks, actions and keys.
-        steps: Environment steps to live in each family, at least.
-        tasks: Tasks to live in, of each family.
+        steps: Environment steps to take in each family, at least.
+        tasks: Tasks to try, of each family.
     """
     return list(examine(problem, seed=seed, steps=steps, tasks=tasks).findings)
 
@@ -56,7 +56,7 @@ def check(problem: Any, *, seed: int = 0, steps: int = 1000, tasks: int = 32) ->
 def examine(problem: Any, *, seed: int = 0, steps: int = 1000, tasks: int = 32) -> Verdict:
     """As `check`, and how much was looked at.
 
-    What is wrong while programs are traced would make the rest of it guesses, so nothing is lived then.
+    What is wrong while programs are traced would make the rest of it guesses, so nothing is run then.
     """
     if not isinstance(problem, Problem):
         found = f"{type(problem).__module__}.{type(problem).__name__}"
@@ -67,7 +67,7 @@ def examine(problem: Any, *, seed: int = 0, steps: int = 1000, tasks: int = 32) 
     if findings:
         return Verdict(_first(findings))
     try:
-        findings += lived(problem, key, steps, tasks)
+        findings += run(problem, key, steps, tasks)
     except Exception as error:
         findings.append(raised("while living in it", error))
     count = len(families(problem)) * tasks
@@ -80,7 +80,7 @@ def _first(findings: list[Finding]) -> tuple[Finding, ...]:
 
 
 def require(problem: Problem, *, seed: int = 0, steps: int = 64, tasks: int = 8) -> None:
-    """The short form, before training: types, numbers and ends of episodes, in some lives in training tasks.
+    """The short form, before training: types, numbers and ends of episodes, in some trials of training tasks.
 
     Raises:
         EnvironmentContractError: with the first findings.

@@ -17,7 +17,7 @@ RULES: dict[str, str] = {
     "tasks": "tasks are arrays, of the same shapes in all families",
     "numbers": "observations and rewards are finite, and observations lie in their space",
     "termination": "`ends_early` is true, and time limits are left to the horizon",
-    "determinism": "the same key gives the same task and the same life",
+    "determinism": "the same key gives the same task and the same episodes",
     "memory": "one task leaves nothing behind for the next",
     "same tasks": "tasks differ",
     "task ignored": "what happens depends on all of the task",

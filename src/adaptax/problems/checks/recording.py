@@ -9,7 +9,7 @@ from jaxtyping import Array, Key, PyTree
 
 from adaptax.core.problem import Environment, TaskDistribution
 from adaptax.core.spaces import Discrete, Space
-from adaptax.core.types import Task, words_of
+from adaptax.core.types import Task, key_data
 
 
 class Record(NamedTuple):
@@ -73,8 +73,8 @@ class Recorder:
         choices = [space.sample, lambda key: space.sample(jax.random.fold_in(key, 1))]
         choices += [lambda key, x=x: x for x in ends(space)]
 
-        def step(life: tuple[Any, Any, Array], index: Array) -> tuple[tuple[Any, Any, Array], Record]:
-            state, observation, time = life
+        def step(carry: tuple[Any, Any, Array], index: Array) -> tuple[tuple[Any, Any, Array], Record]:
+            state, observation, time = carry
             act_key, step_key, reset_key = jax.random.split(jax.random.fold_in(key, index), 3)
             action = jax.lax.switch(actions, choices, act_key)
             now = env.step(state, action, task, step_key)
@@ -111,7 +111,7 @@ def same(one: Any, other: Any) -> bool:
 
 def numbers_of(x: Array) -> np.ndarray:
     """An array for the host; keys have numbers, too."""
-    return np.asarray(words_of(x))
+    return np.asarray(key_data(x))
 
 
 def rows(tasks: Task) -> list[bytes]:

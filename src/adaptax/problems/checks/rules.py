@@ -1,4 +1,4 @@
-"""Rules of an environment's contract that only show in lives: values, ends, repetition, and what depends on what."""
+"""Rules of an environment's contract that only show in a run: values, ends, repetition, and what depends on what."""
 
 import copy
 import math
@@ -51,8 +51,8 @@ def steps_each(env: Environment, steps: int, tasks: int) -> int:
     return min(max(math.ceil(steps / tasks), env.horizon + 1), max(MOST_NUMBERS // (tasks * (sum(sizes) + 3)), 2))
 
 
-def lived(problem: Problem, key: Key[Array, ""], steps: int, tasks: int) -> Iterator[Finding]:
-    """What shows in lives."""
+def run(problem: Problem, key: Key[Array, ""], steps: int, tasks: int) -> Iterator[Finding]:
+    """What shows when episodes are run, in `tasks` tasks of each family and for at least `steps` steps in each."""
     env, each = problem.env, steps_each(problem.env, steps, tasks)
     before = _fields(env)
     # With the same key for all families: draws are the same but for what makes families different.
@@ -60,21 +60,21 @@ def lived(problem: Problem, key: Key[Array, ""], steps: int, tasks: int) -> Iter
     sampled = {name: jax.tree.map(lambda x: x[:tasks], pool) for name, pool in pools.items()}
     known = {name: oracles_of(family, sampled[name]) for name, family in families(problem).items()}
     test = sampled["test"]
-    life = Recorder(env, key, each)
-    records = {name: life(tasks) for name, tasks in sampled.items()}
+    record = Recorder(env, key, each)
+    records = {name: record(tasks) for name, tasks in sampled.items()}
     broken = [wrong for name, seen in records.items() for wrong in numbers(env.observation_space, name, seen)]
     yield from broken
     yield from termination(env, list(records.values()), test, key)
     if broken:
         return  # NaN is like NaN, whatever the task
     yield from drawn_again(problem, test, key)
-    yield from edges(env, test, life)
-    yield from dependence(env, test, known["test"], records["test"], key, life)
+    yield from edges(env, test, record)
+    yield from dependence(env, test, known["test"], records["test"], key, record)
     yield from distinct(problem, pools, key)
     yield from leak(problem, test, records["test"])
     for name, seen in records.items():
         yield from oracle(env, name, known[name], seen)
-    yield from repetition(env, test, key, records["test"], life)
+    yield from repetition(env, test, key, records["test"], record)
     after = _fields(env)
     changed = [name for name in after if after[name] != before.get(name)]
     if changed:
@@ -159,27 +159,27 @@ def drawn_again(problem: Problem, tasks: Task, key: Key[Array, ""]) -> Iterator[
             return
 
 
-def repetition(env: Environment, tasks: Task, key: Key[Array, ""], seen: Record, life: Recorder) -> Iterator[Finding]:
+def repetition(env: Environment, tasks: Task, key: Key[Array, ""], seen: Record, record: Recorder) -> Iterator[Finding]:
     """The same again: the same program, a new one, and one task after another without compiling."""
     advice = "Draw with jax.random and the key that is given; keep nothing outside of the state"
-    if not same(seen, life(tasks)):
-        yield Finding("determinism", "the same key, run twice", "the same life", "another", advice)
+    if not same(seen, record(tasks)):
+        yield Finding("determinism", "the same key, run twice", "the same episodes", "another", advice)
         return
     if has_own_jit(env, jax.tree.map(lambda x: x[0], tasks)):
         jax.clear_caches()  # what was compiled inside keeps what Python drew
     if not same(seen, Recorder(env, key, seen.time.shape[1])(tasks)):
-        yield Finding("determinism", "the same key, compiled twice", "the same life", "another", advice)
+        yield Finding("determinism", "the same key, compiled twice", "the same episodes", "another", advice)
         return
     one, _, again = by_hand(env, tasks, key, (0, 1, 0))
     if not same(one, again):
         advice = "Keep what lasts in the state; an environment has no memory of its own"
-        yield Finding("memory", "task 0, then task 1, then task 0 again", "the same life twice", "another", advice)
+        yield Finding("memory", "task 0, then task 1, then task 0 again", "the same episodes twice", "another", advice)
 
 
-def edges(env: Environment, tasks: Task, life: Recorder) -> Iterator[Finding]:
+def edges(env: Environment, tasks: Task, record: Recorder) -> Iterator[Finding]:
     """Actions at the ends of their space."""
     for number, end in enumerate(ends(env.action_space)):
-        seen, action = life(tasks, 2 + number), np.asarray(end)
+        seen, action = record(tasks, 2 + number), np.asarray(end)
         if action.size:
             yield from numbers(env.observation_space, f"action {action.flat[0]:g}:", seen)
         if not env.ends_early:
@@ -187,7 +187,7 @@ def edges(env: Environment, tasks: Task, life: Recorder) -> Iterator[Finding]:
 
 
 def dependence(
-    env: Environment, tasks: Task, known: np.ndarray, seen: Record, key: Key[Array, ""], life: Recorder
+    env: Environment, tasks: Task, known: np.ndarray, seen: Record, key: Key[Array, ""], record: Recorder
 ) -> Iterator[Finding]:
     """What depends on the task, and on the action: by the programs' text, then by other tasks and other actions."""
     task_unused, action_unused = unused_in(env, jax.tree.map(lambda x: x[0], tasks))
@@ -208,17 +208,17 @@ def dependence(
         advice = "Nothing can be learned from it; if rewards are that rare, an `oracle` that knows of them says so"
         yield Finding("reward", "all steps in all tasks", "rewards that differ", f"always {reward:g}", advice)
     turned = jax.tree.map(lambda x: jnp.roll(x, 1, 0), tasks)
-    if len(set(rows(tasks))) > 1 and _alike(seen, life(turned)) and _alike(long(tasks), long(turned)):
+    if len(set(rows(tasks))) > 1 and _alike(seen, record(turned)) and _alike(long(tasks), long(turned)):
         advice = "Use `task` in reset and step, not a task of the environment's own"
-        yield Finding("task ignored", "other tasks, same keys", "another life", "the same one", advice)
-    other = life(tasks, 1)
+        yield Finding("task ignored", "other tasks, same keys", "other episodes", "the same", advice)
+    other = record(tasks, 1)
     if not same(seen.action, other.action) and _alike(seen, other) and _alike(long(tasks), long(tasks, 1)):
         advice = "Use `action` in step"
-        yield Finding("action ignored", "other actions, same keys", "another life", "the same one", advice)
+        yield Finding("action ignored", "other actions, same keys", "other episodes", "the same", advice)
 
 
 def _alike(one: Record, other: Record) -> bool:
-    """Whether two lives are the same, whatever was done."""
+    """Whether two runs are the same, whatever was done."""
     return same(one._replace(action=0), other._replace(action=0))
 
 

@@ -1,4 +1,4 @@
-"""Bugs in how agents live and remember: boundaries, inputs, keys, memories, problems."""
+"""Bugs in how agents go through trials and remember: boundaries, inputs, keys, memories, problems."""
 
 from tests.mutants.mutant import Mutant
 
@@ -78,22 +78,22 @@ BUGS = (
         "core/rollout.py",
         "agent = jax.lax.cond(index < windows - 1, learn, lambda agent: agent, agent)",
         "agent = jax.lax.cond(index < windows - 2, learn, lambda agent: agent, agent)",
-        "E4: the last window is lived by the policy before",
+        "E4: the last window is acted in by the policy before",
         ROLLOUT,
     ),
     Mutant(
-        "the evaluation's probes learn",
+        "evaluation episodes are learned from",
         "core/rollout.py",
-        "probed = _probe(algorithm, problem, meta, task, state.adapted, probe_key, explore=probe)",
-        "probed = _probe(algorithm, problem, meta, task, state.adapted, probe_key, explore=probe)\n"
+        "state.adapted, evaluation_key, explore=evaluation_explores\n            )",
+        "state.adapted, evaluation_key, explore=evaluation_explores\n            )\n"
         "            agent = AgentState(state.adapted, state.memory)\n"
-        "            learned = algorithm.adapt(meta, agent, probed, probe_key).adapted\n"
+        "            learned = algorithm.adapt(meta, agent, evaluated, evaluation_key).adapted\n"
         "            state = replace(state, adapted=learned)",
         "E26: looking changes what is looked at",
         ROLLOUT,
     ),
     Mutant(
-        "probes do not say that an episode begins",
+        "evaluation episodes do not say that an episode begins",
         "core/rollout.py",
         "fresh = replace(fresh, adapted=adapted)",
         "seen = replace(fresh.timestep, first=~fresh.active)\n"
@@ -118,7 +118,7 @@ BUGS = (
         RL2_UPDATE,
     ),
     Mutant(
-        "a task and the life in it share a key",
+        "a task and the trial in it share a key",
         "core/meta_learner.py",
         "jax.vmap(trial, out_axes=1)(tasks, keys[:, 1])",
         "jax.vmap(trial, out_axes=1)(tasks, keys[:, 0])",
