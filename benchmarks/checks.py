@@ -70,7 +70,7 @@ def own_share(algorithm: Any, problem: Any, state: Any) -> float:
     keys = jax.random.split(jax.random.key(0), (algorithm.num_tasks, 2))
     tasks = jax.vmap(problem.train.sample)(keys[:, 0])
     collecting = jax.jit(lambda keys: rollout.collect(algorithm, problem, state.meta, tasks, keys))
-    lived = replace(collecting(keys[:, 1]), aux=None)
+    collected = replace(collecting(keys[:, 1]), aux=None)
 
     def check_steps(trajectory: Any) -> Any:
         one_task = lambda trajectory: rollout._checked(problem.env, trajectory)  # noqa: E731
@@ -83,7 +83,7 @@ def own_share(algorithm: Any, problem: Any, state: Any) -> float:
         program = jax.jit(function).lower(argument).compile()
         return float(np.median([seconds(program, argument)[0] for _ in range(20)]))
 
-    checks = alone(check_steps, lived) + alone(check_update, state)
+    checks = alone(check_steps, collected) + alone(check_update, state)
     return checks / alone(lambda state: algorithm.update(problem, state), state)
 
 

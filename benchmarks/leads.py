@@ -72,9 +72,9 @@ def maml() -> dict[str, Program]:
     problem = point_robot(40)
     algorithm = MAML(hidden_size=64, num_layers=2, num_tasks=20, trajectories=20, inner_steps=1, outer="trpo")
     state = init(algorithm, problem, seed=0)
-    lives = jax.jit(lambda state: outer_loop.by_window(algorithm, algorithm.collect(problem, state)))
+    collected = jax.jit(lambda state: outer_loop.by_window(algorithm, algorithm.collect(problem, state)))
     with_outer = partial(dataclasses.replace, algorithm)
-    programs = {"as it is": update(algorithm, problem, state), "collecting, with inner steps": lambda: lives(state)}
+    programs = {"as it is": update(algorithm, problem, state), "collecting, with inner steps": lambda: collected(state)}
     programs["1 product in TRPO instead of 10"] = update(with_outer(cg_steps=1), problem, state)
     with mock.patch.object(heads, "dense", jnp.matmul):
         programs["products as JAX derives them"] = update(algorithm, problem, state)

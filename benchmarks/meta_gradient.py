@@ -1,10 +1,10 @@
-"""Learned discount, λ and loss weights against the best of a grid of fixed ones, on the same lives.
+"""Learned discount, λ and loss weights against the best of a grid of fixed ones, in the same trials.
 
     python benchmarks/meta_gradient.py [--problem tabular-mdp] [--tasks 64] [--episodes 400] [--json]
 
 A2C learns each task from nothing, with each pair (γ, λ) of the grid; the best is chosen on one set of tasks and
 measured on another. `MetaGradientRL` is the same learner at the same learning rate, and learns η online, from several
-starts. A score is the mean return of an episode over the whole life. Differences are paired: both live in the same
+starts. A score is the mean return of an episode over the whole trial. Differences are paired: both are in the same
 tasks.
 """
 
@@ -36,7 +36,7 @@ LEARNER = {"learning_rate": 0.01}
 
 
 def scores(algorithm: Any, pairs: Sequence[tuple[float, float]], problem: Problem, tasks: int, seed: int) -> np.ndarray:
-    """Mean return of an episode over each life, `[pair, task]`, for all pairs (γ, λ) in one program."""
+    """Mean return of an episode over each trial, `[pair, task]`, for all pairs (γ, λ) in one program."""
     drawn, keys = encounters(problem.test, tasks, seed)
 
     def one(discount: jax.Array, gae_lambda: jax.Array, task: Any, key: jax.Array) -> jax.Array:

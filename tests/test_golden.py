@@ -14,7 +14,7 @@ from adaptax.runs.checkpoints import FOLDER
 from adaptax.runs.directory import CONFIG
 from tests.golden.digests import processor
 from tests.golden.make import LACKING, RUNS
-from tests.golden.replay import REWARDS, lived, outcome
+from tests.golden.replay import REWARDS, actions_of, outcome
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.parent.name for path in GOLDEN.glob("*/actions.json"))
@@ -38,7 +38,7 @@ def test_it_loads_without_a_warning_and_acts_as_it_did(version):
     made = json.loads((GOLDEN / version / "actions.json").read_text())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        now = lived(GOLDEN / version / "run")
+        now = actions_of(GOLDEN / version / "run")
     assert now["actions"] == made["actions"]
     then, here = (np.array([[float.fromhex(x) for x in row] for row in of["memory"]]) for of in (made, now))
     np.testing.assert_allclose(here, then, rtol=1e-4, atol=1e-6)

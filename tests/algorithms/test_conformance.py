@@ -125,8 +125,8 @@ def _case(name):
 
 
 @functools.cache
-def _lives(name):
-    """A program that lives a trial in each of several tasks; trajectories with leaves `[task, time, ...]`."""
+def _trials(name):
+    """A program that runs a trial in each of several tasks; trajectories with leaves `[task, time, ...]`."""
     algorithm, problem, _ = _case(name)
     one = lambda meta, task, key: run_trial(algorithm, problem, meta, task, key)  # noqa: E731
     return quick_jit(jax.vmap(one, (None, 0, 0)))
@@ -158,13 +158,13 @@ def test_algorithm_is_its_configuration(name):
 
 
 @pytest.mark.parametrize("name", cases(NAMES))
-def test_lives_are_pure_and_actions_lie_in_the_space(name):
+def test_trials_are_pure_and_actions_lie_in_the_space(name):
     algorithm, problem, state = _case(name)
     tasks, keys = _tasks_and_keys(problem, 1)
     before = _copy((state, tasks, keys))
-    trajectory = _lives(name)(state.meta, tasks, keys)
+    trajectory = _trials(name)(state.meta, tasks, keys)
     assert same(before, (state, tasks, keys))
-    assert same(trajectory, _lives(name)(state.meta, tasks, keys))
+    assert same(trajectory, _trials(name)(state.meta, tasks, keys))
     space = problem.env.action_space
     action = trajectory.action
     if isinstance(space, Discrete):
@@ -186,8 +186,8 @@ def test_no_task_reaches_another(name):
     other_tasks, other_keys = _tasks_and_keys(problem, 2)
     kept = 3
     put = lambda other, own: other.at[kept].set(own[kept])  # noqa: E731
-    swapped = _lives(name)(state.meta, jax.tree.map(put, other_tasks, tasks), put(other_keys, keys))
-    trajectory = _lives(name)(state.meta, tasks, keys)
+    swapped = _trials(name)(state.meta, jax.tree.map(put, other_tasks, tasks), put(other_keys, keys))
+    trajectory = _trials(name)(state.meta, tasks, keys)
     mine = lambda tree: jax.tree.map(lambda x: x[kept], tree)  # noqa: E731
     assert same(mine(trajectory), mine(swapped))
     assert not same(trajectory.reward, swapped.reward)
@@ -201,13 +201,13 @@ def test_memory_keeps_its_structure(name, explore):
 
     streams = algorithm.window(problem).num_envs
 
-    def live_on(key):
-        life = start(algorithm, problem, state.meta, task, key, streams)
-        after, trajectory = rollout(algorithm, problem, state.meta, task, life, key, clock=0, steps=2, explore=explore)
+    def go_on(key):
+        trial = start(algorithm, problem, state.meta, task, key, streams)
+        after, trajectory = rollout(algorithm, problem, state.meta, task, trial, key, clock=0, steps=2, explore=explore)
         agent = algorithm.adapt(state.meta, AgentState(after.adapted, after.memory), trajectory, key)
-        return (life.adapted, life.memory), (agent.adapted, agent.memory)
+        return (trial.adapted, trial.memory), (agent.adapted, agent.memory)
 
-    before, after = jax.eval_shape(live_on, jax.random.key(0))
+    before, after = jax.eval_shape(go_on, jax.random.key(0))
     assert jax.tree.structure(before) == jax.tree.structure(after)
     assert all(isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(before))
     described = [[(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(tree)] for tree in (before, after)]
@@ -215,7 +215,7 @@ def test_memory_keeps_its_structure(name, explore):
 
 
 @pytest.mark.parametrize("name", cases(NAMES))
-def test_lifetime_has_every_episode(name):
+def test_evaluate_trial_has_every_episode(name):
     algorithm, problem, state = _case(name)
     tasks, keys = _tasks_and_keys(problem, 1)
     one = lambda task, key: evaluate_trial(algorithm, problem, state.meta, task, key, explore=False)  # noqa: E731
@@ -264,9 +264,9 @@ def test_update_steps_are_those_that_an_update_takes(name):
 def test_without_exploring_the_key_does_not_matter(name):
     algorithm, problem, state = _case(name)
     task = jax.tree.map(lambda x: x[0], _tasks_and_keys(problem, 1)[0])
-    life = start(algorithm, problem, state.meta, task, jax.random.key(0))
-    memory, timestep = jax.tree.map(lambda x: x[0], (life.memory, life.timestep))
-    agent = AgentState(life.adapted, memory)
+    trial = start(algorithm, problem, state.meta, task, jax.random.key(0))
+    memory, timestep = jax.tree.map(lambda x: x[0], (trial.memory, trial.timestep))
+    agent = AgentState(trial.adapted, memory)
 
     def act(key, explore):
         return algorithm.act(state.meta, agent, timestep, key, explore=explore)[:2]

@@ -62,7 +62,7 @@ def trained(name: str, seed: int) -> str:
     return fingerprint(state)
 
 
-def lived(name: str, seed: int) -> str:
+def evaluated(name: str, seed: int) -> str:
     """Fingerprint of the returns of an agent that needs no training."""
     suits = suited(CLASSICAL[name]) if name in CLASSICAL else ("tabular-mdp",)
     where = "tabular-mdp" if "tabular-mdp" in suits else suits[0]
@@ -84,7 +84,7 @@ def lived(name: str, seed: int) -> str:
 
 def fingerprints(seed: int, names: Sequence[str]) -> dict[str, str]:
     """By agent."""
-    return {name: trained(name, seed) if name in TRAINABLE else lived(name, seed) for name in names}
+    return {name: trained(name, seed) if name in TRAINABLE else evaluated(name, seed) for name in names}
 
 
 def in_a_process(seed: int, names: Sequence[str], hash_seed: int, directory: str) -> dict[str, str]:

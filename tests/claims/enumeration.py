@@ -132,15 +132,15 @@ def expected_window(
     return window(algorithm, theta, parameters, task, paths, weights)
 
 
-def expected_life(algorithm: GradientBased, meta: GradientParams, task: TabularTask, paths: Paths) -> Transition:
+def expected_trial(algorithm: GradientBased, meta: GradientParams, task: TabularTask, paths: Paths) -> Transition:
     """A task's windows under exact inner steps, leaves `[window, time, path]`; constants, as all experience is."""
     meta, key = jax.lax.stop_gradient(meta), jax.random.key(0)  # the inner loop uses none
 
-    def live(agent: AgentState, _: None) -> tuple[AgentState, Transition]:
+    def one_window(agent: AgentState, _: None) -> tuple[AgentState, Transition]:
         experience = expected_window(algorithm, meta.theta, agent.adapted.parameters, task, paths)
         return algorithm.adapt(meta, agent, experience, key), experience
 
-    return jax.lax.scan(live, algorithm.begin(meta, key), None, length=algorithm.inner_steps + 1)[1]
+    return jax.lax.scan(one_window, algorithm.begin(meta, key), None, length=algorithm.inner_steps + 1)[1]
 
 
 def exact_return(

@@ -1,6 +1,6 @@
 """The meta-gradient against finite differences of the exact objective (traps E2, E4).
 
-Everything on the gradient's side is what training uses: `adapt`, `replay` and `gain`, on windows that hold every
+Everything on the gradient's side is what training uses: `adapt`, `recompute` and `gain`, on windows that hold every
 trajectory with its probability (`tests.claims.enumeration`). On the other side the exact return after exact inner
 steps is only evaluated, never differentiated by θ.
 """
@@ -20,7 +20,7 @@ from adaptax.algorithms.gradient.outer_loop import MetaGradient, OuterBatch
 from adaptax.core.types import replace
 from adaptax.problems.tabular import TabularTask
 from tests.claims.checks import Check, at_least, at_most, measured
-from tests.claims.enumeration import all_paths, exact_return, exact_returns, expected_life, jit, random_instance
+from tests.claims.enumeration import all_paths, exact_return, exact_returns, expected_trial, jit, random_instance
 
 MAX_STEPS = 5
 NUM_TASKS = 3
@@ -35,11 +35,13 @@ SECOND_ORDER = (MAML, MetaSGD, CAVIA, ANIL)
 def gains(algorithm: MetaGradient, theta: Theta, task: TabularTask) -> Float[Array, " inner_steps"]:
     """The algorithm's gain in one task for 1, …, K inner steps: its *derivatives* are those of J(φ_k) per step."""
     meta, key = GradientParams(theta), jax.random.key(0)  # the inner loop uses none
-    lives = expected_life(algorithm, meta, task, all_paths())
+    trajectories = expected_trial(algorithm, meta, task, all_paths())
     windows = jnp.arange(algorithm.inner_steps + 1)
-    advantages = jax.vmap(algorithm.advantages, (None, 0, 0))(meta, lives, windows)
-    batch = OuterBatch(lives, advantages, lives.aux["log_prob"], lives.aux["policy"], jnp.zeros(len(windows)))
-    recomputed = algorithm.recompute(meta, lives, key)
+    advantages = jax.vmap(algorithm.advantages, (None, 0, 0))(meta, trajectories, windows)
+    batch = OuterBatch(
+        trajectories, advantages, trajectories.aux["log_prob"], trajectories.aux["policy"], jnp.zeros(len(windows))
+    )
+    recomputed = algorithm.recompute(meta, trajectories, key)
 
     def after(steps: int) -> Float[Array, ""]:
         """A shorter inner loop is the beginning of a longer one."""

@@ -3,7 +3,7 @@
     python -c "from tests.claims.fatal import main; main()" TRACE 17 during train rl2 bandit ...
 
 Points are counted in the order in which they come: every write, flush to the disk, renaming and removal by our own
-code, and every evaluation. With point −1 it lives on, and TRACE gets a line for each point: what it was, and on what.
+code, and every evaluation. With point −1 it goes on, and TRACE gets a line for each point: what it was, and on what.
 """
 
 import functools

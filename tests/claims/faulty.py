@@ -269,11 +269,11 @@ class Descent(Algorithm):
         return new, {"return": -metrics["loss"], **metrics}
 
     def begin(self, meta: PyTree[Array], key: Key[Array, ""]) -> AgentState:
-        """Nothing is lived."""
+        """Never called: no episode is run."""
         raise NotImplementedError
 
     def act(
         self, meta: PyTree[Array], agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[PyTree[Array], PyTree[Array], Any]:
-        """Nothing is lived."""
+        """Never called: no episode is run."""
         raise NotImplementedError

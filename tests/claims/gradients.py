@@ -64,16 +64,16 @@ class OthersSwapped(TaskDistribution):
         return self.family.oracle(task)
 
 
-def adapted(algorithm: MetaGradient, meta: GradientParams, lives: Transition) -> PyTree[Array]:
+def adapted(algorithm: MetaGradient, meta: GradientParams, trajectories: Transition) -> PyTree[Array]:
     """φ_K of every task, leaves `[task, ...]`."""
     key = jax.random.key(0)  # the inner loop uses none
 
-    def one(lives: Transition) -> PyTree[Array]:
+    def one(trajectories: Transition) -> PyTree[Array]:
         step = lambda agent, window: (algorithm.adapt(meta, agent, window, key), None)  # noqa: E731
-        windows = jax.tree.map(lambda x: x[:-1], lives)
+        windows = jax.tree.map(lambda x: x[:-1], trajectories)
         return jax.lax.scan(step, algorithm.begin(meta, key), windows)[0].adapted.parameters
 
-    return jax.vmap(one)(lives)
+    return jax.vmap(one)(trajectories)
 
 
 def check_isolation(key: Key[Array, ""]) -> Iterator[Check]:
@@ -90,9 +90,9 @@ def check_isolation(key: Key[Array, ""]) -> Iterator[Check]:
         swapped = Problem(problem.env, others, problem.validation, problem.test, problem.episodes)
         meta = algorithm.begin_meta(swapped, key)[0]
         state = TrainState(meta, None, jnp.asarray(0), key)
-        lives = by_window(algorithm, algorithm.collect(swapped, state))
-        recomputed = jax.vmap(lambda lives: algorithm.recompute(meta, lives, key))(lives)
-        return adapted(algorithm, meta, lives), (recomputed.log_probs, recomputed.policies, lives.reward)
+        trajectories = by_window(algorithm, algorithm.collect(swapped, state))
+        recomputed = jax.vmap(lambda trajectories: algorithm.recompute(meta, trajectories, key))(trajectories)
+        return adapted(algorithm, meta, trajectories), (recomputed.log_probs, recomputed.policies, trajectories.reward)
 
     one, other = outcome(jnp.asarray(1)), outcome(jnp.asarray(2))
     differ = jax.tree.map(lambda a, b: jnp.sum((a != b).reshape(len(a), -1), 1), one, other)

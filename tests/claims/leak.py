@@ -1,6 +1,6 @@
 """Claim `leak`: that what an agent does in a task depends on nothing of the other tasks, to the last bit.
 
-Many tasks are lived in by one program. All but one are swapped: nothing of the one may change, of what it has learned,
+Many tasks are run by one program. All but one are swapped: nothing of the one may change, of what it has learned,
 of its memory, of what it did and got. An agent that peeps at the others is caught. And an evaluation changes no θ.
 """
 
@@ -26,7 +26,7 @@ from tests.claims.leaves import differing
 
 NUM_TASKS = 8
 AXIS = "together"
-"""Axis of the tasks that are lived in together; only an agent that peeps asks for it."""
+"""Axis of the tasks that are run together; only an agent that peeps asks for it."""
 INSTANCES = 100
 
 MDP = functools.partial(problems.tabular_mdp, num_states=3, num_actions=2, horizon=4, num_episodes=4)
@@ -65,18 +65,21 @@ AGENTS: dict[str, tuple[Any, Callable[[], Problem]]] = {
 """One of each way to learn within a task."""
 
 
-def life(algorithm: Any, problem: Problem, meta: PyTree[Array], task: Task, key: Key[Array, ""]) -> PyTree[Array]:
+def trial(algorithm: Any, problem: Problem, meta: PyTree[Array], task: Task, key: Key[Array, ""]) -> PyTree[Array]:
     """All that there is at the end of a trial: φ, memory, and what happened."""
     window = algorithm.window(problem)
     windows = num_windows(algorithm, problem)
     first = start(algorithm, problem, meta, task, key, window.num_envs)
 
-    def one(life: Any, index: Array) -> tuple[Any, Any]:
+    def one(trial: Any, index: Array) -> tuple[Any, Any]:
         step_key, adapt_key = jax.random.split(jax.random.fold_in(key, index))
         clock = index * window.steps
-        life, lived = rollout(algorithm, problem, meta, task, life, step_key, clock=clock, steps=window.steps)
-        agent = algorithm.adapt(meta, AgentState(life.adapted, life.memory), lived, adapt_key)
-        return dataclasses.replace(life, adapted=agent.adapted, memory=agent.memory), (lived.action, lived.reward)
+        trial, trajectory = rollout(algorithm, problem, meta, task, trial, step_key, clock=clock, steps=window.steps)
+        agent = algorithm.adapt(meta, AgentState(trial.adapted, trial.memory), trajectory, adapt_key)
+        return dataclasses.replace(trial, adapted=agent.adapted, memory=agent.memory), (
+            trajectory.action,
+            trajectory.reward,
+        )
 
     last, happened = jax.lax.scan(one, first, jnp.arange(windows))
     return last.adapted, last.memory, happened
@@ -85,7 +88,7 @@ def life(algorithm: Any, problem: Problem, meta: PyTree[Array], task: Task, key:
 def count_leaks(algorithm: Any, problem: Problem, n: int, key: Key[Array, ""]) -> tuple[int, int]:
     """How often something of the task kept has changed, and how often nothing of the others has; of `n`."""
     together = jax.vmap(
-        functools.partial(life, algorithm, problem), in_axes=(None, 0, 0), axis_name=AXIS
+        functools.partial(trial, algorithm, problem), in_axes=(None, 0, 0), axis_name=AXIS
     )  # an axis that has a name, so that there is something to peep through
 
     @jit

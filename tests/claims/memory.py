@@ -1,8 +1,8 @@
 """`python -m tests.claims memory`: that RL² remembers what it must, forgets what it must, and learns from what it saw.
 
-replay   what the learner computes for a trial is what acting has computed (trap E9)
-trial    memory, previous action and reward are fresh when a trial begins, and kept from episode to episode (E8, E12)
-cue      a task that only memory over episodes solves: by hand, exactly
+recompute  what the learner computes for a trial is what acting has computed (trap E9)
+trial      memory, previous action and reward are fresh when a trial begins, and kept from episode to episode (E8, E12)
+cue        a task that only memory over episodes solves: by hand, exactly
 """
 
 import dataclasses
@@ -46,29 +46,29 @@ def random_meta(algorithm: RL2, problem: Problem, key: Key[Array, ""]) -> Any:
     return replace(meta, network=jax.tree.unflatten(structure, noisy))
 
 
-def replay_gap(algorithm: RL2, problem: Problem, key: Key[Array, ""]) -> Float[Array, ""]:
+def recomputation_gap(algorithm: RL2, problem: Problem, key: Key[Array, ""]) -> Float[Array, ""]:
     """Largest difference between what was put aside while acting and what the learner computes again."""
-    meta_key, task_key, life_key = jax.random.split(key, 3)
+    meta_key, task_key, trial_key = jax.random.split(key, 3)
     meta = random_meta(algorithm, problem, meta_key)
     tasks = jax.vmap(problem.train.sample)(jax.random.split(task_key, NUM_TASKS))
-    lived = collect(algorithm, problem, meta, tasks, jax.random.split(life_key, NUM_TASKS))
-    lived = jax.tree.map(lambda x: x.squeeze(2), lived)
-    hidden, policy = algorithm.recompute(meta, lived)
-    log_prob = policy.log_prob(meta.network.policy.space.policy_action(lived.action))
-    gaps = jnp.abs(hidden - lived.aux["hidden"]).max(-1), jnp.abs(log_prob - lived.aux["log_prob"])
-    return jnp.max(jnp.stack([jnp.max(jnp.where(lived.valid, gap, 0.0)) for gap in gaps]))
+    trajectory = collect(algorithm, problem, meta, tasks, jax.random.split(trial_key, NUM_TASKS))
+    trajectory = jax.tree.map(lambda x: x.squeeze(2), trajectory)
+    hidden, policy = algorithm.recompute(meta, trajectory)
+    log_prob = policy.log_prob(meta.network.policy.space.policy_action(trajectory.action))
+    gaps = jnp.abs(hidden - trajectory.aux["hidden"]).max(-1), jnp.abs(log_prob - trajectory.aux["log_prob"])
+    return jnp.max(jnp.stack([jnp.max(jnp.where(trajectory.valid, gap, 0.0)) for gap in gaps]))
 
 
-def check_replay(n: int, key: Key[Array, ""]) -> Iterator[Check]:
+def check_recomputation(n: int, key: Key[Array, ""]) -> Iterator[Check]:
     """Acting and learning agree."""
     for cell in CELLS:
         for name, make in WHERE.items():
             if cell == "symmetric" and name == "cart-pole":  # its states are not discrete
                 continue
             algorithm, problem = RL2(**{**SMALL, "memory": cell}), make()
-            gap = jit(lambda key, a=algorithm, p=problem: replay_gap(a, p, key))
+            gap = jit(lambda key, a=algorithm, p=problem: recomputation_gap(a, p, key))
             gaps = [float(gap(jax.random.fold_in(key, index))) for index in range(n)]
-            yield at_most(f"{cell} on {name}: replay against acting", max(gaps), 1e-5, f"{n} random networks")
+            yield at_most(f"{cell} on {name}: recomputed against acted", max(gaps), 1e-5, f"{n} random networks")
 
 
 def boundary(algorithm: RL2, problem: Problem, key: Key[Array, ""]) -> tuple[Array, Array, Array]:
@@ -76,16 +76,16 @@ def boundary(algorithm: RL2, problem: Problem, key: Key[Array, ""]) -> tuple[Arr
     meta = random_meta(algorithm, problem, key)
     task = problem.train.sample(jax.random.fold_in(key, 2))
     fresh = algorithm.begin(meta, key).memory
-    life = start(algorithm, problem, meta, task, key)
+    trial = start(algorithm, problem, meta, task, key)
     steps = problem.env.horizon
-    after, _ = rollout(algorithm, problem, meta, task, life, key, clock=0, steps=steps)
+    after, _ = rollout(algorithm, problem, meta, task, trial, key, clock=0, steps=steps)
     # The same last step where the episode goes on: its end must not touch the memory.
     on, _ = rollout(
         algorithm,
         WHERE["tabular-mdp"](horizon=steps + 1),
         meta,
         task,
-        life,
+        trial,
         key,
         clock=0,
         steps=steps,
@@ -94,7 +94,7 @@ def boundary(algorithm: RL2, problem: Problem, key: Key[Array, ""]) -> tuple[Arr
         jnp.stack([jnp.sum(x != y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)])
     )
     one = lambda memory: jax.tree.map(lambda x: x[0], memory)  # noqa: E731
-    return differ(one(life.memory), fresh), differ(one(after.memory), fresh), differ(after.memory, on.memory)
+    return differ(one(trial.memory), fresh), differ(one(after.memory), fresh), differ(after.memory, on.memory)
 
 
 def check_boundaries(n: int, key: Key[Array, ""]) -> Iterator[Check]:
@@ -119,19 +119,19 @@ def check_first_inputs(key: Key[Array, ""]) -> Iterator[Check]:
         problem, agent = build(entry, entry.settings() if entry.settings else None), Random()
         task = problem.train.sample(key)
         meta, horizon = agent.describe(problem), problem.env.horizon
-        life = start(agent, problem, meta, task, key)
-        first: TimeStep = jax.tree.map(lambda x: x[0], life.timestep)
+        trial = start(agent, problem, meta, task, key)
+        first: TimeStep = jax.tree.map(lambda x: x[0], trial.timestep)
         wrong += int(jnp.sum(problem.env.action_space.encode(first.action) != 0)) + int(first.reward != 0)
         wrong += int(~first.first)
         go = jit(
-            lambda life, key, p=problem, t=task, m=meta, a=agent, h=horizon: rollout(
-                a, p, m, t, life, key, clock=0, steps=h
+            lambda trial, key, p=problem, t=task, m=meta, a=agent, h=horizon: rollout(
+                a, p, m, t, trial, key, clock=0, steps=h
             )
         )
-        after, lived = go(life, key)
-        last = int(np.flatnonzero(np.asarray(lived.valid)[:, 0])[-1])
-        lost += int(jnp.any(after.timestep.action[0] != lived.action[last, 0]))
-        lost += int(after.timestep.reward[0] != lived.reward[last, 0]) + int(~after.timestep.first[0])
+        after, trajectory = go(trial, key)
+        last = int(np.flatnonzero(np.asarray(trajectory.valid)[:, 0])[-1])
+        lost += int(jnp.any(after.timestep.action[0] != trajectory.action[last, 0]))
+        lost += int(after.timestep.reward[0] != trajectory.reward[last, 0]) + int(~after.timestep.first[0])
     note = f"on all {len(PROBLEMS)} problems"
     yield at_most("previous actions and rewards at the start of a trial that are not 0", wrong, 0, note)
     yield at_most("  and at the start of the next episode that are not the last ones", lost, 0, note)
@@ -193,7 +193,7 @@ def run(seed: int, n: int) -> Iterator[Check]:
         n: Networks of random weights of each kind.
     """
     key = jax.random.key(seed)
-    yield from check_replay(n, key)
+    yield from check_recomputation(n, key)
     yield from check_boundaries(n, key)
     yield from check_first_inputs(key)
     yield from check_cue()

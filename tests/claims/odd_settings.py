@@ -1,6 +1,6 @@
 """Settings that are valid and odd: one task, one step, one unit, bounds. Each trains for one update, or says why not.
 
-A learner from scratch, which has no update, lives through a trial instead.
+A learner from scratch, which has no update, goes through a trial instead.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ ODD = 0.3
 """Share of the other fields that are changed."""
 TRIES = 1000
 NUM_LIVES = 2
-"""Tasks that a learner from scratch lives in."""
+"""Tasks that a learner from scratch is run in."""
 
 
 def odd_value(field: dataclasses.Field[Any], rng: random.Random) -> Any:
@@ -108,7 +108,7 @@ def draw(rng: random.Random, pair: tuple[str, str]) -> tuple[Recipe | None, list
 
 
 def outcome(recipe: Recipe, seed: int) -> str:
-    """Train for an update, or live: "ran", "diverged", "refused: …" or "crashed: …"."""
+    """Train for an update, or run a trial: "ran", "diverged", "refused: …" or "crashed: …"."""
     try:
         algorithm, problem = recipe.build()
         state = init(algorithm, problem, seed=seed)
@@ -151,7 +151,7 @@ def run(seed: int, n: int) -> Iterator[Check]:
     finally:
         jax.config.update("jax_disable_most_optimizations", tiny)
     unnamed = [said for said in refusals if "Settings" not in said.partition(":")[0]]
-    yield measured("odd settings: trained for an update, or lived", counts["ran"], f"of {n}")
+    yield measured("odd settings: trained for an update, or run", counts["ran"], f"of {n}")
     yield measured("numbers that diverged, said so", counts["diverged"], f"of {n}")
     yield measured("pairs that do not suit each other, said so", counts["unsuited"], f"of {n}")
     note = f"of {n}{''.join(f'; {crash}' for crash in crashes[:1])}"

@@ -106,8 +106,8 @@ def check_floors(seed: int) -> Iterator[Check]:
         for family in (problem.test, problem.shifted):
             oracle = np.nan if family is None else oracle_return(problem, *_tasks(family, seed), family)
             if np.isfinite(oracle):
-                lived = evaluate(TrainedAgent(agent, problem, meta), num_tasks=TASKS, seed=seed, family=family)
-                margins.append(oracle * problem.episodes + 4 * lived.summary.stderr - lived.summary.mean)
+                evaluation = evaluate(TrainedAgent(agent, problem, meta), num_tasks=TASKS, seed=seed, family=family)
+                margins.append(oracle * problem.episodes + 4 * evaluation.summary.stderr - evaluation.summary.mean)
         if margins:
             yield at_least(f"{name}: oracle above random actions", min(margins), 0, f"4 s.e., {len(margins)} families")
 

@@ -169,12 +169,12 @@ def expected_gain(algorithm: EMAML, theta: Theta, task: TabularTask) -> Float[Ar
     returns = returns_to_go(task.rewards[paths.states, paths.actions], 1.0)
     everything = window(algorithm, theta, theta.policy, task, paths, jnp.ones(paths.number))
     agents = jax.tree.map(lambda x: x[None], algorithm.begin(meta, key))
-    before = jnp.zeros((1, 0, HORIZON, 1))  # log-probabilities, [history, window, time, stream]
+    before = jnp.zeros((1, 0, HORIZON, 1))  # log-probabilities, [history, window, time, env]
     values = []
     for steps in range(algorithm.inner_steps + 1):
         score = lambda fast: algorithm.log_probs(theta, fast.parameters, everything, fast.steps)[0]  # noqa: E731
         now = jax.vmap(score)(agents.adapted)
-        now = jnp.moveaxis(now, 2, 1)[:, :, None, :, None]  # [history, path, window, time, stream]
+        now = jnp.moveaxis(now, 2, 1)[:, :, None, :, None]  # [history, path, window, time, env]
         earlier = jnp.broadcast_to(before[:, None], (*now.shape[:2], *before.shape[1:]))
         log_probs = jnp.concatenate([earlier, now], 2)
         if steps:
@@ -197,17 +197,17 @@ def _learned(
 
 
 def _mean_gain(algorithm: EMAML, log_probs: Array, returns: Array, everything: Any) -> Float[Array, ""]:
-    """Expected `gain` over complete data, log-probabilities `[history, path, window, time, stream]`."""
+    """Expected `gain` over complete data, log-probabilities `[history, path, window, time, env]`."""
     windows = log_probs.shape[2]
-    # Of lives, gains ask only which steps happened: all.
-    lives = jax.tree.map(lambda x: jnp.broadcast_to(x[:, :1], (windows, HORIZON, 1, *x.shape[2:])), everything)
+    # Of trajectories, gains ask only which steps happened: all.
+    trajectories = jax.tree.map(lambda x: jnp.broadcast_to(x[:, :1], (windows, HORIZON, 1, *x.shape[2:])), everything)
 
     def one(log_probs: Array, returns: Array) -> Array:
         advantages = jnp.broadcast_to(returns[:, None], (windows, HORIZON, 1))
         constant = jax.lax.stop_gradient(log_probs)
         outcome_advantage = jnp.full(windows, returns[0] / HORIZON).at[-1].set(0.0)  # nothing comes after the last
-        batch = OuterBatch(lives, advantages, constant, lives.aux["policy"], outcome_advantage)
-        return jnp.exp(jnp.sum(constant)) * algorithm.gain(Recomputed(lives.aux["policy"], log_probs), batch)
+        batch = OuterBatch(trajectories, advantages, constant, trajectories.aux["policy"], outcome_advantage)
+        return jnp.exp(jnp.sum(constant)) * algorithm.gain(Recomputed(trajectories.aux["policy"], log_probs), batch)
 
     return jnp.sum(jax.vmap(jax.vmap(one, (0, 1)), (0, None))(log_probs, returns))
 

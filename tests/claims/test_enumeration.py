@@ -77,11 +77,11 @@ def test_E1d_adapt_on_the_expected_window_is_the_exact_gradient_step(case):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13), adapted, by_hand)
 
 
-def test_an_expected_life_is_lived_by_the_adapted_policies(case):
+def test_an_expected_trial_is_that_of_the_adapted_policies(case):
     theta, task = case
     paths = en.all_paths()
-    lives = en.expected_life(ALGORITHM, GradientParams(theta), task, paths)
-    returns = lives.reward.sum(1).mean(-1)
+    trajectories = en.expected_trial(ALGORITHM, GradientParams(theta), task, paths)
+    returns = trajectories.reward.sum(1).mean(-1)
     np.testing.assert_allclose(returns, 3 * en.exact_returns(ALGORITHM, theta, task), rtol=1e-10)
     assert returns[0] < returns[1] < returns[2]  # ascent
 

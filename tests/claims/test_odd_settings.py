@@ -79,7 +79,7 @@ def test_a_crash_fails_the_self_test(monkeypatch):
 @pytest.mark.compiles
 def test_odd_settings_train_for_an_update():
     checks = {check.name: check for check in odd_settings.run(0, 12)}
-    assert checks["odd settings: trained for an update, or lived"].figure >= 8
+    assert checks["odd settings: trained for an update, or run"].figure >= 8
     for check in checks.values():
         assert check.passed, check.line()
 

@@ -23,7 +23,7 @@ class _Host:
     def __init__(self, learner, meta, task, key):
         self.learner, self.meta, self.task = learner, meta, task
         self.window = learner.window(PROBLEM)
-        start_key, self.live_key = jax.random.split(key)
+        start_key, self.trial_key = jax.random.split(key)
         agent_key, env_key = jax.random.split(start_key)
         self.agent = learner.begin(meta, agent_key)
         env_keys = jax.random.split(env_key, self.window.num_envs)
@@ -36,7 +36,7 @@ class _Host:
     def trial(self, windows):
         steps = []
         for index in range(windows):
-            rollout_key, adapt_key = jax.random.split(jax.random.fold_in(self.live_key, index))
+            rollout_key, adapt_key = jax.random.split(jax.random.fold_in(self.trial_key, index))
             window = self._window(rollout_key)
             steps += window
             if index < windows - 1:

@@ -29,13 +29,13 @@ NO_META, KEY = jnp.zeros(0), jax.random.key(0)
 
 
 @functools.cache
-def _live(ends_early):
+def _run(ends_early):
     problem = clockwork(horizon=3, episodes=2, ends_early=ends_early)
     return quick_jit(lambda length, key: run_trial(Counter(), problem, NO_META, Length(length), key))
 
 
 def _trajectory(length, *, ends_early=True):
-    trajectory = _live(ends_early)(jnp.asarray(length), jax.random.key(0))
+    trajectory = _run(ends_early)(jnp.asarray(length), jax.random.key(0))
     assert jax.tree.leaves(trajectory)[0].shape[:2] == (6, 1)
     return jax.tree.map(lambda x: np.asarray(x[:, 0]), trajectory)
 
@@ -88,20 +88,20 @@ def test_environment_that_says_it_never_ends_early_is_taken_at_its_word():
 
 def test_a_trial_starts_with_nothing():
     problem = clockwork(horizon=3, episodes=2)
-    life = start(Counter(), problem, NO_META, Length(jnp.asarray(9)), jax.random.key(0), num_envs=2)
-    np.testing.assert_array_equal(life.timestep.action, [-1, -1])
-    np.testing.assert_array_equal(life.timestep.reward, [0, 0])
-    np.testing.assert_array_equal(life.timestep.first, [True, True])
-    np.testing.assert_array_equal(life.active, [True, True])
-    np.testing.assert_array_equal(life.memory, [0, 0])
-    assert life.adapted[0].shape == ()  # shared by the streams
+    state = start(Counter(), problem, NO_META, Length(jnp.asarray(9)), jax.random.key(0), num_envs=2)
+    np.testing.assert_array_equal(state.timestep.action, [-1, -1])
+    np.testing.assert_array_equal(state.timestep.reward, [0, 0])
+    np.testing.assert_array_equal(state.timestep.first, [True, True])
+    np.testing.assert_array_equal(state.active, [True, True])
+    np.testing.assert_array_equal(state.memory, [0, 0])
+    assert state.adapted[0].shape == ()  # shared by the environments
 
 
 @pytest.mark.parametrize(
     ("length", "returns", "steps"),
     [(1, [0, 1, 2], [1, 1, 1]), (2, [101, 105, 109], [2, 2, 2]), (4, [303, 312, 321], [3, 3, 3])],
 )
-def test_lifetime_has_the_return_and_steps_of_each_episode(length, returns, steps):
+def test_evaluate_trial_has_the_return_and_steps_of_each_episode(length, returns, steps):
     problem = clockwork(horizon=3, episodes=3)
     run = quick_jit(lambda length, key: evaluate_trial(Counter(), problem, NO_META, Length(length), key))
     result = run(jnp.asarray(length), jax.random.key(0))
@@ -128,18 +128,18 @@ def test_trial_in_pieces_equals_trial_at_once(steps):
     task, key = Length(jnp.asarray(2)), jax.random.key(0)
     whole = quick_jit(lambda key: run_trial(Counter(), problem, NO_META, task, key))(key)
     piece = quick_jit(
-        lambda life, clock: rollout(Counter(), problem, NO_META, task, life, key, clock=clock, steps=steps)
+        lambda state, clock: rollout(Counter(), problem, NO_META, task, state, key, clock=clock, steps=steps)
     )
-    life = start(Counter(), problem, NO_META, task, key)
+    state = start(Counter(), problem, NO_META, task, key)
     pieces = []
     for clock in range(0, problem.trial_steps, steps):
-        life, trajectory = piece(life, jnp.asarray(clock))
+        state, trajectory = piece(state, jnp.asarray(clock))
         pieces.append(trajectory)
     joined = jax.tree.map(lambda *x: jnp.concatenate(x)[: problem.trial_steps], *pieces)
     assert same(joined, whole)
 
 
-def test_live_adapts_after_every_window_and_shows_it_exactly_its_own():
+def test_run_trial_adapts_after_every_window_and_shows_it_exactly_its_own():
     problem = clockwork(horizon=2, episodes=3, ends_early=False)
     algorithm = Counter(window_steps=2)
     run = quick_jit(lambda key: run_trial(algorithm, problem, NO_META, Length(jnp.asarray(9)), key))
@@ -152,7 +152,7 @@ def test_live_adapts_after_every_window_and_shows_it_exactly_its_own():
 
 
 def _adaptations(episodes):
-    """How often a life of as many windows as episodes adapts; and those of three tasks, lived together."""
+    """How often a trial of as many windows as episodes adapts; and those of three tasks, run together."""
     adapted = []
 
     class Teller(Counter):
@@ -380,13 +380,13 @@ def test_a_reset_is_a_branch_even_for_many_tasks():
     assert " cond[" in str(jaxpr)
 
 
-def test_collect_is_live_for_each_task():
+def test_collect_is_run_trial_for_each_task():
     problem = clockwork(horizon=3, episodes=2)
     keys = jax.random.split(jax.random.key(0), 3)
     run = quick_jit(lambda lengths, keys: collect(Counter(), problem, NO_META, Length(lengths), keys))
     trajectory = run(jnp.asarray([1, 2, 4]), keys)
     for i, length in enumerate([1, 2, 4]):
-        alone = _live(True)(jnp.asarray(length), keys[i])
+        alone = _run(True)(jnp.asarray(length), keys[i])
         assert same(jax.tree.map(lambda x, i=i: x[:, i], trajectory), alone)
 
 
@@ -402,7 +402,7 @@ def test_explore_reaches_the_agent():
 
 
 def test_types_are_kept(key):
-    trajectory = _live(True)(jnp.asarray(2), key)
+    trajectory = _run(True)(jnp.asarray(2), key)
     assert trajectory.reward.dtype == jnp.float32
     assert all(x.dtype == bool for x in (trajectory.terminated, trajectory.truncated, trajectory.valid))
     assert isinstance(trajectory, eqx.Module)

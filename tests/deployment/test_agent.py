@@ -71,22 +71,22 @@ def test_an_agent_that_learns_from_windows_takes_the_inner_steps_of_a_rollout():
     maml = MAML(hidden_size=4, num_tasks=2, trajectories=2)
     meta = init(maml, problem, seed=0).meta
     task = problem.test.sample(jax.random.key(1))
-    lives = jax.jit(lambda: run_trial(maml, problem, meta, task, jax.random.key(2)))()
+    whole = jax.jit(lambda: run_trial(maml, problem, meta, task, jax.random.key(2)))()
     agent = Agent(TrainedAgent(maml, problem, meta))
     agents = [maml.begin(meta, jax.random.key(0))]
     for window in range(2):
-        trajectory = jax.tree.map(lambda x, w=window: x[4 * w : 4 * w + 4], lives)
+        trajectory = jax.tree.map(lambda x, w=window: x[4 * w : 4 * w + 4], whole)
         agents.append(maml.adapt(meta, agents[-1], trajectory, jax.random.key(0)))
     for window in range(2):
         assert agent.adaptations == window
         for stream in range(2):
             for step in range(4):
                 t = 4 * window + step
-                if not lives.valid[t, stream]:
+                if not whole.valid[t, stream]:
                     continue
-                agent.act(lives.timestep.observation[t, stream])
+                agent.act(whole.timestep.observation[t, stream])
                 # What it acted is replaced by what was done in the rollout, so that both learn from the same.
-                part = jax.tree.map(lambda x, t=t, s=stream: x[t, s], lives)
+                part = jax.tree.map(lambda x, t=t, s=stream: x[t, s], whole)
                 agent._acted = part.timestep, part.action, part.aux
                 over = bool(part.terminated | part.truncated)
                 agent.observe(float(part.reward), episode_over=over, terminated=bool(part.terminated))
@@ -123,12 +123,12 @@ def test_q_learning_in_a_loop_learns_what_it_learns_in_a_rollout():
     problem = tabular_mdp(num_states=3, num_actions=2, horizon=3, num_episodes=4)
     learner = Diary(knows_time=True)
     meta, task = learner.describe(problem), problem.test.sample(jax.random.key(1))
-    lives = jax.jit(lambda: run_trial(learner, problem, meta, task, jax.random.key(2)))()
+    whole = jax.jit(lambda: run_trial(learner, problem, meta, task, jax.random.key(2)))()
     window = learner.window(problem)
     assert window == Window(1, 1)
     agent = Agent(TrainedAgent(learner, problem, meta))
     for t in range(problem.trial_steps):
-        step = jax.tree.map(lambda x, t=t: x[t, 0], lives)
+        step = jax.tree.map(lambda x, t=t: x[t, 0], whole)
         agent.act(step.timestep.observation)
         np.testing.assert_allclose(agent._agent.adapted.quality, step.aux, atol=1e-6)
         assert agent.adaptations == t
@@ -138,7 +138,7 @@ def test_q_learning_in_a_loop_learns_what_it_learns_in_a_rollout():
         agent.observe(float(step.reward), episode_over=over, observation=int(step.next_observation) if over else None)
     assert agent.adaptations == problem.trial_steps
     assert (agent._agent.adapted.visits.sum(), agent._agent.adapted.episodes) == (problem.trial_steps, 4)
-    assert len(np.unique(lives.aux[-1])) > 4  # it has learned
+    assert len(np.unique(whole.aux[-1])) > 4  # it has learned
 
 
 def recorded(agent):

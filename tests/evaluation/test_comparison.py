@@ -90,7 +90,7 @@ def test_what_is_known_of_random_actions(content):
     assert random["exploration"]["not_its_own_best"] is None
 
 
-def test_regret_is_against_the_exact_oracle_as_lived(content):
+def test_regret_is_against_the_exact_oracle_in_the_trial_itself(content):
     random = content["agents"]["random"]
     target, floor = (content["reference"][key]["value"] for key in ("target", "random"))
     assert random["regret"]["episodes"][-1] == 20
@@ -102,8 +102,8 @@ def test_regret_is_against_the_exact_oracle_as_lived(content):
 def test_E24_the_oracle_is_that_of_the_tasks_that_were_met():
     # With one arm that always pays its mean, what is seen is what there is to have.
     problem = gaussian_bandit(num_arms=1, num_pulls=2, noise=0.0)
-    lived = evaluate(TrainedAgent.initial(Random(), problem, seed=0), num_tasks=20, seed=3)
-    np.testing.assert_allclose(oracle_of(problem.test, 20, 3), lived.returns[0].mean(-1), rtol=1e-6)
+    evaluation = evaluate(TrainedAgent.initial(Random(), problem, seed=0), num_tasks=20, seed=3)
+    np.testing.assert_allclose(oracle_of(problem.test, 20, 3), evaluation.returns[0].mean(-1), rtol=1e-6)
 
 
 def test_the_same_agent_twice_is_not_better_than_itself():
@@ -159,7 +159,7 @@ def test_an_agent_above_the_oracle_is_noticed():
     assert not any(warning.startswith("random") for warning in content["warnings"])
 
 
-def test_progress_counts_every_life():
+def test_progress_counts_every_trial():
     agent = untrained("q-learning", QLearning(), BANDIT, "from scratch")
     early = TrainedAgent.initial(QLearning(), replace(BANDIT, episodes=6))
     plan, said = Plan(10, 4, 0), []

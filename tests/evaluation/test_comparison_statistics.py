@@ -24,7 +24,7 @@ from adaptax.evaluation.evaluator import Evaluation
 TASKS = 40
 
 
-def lived(curve, noise=0.0, tasks=TASKS, seeds=1, steps=2):
+def evaluation_of(curve, noise=0.0, tasks=TASKS, seeds=1, steps=2):
     """An agent whose returns are a curve, plus what its task is easier or harder by; the mean is the curve itself."""
     sides = noise * np.where(np.arange(tasks) % 2, 1.0, -1.0)
     returns = np.broadcast_to(np.asarray(curve, float) + sides[:, None], (seeds, tasks, len(curve)))
@@ -50,7 +50,7 @@ def found_in(evaluation, of=None):
 
 def test_the_times_to_the_thresholds_of_a_staircase():
     # Episodes 1-3: 0.2, 4-6: 0.6, 7-9: 0.85, 10-12: 0.92, from 13 on 1. Below 20 episodes nothing is averaged.
-    found = found_in(lived(np.repeat([0.2, 0.6, 0.85, 0.92, 1.0], 3)))
+    found = found_in(evaluation_of(np.repeat([0.2, 0.6, 0.85, 0.92, 1.0], 3)))
     assert [found[x].episode.value for x in (0.5, 0.8, 0.9, 0.95)] == [4, 7, 10, 13]
     assert [found[x].steps.value for x in (0.5, 0.8, 0.9, 0.95)] == [8, 14, 20, 26]
     assert [found[x].since for x in (0.5, 0.8, 0.9, 0.95)] == [3, 6, 9, 12]
@@ -60,14 +60,14 @@ def test_the_times_to_the_thresholds_of_a_staircase():
 
 def test_scores_are_normalized_from_the_floor_to_the_target():
     # From 10 to 30, a score of one half is 20.
-    found = found_in(lived([10, 19, 21, 25.5, 27, 28, 29, 30]), reference(10, 30))
+    found = found_in(evaluation_of([10, 19, 21, 25.5, 27, 28, 29, 30]), reference(10, 30))
     assert found[0.5].episode.value == 3
     assert found[0.8].episode.value == 5  # 26 lies between 25.5 and 27
     assert found[0.95].episode.value == 7  # 29
 
 
 def test_never_is_an_answer():
-    found = found_in(lived([0.1, 0.7, 0.7]))
+    found = found_in(evaluation_of([0.1, 0.7, 0.7]))
     assert found[0.5].episode.value == 2
     assert found[0.8].episode.value == math.inf
     assert found[0.8].within == 3
@@ -78,17 +78,17 @@ def test_a_lucky_episode_is_averaged_away_where_there_are_many():
     # From episode 40 on, four episodes are averaged: one at 1 among zeros is a quarter.
     curve = np.zeros(100)
     curve[49] = 1.0
-    assert found_in(lived(curve))[0.5].episode.value == math.inf
+    assert found_in(evaluation_of(curve))[0.5].episode.value == math.inf
     curve[49:] = 1.0
     # In episode 48 the mean over episodes 48-51 is 2/4: "not below" is there.
-    assert found_in(lived(curve))[0.5].episode.value == 48
+    assert found_in(evaluation_of(curve))[0.5].episode.value == 48
 
 
 def test_at_the_end_of_a_trial_fewer_episodes_do_not_do():
     # An average from episode 95 on would be over 95-103, and there are 100.
     curve = np.zeros(100)
     curve[94:] = 1.0
-    assert found_in(lived(curve))[0.95].episode.value == math.inf
+    assert found_in(evaluation_of(curve))[0.95].episode.value == math.inf
 
 
 def test_an_agent_that_is_asked_now_and_then_counts_by_its_answers():
@@ -125,14 +125,14 @@ def test_a_times_interval_holds_the_truth_about_as_often_as_it_says():
 
 def test_wider_spread_among_tasks_makes_a_wider_interval_around_the_same_time():
     curve = np.linspace(0, 1, 15)
-    found = [found_in(lived(curve, noise))[0.5].episode for noise in (0.0, 0.3)]
+    found = [found_in(evaluation_of(curve, noise))[0.5].episode for noise in (0.0, 0.3)]
     assert found[0].value == found[1].value == 8
     (low, high), (lower, higher) = found[0].interval, found[1].interval
     assert lower < low == high < higher
 
 
 def test_how_many_times_as_many():
-    fast, slow, never = (found_in(lived(curve))[0.5] for curve in ([0, 1, 1], [0] * 5 + [1], [0] * 6))
+    fast, slow, never = (found_in(evaluation_of(curve))[0.5] for curve in ([0, 1, 1], [0] * 5 + [1], [0] * 6))
     assert relative_cost(slow, fast).value == 3
     assert relative_cost(fast, fast).to_json() == {"value": 1.0, "interval": [1.0, 1.0]}
     assert relative_cost(never, fast).to_json()["value"] is None
@@ -151,11 +151,11 @@ def test_regret_by_hand():
 
 
 def test_identical_agents_are_as_good_as_each_other():
-    curve = adaptation_curve(lived(np.linspace(0, 1, 10), 0.2))
+    curve = adaptation_curve(evaluation_of(np.linspace(0, 1, 10), 0.2))
     found = improvement(curve, curve, resample(1, TASKS, agent=0), resample(1, TASKS, agent=1))
     assert found["value"] == 0.5
     assert found["interval"] == pytest.approx([0.5, 0.5])
-    worse = adaptation_curve(lived(np.linspace(-1, 0, 10), 0.2))
+    worse = adaptation_curve(evaluation_of(np.linspace(-1, 0, 10), 0.2))
     found = improvement(curve, worse, resample(1, TASKS, agent=0), resample(1, TASKS, agent=1))
     assert found["value"] == 1.0
     assert 1 - 1e-9 <= found["interval"][0] <= found["interval"][1] <= 1
@@ -163,7 +163,7 @@ def test_identical_agents_are_as_good_as_each_other():
 
 def test_improvement_is_at_the_end_of_the_shorter_trial():
     # After 3 episodes the first is better, though the second is best in the end.
-    first, second = adaptation_curve(lived([0, 5, 5])), adaptation_curve(lived([0, 1, 2, 9, 9]))
+    first, second = adaptation_curve(evaluation_of([0, 5, 5])), adaptation_curve(evaluation_of([0, 1, 2, 9, 9]))
     found = improvement(first, second, resample(1, TASKS), resample(1, TASKS))
     assert (found["value"], found["episode"], found["measured"]) == (1.0, 3, [3, 3])
     # And of one that is asked after every two episodes, the answer before episode 3 counts.
@@ -257,7 +257,7 @@ def test_resampled_means_are_those_of_the_resampled_table():
 
 
 def test_many_points_are_resampled_in_parts_that_make_no_difference(monkeypatch):
-    curve, of, draws = adaptation_curve(lived(np.linspace(0, 1, 30), 0.1)), reference(), resample(1, TASKS)
+    curve, of, draws = adaptation_curve(evaluation_of(np.linspace(0, 1, 30), 0.1)), reference(), resample(1, TASKS)
     whole = normalized_scores(curve, of, draws)
     monkeypatch.setattr(comparison_statistics, "ENTRIES_AT_ONCE", 7 * comparison_statistics.RESAMPLES)
     parts = normalized_scores(curve, of, draws)
@@ -272,13 +272,13 @@ def test_an_interval_of_what_may_never_happen():
 
 
 def test_where_the_target_is_the_floor_nothing_is_reached():
-    found = found_in(lived([1.0, 2.0]), reference(1.0, 1.0))
+    found = found_in(evaluation_of([1.0, 2.0]), reference(1.0, 1.0))
     assert found[0.5].episode.value == math.inf
     assert all(math.isnan(end) for end in (reference(1.0, 0.5).normalized(np.array([1.0]))))
 
 
 def test_what_is_shown_of_a_long_trial():
-    curve = adaptation_curve(lived(np.arange(1000) / 1000, tasks=4))
+    curve = adaptation_curve(evaluation_of(np.arange(1000) / 1000, tasks=4))
     shown = performance(curve, normalized_scores(curve, reference(tasks=4), resample(1, 4)), resample(1, 4))
     assert len(shown["episodes"]) <= curves.MOST_POINTS
     assert shown["episodes"][0] == 1

@@ -158,9 +158,9 @@ def test_what_is_watched_is_what_is_evaluated(streams):
     agent = PPO(streams=streams, hidden_size=4, num_minibatches=1) if streams > 1 else QLearning()
     problem = bernoulli_bandit(num_arms=3, num_pulls=8)
     meta = init(agent, problem, seed=0).meta
-    lived = evaluate(TrainedAgent(agent, problem, meta), num_tasks=12, seed=7)
+    evaluation = evaluate(TrainedAgent(agent, problem, meta), num_tasks=12, seed=7)
     behaviour = watched(agent, problem, num_tasks=5, seed=7)
-    np.testing.assert_array_equal(behaviour.rewards, lived.returns[:, :5])
+    np.testing.assert_array_equal(behaviour.rewards, evaluation.returns[:, :5])
 
 
 @pytest.mark.compiles

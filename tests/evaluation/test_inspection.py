@@ -45,8 +45,8 @@ from tests.sample_problems import TINY, clockwork, random_state
 
 
 def tasks_and_keys(problem, num_tasks, seed=0):
-    task_key, life_key = jax.random.split(jax.random.key(seed))
-    return sample_tasks(problem.test, num_tasks, task_key), jax.random.split(life_key, num_tasks)
+    task_key, trial_key = jax.random.split(jax.random.key(seed))
+    return sample_tasks(problem.test, num_tasks, task_key), jax.random.split(trial_key, num_tasks)
 
 
 def r2(targets, decoded):
@@ -91,7 +91,7 @@ def test_a_memory_is_its_floats():
     assert memory_vector(None).shape == (0,)
 
 
-def test_memory_is_read_with_the_last_reward_taken_in_and_the_life_is_not_changed():
+def test_memory_is_read_with_the_last_reward_taken_in_and_the_trial_is_not_changed():
     problem, agent = clockwork(horizon=3, episodes=4, ends_early=False), Diary()
     meta = init(agent, problem, seed=0).meta
     states = record_memories(TrainedAgent(agent, problem, meta), *tasks_and_keys(problem, 5), episodes=(0, 1, 2, 3, 4))
@@ -130,7 +130,7 @@ def test_reading_at_fewer_times_or_in_chunks_changes_nothing(monkeypatch):
     np.testing.assert_array_equal(everything[:, :, :3].sum(-1), np.arange(31)[:, None] * np.ones(21))
 
 
-def test_in_deployment_the_mode_is_taken_and_to_sample_is_another_life():
+def test_in_deployment_the_mode_is_taken_and_to_sample_is_another_trial():
     problem, agent = bernoulli_bandit(3, 6), RL2(**TINY)
     meta = random_state(agent, problem).meta
     arguments = TrainedAgent(agent, problem, meta), *tasks_and_keys(problem, 30)
@@ -216,7 +216,7 @@ def test_no_linear_decoder_of_counts_knows_more_than_the_posterior_and_more_pull
     meta = init(agent, problem, seed=0).meta
     found = inspect_memory(TrainedAgent(agent, problem, meta), num_tasks=num_tasks)
     tasks, keys = tasks_and_keys(problem, num_tasks)
-    # The same agent in the same tasks: the bound is that of its own pulls, which differ from life to life by luck only.
+    # The same agent in the same tasks: the bound is that of its own pulls, which differ by luck only.
     states = record_memories(TrainedAgent(agent, problem, meta), tasks, keys, episodes=found.episodes).astype(
         np.float64
     )
@@ -231,7 +231,7 @@ def test_no_linear_decoder_of_counts_knows_more_than_the_posterior_and_more_pull
 
 @dataclasses.dataclass(frozen=True)
 class Witnessed(FromScratch):
-    """An agent that lives as `inner` does, and beside whose memory the arms' statistics are kept."""
+    """An agent that acts as `inner` does, and beside whose memory the arms' statistics are kept."""
 
     inner: Any
     num_arms: int
@@ -248,7 +248,7 @@ class Witnessed(FromScratch):
         return action, (count(statistics, timestep), memory), None
 
 
-def test_a_recurrent_memory_knows_no_more_than_the_posterior_of_the_same_life():
+def test_a_recurrent_memory_knows_no_more_than_the_posterior_of_the_same_trial():
     problem, num_tasks, k = bernoulli_bandit(3, 12), 1000, 3
     inner = RL2(**{**TINY, "memory_size": 16})
     meta, agent = random_state(inner, problem, seed=1).meta, Witnessed(inner, k)

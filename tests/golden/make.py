@@ -27,7 +27,7 @@ from adaptax.runs.directory import CONFIG, METRICS
 from adaptax.runs.options import TrainOptions
 from adaptax.runs.recipe import Recipe
 from tests.golden.digests import processor
-from tests.golden.replay import lived, outcome
+from tests.golden.replay import actions_of, outcome
 
 TRAIN = ["train", "rl2", "bandit", "--num-arms", "3", "--num-pulls", "10", "--num-tasks", "256", "--memory-size", "4"]
 TRAIN += ["--critic-size", "4", "--num-minibatches", "2", "--num-updates", "400", "--eval-tasks", "0", "--devices", "1"]
@@ -78,7 +78,7 @@ def main() -> None:
     made = {"jaxlib": importlib.metadata.version("jaxlib"), "processor": processor()}
     if not (place / "actions.json").exists():
         make_first(place / "run")
-        (place / "actions.json").write_text(json.dumps({**made, **lived(place / "run")}) + "\n")
+        (place / "actions.json").write_text(json.dumps({**made, **actions_of(place / "run")}) + "\n")
     with tempfile.TemporaryDirectory() as name:
         for run in RUNS:
             make(run, Path(name) / run, place / "runs" / run)

@@ -99,13 +99,13 @@ def trained(name: str, problem: str, **changes: Any) -> str:
     return digest((state.meta, state.opt_state))
 
 
-def lived(agent: Any, problem: Any) -> str:
+def trials_of(agent: Any, problem: Any) -> str:
     """Digest of actions and rewards of a few trials, and of what is learned from them."""
     meta = init(agent, problem, seed=0).meta
     window = agent.window(problem)
 
     def learned(trajectory: Any) -> Any:
-        """φ after all windows of a trial `[time, stream]`, one after the other."""
+        """φ after all windows of a trial `[time, env]`, one after the other."""
         windows = len(trajectory.reward) // window.steps
         steps = lambda x: x.reshape(windows, window.steps, *x.shape[1:])  # noqa: E731
         adapt = lambda state, part: (agent.adapt(meta, state, part, jax.random.key(2)), None)  # noqa: E731
@@ -114,8 +114,8 @@ def lived(agent: Any, problem: Any) -> str:
     @jax.jit
     def trials() -> Any:
         keys = jax.random.split(jax.random.key(1), TRIALS)
-        lives = collect(agent, problem, meta, jax.vmap(problem.test.sample)(keys), keys)
-        return lives.action, lives.reward, jax.vmap(learned, in_axes=1)(lives)
+        trajectories = collect(agent, problem, meta, jax.vmap(problem.test.sample)(keys), keys)
+        return trajectories.action, trajectories.reward, jax.vmap(learned, in_axes=1)(trajectories)
 
     return digest(trials())
 
@@ -123,14 +123,14 @@ def lived(agent: Any, problem: Any) -> str:
 def from_scratch(name: str, problem: str) -> str:
     """Digest of a few trials of a learner that starts from nothing."""
     of_agent, of_problem = pair(name, problem)
-    return lived(build(FROM_SCRATCH[name], of_agent), build(PROBLEMS[problem], of_problem))
+    return trials_of(build(FROM_SCRATCH[name], of_agent), build(PROBLEMS[problem], of_problem))
 
 
 def classical(name: str, problem: str) -> str:
     """Digest of a few trials of a classical agent."""
     sizes = {**SMALL_PROBLEM, **({"num_arms": 2} if name == "bayes-optimal-bandit" else {})}
     of_problem = small(settings_for("rl2", problem)[1], sizes)
-    return lived(agent_for(name, problem, of_problem), build(PROBLEMS[problem], of_problem))
+    return trials_of(agent_for(name, problem, of_problem), build(PROBLEMS[problem], of_problem))
 
 
 def figures() -> Iterator[tuple[str, Callable[[], str]]]:

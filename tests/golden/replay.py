@@ -18,11 +18,11 @@ from tests.golden.digests import digest, norms
 
 REWARDS = (1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 STEPS = 24
-"""Of an agent's life in `acted`."""
+"""Of an agent's run in `acted`."""
 
 
-def lived(directory: Path) -> dict[str, list]:
-    """Actions of three lives, one of them by the best action known, and the bits of the memory after each step."""
+def actions_of(directory: Path) -> dict[str, list]:
+    """Actions of three runs, one of them by the best action known, and the bits of the memory after each step."""
     agent = Agent.load(directory, seed=3)
     actions: list[int] = []
     floats: list[list[str]] = []
@@ -36,7 +36,7 @@ def lived(directory: Path) -> dict[str, list]:
 
 
 def acted(directory: Path) -> list[Any]:
-    """Actions of a life of `STEPS` steps, on any problem: made-up observations and rewards, episodes as long as may be.
+    """Actions of a run of `STEPS` steps, on any problem: made-up observations and rewards, episodes as long as may be.
 
     The agent is that of the run's last training seed.
     """

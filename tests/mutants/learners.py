@@ -82,7 +82,7 @@ BUGS = (
         DQN,
     ),
     Mutant(
-        "replay draws places that nothing was written to",
+        "the buffer draws places that nothing was written to",
         "algorithms/standard_rl/dqn.py",
         "(self.batch_size,), 0, jnp.clip(memory.count, 1, self.buffer_size))",
         "(self.batch_size,), 0, self.buffer_size)",

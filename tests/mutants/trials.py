@@ -134,7 +134,7 @@ BUGS = (
         RL2,
     ),
     Mutant(
-        "replay pairs an outcome with the present state",
+        "recomputing pairs an outcome with the present state",
         "algorithms/memory/rl2.py",
         "return jnp.where(valid[:, None], observation, last), last",
         "return jnp.where(valid[:, None], observation, last), observation",

@@ -178,13 +178,13 @@ def test_the_controller_attains_oracle_and_optimum_in_every_episode(split, varia
     agent = Controller()
 
     @quick_jit
-    def live(key):
+    def play(key):
         tasks = jax.vmap(family.sample)(jax.random.split(key, 64))
         run = lambda task, key: evaluate_trial(agent, problem, agent.describe(problem), task, key).returns  # noqa: E731
         returns = jax.vmap(run)(tasks, jax.random.split(jax.random.fold_in(key, 1), 64))
         return returns, jax.vmap(family.oracle)(tasks)
 
-    returns, oracle = live(jax.random.key(0))
+    returns, oracle = play(jax.random.key(0))
     assert set(np.asarray(oracle)) == {500.0}
     np.testing.assert_array_equal(returns, 500.0)
     assert problem.optimum == (500.0, 500.0)

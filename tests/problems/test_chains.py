@@ -148,13 +148,13 @@ def test_going_forward_until_paid_attains_the_oracle(split):
     family = getattr(problem, split)
 
     @quick_jit
-    def live(key):
+    def play(key):
         tasks = jax.vmap(family.sample)(jax.random.split(key, 4096))
         run = lambda task, key: evaluate_trial(GoForward(), problem, None, task, key).returns  # noqa: E731
         returns = jax.vmap(run)(tasks, jax.random.split(jax.random.fold_in(key, 1), 4096))
         return returns.mean(1) - jax.vmap(family.oracle)(tasks)
 
-    gap = np.asarray(live(jax.random.key(0)), float)
+    gap = np.asarray(play(jax.random.key(0)), float)
     # In shifted tasks it may be too late to go on, which is worth less than .0024 at most.
     assert abs(gap.mean()) < 4 * gap.std() / 4096**0.5 + (0.0024 if split == "shifted" else 0)
 

@@ -42,7 +42,7 @@ every_shift = pytest.mark.parametrize("name", [*INSIDE, *OUTSIDE])
 
 @functools.cache
 def survey(name):
-    """One problem with tasks of every split, and a function that lives random trials in given tasks."""
+    """One problem with tasks of every split, and a function that runs random trials in given tasks."""
     problem = CASES[name]()
     agent = Random()
     knowledge = agent.describe(problem)

@@ -37,13 +37,13 @@ class WalkToGoal(Position):
         return meta - timestep.observation, None, None
 
 
-def live(agent, problem, goals):
+def run(agent, problem, goals):
     """Episode returns and steps `[task, episode]`, and the oracle `[task]`."""
 
     def one_task(goal):
         task = PointGoal(goal)
-        life = evaluate_trial(agent, problem, goal, task, jax.random.key(0))
-        return life.returns, life.steps, problem.test.oracle(task)
+        result = evaluate_trial(agent, problem, goal, task, jax.random.key(0))
+        return result.returns, result.steps, problem.test.oracle(task)
 
     return [np.asarray(x) for x in jax.jit(jax.vmap(one_task))(goals)]
 
@@ -84,7 +84,7 @@ def test_shifted_goals_are_uniform_on_the_ring_around_the_square():
 def test_walking_straight_attains_the_oracle_of_shifted_goals():
     problem = point_robot(num_episodes=2)
     goals = sample(problem, 64, "shifted")
-    returns, steps, oracle = live(WalkToGoal(), problem, goals)
+    returns, steps, oracle = run(WalkToGoal(), problem, goals)
     np.testing.assert_allclose(returns, np.stack([oracle, oracle], 1), atol=1e-4)
     np.testing.assert_array_equal(oracle, jax.vmap(problem.shifted.oracle)(PointGoal(goals)))
     assert steps.max() <= 11
@@ -93,7 +93,7 @@ def test_walking_straight_attains_the_oracle_of_shifted_goals():
 def test_staying_at_the_start_costs_38_2_and_the_oracle_a_half():
     problem = point_robot(num_episodes=1)
     goals = square(40)
-    stay, steps, oracle = live(Stay(), problem, goals)
+    stay, steps, oracle = run(Stay(), problem, goals)
     # 100 E‖goal‖, and the mean distance to the centre of a unit square is (√2 + asinh 1) / 6.
     assert stay.mean() == pytest.approx(-100 * (2**0.5 + np.arcsinh(1)) / 6, abs=0.03)
     assert stay.mean() == pytest.approx(-38.2, abs=0.1)
@@ -102,7 +102,7 @@ def test_staying_at_the_start_costs_38_2_and_the_oracle_a_half():
 
 
 def test_walking_straight_attains_the_oracle_and_ends_early():
-    returns, steps, oracle = live(WalkToGoal(), point_robot(num_episodes=2), square(10))
+    returns, steps, oracle = run(WalkToGoal(), point_robot(num_episodes=2), square(10))
     np.testing.assert_allclose(returns, np.stack([oracle, oracle], 1), atol=2e-5)
     # From (−.45, .25) five moves of .1 in x are needed; the goal at (.05, .05) is one move away.
     assert (steps[0, 0], steps[-1, 0], steps.min()) == (5, 5, 1)
@@ -146,7 +146,7 @@ def test_shifted_sparse_goals_lie_on_the_lower_half_circle():
     np.testing.assert_allclose(np.hypot(x, y), 1, atol=1e-6)
     assert y.max() < 1e-6
     assert stats.kstest(np.arccos(np.clip(x, -1, 1)) / np.pi, "uniform").pvalue > 6e-5  # four standard errors
-    returns, _, oracle = live(WalkToGoal(), problem, goals[:64])
+    returns, _, oracle = run(WalkToGoal(), problem, goals[:64])
     np.testing.assert_allclose(returns, np.stack([oracle, oracle], 1), atol=1e-3)
     np.testing.assert_allclose(oracle, jax.vmap(problem.shifted.oracle)(PointGoal(goals[:64])), rtol=1e-6)
 
@@ -163,10 +163,10 @@ def test_the_sparse_reward_is_given_within_the_radius_only(distance, reward):
 def test_walking_straight_attains_the_sparse_oracle():
     angles = (np.arange(50, dtype=np.float32) + 0.5) * np.float32(np.pi / 50)
     goals = jnp.asarray(np.stack([np.cos(angles), np.sin(angles)], 1))
-    returns, steps, oracle = live(WalkToGoal(), point_robot_sparse(num_episodes=2), goals)
+    returns, steps, oracle = run(WalkToGoal(), point_robot_sparse(num_episodes=2), goals)
     np.testing.assert_allclose(returns, np.stack([oracle, oracle], 1), atol=1e-3)
     assert steps.min() == 100
-    assert np.all(live(Stay(), point_robot_sparse(num_episodes=1), goals)[0] == 0)
+    assert np.all(run(Stay(), point_robot_sparse(num_episodes=1), goals)[0] == 0)
 
 
 def test_the_sparse_oracle_by_hand():

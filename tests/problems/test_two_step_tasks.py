@@ -113,7 +113,7 @@ class Bayesian(Scripted):
         return (belief < 0.5).astype(jnp.int32), belief
 
 
-def live(agent, num_rounds, num_tasks):
+def run(agent, num_rounds, num_tasks):
     problem = two_step(num_rounds)
     key = jax.random.key(0)
     tasks = jax.vmap(problem.test.sample)(jax.random.split(key, num_tasks))
@@ -123,7 +123,7 @@ def live(agent, num_rounds, num_tasks):
 
 def stay_probabilities(agent):
     """P(repeat the first choice | rewarded, common), indexed [rewarded, common]."""
-    trial = live(agent, 100, 100)
+    trial = run(agent, 100, 100)
     action, reward = np.asarray(trial.action)[..., 0], np.asarray(trial.reward)[..., 0]
     state = np.asarray(trial.next_observation)[::2, :, 0]
     first, rewarded, common = action[::2], reward[1::2] > 0.5, state == 1 + action[::2]
@@ -141,7 +141,7 @@ def test_a_model_based_agent_shows_only_the_interaction_of_reward_and_transition
 
 
 def test_E24_tracking_the_good_state_attains_the_optimum_and_not_more():
-    returns = np.asarray(live(Bayesian(), 100, 1000).reward).sum((0, 2))
+    returns = np.asarray(run(Bayesian(), 100, 1000).reward).sum((0, 2))
     optimum = two_step(100).optimum[0]
     assert optimum == pytest.approx(70.58553, abs=1e-5)
     assert abs(returns.mean() - optimum) < 4 * returns.std() / 1000**0.5

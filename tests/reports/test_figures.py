@@ -207,5 +207,5 @@ def test_plot_of_paths_has_a_panel_for_each_task_and_window(tmp_path, monkeypatc
     assert goal.get_xydata().tolist() == [[-3.0, 0.5]]
     plot_paths("a.png", paths, None, title="paths")
     assert len(figures[1].axes[0].lines) == 4
-    with pytest.raises(ValueError, match=r"expected \[task, window, time, stream, 2\]"):
+    with pytest.raises(ValueError, match=r"expected \[task, window, time, env, 2\]"):
         plot_paths("a.png", paths[0], None, title="paths")

@@ -7,7 +7,7 @@ from adaptax.reports.text_table import WIDTH, Table
 
 
 def test_a_plain_table_by_hand():
-    table = Table("Title", ("agent", "return", "way"), caption="what it means")
+    table = Table("Title", ("agent", "return", "score"), caption="what it means")
     table.add_row("rl2", "11.00 ± 1.15", "83%", emphasis="bold")
     table.add_row("random", "0.00", "–")
     assert str(table).splitlines() == [

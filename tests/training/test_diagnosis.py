@@ -72,7 +72,7 @@ def test_before_the_first_update():
     assert violation_in_init(TINY, problem, seed=1).step == 2
 
 
-def test_in_a_life():
+def test_in_an_evaluation():
     problem, _ = broken(4, 1.0)
     agent = Random()
     tasks, keys = encounters(problem.test, 1, 0)

@@ -33,7 +33,7 @@ class Step(eqx.Module):
 
 
 class Environment(eqx.Module):
-    """One stream of one task: no batch, no automatic reset, no time limit of its own.
+    """One environment of one task: no batch, no automatic reset, no time limit of its own.
 
     All fields are static, so that an environment is a leafless pytree and may be an argument of `jax.jit`.
 
@@ -156,7 +156,7 @@ class Problem(eqx.Module):
 
     @property
     def trial_steps(self) -> int:
-        """Environment steps of a whole trial in one stream, if no episode ends early."""
+        """Environment steps of a whole trial in one environment, if no episode ends early."""
         return self.episodes * self.env.horizon
 
 

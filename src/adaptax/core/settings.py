@@ -238,6 +238,6 @@ def check_windows(settings: Settings, problem: Settings, field: str, streams: in
     total = episodes // streams * horizon
     if steps is not None and total % steps:
         raise ConfigError(
-            f"{type(settings).__name__}.{field}: expected a divisor of the {total} steps of a trial in each stream "
-            f"({name or 'episodes'}={episodes} × horizon={horizon} / streams={streams}); found {steps}"
+            f"{type(settings).__name__}.{field}: expected a divisor of the {total} steps of a trial in each "
+            f"environment ({name or 'episodes'}={episodes} × horizon={horizon} / streams={streams}); found {steps}"
         )

@@ -20,9 +20,9 @@ class Agent:
     """One agent in one task. It adapts as it acts; `begin` makes it forget the task.
 
     An agent with a memory adapts at every step. One that learns from windows (MAML and its family, learners from
-    scratch) collects experience until it has one, then adapts: with one stream, as soon as the window is full or the
-    episode over; with several, when there is an episode for each, to consecutive pieces of them. Its streams follow one
-    another, so that later pieces were collected before it learned from earlier ones.
+    scratch) collects experience until it has one, then adapts: with one environment, as soon as the window is full or
+    the episode over; with several, when there is an episode for each, to consecutive pieces of them. Its environments
+    follow one another, so that later pieces were collected before it learned from earlier ones.
 
     Attributes:
         algorithm: How it acts.
@@ -186,11 +186,11 @@ class Agent:
                 self._learn(self._episodes)
                 self._episodes = []
 
-    def _learn(self, streams: list[Transition]) -> None:
-        """Adapt to consecutive windows of some streams, each with leaves `[time, ...]`."""
+    def _learn(self, envs: list[Transition]) -> None:
+        """Adapt to consecutive windows of some environments' experience, each with leaves `[time, ...]`."""
         assert self._window is not None
         steps = self._window.steps
-        trajectory = jax.tree.map(lambda *x: jnp.stack(x, 1), *streams)
+        trajectory = jax.tree.map(lambda *x: jnp.stack(x, 1), *envs)
         for begin in range(0, trajectory.reward.shape[0], steps):
             window = jax.tree.map(lambda x, begin=begin: x[begin : begin + steps], trajectory)
             key = jax.random.fold_in(jax.random.fold_in(self._key, self._tasks), 2**31 + self.adaptations)

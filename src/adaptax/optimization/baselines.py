@@ -31,15 +31,15 @@ def time_features(observations: Float[Array, "time *batch size"]) -> Float[Array
 
 
 def linear_baseline(
-    features: Float[Array, "time stream size"],
-    targets: Float[Array, "time stream"],
-    valid: Bool[Array, "time stream"],
-) -> Float[Array, "time stream"]:
-    """Predictions of `targets` that are linear in `features`, by ridge regression on the *other* streams.
+    features: Float[Array, "time env size"],
+    targets: Float[Array, "time env"],
+    valid: Bool[Array, "time env"],
+) -> Float[Array, "time env"]:
+    """Predictions of `targets` that are linear in `features`, by ridge regression on the *other* environments.
 
     Duan et al. 2016b (arXiv 1604.06778, section 3) fit on the data that they predict. Then a return is compared with
-    a prediction that it took part in, which biases the gradient towards 0 (trap E6). Leaving out the stream's own
-    episode costs a small linear system per stream, and leaves the gradient unbiased. A single stream gets 0.
+    a prediction that it took part in, which biases the gradient towards 0 (trap E6). Leaving out the environment's own
+    episode costs a small linear system each, and leaves the gradient unbiased. A single environment gets 0.
     """
     rows = jnp.where(valid[..., None], features, 0.0)
     squares = jnp.einsum("tsi,tsj->sij", rows, rows)
@@ -55,8 +55,8 @@ def linear_baseline(
     return jnp.where(valid, jnp.einsum("tsi,si->ts", features, weights), 0.0)
 
 
-def solve_positive(matrices: Float[Array, "stream size size"], targets: Float[Array, "stream size"]) -> Array:
-    """Solutions of many small positive definite systems, `[stream, size]`, by Gauss-Jordan elimination.
+def solve_positive(matrices: Float[Array, "env size size"], targets: Float[Array, "env size"]) -> Array:
+    """Solutions of many small positive definite systems, `[env, size]`, by Gauss-Jordan elimination.
 
     Such systems need no pivoting. `jax.scipy.linalg.solve` hands many systems at once to LAPACK in threads of XLA's own
     pool (jaxlib 0.10); on two cores these can wait for each other for ever, and a training then stands still.

@@ -212,7 +212,7 @@ def plot_paths(path: str | Path, paths: np.ndarray, goals: np.ndarray | None, *,
 
     Args:
         path: PNG file to write; missing folders are made.
-        paths: Positions, `[task, window, time, stream, 2]`, the start not among them; NaN after an episode's end.
+        paths: Positions, `[task, window, time, env, 2]`, the start not among them; NaN after an episode's end.
         goals: Where the goals are, `[task, 2]`, if there are any.
         title: Above the picture.
 
@@ -221,7 +221,7 @@ def plot_paths(path: str | Path, paths: np.ndarray, goals: np.ndarray | None, *,
         ValueError: `paths` has another shape.
     """
     if paths.ndim != 5 or paths.shape[-1] != 2:
-        raise ValueError(f"paths: expected [task, window, time, stream, 2], found shape {paths.shape}")
+        raise ValueError(f"paths: expected [task, window, time, env, 2], found shape {paths.shape}")
     num_tasks, windows = paths.shape[:2]
     figure = Figure(figsize=(2.1 * windows + 0.3, 2.1 * num_tasks + 0.6), layout=ConstrainedLayoutEngine())
     figure.suptitle(title, x=0.012, ha="left", fontsize=FONT_SIZE + 2, fontweight="bold")
@@ -231,8 +231,8 @@ def plot_paths(path: str | Path, paths: np.ndarray, goals: np.ndarray | None, *,
     middle, half = (low + high) / 2, 0.55 * float(np.max(high - low)) + 1e-6
     for task, row in enumerate(grid):
         for window, axes in enumerate(row):
-            for stream in range(paths.shape[3]):
-                axes.plot(*paths[task, window, :, stream].T, color=TRAINED, linewidth=0.9, alpha=0.6)
+            for env in range(paths.shape[3]):
+                axes.plot(*paths[task, window, :, env].T, color=TRAINED, linewidth=0.9, alpha=0.6)
             if goals is not None:
                 axes.plot(*goals[task], marker="*", color=REFERENCE, markersize=11, linestyle="none", zorder=5)
             axes.set(xlim=middle[0] + np.array([-half, half]), ylim=middle[1] + np.array([-half, half]), aspect="equal")

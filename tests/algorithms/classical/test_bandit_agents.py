@@ -195,8 +195,8 @@ def test_figures_of_duan2016_table_1(key):
 
     @quick_jit
     def run(arms):
-        live = lambda agent, arms, key: evaluate_trial(agent, problem, agent.describe(problem), arms, key).returns  # noqa: E731
-        one_task = lambda arms, key: jnp.stack([live(agent, arms, key) for agent in published])  # noqa: E731
+        play = lambda agent, arms, key: evaluate_trial(agent, problem, agent.describe(problem), arms, key).returns  # noqa: E731
+        one_task = lambda arms, key: jnp.stack([play(agent, arms, key) for agent in published])  # noqa: E731
         return jax.vmap(one_task)(arms, jax.random.split(jax.random.fold_in(key, 1), tasks))
 
     returns = np.asarray(run(arms))  # [task, agent, pull]
@@ -215,8 +215,8 @@ def test_gaussian_bandits_are_learnt_by_all_that_have_a_normal_prior(key):
 
     @quick_jit
     def run(arms):
-        live = lambda agent, arms, key: evaluate_trial(agent, problem, agent.describe(problem), arms, key).returns  # noqa: E731
-        one_task = lambda arms, key: jnp.stack([live(agent, arms, key) for agent in agents])  # noqa: E731
+        play = lambda agent, arms, key: evaluate_trial(agent, problem, agent.describe(problem), arms, key).returns  # noqa: E731
+        one_task = lambda arms, key: jnp.stack([play(agent, arms, key) for agent in agents])  # noqa: E731
         return jax.vmap(one_task)(arms, jax.random.split(jax.random.fold_in(key, 1), tasks))
 
     late = np.asarray(run(arms))[:, :, -20:].mean(-1)

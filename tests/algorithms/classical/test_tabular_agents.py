@@ -29,7 +29,7 @@ SMALL = tabular_mdp(num_states=3, num_actions=2, horizon=2, num_episodes=2)
 AGENTS = [TabularGreedy(), TabularEpsilonGreedy(), PSRL(), OptimisticPSRL(samples=2), UCRL2(), BEB()]
 
 
-def live(agent, script, key):
+def play(agent, script, key):
     """Show `agent` a script of (observation, previous action, previous reward, first); return its memories."""
     meta = agent.describe(SMALL)
     act = quick_jit(functools.partial(agent.act, explore=True))
@@ -52,7 +52,7 @@ SCRIPT = [(0, -1, 9.0, True), (2, 1, 1.5, False), (0, 0, 2.0, True), (1, 1, 0.5,
 @pytest.fixture(scope="module")
 def seen():
     """Counts after the script: s a r s' are 0 1 1.5 2, then 2 0 2.0 ?, then 0 1 0.5 1, then 1 1 1.0 ?."""
-    return live(BEB(), SCRIPT, jax.random.key(1))[-1].counts
+    return play(BEB(), SCRIPT, jax.random.key(1))[-1].counts
 
 
 def test_E12_counts_follow_the_script_and_the_start_of_a_trial_counts_nothing(seen):
@@ -66,7 +66,7 @@ def test_E12_counts_follow_the_script_and_the_start_of_a_trial_counts_nothing(se
 @pytest.mark.compiles
 @pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: type(agent).__name__)
 def test_plans_are_made_when_episodes_begin_and_kept_until_they_end(agent, key):
-    memories = live(agent, SCRIPT, key)
+    memories = play(agent, SCRIPT, key)
     assert [int(memory.clock) for memory in memories] == [0, 1, 0, 1, 0]
     plans = [np.asarray(memory.quality) for memory in memories]
     np.testing.assert_array_equal(plans[0], plans[1])

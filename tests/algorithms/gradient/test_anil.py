@@ -29,7 +29,7 @@ def test_the_head_adapts_and_nothing_else(case):
     head = meta.theta.policy.head
     for after, before in zip(jax.tree.leaves(adapted), jax.tree.leaves(head), strict=True):
         assert (np.asarray(after) != np.asarray(before)).any()
-    # The second window was lived by this head on the body of θ.
+    # The second window was collected by this head on the body of θ.
     features = meta.theta.policy.body(jnp.eye(3)[batch.trajectories.timestep.observation[0, 1]])
     expected = np.asarray(features) @ np.asarray(adapted.layer.weight) + np.asarray(adapted.layer.bias)
     np.testing.assert_allclose(batch.trajectories.aux["policy"].logits[0, 1], expected, rtol=1e-4, atol=1e-6)

@@ -69,7 +69,7 @@ def test_a_step_is_uphill_however_few_the_tasks():
     assert moved[1] @ DIRECTION < 0
 
 
-def test_both_signs_live_with_the_same_luck():
+def test_both_signs_run_with_the_same_luck():
     # A perturbation too small to change an action changes nothing: all that differs between the signs is θ.
     algorithm = ESMAML(**BARE, sigma=1e-30)
     state = by_hand.begin(algorithm)

@@ -30,8 +30,8 @@ pytestmark = pytest.mark.compiles
 
 
 @functools.cache
-def lived(algorithm, problem=MDP):
-    """θ of order 1, and what was lived through with it: leaves `[task, window, time, stream, ...]`."""
+def collected(algorithm, problem=MDP):
+    """θ of order 1, and what was collected with it: leaves `[task, window, time, env, ...]`."""
 
     def run(key):
         shapes = jax.eval_shape(lambda key: algorithm.begin_meta(problem, key)[0], key)
@@ -53,8 +53,8 @@ def adapt(algorithm):
     return quick_jit(run)
 
 
-def task(lives, index, windows=slice(None)):
-    return jax.tree.map(lambda x: x[index, windows], lives)
+def task(trajectories, index, windows=slice(None)):
+    return jax.tree.map(lambda x: x[index, windows], trajectories)
 
 
 def by_hand(policy, window, rate):
@@ -63,73 +63,75 @@ def by_hand(policy, window, rate):
     states, actions = np.asarray(window.timestep.observation), np.asarray(window.action)
     to_go = np.cumsum(np.asarray(window.reward, np.float64)[::-1], 0)[::-1]
     slope = np.zeros_like(weight)
-    for time, stream in np.ndindex(states.shape):
-        p = np.exp(weight[states[time, stream]] + bias)
-        slope[states[time, stream]] += to_go[time, stream] * (np.eye(2)[actions[time, stream]] - p / p.sum())
+    for time, env in np.ndindex(states.shape):
+        p = np.exp(weight[states[time, env]] + bias)
+        slope[states[time, env]] += to_go[time, env] * (np.eye(2)[actions[time, env]] - p / p.sum())
     return weight + rate * slope / states.size, bias + rate * slope.sum(0) / states.size
 
 
 @pytest.mark.parametrize("decay", [1.0, 0.5])
 def test_E1d_adapted_parameters_are_theta_minus_alpha_times_the_gradient(decay):
     algorithm = dataclasses.replace(PLAIN, inner_decay=decay)
-    meta, lives = lived(PLAIN)
-    path = adapt(algorithm)(meta, task(lives, 0))
+    meta, trajectories = collected(PLAIN)
+    path = adapt(algorithm)(meta, task(trajectories, 0))
     for step, rate in [(0, 0.5), (1, 0.5 * decay)]:
-        weight, bias = by_hand(jax.tree.map(lambda x, k=step: x[k], path), task(lives, 0, step), rate)
+        weight, bias = by_hand(jax.tree.map(lambda x, k=step: x[k], path), task(trajectories, 0, step), rate)
         np.testing.assert_allclose(path.head.layer.weight[step + 1], weight, atol=1e-6)
         np.testing.assert_allclose(path.head.layer.bias[step + 1], bias, atol=1e-6)
 
 
 def test_E3_tasks_in_either_order_and_nothing_in_place():
-    meta, lives = lived(PLAIN)
+    meta, trajectories = collected(PLAIN)
     copy = jax.tree.map(np.array, meta)
-    first = [adapt(PLAIN)(meta, task(lives, i)) for i in (0, 1)]
-    second = [adapt(PLAIN)(meta, task(lives, i)) for i in (1, 0)]
+    first = [adapt(PLAIN)(meta, task(trajectories, i)) for i in (0, 1)]
+    second = [adapt(PLAIN)(meta, task(trajectories, i)) for i in (1, 0)]
     assert same(first, second[::-1])
     assert not same(first[0], first[1])
     assert same(jax.tree.map(np.asarray, meta), copy)
     agent = PLAIN.begin(meta, KEY)
     before = jax.tree.map(np.array, agent)
-    PLAIN.adapt(meta, agent, task(lives, 0, 0), KEY)
+    PLAIN.adapt(meta, agent, task(trajectories, 0, 0), KEY)
     assert same(jax.tree.map(np.asarray, agent), before)
 
 
 def test_E4_each_step_has_data_of_the_policy_as_it_then_is():
-    meta, lives = lived(PLAIN)
-    path = adapt(PLAIN)(meta, task(lives, 0))
+    meta, trajectories = collected(PLAIN)
+    path = adapt(PLAIN)(meta, task(trajectories, 0))
     for step in range(3):
         now = jax.tree.map(lambda x, k=step: x[k], path)
-        log_probs, _ = PLAIN.log_probs(meta.theta, now, task(lives, 0, step), step)
-        np.testing.assert_allclose(log_probs, task(lives, 0, step).aux["log_prob"], atol=1e-5)
+        log_probs, _ = PLAIN.log_probs(meta.theta, now, task(trajectories, 0, step), step)
+        np.testing.assert_allclose(log_probs, task(trajectories, 0, step).aux["log_prob"], atol=1e-5)
         if step:
-            at_first, _ = PLAIN.log_probs(meta.theta, meta.theta.policy, task(lives, 0, step), step)
+            at_first, _ = PLAIN.log_probs(meta.theta, meta.theta.policy, task(trajectories, 0, step), step)
             assert np.abs(at_first - log_probs).max() > 1e-2
-    assert not np.array_equal(lives.action[0, 0], lives.action[0, 1])
+    assert not np.array_equal(trajectories.action[0, 0], trajectories.action[0, 1])
 
 
 @pytest.mark.parametrize("problem", [MDP, point_robot(num_episodes=12, horizon=4)], ids=["discrete", "continuous"])
 def test_E5_replaying_gives_the_log_probabilities_of_acting(problem):
     algorithm = MAML(hidden_size=4, num_layers=1, num_tasks=2, trajectories=3, inner_steps=2)
-    meta, lives = lived(algorithm, problem)
-    recomputed = quick_jit(jax.vmap(lambda lives: algorithm.recompute(meta, lives, KEY)))(lives)
-    acted = jnp.where(lives.valid, lives.aux["log_prob"], 0.0)
+    meta, trajectories = collected(algorithm, problem)
+    recomputed = quick_jit(jax.vmap(lambda trajectories: algorithm.recompute(meta, trajectories, KEY)))(trajectories)
+    acted = jnp.where(trajectories.valid, trajectories.aux["log_prob"], 0.0)
     np.testing.assert_allclose(recomputed.log_probs, acted, atol=2e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), recomputed.policies, lives.aux["policy"])
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), recomputed.policies, trajectories.aux["policy"]
+    )
 
 
 @pytest.mark.parametrize("baseline", ["linear", "value", "none"])
 def test_E6_advantages_are_constants(baseline):
     algorithm = MAML(hidden_size=4, num_layers=1, num_tasks=2, trajectories=3, baseline=baseline)
-    meta, lives = lived(algorithm)
-    window = task(lives, 0, 0)
+    meta, trajectories = collected(algorithm)
+    window = task(trajectories, 0, 0)
     slopes = jax.grad(lambda meta: jnp.sum(algorithm.advantages(meta, window, jnp.asarray(0)) ** 2))(meta)
     assert all((slope == 0).all() for slope in jax.tree.leaves(slopes))
 
 
 def test_E6_the_scale_of_rewards_does_not_matter():
     algorithm = dataclasses.replace(PLAIN, normalize_advantages=True, baseline="linear")
-    meta, lives = lived(PLAIN)
-    window = task(lives, 0, slice(0, 1))
+    meta, trajectories = collected(PLAIN)
+    window = task(trajectories, 0, slice(0, 1))
     larger = replace(window, reward=1000 * window.reward)
     one, other = adapt(algorithm)(meta, window), adapt(algorithm)(meta, larger)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), one, other)
@@ -151,8 +153,8 @@ def test_E6_a_constant_return_teaches_nothing():
 def test_advantages_by_hand_with_an_early_end():
     # γ = 1/2, λ = 1, no baseline: discounted rewards to go. The second stream's episode ended in its second step.
     algorithm = dataclasses.replace(PLAIN, discount=0.5)
-    meta, lives = lived(PLAIN)
-    window = task(lives, 0, 0)
+    meta, trajectories = collected(PLAIN)
+    window = task(trajectories, 0, 0)
     cut = lambda x: x[:, :2]  # noqa: E731
     window = replace(
         jax.tree.map(cut, window),
@@ -168,10 +170,12 @@ def test_advantages_by_hand_with_an_early_end():
 
 
 def test_recomputing_inner_steps_changes_nothing():
-    meta, lives = lived(PLAIN)
+    meta, trajectories = collected(PLAIN)
 
     def slope(algorithm):
-        total = lambda theta: jnp.sum(algorithm.recompute(GradientParams(theta), task(lives, 0), KEY).log_probs[-1])  # noqa: E731
+        def total(theta):
+            return jnp.sum(algorithm.recompute(GradientParams(theta), task(trajectories, 0), KEY).log_probs[-1])
+
         return quick_jit(jax.grad(total))(meta.theta)
 
     plain, checkpointed = slope(PLAIN), slope(dataclasses.replace(PLAIN, checkpoint=True))
@@ -180,7 +184,7 @@ def test_recomputing_inner_steps_changes_nothing():
 
 def test_the_optimizers_memory_starts_anew_in_each_task():
     algorithm = MetaSGD(hidden_size=4, num_layers=0, num_tasks=2, trajectories=2)
-    meta, _ = lived(algorithm)
+    meta, _ = collected(algorithm)
     one, other = algorithm.begin(meta, KEY), algorithm.begin(meta, jax.random.key(9))
     assert isinstance(one, AgentState)
     assert same(one, other)
@@ -206,25 +210,25 @@ def test_explorers_are_as_wide_as_asked_for(steps, std):
 
 def test_E5_what_explorers_did_is_replayed_as_they_did_it():
     problem = point_robot(num_episodes=6, horizon=4)
-    meta, lives = lived(EXPLORING, problem)
+    meta, trajectories = collected(EXPLORING, problem)
     narrow = jnp.full(2, jnp.log(0.1))
     meta = eqx.tree_at(lambda meta: meta.theta.policy.head.log_std, meta, narrow)
-    lives = quick_jit(lambda key: windows(EXPLORING, problem, TrainState(meta, None, jnp.asarray(0), key)))(KEY)
-    recomputed = EXPLORING.recompute(meta, task(lives, 0), KEY)
+    trajectories = quick_jit(lambda key: windows(EXPLORING, problem, TrainState(meta, None, jnp.asarray(0), key)))(KEY)
+    recomputed = EXPLORING.recompute(meta, task(trajectories, 0), KEY)
     np.testing.assert_allclose(np.exp(recomputed.policies.log_std[0]), 2.0, rtol=1e-6)
     np.testing.assert_allclose(np.exp(recomputed.policies.log_std[1]), 0.4, rtol=1e-6)
-    np.testing.assert_allclose(recomputed.log_probs, task(lives, 0).aux["log_prob"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(recomputed.log_probs, task(trajectories, 0).aux["log_prob"], rtol=1e-5, atol=1e-5)
     # A deviation that is not the policy's own says nothing about it.
-    path = adapt(EXPLORING)(meta, task(lives, 0, slice(0, 1)))
+    path = adapt(EXPLORING)(meta, task(trajectories, 0, slice(0, 1)))
     np.testing.assert_array_equal(path.head.log_std[1], path.head.log_std[0])
     assert np.abs(path.head.layer.bias[1] - path.head.layer.bias[0]).max() > 0
 
 
 @pytest.mark.parametrize("algorithm", [MAML(num_layers=2), MetaLSTM(num_layers=2)])
 def test_a_replay_evaluates_the_policy_once_in_each_window(algorithm):
-    # The inner gradient and the replayed policies need the same forward pass; two would be kept for derivatives.
-    meta, lives = lived(algorithm)
-    jaxpr = jax.make_jaxpr(lambda meta: algorithm.recompute(meta, task(lives, 0), KEY))(meta)
+    # The inner gradient and the recomputed policies need the same forward pass; two would be kept for derivatives.
+    meta, trajectories = collected(algorithm)
+    jaxpr = jax.make_jaxpr(lambda meta: algorithm.recompute(meta, task(trajectories, 0), KEY))(meta)
     (loop,) = (e for e in jaxpr.eqns if e.primitive.name == "scan" and e.params["length"] == algorithm.inner_steps)
     evaluated = re.findall(rf"f32\[{MDP.env.horizon},\d+,{algorithm.hidden_size}\] = tanh", str(loop.params["jaxpr"]))
     assert len(evaluated) == algorithm.num_layers

@@ -25,9 +25,9 @@ def case():
 
 
 def test_inner_step_by_hand_and_second_window_is_of_the_adapted_policy(case):
-    lives = case[1].trajectories
-    seen = by_hand.pulls(lives)
-    logits = np.asarray(lives.aux["policy"].logits)
+    trajectories = case[1].trajectories
+    seen = by_hand.pulls(trajectories)
+    logits = np.asarray(trajectories.aux["policy"].logits)
     for task in range(4):
         np.testing.assert_allclose(logits[task, 0], np.broadcast_to(START, (1, 6, 3)), rtol=1e-6)
         after = by_hand.adapted(START, seen.actions[task, 0], seen.rewards[task, 0])
@@ -77,8 +77,8 @@ def test_E20_every_task_of_every_update_is_another_one():
     problem = gaussian_bandit(num_arms=3, num_pulls=12, noise=0.0)  # a reward is the mean of an arm: it names the task
     algorithm = MAML(**GRADIENT)
     state = by_hand.begin(algorithm, problem)
-    lived = quick_jit(jax.vmap(lambda step: by_hand.windows(algorithm, problem, replace(state, step=step)).reward))
-    seen = [set(np.ravel(task)) for update in lived(jnp.arange(3)) for task in update]
+    rewards_of = quick_jit(jax.vmap(lambda step: by_hand.windows(algorithm, problem, replace(state, step=step)).reward))
+    seen = [set(np.ravel(task)) for update in rewards_of(jnp.arange(3)) for task in update]
     assert len(seen) == 3 * 4
     assert len(set.union(*seen)) == sum(map(len, seen))
 

@@ -65,15 +65,15 @@ def test_an_estimator_of_what_counts_as_constant_is_refused():
         MetaLSTMSettings(estimator="dice")
 
 
-def test_the_gates_of_a_life_are_those_that_adapted_in_it():
+def test_the_gates_of_a_trial_are_those_that_adapted_in_it():
     several = MetaLSTM(**BARE, outer="gradient", inner_steps=3, inner_decay=0.5, rule_size=3)
     problem = replace(by_hand.PROBLEM, episodes=24)
     state = by_hand.begin(several, problem)
     learned = noise_like(state.meta.theta.learned, 0.5, jax.random.key(1))
     meta = replace(state.meta, theta=replace(state.meta.theta, learned=learned))
-    lives = by_hand.windows(several, problem, replace(state, meta=meta))
-    gates = jax.vmap(several.gates, (None, 0))(meta, lives)
-    logits, seen = np.asarray(lives.aux["policy"].logits)[:, :, 0, 0], by_hand.pulls(lives)
+    trajectories = by_hand.windows(several, problem, replace(state, meta=meta))
+    gates = jax.vmap(several.gates, (None, 0))(meta, trajectories)
+    logits, seen = np.asarray(trajectories.aux["policy"].logits)[:, :, 0, 0], by_hand.pulls(trajectories)
     assert gates.forget.shape == gates.input.shape == (4, 3, 3)  # a number per arm
     for task in range(4):
         for step in range(3):

@@ -32,11 +32,11 @@ def test_each_weight_goes_at_its_own_rate_and_negative_rates_backwards():
     rates = np.asarray([-0.5, 0.0, 2.0], np.float32)
     learned = jax.tree.map(lambda x: rates if x.shape == (3,) else x, state.meta.theta.learned)
     state = replace(state, meta=replace(state.meta, theta=replace(state.meta.theta, learned=learned)))
-    lives = by_hand.gather(ALGORITHM, state).trajectories
-    seen = by_hand.pulls(lives)
+    trajectories = by_hand.gather(ALGORITHM, state).trajectories
+    seen = by_hand.pulls(trajectories)
     for task in range(4):
         after = by_hand.adapted(START, seen.actions[task, 0], seen.rewards[task, 0], rates)
-        np.testing.assert_allclose(lives.aux["policy"].logits[task, 1, 0, 0], after, rtol=1e-5)
+        np.testing.assert_allclose(trajectories.aux["policy"].logits[task, 1, 0, 0], after, rtol=1e-5)
 
 
 def test_an_update_changes_the_rates():

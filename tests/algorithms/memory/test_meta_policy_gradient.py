@@ -46,10 +46,10 @@ def _explored(algorithm, problem, state):
 def test_the_meta_policy_explores_and_then_the_base_learner_acts():
     algorithm, problem, state = case()
     task = problem.test.sample(jax.random.key(1))
-    lived = program(run_trial)(algorithm, problem, state.meta, task, jax.random.key(2))
+    trajectory = program(run_trial)(algorithm, problem, state.meta, task, jax.random.key(2))
     explored = problem.trial_steps // 2
     first, last = (
-        jax.tree.map(lambda x, part=part: x[part], lived) for part in (slice(0, explored), slice(explored, None))
+        jax.tree.map(lambda x, part=part: x[part], trajectory) for part in (slice(0, explored), slice(explored, None))
     )
     assert len(np.unique(np.asarray(first.action))) > 1
     # What it exploits is a function of the state alone: the best known action of a table.
@@ -61,9 +61,11 @@ def test_the_meta_policy_explores_and_then_the_base_learner_acts():
 def test_the_base_learner_learns_from_the_exploration_as_by_itself():
     algorithm, problem, state = case()
     task = problem.test.sample(jax.random.key(1))
-    life = program(start)(algorithm, problem, state.meta, task, jax.random.key(2))
-    life, explored = program(rollout)(algorithm, problem, state.meta, task, life, jax.random.key(3), clock=0, steps=12)
-    agent = AgentState(life.adapted, life.memory)
+    trial = program(start)(algorithm, problem, state.meta, task, jax.random.key(2))
+    trial, explored = program(rollout)(
+        algorithm, problem, state.meta, task, trial, jax.random.key(3), clock=0, steps=12
+    )
+    agent = AgentState(trial.adapted, trial.memory)
     adapted = program(algorithm.adapt)(state.meta, agent, explored, jax.random.key(4)).adapted
     learner = QLearning(learning_rate=algorithm.base_learning_rate, discount=algorithm.base_discount)
     alone = learner.begin(state.meta.base, jax.random.key(0))
@@ -76,13 +78,15 @@ def test_the_base_learner_learns_from_the_exploration_as_by_itself():
 def test_nothing_is_learned_from_exploiting():
     algorithm, problem, state = case()
     task = problem.test.sample(jax.random.key(1))
-    life = program(start)(algorithm, problem, state.meta, task, jax.random.key(2))
-    agent = AgentState(life.adapted, life.memory)
-    live_on, adapt = program(rollout), program(algorithm.adapt)
+    trial = program(start)(algorithm, problem, state.meta, task, jax.random.key(2))
+    agent = AgentState(trial.adapted, trial.memory)
+    go_on, adapt = program(rollout), program(algorithm.adapt)
     for window in range(3):
-        life, lived = live_on(algorithm, problem, state.meta, task, life, jax.random.key(window), clock=0, steps=12)
+        trial, trajectory = go_on(
+            algorithm, problem, state.meta, task, trial, jax.random.key(window), clock=0, steps=12
+        )
         known = agent.adapted.base
-        agent = adapt(state.meta, AgentState(agent.adapted, life.memory), lived, jax.random.key(9))
+        agent = adapt(state.meta, AgentState(agent.adapted, trial.memory), trajectory, jax.random.key(9))
         assert same(known.visits, agent.adapted.base.visits) == (window > 0)
 
 
@@ -96,17 +100,17 @@ def test_the_meta_policy_is_frozen_at_test_time():
 def test_the_exploration_does_not_depend_on_the_base_learner():
     algorithm, problem, state = case()
     task = problem.test.sample(jax.random.key(1))
-    life = program(start)(algorithm, problem, state.meta, task, jax.random.key(2))
+    trial = program(start)(algorithm, problem, state.meta, task, jax.random.key(2))
     other = replace(
-        life,
+        trial,
         adapted=replace(
-            life.adapted,
-            base=replace(life.adapted.base, quality=life.adapted.base.quality + jnp.arange(3.0)[None, None]),
+            trial.adapted,
+            base=replace(trial.adapted.base, quality=trial.adapted.base.quality + jnp.arange(3.0)[None, None]),
         ),
     )
     steps = {"clock": 0, "steps": 12}
     one, another = (
-        program(rollout)(algorithm, problem, state.meta, task, x, jax.random.key(3), **steps)[1] for x in (life, other)
+        program(rollout)(algorithm, problem, state.meta, task, x, jax.random.key(3), **steps)[1] for x in (trial, other)
     )
     assert same(one.action, another.action)
 

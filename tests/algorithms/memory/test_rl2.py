@@ -126,8 +126,8 @@ def test_pairs_are_not_counted_where_something_is_continuous_or_not_remembered()
 
 
 @functools.cache
-def _replay(horizon, ends_early):
-    """Replay of up to 49 steps for all memories in one program; what comes after a trial cannot matter to it."""
+def _recompute(horizon, ends_early):
+    """Recomputation of up to 49 steps for all memories in one program; what comes after a trial cannot matter to it."""
 
     def recompute(metas, trajectories):
         out = []
@@ -141,7 +141,7 @@ def _replay(horizon, ends_early):
 
 @functools.cache
 def _pieces(horizon, steps, *, ends_early, explore):
-    """A program that lives on for `steps` steps in a few tasks, for all memories; and a fresh life for each."""
+    """A program that goes on for `steps` steps in a few tasks, for all memories; and a fresh trial for each."""
     problem = clockwork(horizon, episodes=7, ends_early=ends_early, num_actions=3)
     algorithms = [RL2(cell, **TINY) for cell in CELLS]
     metas = [random_state(algorithm, problem).meta for algorithm in algorithms]
@@ -155,19 +155,19 @@ def _pieces(horizon, steps, *, ends_early, explore):
         ]
 
     @quick_jit
-    def live_on(lives, clock, key):
+    def go_on(states, clock, key):
         keys = jax.random.split(jax.random.fold_in(key, clock), NUM_TASKS)
 
-        def one(algorithm, meta, task, life, key):
-            return rollout(algorithm, problem, meta, task, life, key, clock=clock, steps=steps, explore=explore)
+        def one(algorithm, meta, task, state, key):
+            return rollout(algorithm, problem, meta, task, state, key, clock=clock, steps=steps, explore=explore)
 
         both = [
-            jax.vmap(functools.partial(one, a, m), out_axes=(0, 1))(tasks, life, keys)
-            for a, m, life in zip(algorithms, metas, lives, strict=True)
+            jax.vmap(functools.partial(one, a, m), out_axes=(0, 1))(tasks, state, keys)
+            for a, m, state in zip(algorithms, metas, states, strict=True)
         ]
-        return [life for life, _ in both], [jax.tree.map(lambda x: x.squeeze(2), t) for _, t in both]
+        return [state for state, _ in both], [jax.tree.map(lambda x: x.squeeze(2), t) for _, t in both]
 
-    return metas, begin, live_on
+    return metas, begin, go_on
 
 
 def _join(parts):
@@ -180,9 +180,9 @@ def _join(parts):
     return jax.tree.map(join, *parts)
 
 
-def _assert_replayed(metas, trajectories, steps, horizon, ends_early):
-    replayed = _replay(horizon, ends_early)(metas, trajectories)
-    for (hidden, log_prob), trajectory in zip(replayed, trajectories, strict=True):
+def _assert_recomputed(metas, trajectories, steps, horizon, ends_early):
+    recomputed = _recompute(horizon, ends_early)(metas, trajectories)
+    for (hidden, log_prob), trajectory in zip(recomputed, trajectories, strict=True):
         valid = trajectory.valid[:steps]
         assert valid[0].all()
         difference = np.abs(np.asarray(hidden) - trajectory.aux["hidden"])[:steps][valid]
@@ -194,41 +194,41 @@ def _assert_replayed(metas, trajectories, steps, horizon, ends_early):
 
 
 @pytest.mark.parametrize(("horizon", "ends_early"), [*((h, True) for h in range(1, 8)), (1, False), (3, False)])
-def test_E9_replay_is_what_acting_was_for_every_horizon_and_number_of_episodes(horizon, ends_early):
-    metas, begin, live_on = _pieces(horizon, horizon, ends_early=ends_early, explore=True)
-    lives, parts = begin(jax.random.key(2)), []
+def test_E9_recomputation_is_what_acting_was_for_every_horizon_and_number_of_episodes(horizon, ends_early):
+    metas, begin, go_on = _pieces(horizon, horizon, ends_early=ends_early, explore=True)
+    states, parts = begin(jax.random.key(2)), []
     for episode in range(7):
-        lives, trajectories = live_on(lives, jnp.asarray(episode * horizon), jax.random.key(3))
+        states, trajectories = go_on(states, jnp.asarray(episode * horizon), jax.random.key(3))
         parts.append(trajectories)
         joined = [_join([part[cell] for part in parts]) for cell in range(len(CELLS))]
-        _assert_replayed(metas, joined, (episode + 1) * horizon, horizon, ends_early)
+        _assert_recomputed(metas, joined, (episode + 1) * horizon, horizon, ends_early)
 
 
 @pytest.mark.compiles
 @pytest.mark.parametrize("steps", range(1, 8))
-def test_E9_replay_is_what_acting_was_for_every_rollout_and_trial_length(steps):
+def test_E9_recomputation_is_what_acting_was_for_every_rollout_and_trial_length(steps):
     horizon = 3
     for trial in range(1, 8):
         parts = []
         done = 0
         metas, begin, whole = _pieces(horizon, trial, ends_early=True, explore=False)
-        lives = begin(jax.random.key(2))
-        _, at_once = whole(lives, jnp.asarray(0), jax.random.key(3))
+        states = begin(jax.random.key(2))
+        _, at_once = whole(states, jnp.asarray(0), jax.random.key(3))
         while done < trial:
             length = min(steps, trial - done)
-            _, _, live_on = _pieces(horizon, length, ends_early=True, explore=False)
-            lives, trajectories = live_on(lives, jnp.asarray(done), jax.random.key(3))
+            _, _, go_on = _pieces(horizon, length, ends_early=True, explore=False)
+            states, trajectories = go_on(states, jnp.asarray(done), jax.random.key(3))
             parts.append(trajectories)
             done += length
         joined = [_join([part[cell] for part in parts]) for cell in range(len(CELLS))]
         for pieces, together in zip(joined, at_once, strict=True):
             for a, b in zip(jax.tree.leaves(pieces), jax.tree.leaves(together), strict=True):
                 np.testing.assert_allclose(a[:trial], b, rtol=0, atol=1e-5)
-        _assert_replayed(metas, joined, trial, horizon, True)
+        _assert_recomputed(metas, joined, trial, horizon, True)
 
 
 @pytest.mark.compiles
-def test_E9_continuous_actions_are_replayed():
+def test_E9_continuous_actions_are_recomputed():
     problem = point_robot(num_episodes=1, horizon=6)
     algorithm = RL2(**TINY)
     meta = random_state(algorithm, problem).meta
@@ -246,7 +246,7 @@ def test_E9_continuous_actions_are_replayed():
 @pytest.mark.compiles
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("policy_size", [0, 5])
-def test_E9_pairs_and_readout_are_replayed_over_early_ends(policy_size, cell):
+def test_E9_pairs_and_readout_are_recomputed_over_early_ends(policy_size, cell):
     problem = _numbered(horizon=4, episodes=3, num_actions=3)
     algorithm = RL2(**TINY, memory=cell, policy_size=policy_size)
     meta = random_state(algorithm, problem).meta

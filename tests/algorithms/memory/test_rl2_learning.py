@@ -94,12 +94,12 @@ def test_E8_memory_of_the_previous_trial_is_of_no_use():
 
     def two_trials(task, other_task, key):
         first_key, second_key = jax.random.split(key)
-        life = start(algorithm, problem, meta, other_task, first_key)
-        life, _ = rollout(algorithm, problem, meta, other_task, life, first_key, clock=0, steps=problem.trial_steps)
+        trial = start(algorithm, problem, meta, other_task, first_key)
+        trial, _ = rollout(algorithm, problem, meta, other_task, trial, first_key, clock=0, steps=problem.trial_steps)
         fresh = start(algorithm, problem, meta, task, second_key)
-        kept = replace(fresh, memory=life.memory)
-        answer = lambda life: rollout(  # noqa: E731
-            algorithm, problem, meta, task, life, second_key, clock=0, steps=1
+        kept = replace(fresh, memory=trial.memory)
+        answer = lambda trial: rollout(  # noqa: E731
+            algorithm, problem, meta, task, trial, second_key, clock=0, steps=1
         )[1].reward[0, 0]
         return answer(fresh), answer(kept), fresh.memory
 

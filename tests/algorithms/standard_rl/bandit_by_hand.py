@@ -35,7 +35,7 @@ class Pulls:
 
 
 def windows(algorithm: Any, problem: Any, state: Any) -> Any:
-    """What an update at `state` collects, leaves `[task, window, time, stream, ...]`."""
+    """What an update at `state` collects, leaves `[task, window, time, env, ...]`."""
     return by_window(algorithm, algorithm.collect(problem, state))
 
 
@@ -55,8 +55,10 @@ def begin(algorithm: Any, problem: Any = PROBLEM) -> Any:
 def _programs(algorithm: Any, problem: Any) -> Any:
     def gain(theta, meta, batch):
         meta = replace(meta, theta=theta)
-        replays = jax.vmap(lambda lives: algorithm.recompute(meta, lives, jax.random.key(0)))(batch.trajectories)
-        return jnp.mean(jax.vmap(algorithm.gain)(replays, batch))
+        recomputed = jax.vmap(lambda trajectories: algorithm.recompute(meta, trajectories, jax.random.key(0)))(
+            batch.trajectories
+        )
+        return jnp.mean(jax.vmap(algorithm.gain)(recomputed, batch))
 
     def gather(state):
         return algorithm.batch(state.meta, windows(algorithm, problem, state))
@@ -74,9 +76,9 @@ def gain(algorithm: Any, meta: Any, batch: Any, problem: Any = PROBLEM) -> Any:
     return _programs(algorithm, problem)[1](meta.theta, meta, batch)
 
 
-def pulls(lives: Any) -> Pulls:
+def pulls(trajectories: Any) -> Pulls:
     """Leave out the axis of time: an episode is one pull."""
-    return Pulls(np.asarray(lives.action)[:, :, 0], np.asarray(lives.reward, np.float64)[:, :, 0])
+    return Pulls(np.asarray(trajectories.action)[:, :, 0], np.asarray(trajectories.reward, np.float64)[:, :, 0])
 
 
 def softmax(b: np.ndarray) -> np.ndarray:

@@ -78,11 +78,11 @@ def test_on_its_own_experience_the_cut_changes_nothing():
     task = problem.test.sample(KEY)
     learner = A2C(hidden_size=4, streams=4, num_steps=5, learning_rate=0.1)
 
-    def life(ratio):
+    def trial(ratio):
         agent = dataclasses.replace(learner, max_ratio=ratio)
         return run_trial(agent, problem, agent.describe(problem), task, KEY).aux["log_prob"]
 
-    cut, free = map(quick_jit(life), jnp.asarray([1.0, 1e6]))
+    cut, free = map(quick_jit(trial), jnp.asarray([1.0, 1e6]))
     # The same log-probabilities, computed in batches of other shapes, differ by rounding.
     np.testing.assert_allclose(cut, free, rtol=1e-4)
     assert np.ptp(np.asarray(cut)) > 0.1  # it learns
@@ -136,12 +136,12 @@ def test_E13_scale_of_rewards_changes_nothing():
     problem = odd_bandit(3, 200)
     task = problem.test.sample(KEY)
 
-    def life(factor):
+    def trial(factor):
         learner = Paid(hidden_size=4, streams=4, num_steps=5, learning_rate=0.1, factor=factor)
-        lived = run_trial(learner, problem, learner.describe(problem), task, jax.random.key(1))
-        return lived.action, lived.aux["log_prob"]
+        trajectory = run_trial(learner, problem, learner.describe(problem), task, jax.random.key(1))
+        return trajectory.action, trajectory.aux["log_prob"]
 
-    actions, log_probs = quick_jit(jax.vmap(life))(jnp.asarray([1.0, 1024.0, 1000.0]))
+    actions, log_probs = quick_jit(jax.vmap(trial))(jnp.asarray([1.0, 1024.0, 1000.0]))
     np.testing.assert_array_equal(actions[0], actions[1])
     np.testing.assert_allclose(log_probs[0], log_probs[1], rtol=1e-6)
     np.testing.assert_allclose(log_probs[0, :10], log_probs[2, :10], rtol=1e-3)

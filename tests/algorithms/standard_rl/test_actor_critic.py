@@ -50,8 +50,8 @@ def random_trajectory(seed=0):
     reward = np.where(valid, draw(), np.float32(0))
     timestep = TimeStep(draw(2), action, reward, flag((0, 0)))
     aux = {"log_prob": -np.abs(draw())}
-    lived = Transition(timestep, action, reward, flag((2, 1)), flag((3, 2)), draw(2), aux, valid)
-    return jax.tree.map(jnp.asarray, lived)
+    trajectory = Transition(timestep, action, reward, flag((2, 1)), flag((3, 2)), draw(2), aux, valid)
+    return jax.tree.map(jnp.asarray, trajectory)
 
 
 def numpy_advantages(trajectory, values, bootstraps, ends, *, discount, gae_lambda, weights=None):

@@ -30,8 +30,8 @@ def window(first, valid, ends=None):
     action = np.arange(count, dtype=np.int32)[:, None] % 3
     timestep = TimeStep(show(0.0), action, number, np.zeros((count, 1), bool))
     flags = flag("terminated"), flag("truncated")
-    lived = Transition(timestep, action, number, *flags, show(1.0), None, np.asarray(valid)[:, None])
-    return jax.tree.map(jnp.asarray, lived)
+    trajectory = Transition(timestep, action, number, *flags, show(1.0), None, np.asarray(valid)[:, None])
+    return jax.tree.map(jnp.asarray, trajectory)
 
 
 def adapter(agent):

@@ -20,22 +20,22 @@ SMALL = {"hidden_size": 4, "num_layers": 1, "streams": 2, "num_steps": 3, "learn
 
 
 def windows(algorithm, problem, meta, count, seed=0):
-    """The agent before, and `count` windows that it has lived and learned from, with the agent after each."""
+    """The agent before, and `count` windows that it has collected and learned from, with the agent after each."""
     task_key, start_key, key = jax.random.split(jax.random.key(seed), 3)
     task = problem.test.sample(task_key)
-    life = program(start)(algorithm, problem, meta, task, start_key, algorithm.streams)
-    live_on, adapt = program(rollout), program(algorithm.adapt)
-    agents, lived = [AgentState(life.adapted, life.memory)], []
+    trial = program(start)(algorithm, problem, meta, task, start_key, algorithm.streams)
+    go_on, adapt = program(rollout), program(algorithm.adapt)
+    agents, collected = [AgentState(trial.adapted, trial.memory)], []
     for index in range(count):
         steps = algorithm.num_steps
         clock = jnp.asarray(index * steps)
-        life, window = live_on(
-            algorithm, problem, meta, task, life, jax.random.fold_in(key, index), clock=clock, steps=steps
+        trial, window = go_on(
+            algorithm, problem, meta, task, trial, jax.random.fold_in(key, index), clock=clock, steps=steps
         )
-        agents.append(adapt(meta, AgentState(life.adapted, life.memory), window, key))
-        life = dataclasses.replace(life, adapted=agents[-1].adapted)
-        lived.append(window)
-    return agents, lived
+        agents.append(adapt(meta, AgentState(trial.adapted, trial.memory), window, key))
+        trial = dataclasses.replace(trial, adapted=agents[-1].adapted)
+        collected.append(window)
+    return agents, collected
 
 
 def in_float64(tree):
@@ -78,10 +78,10 @@ def test_the_meta_gradient_is_that_of_finite_differences(per_state, seed):
     algorithm = MetaGradientRL(**SMALL, per_state=per_state)
     problem = problems.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)
     meta = algorithm.describe(problem)
-    agents, lived = windows(algorithm, problem, meta, 3, seed)
+    agents, collected = windows(algorithm, problem, meta, 3, seed)
     with jax.enable_x64(True):
         known = in_float64(agents[2].adapted)
-        window, following = in_float64(lived[1]), in_float64(lived[2])
+        window, following = in_float64(collected[1]), in_float64(collected[2])
         if per_state:  # away from the start, where the network puts out 0
             weight = 0.1 * jax.random.normal(jax.random.key(seed), known.eta.head.weight.shape, jnp.float64)
             known = eqx.tree_at(lambda known: known.eta.head.weight, known, weight)
@@ -106,11 +106,11 @@ def test_the_meta_gradient_is_that_of_finite_differences(per_state, seed):
 def test_at_the_present_hyper_parameters_the_step_is_the_one_that_was_taken():
     algorithm = MetaGradientRL(**SMALL)
     problem = problems.tabular_mdp(num_states=3, num_actions=2, horizon=6, num_episodes=4)
-    agents, lived = windows(algorithm, problem, algorithm.describe(problem), 2)
+    agents, collected = windows(algorithm, problem, algorithm.describe(problem), 2)
     known = agents[2].adapted
     again = program(algorithm.step)(known.before, known.window, known.eta)
     assert same(again, known.learner)
-    assert same(known.window.reward, lived[1].reward)
+    assert same(known.window.reward, collected[1].reward)
     assert same(known.before, agents[1].adapted.learner)
 
 
@@ -124,9 +124,9 @@ def test_E29_without_learning_its_hyper_parameters_it_is_a2c():
     assert one.reward.shape == (12, 2)
     # Networks are drawn from other keys, so compare a step: the same learner, the same window.
     meta = learned.describe(problem)
-    agents, lived = windows(learned, problem, meta, 1)
+    agents, collected = windows(learned, problem, meta, 1)
     before = AgentState(agents[0].adapted.learner, None)
-    expected = program(fixed.adapt)(fixed.describe(problem), before, lived[0], key).adapted
+    expected = program(fixed.adapt)(fixed.describe(problem), before, collected[0], key).adapted
     found = agents[1].adapted.learner
     assert all(np.allclose(a, b, atol=2e-6) for a, b in zip(*map(jax.tree.leaves, (expected, found)), strict=True))
 
@@ -151,20 +151,20 @@ def test_a_discount_that_misleads_is_raised():
     meta = algorithm.describe(problem)
     task = problem.test.sample(jax.random.key(0))
 
-    def lives(key):
-        life = start(algorithm, problem, meta, task, key, algorithm.streams)
+    def run(key):
+        trial = start(algorithm, problem, meta, task, key, algorithm.streams)
 
-        def window(life, index):
-            life, lived = rollout(
-                algorithm, problem, meta, task, life, jax.random.fold_in(key, index), clock=index * 8, steps=8
+        def window(trial, index):
+            trial, collected = rollout(
+                algorithm, problem, meta, task, trial, jax.random.fold_in(key, index), clock=index * 8, steps=8
             )
-            agent = algorithm.adapt(meta, AgentState(life.adapted, life.memory), lived, key)
-            return dataclasses.replace(life, adapted=agent.adapted), None
+            agent = algorithm.adapt(meta, AgentState(trial.adapted, trial.memory), collected, key)
+            return dataclasses.replace(trial, adapted=agent.adapted), None
 
-        life, _ = jax.lax.scan(window, life, jnp.arange(200))
-        return jax.nn.sigmoid(life.adapted.eta.returns[0])
+        trial, _ = jax.lax.scan(window, trial, jnp.arange(200))
+        return jax.nn.sigmoid(trial.adapted.eta.returns[0])
 
-    discounts = np.asarray(jax.jit(jax.vmap(lives))(jax.random.split(jax.random.key(1), 16)))
+    discounts = np.asarray(jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(1), 16)))
     assert discounts.mean() - 3 * discounts.std() / 4 > 0.5
 
 

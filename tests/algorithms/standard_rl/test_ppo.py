@@ -136,12 +136,12 @@ def test_E13_scale_of_rewards_changes_nothing():
     problem = clockwork(horizon=3, episodes=40, num_actions=3)
     task = problem.test.sample(KEY)
 
-    def life(factor):
+    def trial(factor):
         learner = Paid(**SMALL | {"num_minibatches": 2, "num_epochs": 3}, learning_rate=0.1, factor=factor)
-        lived = run_trial(learner, problem, learner.describe(problem), task, jax.random.key(1))
-        return lived.action, lived.aux["log_prob"]
+        trajectory = run_trial(learner, problem, learner.describe(problem), task, jax.random.key(1))
+        return trajectory.action, trajectory.aux["log_prob"]
 
-    actions, log_probs = quick_jit(jax.vmap(life))(jnp.asarray([1.0, 1024.0, 1000.0]))
+    actions, log_probs = quick_jit(jax.vmap(trial))(jnp.asarray([1.0, 1024.0, 1000.0]))
     np.testing.assert_array_equal(actions[0], actions[1])
     np.testing.assert_allclose(log_probs[0], log_probs[1], rtol=1e-6)
     np.testing.assert_allclose(log_probs[0, :9], log_probs[2, :9], rtol=1e-3)

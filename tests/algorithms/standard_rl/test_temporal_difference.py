@@ -204,18 +204,18 @@ def test_actions_are_epsilon_greedy():
     assert scipy.stats.binomtest(int(ties[1]), count).pvalue > 1e-4
 
 
-def lives(agent, problem, task, key, episodes):
-    """Life after some episodes, learning from every step, and its actions."""
+def run_episodes(agent, problem, task, key, episodes):
+    """The state of a trial after some episodes, learning from every step, and its actions."""
     meta = agent.describe(problem)
 
-    def step(life, clock):
+    def step(trial, clock):
         keys = jax.random.split(jax.random.fold_in(key, clock))
-        life, trajectory = rollout(agent, problem, meta, task, life, keys[0], clock=clock, steps=1)
-        state = agent.adapt(meta, AgentState(life.adapted, life.memory), trajectory, keys[1])
-        return TrialState(state.adapted, state.memory, life.env_state, life.timestep, life.active), trajectory.action
+        trial, trajectory = rollout(agent, problem, meta, task, trial, keys[0], clock=clock, steps=1)
+        state = agent.adapt(meta, AgentState(trial.adapted, trial.memory), trajectory, keys[1])
+        return TrialState(state.adapted, state.memory, trial.env_state, trial.timestep, trial.active), trajectory.action
 
-    life = start(agent, problem, meta, task, key)
-    return jax.lax.scan(step, life, jnp.arange(episodes * problem.env.horizon, dtype=jnp.int32))
+    trial = start(agent, problem, meta, task, key)
+    return jax.lax.scan(step, trial, jnp.arange(episodes * problem.env.horizon, dtype=jnp.int32))
 
 
 def test_optimism_tries_everything():
@@ -224,7 +224,7 @@ def test_optimism_tries_everything():
     bandit = bernoulli_bandit(num_arms=6, num_pulls=6)
     task, key = bandit.test.sample(jax.random.key(0)), jax.random.key(1)
     optimist = dataclasses.replace(agent, initial_value=100.0)
-    tried = quick_jit(lambda: lives(optimist, bandit, task, key, 6)[1])()
+    tried = quick_jit(lambda: run_episodes(optimist, bandit, task, key, 6)[1])()
     assert sorted(tried.ravel().tolist()) == list(range(6))
 
     mdp = tabular_mdp(num_states=3, num_actions=4, horizon=5)
@@ -232,7 +232,7 @@ def test_optimism_tries_everything():
 
     def visits(initial_value):
         learner = dataclasses.replace(agent, initial_value=initial_value)
-        return lives(learner, mdp, task, key, 40)[0].adapted.visits
+        return run_episodes(learner, mdp, task, key, 40)[0].adapted.visits
 
     optimistic, pessimistic = quick_jit(jax.vmap(visits))(jnp.asarray([100.0, -100.0]))
     assert (optimistic > 0).all()
@@ -250,7 +250,7 @@ def shares_of_optimum(agent, seed, num_tasks):
     """Exact value of the greedy policy after learning, over that of the optimal policy, in random MDPs."""
     keys = jax.random.split(jax.random.key(seed), (num_tasks, 2))
     tasks = jax.vmap(MDP.test.sample)(keys[:, 0])
-    learn = jax.vmap(lambda task, key: lives(agent, MDP, task, key, EPISODES)[0].adapted.quality)
+    learn = jax.vmap(lambda task, key: run_episodes(agent, MDP, task, key, EPISODES)[0].adapted.quality)
     qualities = np.asarray(quick_jit(learn)(tasks, keys[:, 1]))
     shares = []
     for task in range(num_tasks):

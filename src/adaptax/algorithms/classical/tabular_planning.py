@@ -69,7 +69,7 @@ def anywhere(flag: Bool[Array, ""]) -> Bool[Array, ""]:
     """Whether `flag` is true anywhere in the batch: a scalar under any number of `jax.vmap`s.
 
     A `jax.lax.cond` on it remains a branch under `vmap`, where one on `flag` would compute both sides. Since all
-    streams of all tasks begin their episodes at the same steps, nothing is computed in vain.
+    environments of all tasks begin their episodes at the same steps, nothing is computed in vain.
     """
     return flag
 

@@ -66,8 +66,8 @@ def fit(
     critic: ReturnCritic,
     opt_state: PyTree[Array],
     learning_rate: float,
-    observations: Float[Array, "task window time stream size"],
-    returns: Float[Array, "task window time stream"],
+    observations: Float[Array, "task window time env size"],
+    returns: Float[Array, "task window time env"],
     valid: Array,
 ) -> tuple[ReturnCritic, PyTree[Array], Metrics]:
     """Regress on the newest returns, after they were used: they were compared with an older fit."""

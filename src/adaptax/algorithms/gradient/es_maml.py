@@ -85,7 +85,7 @@ class ESMAML(ESMAMLSettings, WholePolicy):
         metrics["gradient_norm"] = optax.tree.norm(slopes)
         return replace(state, meta=replace(meta, theta=theta), opt_state=opt_state, step=state.step + 1), metrics
 
-    def _returns(self, reward: Float[Array, "time stream"]) -> Float[Array, " window"]:
+    def _returns(self, reward: Float[Array, "time env"]) -> Float[Array, " window"]:
         """Mean return of an episode after 0, …, K inner steps."""
         return jnp.mean(jnp.sum(reward.reshape(self.inner_steps + 1, -1, reward.shape[-1]), 1), -1)
 

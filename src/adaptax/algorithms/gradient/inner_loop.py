@@ -76,7 +76,7 @@ class Fast(eqx.Module):
 
 
 class Recomputed(eqx.Module):
-    """One task's inner loop, as a function of θ; leaves `[window, time, stream]`.
+    """One task's inner loop, as a function of θ; leaves `[window, time, env]`.
 
     Attributes:
         policies: Policies π_{φ_0} … π_{φ_K}, each on the window that it collected.
@@ -84,7 +84,7 @@ class Recomputed(eqx.Module):
     """
 
     policies: Distribution
-    log_probs: Float[Array, "window time stream"]
+    log_probs: Float[Array, "window time env"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +140,7 @@ class GradientBased(InnerSettings, MetaLearner):
         return GradientParams(theta, network), opt_state
 
     def window(self, problem: Problem) -> Window:
-        """One episode in each of `trajectories` parallel streams."""
+        """One episode in each of `trajectories` parallel environments."""
         return Window(self.trajectories, problem.env.horizon)
 
     def training_trial(self, problem: Problem, meta: GradientParams, task: Task, key: Key[Array, ""]) -> Transition:
@@ -167,12 +167,12 @@ class GradientBased(InnerSettings, MetaLearner):
         return meta.theta.policy.head.space.from_policy(action), None, aux
 
     def adapt(self, meta: GradientParams, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
-        """One inner step on a window with leaves `[time, stream, ...]`."""
+        """One inner step on a window with leaves `[time, env, ...]`."""
         return self.inner_step(meta, agent, trajectory)[0]
 
     def inner_step(
         self, meta: GradientParams, agent: AgentState, trajectory: Transition
-    ) -> tuple[AgentState, tuple[Float[Array, "time stream"], Distribution]]:
+    ) -> tuple[AgentState, tuple[Float[Array, "time env"], Distribution]]:
         """The same, and what `log_probs` says before it: who recomputes it needs both, and not twice."""
         fast: Fast = agent.adapted
         advantages = self.advantages(meta, trajectory, fast.steps)
@@ -205,13 +205,13 @@ class GradientBased(InnerSettings, MetaLearner):
 
     def log_probs(
         self, theta: Theta, parameters: PyTree[Array], trajectory: Transition, steps: Array | int
-    ) -> tuple[Float[Array, "time stream"], Distribution]:
+    ) -> tuple[Float[Array, "time env"], Distribution]:
         """Log-probabilities of the actions taken (0 where nothing happened), and the distributions, after `steps`."""
         policy = self.exploring(self.policy(theta, parameters, trajectory.timestep.observation), steps)
         actions = theta.policy.head.space.policy_action(trajectory.action)
         return jnp.where(trajectory.valid, policy.log_prob(actions), 0.0), policy
 
-    def advantages(self, meta: GradientParams, trajectory: Transition, steps: Array) -> Float[Array, "time stream"]:
+    def advantages(self, meta: GradientParams, trajectory: Transition, steps: Array) -> Float[Array, "time env"]:
         """Advantages within each episode: the time limit is the end of what is to be maximised. Constants (trap E6)."""
         valid = trajectory.valid
         observations = meta.theta.policy.observation_space.encode(trajectory.timestep.observation)
@@ -265,7 +265,7 @@ class WholePolicy(GradientBased):
         return parameters(observation)
 
 
-def normalized(x: Float[Array, "time stream"], valid: Array) -> Float[Array, "time stream"]:
+def normalized(x: Float[Array, "time env"], valid: Array) -> Float[Array, "time env"]:
     """Mean 0 and deviation 1 over one task's valid entries; 0 elsewhere."""
     count = jnp.maximum(jnp.sum(valid), 1).astype(x.dtype)
     mean = jnp.sum(jnp.where(valid, x, 0.0)) / count

@@ -60,7 +60,7 @@ class MetaLSTM(MetaLSTMSettings, WholePolicy, MetaGradient):
 
         Args:
             meta: What was learned.
-            trajectories: Windows of experience, leaves `[window, time, stream, ...]`; nothing is learned from the last.
+            trajectories: Windows of experience, leaves `[window, time, env, ...]`; nothing is learned from the last.
         """
         key = jax.random.key(0)  # the inner loop uses none
 

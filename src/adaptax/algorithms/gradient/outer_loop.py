@@ -27,7 +27,7 @@ from adaptax.optimization.outer_optimizers import TRPO, Ascent, Outcome, Outer, 
 
 
 class OuterBatch(eqx.Module):
-    """What an outer step learns from; leaves `[task, window, time, stream, ...]`.
+    """What an outer step learns from; leaves `[task, window, time, env, ...]`.
 
     Attributes:
         trajectories: The experience.
@@ -39,14 +39,14 @@ class OuterBatch(eqx.Module):
     """
 
     trajectories: Transition
-    advantages: Float[Array, "task window time stream"]
-    log_probs: Float[Array, "task window time stream"]
+    advantages: Float[Array, "task window time env"]
+    log_probs: Float[Array, "task window time env"]
     policies: Distribution
     outcome_advantage: Float[Array, "task window"]
 
 
 def by_window(algorithm: GradientBased, experience: Experience) -> Transition:
-    """What was collected, window by window, in each task: leaves `[task, window, time, stream, ...]`."""
+    """What was collected, window by window, in each task: leaves `[task, window, time, env, ...]`."""
     windows = algorithm.inner_steps + 1
 
     def per_window(x: Array) -> Array:

@@ -107,7 +107,7 @@ class RL2Params(eqx.Module):
 
 
 class Remembered(eqx.Module):
-    """The memory of one stream.
+    """The memory in one environment.
 
     Attributes:
         cell: The recurrent network's state.

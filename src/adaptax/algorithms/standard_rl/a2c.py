@@ -25,7 +25,7 @@ class A2C(A2CSettings, ActorCriticFromScratch):
     """Advantage actor-critic; see the module and `A2CSettings`."""
 
     def adapt(self, meta: Spaces, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
-        """One gradient step on a window, leaves `[time, stream, ...]`."""
+        """One gradient step on a window, leaves `[time, env, ...]`."""
         learner: ActorCriticState = agent.adapted
         batch = actor_critic.make_batch(
             self,

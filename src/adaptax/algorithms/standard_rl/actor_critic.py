@@ -85,7 +85,7 @@ class ActorCriticState(eqx.Module):
 
 
 class Batch(eqx.Module):
-    """What a step of experience teaches; leaves `[time, stream, ...]`, or flattened.
+    """What a step of experience teaches; leaves `[time, env, ...]`, or flattened.
 
     Attributes:
         observation: What was seen.
@@ -178,7 +178,7 @@ def boundaries(settings: ActorCriticSettings, trajectory: Transition) -> tuple[A
     return trajectory.terminated, trajectory.truncated | last
 
 
-def importance(learner: ActorCriticState, trajectory: Transition, max_ratio: float) -> Float[Array, "time stream"]:
+def importance(learner: ActorCriticState, trajectory: Transition, max_ratio: float) -> Float[Array, "time env"]:
     """min(ρ̄, π/μ) of every action, μ the policy that acted; a constant."""
     action = learner.network.policy.head.space.policy_action(trajectory.action)
     log_prob = learner.network.policy(trajectory.timestep.observation).log_prob(action)
@@ -195,7 +195,7 @@ def make_batch(
     gae_lambda: float | Array,
     max_ratio: float | None = None,
 ) -> Batch:
-    """What a window, leaves `[time, stream, ...]`, teaches a learner: a function of γ and λ, not of φ (trap E6).
+    """What a window, leaves `[time, env, ...]`, teaches a learner: a function of γ and λ, not of φ (trap E6).
 
     Args:
         settings: Of the learner.

@@ -127,7 +127,7 @@ class DQN(DQNSettings, FromScratch):
         return jnp.where(curious, jax.random.randint(random_key, (), 0, meta.num_actions), best), None, None
 
     def adapt(self, meta: DQNSpaces, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
-        """Remember a window, leaves `[time, stream, ...]`; take one gradient step on steps drawn from the memory."""
+        """Remember a window, leaves `[time, env, ...]`; take one gradient step on steps drawn from the memory."""
         learner: DQNState = agent.adapted
         window = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
         memory = self._remember(meta, learner.memory, window)

@@ -83,7 +83,7 @@ class MetaGradientAdapted(eqx.Module):
     Attributes:
         learner: θ'.
         before: θ, from which the last window made θ'.
-        window: The last window, leaves `[time, stream, ...]`.
+        window: The last window, leaves `[time, env, ...]`.
         eta: η.
         eta_state: State of η's optimiser.
         started: Whether there was a window.

@@ -69,7 +69,7 @@ def improve(
     trajectory: Transition,
     key: Key[Array, ""],
 ) -> ActorCriticState:
-    """One task's learner after a window of its own, leaves `[time, stream, ...]`."""
+    """One task's learner after a window of its own, leaves `[time, env, ...]`."""
     batch = actor_critic.make_batch(
         settings, learner, trajectory, discount=settings.discount, gae_lambda=settings.gae_lambda
     )

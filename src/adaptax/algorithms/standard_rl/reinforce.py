@@ -28,7 +28,7 @@ class Reinforce(ReinforceSettings, ActorCriticFromScratch):
     """REINFORCE with a baseline; see the module and `ReinforceSettings`."""
 
     def adapt(self, meta: Spaces, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
-        """One gradient step on a window of whole episodes, leaves `[time, stream, ...]`."""
+        """One gradient step on a window of whole episodes, leaves `[time, env, ...]`."""
         learner: ActorCriticState = agent.adapted
         batch = actor_critic.make_batch(self, learner, trajectory, discount=self.discount, gae_lambda=1.0)
         gain = batch.advantage if self.baseline == "value" else jnp.where(batch.valid, batch.target, 0.0)

@@ -195,7 +195,7 @@ class A2CSettings(ActorCriticSettings):
     """Advantage actor-critic (Mnih et al. 2016), corrected for data that another policy has collected.
 
     Attributes:
-        num_steps: Steps in each stream between two gradient steps.
+        num_steps: Steps in each environment between two gradient steps.
         gae_lambda: λ of generalised advantage estimation. Paper: 1.
         max_ratio: Importance weights π/μ are cut off here (c̄ = ρ̄ of Espeholt et al. 2018); 1 on-policy.
     """

@@ -9,7 +9,7 @@ SARSA (Rummery & Niranjan 1994; Sutton & Barto 2018, section 6.4), with the acti
     Q(s, a) ← Q(s, a) + α (r + γ Q(s', a') − Q(s, a))
 
 Actions are ε-greedy; ε falls linearly over episodes. `adapt` learns from every step as it happens, and from any other
-window of experience too: stream after stream, step after step (of whole episodes, if there are several streams).
+window of experience too: environment after environment, step after step (of whole episodes, if there are several).
 
 Differences from the papers:
     - With `knows_time`, there is a table for every step of an episode: tasks of a fixed length have optimal policies
@@ -142,7 +142,7 @@ class TemporalDifference(TemporalDifferenceSettings, FromScratch):
         return jnp.where(curious, anything, random_best(quality, tie_key)), clock, None
 
     def adapt(self, meta: TableSizes, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
-        """Learn from steps `[time, stream]`, stream after stream."""
+        """Learn from steps `[time, env]`, environment after environment."""
         in_order = jax.tree.map(lambda x: jax.lax.collapse(jnp.swapaxes(x, 0, 1), 0, 2), trajectory)
 
         learned, _ = jax.lax.scan(lambda table, step: (self._take_in(table, step), None), agent.adapted, in_order)

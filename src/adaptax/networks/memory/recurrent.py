@@ -1,6 +1,6 @@
 """Memories: LSTM, GRU, and none.
 
-A memory is written for one stream in `step` (which `jax.vmap` batches) and for whole batches in `unroll`,
+A memory is written for one environment in `step` (which `jax.vmap` batches) and for whole batches in `unroll`,
 because learning is where the time goes and the batch makes it fast: inputs of all time steps enter in one
 product before the scan, and the recurrent weights' gradient is one product after the backward scan instead of
 a sum of small ones inside it (a custom derivative, checked against automatic differentiation in the tests).
