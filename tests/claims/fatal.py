@@ -94,7 +94,7 @@ def doom(fate: Fate) -> None:
 def main() -> None:
     """Do what was typed: TRACE (or an empty word), POINT, WHEN, and the words after `adaptax`."""
     trace, number, when, *arguments = sys.argv[1:]
-    # Devices have to be configured before JAX is asked for anything, so before `assess` is imported.
+    # Devices have to be configured before JAX is asked for anything, so before what is run is imported.
     importlib.import_module("adaptax.experiment.jax_setup").start_jax()
     doom(Fate(int(number), when, Path(trace) if trace else None))
     importlib.import_module("adaptax.cli.main").main(arguments)

@@ -29,7 +29,7 @@ TRAIN += ["--critic-size", "4", "--num-minibatches", "2", "--eval-tasks", "0", "
 CHUNK, CHUNKS = 10, 6
 UPDATES = CHUNK * CHUNKS
 PATIENCE = 3
-"""Chunks in a row that may fail (`keeping.PATIENCE`)."""
+"""Chunks in a row that may fail (`run_writer.PATIENCE`)."""
 STARTS = 20
 NOBODY = 65534
 SECONDS = 2

@@ -20,7 +20,7 @@ class Log:
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
-    """A keeper that saves every 20 updates, what it has saved, and errors to raise in turn."""
+    """A writer that saves every 20 updates, what it has saved, and errors to raise in turn."""
     saved, errors = [], []
 
     def save(directory, state, *, update, **more):
@@ -32,42 +32,42 @@ def kept(tmp_path, monkeypatch):
     return RunWriter(tmp_path, Log(), {}, save_every=20, on_message=print), saved, errors
 
 
-def _chunk(keeper, done, *, last=False):
-    keeper.chunk(Progress(done, {"return": np.zeros((10, 1))}, 1.0, None), last=last)
+def _chunk(writer, done, *, last=False):
+    writer.chunk(Progress(done, {"return": np.zeros((10, 1))}, 1.0, None), last=last)
 
 
 def test_it_saves_when_it_is_due_and_at_the_end(kept):
-    keeper, saved, _ = kept
+    writer, saved, _ = kept
     for done in (10, 20, 30, 40):
-        _chunk(keeper, done)
-    _chunk(keeper, 50, last=True)
+        _chunk(writer, done)
+    _chunk(writer, 50, last=True)
     assert saved == [20, 40, 50]
-    assert keeper.saved == 50
+    assert writer.saved == 50
 
 
 def test_while_the_disk_is_full_training_goes_on_and_it_tries_at_every_chunk(kept, capsys):
-    keeper, saved, errors = kept
+    writer, saved, errors = kept
     errors += [errno.ENOSPC, errno.EDQUOT]
     for done in (20, 30, 40):
-        _chunk(keeper, done)
+        _chunk(writer, done)
     assert saved == [40]
     assert capsys.readouterr().out.count("training goes on, and tries again") == 2
 
 
 def test_after_some_failures_it_gives_up(kept):
-    keeper, _, errors = kept
+    writer, _, errors = kept
     errors += [errno.ENOSPC] * PATIENCE
     for number in range(PATIENCE - 1):
-        _chunk(keeper, 20 + 10 * number)
+        _chunk(writer, 20 + 10 * number)
     with pytest.raises(ResourceError, match="the last good checkpoint is 0"):
-        _chunk(keeper, 100)
+        _chunk(writer, 100)
 
 
 def test_a_success_between_failures_starts_the_count_again(kept):
-    keeper, saved, errors = kept
+    writer, saved, errors = kept
     errors += [errno.ENOSPC] * (PATIENCE - 1) + [0] + [errno.ENOSPC] * (PATIENCE - 1)
     for done in range(20, 400, 20):
-        _chunk(keeper, done)
+        _chunk(writer, done)
     assert saved[-1] == 380
 
 
@@ -75,10 +75,10 @@ def test_a_success_between_failures_starts_the_count_again(kept):
     ("number", "last", "kind"), [(errno.EROFS, False, OutputError), (errno.ENOSPC, True, ResourceError)]
 )
 def test_what_will_not_pass_and_the_last_failure_end_it(kept, number, last, kind):
-    keeper, _, errors = kept
+    writer, _, errors = kept
     errors.append(number)
     with pytest.raises(kind, match="update 20"):
-        _chunk(keeper, 20, last=last)
+        _chunk(writer, 20, last=last)
 
 
 def test_it_says_how_to_go_on(tmp_path):

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from adaptax.experiment.tracebacks import crashes_into, write_traceback
+from adaptax.experiment.tracebacks import tracebacks_into, write_traceback
 
 
 def _raised(directory):
     try:
-        with crashes_into(directory):
+        with tracebacks_into(directory):
             raise ValueError("what went wrong")
     except ValueError as error:
         return error
@@ -27,7 +27,7 @@ def test_a_traceback_goes_into_the_directory_where_it_happened(tmp_path, monkeyp
 def test_of_nested_directories_the_innermost_has_it(tmp_path):
     inner = tmp_path / "inner"
     inner.mkdir()
-    with pytest.raises(ValueError, match="deep") as caught, crashes_into(tmp_path), crashes_into(inner):
+    with pytest.raises(ValueError, match="deep") as caught, tracebacks_into(tmp_path), tracebacks_into(inner):
         raise ValueError("deep")
     write_traceback(caught.value)
     assert list(inner.glob("crash-*.txt"))

@@ -13,24 +13,24 @@ def content(request):
     return small(bandit=request.param)
 
 
-def crossing(value, low, high, since=0, within=1000):
+def reached_at(value, low, high, since=0, within=1000):
     figure = {"value": value, "interval": [low, high]}
     return {"episode": figure, "steps": figure, "since": since, "within": within, "times": None}
 
 
-def test_crossings_in_words():
-    assert reached(crossing(5, 4, 7, since=4)) == ("5", "4 … 7")
-    assert reached(crossing(301, 251, 351, since=251)) == ("≤ 301", "251 … 351")
-    assert reached(crossing(None, None, None)) == ("> 1,000", "")
-    assert reached(crossing(None, 900, None)) == ("> 1,000", "900 … never")
-    assert reached(crossing(None, None, None), "steps")[0] == "never"
+def test_reached_ats_in_words():
+    assert reached(reached_at(5, 4, 7, since=4)) == ("5", "4 … 7")
+    assert reached(reached_at(301, 251, 351, since=251)) == ("≤ 301", "251 … 351")
+    assert reached(reached_at(None, None, None)) == ("> 1,000", "")
+    assert reached(reached_at(None, 900, None)) == ("> 1,000", "900 … never")
+    assert reached(reached_at(None, None, None), "steps")[0] == "never"
 
 
 def test_ratios_in_words():
-    assert ratio(crossing(1, 1, 1)) == "–"
-    assert ratio({**crossing(9, 9, 9), "times": {"value": 3.0, "more_than": None}}) == "3.0×"
-    assert ratio({**crossing(None, None, None), "times": {"value": None, "more_than": 200.0}}) == "> 200.0×"
-    assert ratio({**crossing(None, None, None), "times": {"value": None, "more_than": 0.3}}) == "–"
+    assert ratio(reached_at(1, 1, 1)) == "–"
+    assert ratio({**reached_at(9, 9, 9), "times": {"value": 3.0, "more_than": None}}) == "3.0×"
+    assert ratio({**reached_at(None, None, None), "times": {"value": None, "more_than": 200.0}}) == "> 200.0×"
+    assert ratio({**reached_at(None, None, None), "times": {"value": None, "more_than": 0.3}}) == "–"
 
 
 def test_numbers_in_words():

@@ -14,7 +14,7 @@ from adaptax.experiment.options import HostOptions, ResumeOptions, TrainOptions
 from adaptax.experiment.recipes import check
 from adaptax.experiment.signals import STOPPED, StopSignal
 from adaptax.experiment.surroundings import Surroundings
-from adaptax.experiment.tracebacks import crashes_into
+from adaptax.experiment.tracebacks import tracebacks_into
 from adaptax.registry.presets import DEFAULT, presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
 from adaptax.runs.directory import claim, create_directory, read_recipe
@@ -70,7 +70,7 @@ def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
         directory = create_directory(
             options.out, f"{recipe.algorithm}-{recipe.problem}", fresh=False
         )  # `claim` says who
-        with claim(directory, fresh=True), crashes_into(directory):
+        with claim(directory, fresh=True), tracebacks_into(directory):
             _start_jax()
             from adaptax.experiment.training import begin
 
@@ -148,7 +148,7 @@ def resume(arguments: Sequence[str], stop: StopSignal) -> int:
             accept_names(problem=options.problem, algorithm=options.algorithm)
             return _followed(around)
         recipe, started_with = read_recipe(options.resume, problem=options.problem, algorithm=options.algorithm)
-        with claim(options.resume, fresh=False), crashes_into(options.resume):
+        with claim(options.resume, fresh=False), tracebacks_into(options.resume):
             _start_jax()
             from adaptax.experiment.training import go_on
 

@@ -231,7 +231,7 @@ def how_measured(agent: TrainedAgent, curve: AdaptationCurve, *, explore: bool) 
 
 
 def described(agent: TrainedAgent, curve: AdaptationCurve, *, explore: bool) -> dict[str, Any]:
-    """Who an agent is."""
+    """What the figures say of an agent itself: what it is, how long its trial is and how it was measured."""
     return {
         "kind": agent.kind,
         **agent.about,

@@ -64,7 +64,7 @@ class Watched(Algorithm):
     agent: Algorithm
 
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
-        """As the agent's."""
+        """The agent's own initial state."""
         return self.agent.init(problem, key)
 
     def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
@@ -72,24 +72,24 @@ class Watched(Algorithm):
         return state, {}
 
     def begin(self, meta: PyTree[Array], key: Key[Array, ""]) -> AgentState:
-        """As the agent does."""
+        """The agent's own state at the start of a trial."""
         return self.agent.begin(meta, key)
 
     def act(
         self, meta: PyTree[Array], agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[PyTree[Array], PyTree[Array], Any]:
-        """As the agent does; `aux` has beside its own whether it explores."""
+        """The agent's own action and memory; `aux` holds its own (`own`) and whether this action explores (`explores`)."""
         action, memory, aux = self.agent.act(meta, agent, timestep, key, explore=explore)
         best = self.agent.act(meta, agent, timestep, key, explore=False)[0] if explore else action
         differs = [jnp.any(a != b) for a, b in zip(jax.tree.leaves(action), jax.tree.leaves(best), strict=True)]
         return action, memory, {"own": aux, "explores": jnp.any(jnp.stack(differs))}
 
     def adapt(self, meta: PyTree[Array], agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
-        """As the agent does."""
+        """The agent's own adaptation, with its own `aux`."""
         return self.agent.adapt(meta, agent, replace(trajectory, aux=trajectory.aux["own"]), key)
 
     def window(self, problem: Problem) -> Window:
-        """As the agent's."""
+        """The agent's own window."""
         return self.agent.window(problem)
 
 

@@ -220,7 +220,7 @@ def with_episodes(problem: Settings, episodes: int) -> Settings:
 
 
 def _with_episodes(name: str, settings: Settings, problem: Settings, episodes: int) -> Settings:
-    """The same, checked for a learner from scratch."""
+    """The problem with that many episodes in a trial, if a learner from scratch can have them."""
     try:
         changed = with_episodes(problem, episodes)
         settings.check_problem(changed)

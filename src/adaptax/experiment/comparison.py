@@ -113,7 +113,7 @@ def compare_in(
     on_progress: OnProgress = ignore,
     on_message: OnMessage = log,
 ) -> Comparison:
-    """The same, of agents that were resolved before, in a directory that is reserved."""
+    """Compare agents that were resolved before, and write figures and report into a directory that is reserved."""
     content = {
         **provenance(words, problem, specs, options),
         **measure(problem, specs, options, on_progress, on_message),

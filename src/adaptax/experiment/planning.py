@@ -118,7 +118,7 @@ def check_trains(recipe: Recipe) -> None:
 
 
 def plan_for(recipe: Recipe, options: TrainOptions, on_message: OnMessage = log) -> TrainingPlan:
-    """The same for a recipe."""
+    """The plan of a recipe that was resolved before."""
     check_trains(recipe)
     algorithm, problem = recipe.build()
     devices = devices_for(options.devices, algorithm.tasks_per_minibatch)

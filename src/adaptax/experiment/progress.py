@@ -35,4 +35,4 @@ def log(message: str) -> None:
 
 
 def ignore(progress: Progress) -> None:
-    """Take no notice."""
+    """Take no notice: the default of `on_progress`."""

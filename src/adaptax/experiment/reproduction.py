@@ -16,7 +16,7 @@ from adaptax.experiment.session import Run, TrainSession
 from adaptax.experiment.signals import StopSignal
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.tables import cells_of, table_called
-from adaptax.experiment.tracebacks import crashes_into
+from adaptax.experiment.tracebacks import tracebacks_into
 from adaptax.registry.paper_tables import Cell, Table
 from adaptax.registry.registry import PROBLEMS, TRAINABLE
 from adaptax.runs.directory import CONFIG, claim, create_directory, read_recipe, write_json
@@ -131,7 +131,7 @@ def _trained(name: str, recipe: Recipe, options: ReproduceOptions, directory: Pa
         _make_room(directory, surroundings.on_message)
         create_directory(directory, name)
     train_options = TrainOptions(seed=options.seed) if started_with is None else options_of(started_with)
-    with claim(directory, fresh=started_with is None), crashes_into(directory):
+    with claim(directory, fresh=started_with is None), tracebacks_into(directory):
         return TrainSession(recipe, train_options, directory, surroundings, started_with, preset="reproduce").run()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def crashes_into(directory: Path) -> Iterator[None]:
+def tracebacks_into(directory: Path) -> Iterator[None]:
     """Note in what is raised inside that `directory` is the place for its traceback, unless one is noted already."""
     try:
         yield
@@ -22,12 +22,12 @@ def write_traceback(error: BaseException) -> str:
     """Write it down, here if nothing else is noted, and say where it is."""
     directory: Path = getattr(error, "crash_directory", Path())
     path = directory / f"crash-{os.getpid()}-{time.monotonic_ns()}.txt"
-    told = "".join(traceback.format_exception(error))
+    text = "".join(traceback.format_exception(error))
     home = os.path.expanduser("~").rstrip("/")
     if home:
-        told = told.replace(home + "/", "~/")  # a run's directory is shared with others, who need not know whose it was
+        text = text.replace(home + "/", "~/")  # a run's directory is shared with others, who need not know whose it was
     try:
-        path.write_text(told, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError:
         traceback.print_exception(error)
         return "the traceback is above"

@@ -11,7 +11,7 @@ from adaptax.experiment.recipes import options_of, recipe_for
 from adaptax.experiment.session import Run, TrainSession, follow
 from adaptax.experiment.signals import StopSignal
 from adaptax.experiment.surroundings import Surroundings
-from adaptax.experiment.tracebacks import crashes_into
+from adaptax.experiment.tracebacks import tracebacks_into
 from adaptax.registry.presets import DEFAULT
 from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.runs.directory import claim, create_directory, read_recipe
@@ -63,7 +63,7 @@ def train(
         return follow(surroundings, recipe, options)
     out = options.out if directory is None else Path(directory)
     directory = create_directory(out, f"{recipe.algorithm}-{recipe.problem}", fresh=False)  # `claim` says who has it
-    with claim(directory, fresh=True), crashes_into(directory):
+    with claim(directory, fresh=True), tracebacks_into(directory):
         return begin(recipe, options, directory, surroundings, preset=preset)
 
 
@@ -100,7 +100,7 @@ def resume(
         return follow(surroundings)
     directory = Path(directory)
     recipe, started_with = read_recipe(directory, problem=problem, algorithm=algorithm)
-    with claim(directory, fresh=False), crashes_into(directory):
+    with claim(directory, fresh=False), tracebacks_into(directory):
         return go_on(recipe, started_with, directory, surroundings)
 
 

@@ -49,7 +49,7 @@ class Linear(eqx.Module):
         self.bias = jnp.zeros(output_size)
 
     def __call__(self, x: Float[Array, "*batch input_size"]) -> Float[Array, "*batch output_size"]:
-        """Apply the layer."""
+        """Apply the layer to inputs with any leading axes."""
         y = dense(x, self.weight)
         return y + self.bias.reshape((1,) * (y.ndim - 1) + (-1,))
 
@@ -117,7 +117,7 @@ class Readout(eqx.Module):
     def __call__(
         self, memory: Float[Array, "*batch memory_size"], observation: Float[Array, "*batch observation_size"]
     ) -> Float[Array, "*batch size"]:
-        """What the policy reads."""
+        """The vector that the policy reads."""
         return jax.nn.relu(self.from_memory(memory) + self.from_observation(observation))
 
 

@@ -37,7 +37,7 @@ class InnerOptimizer(Protocol):
         gradient: Parameters,
         loss: Float[Array, ""],
     ) -> tuple[Parameters, PyTree[Array]]:
-        """New parameters and memory."""
+        """One inner step; returns φ after it, and what the optimiser remembers for the next."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +53,10 @@ class SGD:
     decay: float | Float[Array, ""] = 1.0
 
     def init(self, parameters: PyTree[Array]) -> None:
-        """Nothing is learned."""
+        """No parameters: α and its decay are given, not learned."""
 
     def start(self, learned: None, parameters: PyTree[Array]) -> Int[Array, ""]:
-        """The number of steps so far."""
+        """The number of inner steps done so far, 0."""
         return jnp.asarray(0)
 
     def step(
@@ -91,7 +91,7 @@ class MetaSGD:
         return jax.tree.map(lambda p: jnp.full_like(p, self.learning_rate), parameters)
 
     def start(self, learned: PyTree[Array], parameters: PyTree[Array]) -> Int[Array, ""]:
-        """The number of steps so far."""
+        """The number of inner steps done so far, 0."""
         return jnp.asarray(0)
 
     def step(

@@ -71,13 +71,13 @@ class Ascent:
     surrogate = staticmethod(importance_weighted)
 
     def init(self, parameters: PyTree[Array]) -> PyTree[Array]:
-        """The optimiser's state."""
+        """The optimiser's state before the first step."""
         return self.optimizer.init(parameters)
 
     def improve(
         self, objective: Objective, parameters: Parameters, opt_state: PyTree[Array], batch: PyTree[Array]
     ) -> tuple[Parameters, PyTree[Array], Metrics]:
-        """One step."""
+        """One step of the optimiser on the whole batch; returns parameters, its state and metrics."""
         return minibatches.minibatch_epochs(
             _loss(objective),
             self.optimizer,
@@ -111,13 +111,13 @@ class PPOStep:
         return clipped_surrogate(log_probs, old_log_probs, advantages, self.clip)
 
     def init(self, parameters: PyTree[Array]) -> PyTree[Array]:
-        """The optimiser's state."""
+        """The optimiser's state before the first step."""
         return self.optimizer.init(parameters)
 
     def improve(
         self, objective: Objective, parameters: Parameters, opt_state: PyTree[Array], batch: PyTree[Array]
     ) -> tuple[Parameters, PyTree[Array], Metrics]:
-        """All epochs."""
+        """All epochs of minibatches; returns parameters, the optimiser's state and metrics."""
         return minibatches.minibatch_epochs(
             _loss(objective),
             self.optimizer,
@@ -156,7 +156,7 @@ class TRPO:
     surrogate = staticmethod(importance_weighted)
 
     def init(self, parameters: PyTree[Array]) -> PyTree[Array]:
-        """No state."""
+        """No state: each step depends on its own batch alone."""
         return ()
 
     def improve(

@@ -128,8 +128,8 @@ def _summary(summary: Mapping[str, Any], key: str, interval: str) -> Cell:
     return number(summary[key]), " … ".join(number(end) for end in summary[interval])
 
 
-def _ratio(crossing: Mapping[str, Any]) -> Cell:
-    text, times = ratio(crossing), crossing["times"]
+def _ratio(time: Mapping[str, Any]) -> Cell:
+    text, times = ratio(time), time["times"]
     if times is None or times["value"] is None or times["interval"][0] == times["interval"][1]:
         return text
     low, high = times["interval"]

@@ -39,20 +39,20 @@ def spread(figure: Mapping[str, Any], text: Any = number) -> str:
     return f"{text(figure['value'])} ({' … '.join(text(end) for end in figure['interval'])})"
 
 
-def reached(crossing: Mapping[str, Any], key: str = "episode") -> tuple[str, str]:
+def reached(time: Mapping[str, Any], key: str = "episode") -> tuple[str, str]:
     """When a threshold was reached, and its interval; "≤" where it may have been before it was measured."""
-    value, (low, high) = crossing[key]["value"], crossing[key]["interval"]
+    value, (low, high) = time[key]["value"], time[key]["interval"]
     ends = [NEVER if end is None else f"{end:,.0f}" for end in (low, high)]
     interval = "" if low is None else f"{ends[0]} … {ends[1]}"
     if value is None:
-        return f"> {crossing['within']:,}" if key == "episode" else NEVER, interval
-    sooner = crossing["since"] < crossing["episode"]["value"] - 1
+        return f"> {time['within']:,}" if key == "episode" else NEVER, interval
+    sooner = time["since"] < time["episode"]["value"] - 1
     return f"{'≤ ' if sooner else ''}{value:,.0f}", interval
 
 
-def ratio(crossing: Mapping[str, Any]) -> str:
+def ratio(time: Mapping[str, Any]) -> str:
     """How many times as many episodes as the fastest; a dash where a shorter trial leaves that open."""
-    times = crossing["times"]
+    times = time["times"]
     if times is None:
         return UNKNOWN
     if times["value"] is None and times["more_than"] < 1:
@@ -96,9 +96,9 @@ def fastest_sentences(content: Content) -> list[str]:
     return said
 
 
-def _when(crossing: Mapping[str, Any]) -> str:
+def _when(time: Mapping[str, Any]) -> str:
     """When a threshold was reached, with its interval."""
-    text, interval = reached(crossing)
+    text, interval = reached(time)
     return f"{text} ({interval})" if interval else text
 
 

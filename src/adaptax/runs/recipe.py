@@ -46,7 +46,7 @@ class Recipe:
         return f"{self.algorithm} on {self.problem} ({', '.join(f'{name} {value}' for name, value in parameters)})"
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """The recipe as plain data, as it stands in config.json."""
         return dataclasses.asdict(self)
 
     def about(self, options: dict[str, Any]) -> dict[str, Any]:

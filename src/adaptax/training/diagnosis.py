@@ -75,12 +75,12 @@ class Reporting(Environment):
         self.horizon, self.ends_early = env.horizon, env.ends_early
 
     def reset(self, task: Task, key: Key[Array, ""]) -> tuple[PyTree[Array], PyTree[Array]]:
-        """Begin an episode."""
+        """Begin an episode; its state holds the observation, the steps so far and whether it is over."""
         state, observation = self.env.reset(task, key)
         return (state, observation, jnp.zeros((), jnp.int32), jnp.zeros((), bool)), observation
 
     def step(self, state: PyTree[Array], action: PyTree[Array], task: Task, key: Key[Array, ""]) -> Step:
-        """Do one action, and report."""
+        """Do one action, and report to the host whether what it saw, did and got was sound."""
         inner, before, time, over = state
         step = self.env.step(inner, action, task, key)
         spaces = self.observation_space, self.action_space

@@ -297,7 +297,7 @@ class ActorCriticFromScratch(ActorCriticSettings, FromScratch):
     """Fresh networks in every task; final classes say how `adapt` improves them."""
 
     def describe(self, problem: Problem) -> Spaces:
-        """The spaces."""
+        """What `begin` needs of a problem: its spaces; nothing is meta-learned."""
         return Spaces(problem.env.observation_space, problem.env.action_space)
 
     def window(self, problem: Problem) -> Window:

@@ -82,7 +82,7 @@ class DQN(DQNSettings, FromScratch):
     """DQN; see the module and `DQNSettings`."""
 
     def describe(self, problem: Problem) -> DQNSpaces:
-        """The spaces.
+        """What `begin` needs of a problem: its spaces; nothing is meta-learned.
 
         Raises:
             ValueError: if actions are not discrete.

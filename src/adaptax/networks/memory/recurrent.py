@@ -205,7 +205,7 @@ class Memoryless(Memory):
 
     @classmethod
     def build(cls, sizes: MemorySizes, key: Key[Array, ""]) -> "Memoryless":
-        """One that reads observations."""
+        """A layer of `sizes.size` units that reads encoded observations."""
         return cls(sizes.observation.encoded_size, sizes.size, key)
 
     def inputs(self, seen: Seen) -> Float[Array, "*batch input_size"]:
@@ -218,7 +218,7 @@ class Memoryless(Memory):
         return self.bias.shape[0]
 
     def initial(self) -> State:
-        """Nothing."""
+        """The state at the start of a trial: none, as nothing is remembered."""
         return ()
 
     def step(self, state: State, x: Float[Array, " input_size"]) -> tuple[State, Float[Array, " size"]]:
@@ -228,5 +228,5 @@ class Memoryless(Memory):
     def unroll(
         self, xs: Float[Array, "time batch input_size"], valid: Bool[Array, "time batch"] | None = None
     ) -> Float[Array, "time batch size"]:
-        """Outputs for whole trials."""
+        """Outputs for a batch of whole trials, each from its own input alone."""
         return jnp.tanh(xs @ self.weight + self.bias[None, None])

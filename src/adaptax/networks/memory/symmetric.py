@@ -101,7 +101,7 @@ class Symmetric(Memory):
         return cls(*encoded, *units, sizes.span, key, has_states=isinstance(sizes.observation, Discrete))
 
     def inputs(self, seen: Seen) -> Float[Array, "*batch input_size"]:
-        """Everything, side by side."""
+        """All that is remembered, side by side in one vector."""
         return jnp.concatenate([seen.observation, seen.previous, seen.action, seen.reward, seen.first], -1)
 
     def heads(self, sizes: MemorySizes, initial_std: float, key: Key[Array, ""]) -> tuple[None, ScoreHead]:
