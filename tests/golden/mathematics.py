@@ -1,7 +1,7 @@
 """What all algorithms compute, in SHA-256: to see that a change of the code has changed no number.
 
     python -m tests.golden.mathematics --write FILE      write down what this code computes
-    python -m tests.golden.mathematics --against FILE    compute what is in there, and compare; exit code 1 if anything differs
+    python -m tests.golden.mathematics --against FILE    compute what is in there again; exit code 1 if anything differs
 
 Parameters and optimiser state after 3 updates, of every meta-learner on two problems and of RL² with each memory;
 what every learner from scratch does and has learned in a few trials, and what every classical agent does. Names of
