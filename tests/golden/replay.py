@@ -1,6 +1,7 @@
 """What becomes of golden runs: what their agents do, and what training on comes to. The same inputs, always."""
 
 import shutil
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,15 @@ def _observation(space: Any, rng: np.random.Generator) -> Any:
     return rng.uniform(max(space.low, -1.0), min(space.high, 1.0), space.shape).astype(np.float32)
 
 
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
 def resumed(directory: Path, place: Path) -> Any:
     """The state at the end of training, of a run that is gone on with in a copy of its directory at `place`."""
     shutil.copytree(directory, place)
     recipe, options = read_recipe(place)
-    return TrainSession(recipe, options_of(options), place, Surroundings(), options).run().state
+    return TrainSession(recipe, options_of(options), place, Surroundings(on_message=_to_stderr), options).run().state
 
 
 def outcome(directory: Path, place: Path) -> dict[str, Any]:

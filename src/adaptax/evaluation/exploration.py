@@ -78,7 +78,7 @@ class Watched(Algorithm):
     def act(
         self, meta: PyTree[Array], agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[PyTree[Array], PyTree[Array], Any]:
-        """The agent's own action and memory; `aux` holds its own (`own`) and whether this action explores (`explores`)."""
+        """The agent's own action and memory; `aux` holds its `aux` as `own`, and whether this `explores`."""
         action, memory, aux = self.agent.act(meta, agent, timestep, key, explore=explore)
         best = self.agent.act(meta, agent, timestep, key, explore=False)[0] if explore else action
         differs = [jnp.any(a != b) for a, b in zip(jax.tree.leaves(action), jax.tree.leaves(best), strict=True)]

@@ -67,7 +67,7 @@ class SGD:
         gradient: Parameters,
         loss: Float[Array, ""],
     ) -> tuple[Parameters, Int[Array, ""]]:
-        """One step down the gradient."""
+        """One step down the gradient, by α times the decay so far; returns φ and the number of steps done."""
         rate = jnp.asarray(self.learning_rate * self.decay**state)
         return jax.tree.map(lambda p, g: p - rate.astype(p.dtype) * g, parameters, gradient), state + 1
 
