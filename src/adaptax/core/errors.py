@@ -70,6 +70,8 @@ class LostError(AdaptaxError):
 class MissingPackageError(AdaptaxError, ImportError):
     """Something needs a package that is not installed; all else works without it."""
 
+    exit_code = 69
+
 
 @contextlib.contextmanager
 def needs(extra: str, what: str) -> Iterator[None]:
