@@ -4,6 +4,7 @@ import importlib
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import threading
 
@@ -51,6 +52,21 @@ def pytest_collection_modifyitems(items):
     """Order the files; tests within a file keep their order, and workers take whole files."""
     ranks = {name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+
+
+@pytest.fixture
+def start():
+    """Starts a process as `subprocess.Popen` does; what is left of it is killed when the test ends, however it ends."""
+    children = []
+
+    def begin(command, **options):
+        children.append(subprocess.Popen(command, **options))
+        return children[-1]
+
+    yield begin
+    for child in children:
+        with child:
+            child.kill()
 
 
 @pytest.fixture

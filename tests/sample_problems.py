@@ -31,7 +31,8 @@ def program(function: Any) -> Any:
     ones share their programs, whatever test they are made in.
     """
     if (owner := getattr(function, "__self__", None)) is not None:
-        return functools.partial(_program(function.__func__), owner)
+        traced = any(isinstance(x, jax.core.Tracer) for x in vars(owner).values())  # part of another program then
+        return function if traced else functools.partial(_program(function.__func__), owner)
     return _program(function)
 
 

@@ -89,21 +89,6 @@ def run_alone(*arguments: str, cwd: Path, **changes: str) -> subprocess.Complete
     )
 
 
-@pytest.fixture
-def start():
-    """Starts a process as `subprocess.Popen` does; what is left of it is killed when the test ends, however it ends."""
-    children = []
-
-    def begin(command, **options):
-        children.append(subprocess.Popen(command, **options))
-        return children[-1]
-
-    yield begin
-    for child in children:
-        with child:
-            child.kill()
-
-
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
     """A tiny finished run: where it was started, its directory, what it printed, and its evaluation.json."""

@@ -49,7 +49,7 @@ def place(tmp_path, monkeypatch):
     forget()
     yield tmp_path
     forget()
-    assert not any("hostile" in name for name in (*PROBLEMS, *ALGORITHMS, *sys.modules))
+    assert not any(name.partition(":")[0] == "hostile" for name in (*PROBLEMS, *ALGORITHMS, *sys.modules))
 
 
 def write(directory, recipe, **changes):
