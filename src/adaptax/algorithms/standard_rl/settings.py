@@ -329,9 +329,7 @@ _CART_POLE: Changes = {
 _LONG_TRIALS = Defaults(
     "a long trial in each task",
     {
-        "bandit": _BANDITS,
-        "gaussian-bandit": _BANDITS,
-        "correlated-bandit": _BANDITS,
+        **dict.fromkeys(("bandit", "gaussian-bandit", "correlated-bandit"), _BANDITS),
         "tabular-mdp": _discounted(0.9),
         "grid-navigation": _discounted(0.95),
         "cart-pole": _CART_POLE,
@@ -364,47 +362,33 @@ TRAINABLE: Mapping[str, Entry] = {
     ),
 }
 
+
+def _from_scratch(target: str, summary: str, settings: type[Settings], **more: Any) -> Entry:
+    return Entry(f"{_HERE}.{target}", summary, settings, defaults=_LONG_TRIALS, **more)
+
+
 FROM_SCRATCH: Mapping[str, Entry] = {
-    "q-learning": Entry(
-        f"{_HERE}.temporal_difference:QLearning",
+    "q-learning": _from_scratch(
+        "temporal_difference:QLearning",
         "Q-learning on a table (Watkins & Dayan 1992)",
         QLearningSettings,
-        defaults=_LONG_TRIALS,
         measured=("tabular-mdp",),
     ),
-    "sarsa": Entry(
-        f"{_HERE}.temporal_difference:SARSA",
-        "SARSA on a table (Rummery & Niranjan 1994)",
-        SARSASettings,
-        defaults=_LONG_TRIALS,
-    ),
-    "dqn": Entry(
-        f"{_HERE}.dqn:DQN",
+    "sarsa": _from_scratch("temporal_difference:SARSA", "SARSA on a table (Rummery & Niranjan 1994)", SARSASettings),
+    "dqn": _from_scratch(
+        "dqn:DQN",
         "deep Q-networks (Mnih et al. 2015)",
         DQNSettings,
-        defaults=_LONG_TRIALS,
         besides={"learning_rate": 5e-4},
         measured=("cart-pole",),
     ),
-    "reinforce": Entry(
-        f"{_HERE}.reinforce:Reinforce",
-        "REINFORCE with a baseline (Williams 1992)",
-        ReinforceSettings,
-        defaults=_LONG_TRIALS,
-    ),
-    "a2c": Entry(f"{_HERE}.a2c:A2C", "advantage actor-critic (Mnih et al. 2016)", A2CSettings, defaults=_LONG_TRIALS),
-    "meta-gradient-rl": Entry(
-        f"{_HERE}.meta_gradient_rl:MetaGradientRL",
+    "reinforce": _from_scratch("reinforce:Reinforce", "REINFORCE with a baseline (Williams 1992)", ReinforceSettings),
+    "a2c": _from_scratch("a2c:A2C", "advantage actor-critic (Mnih et al. 2016)", A2CSettings),
+    "meta-gradient-rl": _from_scratch(
+        "meta_gradient_rl:MetaGradientRL",
         "A2C that learns its own discount, λ and loss weights (Xu et al. 2018a)",
         MetaGradientSettings,
-        defaults=_LONG_TRIALS,
     ),
-    "ppo": Entry(
-        f"{_HERE}.ppo:PPO",
-        "PPO (Schulman et al. 2017)",
-        PPOLearnerSettings,
-        defaults=_LONG_TRIALS,
-        measured=("tabular-mdp",),
-    ),
+    "ppo": _from_scratch("ppo:PPO", "PPO (Schulman et al. 2017)", PPOLearnerSettings, measured=("tabular-mdp",)),
 }
 """What learns every task from nothing: there is nothing to meta-train."""
