@@ -67,9 +67,8 @@ def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
     with _surroundings(typed.hosts, stop) as around:
         if not around.group.is_writer:
             return _followed(around, recipe, options)
-        directory = create_directory(
-            options.out, f"{recipe.algorithm}-{recipe.problem}", fresh=False
-        )  # `claim` says who
+        # Whether it is in use or holds a run, `claim` says: it knows who is at work there.
+        directory = create_directory(options.out, f"{recipe.algorithm}-{recipe.problem}", fresh=False)
         with claim(directory, fresh=True), tracebacks_into(directory):
             _start_jax()
             from adaptax.experiment.training import begin
