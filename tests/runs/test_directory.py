@@ -196,3 +196,9 @@ def test_who_is_at_work_is_said_rather_than_that_there_is_a_run(tmp_path):
     assert directory.create_directory(tmp_path, "x", fresh=False) == tmp_path
     with directory.claim(tmp_path, fresh=False), pytest.raises(OutputError, match="in use by process"):
         directory.claim(tmp_path, fresh=True).__enter__()
+
+
+def test_a_directory_of_a_users_own_has_no_colon_in_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = directory.create_directory(None, "my_algos:Mine-my_envs:make")
+    assert made.as_posix() == "runs/my_algos.Mine-my_envs.make-1"

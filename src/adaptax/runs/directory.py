@@ -58,7 +58,9 @@ def create_directory(out: Path | None, stem: str, *, fresh: bool = True) -> Path
             directory = out
         else:
             Path("runs").mkdir(exist_ok=True)
-            directory = _first_free(Path("runs"), stem)
+            directory = _first_free(
+                Path("runs"), stem.replace(":", ".")
+            )  # of MODULE:NAME; no colon is in names of files
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
