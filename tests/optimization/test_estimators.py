@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.algorithms.gradient.settings import Estimator
 from adaptax.optimization.estimators import (
     ESTIMATORS,
     dice,
@@ -80,3 +81,7 @@ def test_steps_that_did_not_happen_have_no_part(name):
     long = lambda x: jnp.sum(ESTIMATORS[name](padded(x), padded(OLD), padded(ADVANTAGES), 0.7))  # noqa: E731
     np.testing.assert_allclose(long(LOG_PROBS), short(LOG_PROBS), rtol=1e-6)
     np.testing.assert_allclose(jax.hessian(long)(LOG_PROBS), jax.hessian(short)(LOG_PROBS), rtol=1e-6)
+
+
+def test_estimators_of_the_settings_are_those_that_there_are():
+    assert set(Estimator.__args__) == set(ESTIMATORS)

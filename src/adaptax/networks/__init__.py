@@ -5,8 +5,6 @@ from adaptax.networks.heads import Linear as Linear
 from adaptax.networks.heads import PolicyHead as PolicyHead
 from adaptax.networks.heads import Readout as Readout
 from adaptax.networks.heads import ScoreHead as ScoreHead
-from adaptax.networks.memory import MEMORIES as MEMORIES
-from adaptax.networks.memory import build_memory as build_memory
 from adaptax.networks.memory.base import Memory as Memory
 from adaptax.networks.memory.base import MemorySizes as MemorySizes
 from adaptax.networks.memory.base import Seen as Seen

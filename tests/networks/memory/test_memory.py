@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import RL2
-from adaptax.algorithms.memory.settings import DenseMemoryKind, MemoryKind
+from adaptax.algorithms.memory.settings import MEMORIES, DenseMemoryKind, MemoryKind
+from adaptax.core.entry import load_target
+from adaptax.core.errors import ConfigError
 from adaptax.core.spaces import Box, Discrete
-from adaptax.networks.memory import MEMORIES, build_memory
 from adaptax.networks.memory.base import Memory, MemorySizes, Seen, dense_input_size
 from adaptax.problems import bernoulli_bandit, tabular_mdp
 
@@ -51,6 +52,9 @@ class MovingAverages(Memory):
         return jax.lax.scan(step, jnp.zeros((xs.shape[1], self.size)), (xs, happened))[1]
 
 
+moving_averages = MovingAverages.build
+
+
 @dataclasses.dataclass(frozen=True)
 class AveragingRL2(RL2):
     memory: Literal["moving-averages"] = "moving-averages"
@@ -58,7 +62,7 @@ class AveragingRL2(RL2):
 
 @pytest.mark.parametrize("problem", [bernoulli_bandit(2, 4), tabular_mdp(3, 2, 2, 2)], ids=["bandit", "mdp"])
 def test_a_new_memory_trains_by_its_name_alone(problem, monkeypatch):
-    monkeypatch.setitem(MEMORIES, "moving-averages", MovingAverages.build)
+    monkeypatch.setitem(MEMORIES, "moving-averages", f"{__name__}:moving_averages")
     learner = AveragingRL2(memory_size=5, critic_size=4, num_tasks=4, num_minibatches=2, num_updates=2)
     state = learner.init(problem, jax.random.key(0))
     assert isinstance(state.meta.network.memory, MovingAverages)
@@ -83,9 +87,9 @@ def test_every_kind_keeps_the_protocol(kind, spaces):
     sizes = MemorySizes(*spaces, size=5, policy_size=0, span=6)
     if kind == "symmetric" and not isinstance(spaces[1], Discrete):
         with pytest.raises(ValueError, match=r"symmetric.* expects discrete actions; found Box"):
-            build_memory(kind, sizes, jax.random.key(0))
+            load_target(MEMORIES[kind])(sizes, jax.random.key(0))
         return
-    memory = build_memory(kind, sizes, jax.random.key(0))
+    memory = load_target(MEMORIES[kind])(sizes, jax.random.key(0))
     assert isinstance(memory, Memory)
 
     countable = sizes.countable and memory.counts_pairs
@@ -104,6 +108,5 @@ def test_every_kind_keeps_the_protocol(kind, spaces):
 
 
 def test_an_unknown_kind_is_refused():
-    sizes = MemorySizes(Discrete(2), Discrete(2), 3, 0, 4)
-    with pytest.raises(ValueError, match="memory: expected one of lstm, gru, symmetric, none; found 'elephant'"):
-        build_memory("elephant", sizes, jax.random.key(0))
+    with pytest.raises(ConfigError, match="memory: expected one of lstm, gru, none, symmetric; found 'elephant'"):
+        RL2(memory="elephant")

@@ -36,15 +36,16 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from adaptax.algorithms.memory.settings import RL2Settings
+from adaptax.algorithms.memory.settings import MEMORIES, RL2Settings
 from adaptax.core import parallel
+from adaptax.core.entry import load_target
 from adaptax.core.experience import Experience
 from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem, task_features
 from adaptax.core.rollout import collect
 from adaptax.core.spaces import Discrete, Space
 from adaptax.core.types import AgentState, Metrics, TimeStep, TrainState, Transition, replace
-from adaptax.networks import Critic, Memory, MemorySizes, PolicyHead, Readout, ScoreHead, Seen, build_memory
+from adaptax.networks import Critic, Memory, MemorySizes, PolicyHead, Readout, ScoreHead, Seen
 from adaptax.networks.distributions import Distribution
 from adaptax.optimization import minibatches
 from adaptax.optimization.losses import clipped_surrogate, generalized_advantages, masked_mean
@@ -142,7 +143,7 @@ class RL2(RL2Settings, MetaLearner):
         env = problem.env
         spaces = env.observation_space, env.action_space
         sizes = MemorySizes(*spaces, self.memory_size, self.policy_size, problem.trial_steps)
-        memory = build_memory(self.memory, sizes, memory_key)
+        memory = load_target(MEMORIES[self.memory])(sizes, memory_key)
         readout, policy = memory.heads(sizes, self.initial_std, policy_key)
         critic = Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key)
         network = Network(memory, readout, policy, critic)

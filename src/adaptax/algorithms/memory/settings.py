@@ -21,6 +21,13 @@ DenseMemoryKind = Literal["lstm", "gru", "none"]
 """Kinds of memory that serve any actions (`adaptax.networks.memory`)."""
 MemoryKind = Literal[DenseMemoryKind, "symmetric"]
 """All kinds."""
+MEMORIES: dict[str, str] = {
+    "lstm": "adaptax.networks.memory.recurrent:lstm",
+    "gru": "adaptax.networks.memory.recurrent:gru",
+    "symmetric": "adaptax.networks.memory.symmetric:symmetric",
+    "none": "adaptax.networks.memory.recurrent:none",
+}
+"""Where each is built: "module:name" of a function from `MemorySizes` and a key to a `Memory`."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What a memory is, and how one is built by its name.
 
-A new memory is a class that derives from `Memory`, in a file of its own, and a line in `MEMORIES`
-(`adaptax.networks.memory`); settings name it in `MemoryKind`. Whoever uses memories (RL², the meta-policy gradient)
-asks them and does not look at their class.
+A new memory is a class that derives from `Memory`, in a file of its own, and its name in
+`algorithms/memory/settings.py`, beside where it is built. Whoever uses memories (RL², the meta-policy gradient) asks
+them and does not look at their class.
 """
 
 import abc

@@ -230,3 +230,7 @@ class Memoryless(Memory):
     ) -> Float[Array, "time batch size"]:
         """Outputs for a batch of whole trials, each from its own input alone."""
         return jnp.tanh(xs @ self.weight + self.bias[None, None])
+
+
+lstm, gru, none = Recurrent.builder("lstm"), Recurrent.builder("gru"), Memoryless.build
+"""From sizes and a key to a memory."""

@@ -162,3 +162,7 @@ def _lookup(table: Float[Array, "state action size"], state: Float[Array, " stat
     if len(table) == 1:
         return table[0]
     return jnp.einsum("s,sad->ad", state, table)
+
+
+symmetric = Symmetric.build
+"""From sizes and a key to a memory."""
