@@ -212,3 +212,14 @@ def test_settings_say_what_does_not_go_together():
         MetaPolicyGradientSettings(exploration_episodes=3).check_problem(ChainSettings(num_episodes=4))
     with pytest.raises(ConfigError, match="base_std"):
         MetaPolicyGradientSettings(base_std=2.0)
+
+
+@pytest.mark.compiles
+def test_it_learns_from_problems_that_show_nothing():
+    problem = problems.bernoulli_bandit(num_arms=3, num_pulls=4)
+    algorithm = MetaPolicyGradient(**{**SMALL, "base_steps": 1})
+    state = init(algorithm, problem, seed=0)
+    experience = jax.jit(lambda state: algorithm.collect(problem, state))(state)
+    assert experience.trajectory.timestep.observation.shape == (2, SMALL["num_tasks"], SMALL["replicas"], 0)
+    after, _ = jax.jit(lambda: algorithm.learn(problem, state, experience))()
+    assert not same(after.meta, state.meta)

@@ -202,7 +202,7 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         trial_keys = jax.vmap(lambda key: jax.random.split(key, self.replicas))(keys[:, 1]).reshape(-1)
         one = functools.partial(self._trial, problem, state.meta)
         explored, before, after = jax.vmap(one, out_axes=(1, 0, 0))(repeated, trial_keys)
-        explored = jax.tree.map(lambda x: x.reshape(len(x), -1, self.replicas, *x.shape[2:]), explored)
+        explored = jax.tree.map(lambda x: x.reshape(len(x), len(keys), self.replicas, *x.shape[2:]), explored)
         return Experience(tasks, explored, extra={"before": before, "after": after})
 
     def _trial(
