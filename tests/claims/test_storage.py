@@ -33,7 +33,7 @@ def test_a_traceback_is_more_than_a_line():
 
 @pytest.mark.skipif(
     os.geteuid() == 0 and not storage.others_can_read(),
-    reason="root may write everywhere, and nobody else read this clone",
+    reason="only root can read this clone",
 )
 def test_a_read_only_directory_is_refused_at_once(tmp_path):
     checks = list(storage._check_read_only(storage.Place(tmp_path)))
