@@ -8,6 +8,7 @@ import pytest
 
 from tests.claims.__main__ import CLAIMS, load
 from tests.claims.children import ROOT
+from tests.cli.conftest import environment
 
 FEW = {
     "corrupt": 20,
@@ -34,7 +35,7 @@ def test_none_is_forgotten():
 @pytest.mark.parametrize("name", [pytest.param(x, marks=pytest.mark.nightly) if x in LONG else x for x in FEW])
 def test_what_is_claimed_holds(name):
     words = [sys.executable, "-m", "tests.claims", name, "--seed", "7", "--n", str(FEW[name]), "--json"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     checks = json.loads(done.stdout)["checks"]
     assert [check for check in checks if not check["passed"]] == []
     assert done.returncode == 0, done.stderr
