@@ -20,8 +20,8 @@ FEW = {
     "shard": 4,
     "determinism": 1,
 }
-LONG = {"determinism", "nan"}
-"""These take minutes with one instance, too."""
+LONG = {"determinism", "nan", "heldout", "memory", "oracles", "shard"}
+"""These take a minute or more with one instance, too: for the script of the night, which has them in full besides."""
 ELSEWHERE = {"gradients", "config", "odd-config", "kill", "signals", "hostile", "storage", "hosts"}
 
 

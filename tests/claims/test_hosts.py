@@ -46,6 +46,7 @@ def test_one_is_lost_and_the_run_goes_on_to_bitwise_the_same(loss, whole, place)
     assert after.result[:2] == whole[2][:2]
 
 
+@pytest.mark.nightly
 def test_a_signal_to_either_stops_both_and_one_can_go_on_alone(place):
     processes = pair([*TRAIN, *SKIP, "--out", "asked", "--devices", "2"], place)
     wait_for_rows(processes[0], place / "asked", 50)

@@ -100,6 +100,7 @@ def test_some_checkpoints_are_kept_for_good(tmp_path):
 
 
 @pytest.mark.process
+@pytest.mark.nightly
 def test_killed_at_named_points_and_at_random():
     *_, mid, equal = list(kill.run(1, 5))
     assert equal.passed, equal

@@ -81,12 +81,14 @@ class Forgetful(RL2):
         return super().act(meta, AgentState(agent.adapted, memory), timestep, key, explore=explore)
 
 
+@pytest.mark.nightly
 def test_E8_memory_that_is_reset_between_episodes_is_chance():
     _, problem, meta = _trained("cue", "lstm")
     returns = _returns(Forgetful("lstm", **PATIENT), problem, meta)
     assert abs(returns[:, 1].mean() - 0.5) <= 4 * 0.5 / np.sqrt(HELD_OUT)
 
 
+@pytest.mark.nightly
 def test_E8_memory_of_the_previous_trial_is_of_no_use():
     algorithm, problem, meta = _trained("cue", "lstm")
     tasks, keys = _tasks_and_keys(problem)
@@ -119,6 +121,7 @@ def test_memory_learns_to_learn_about_arms(memory):
     assert returns.mean() > PULLS / 2 + 8 * returns.std() / np.sqrt(HELD_OUT)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("problem_name", "memory"),
     [("bandit", "none"), *(pytest.param("shuffled", x, marks=pytest.mark.nightly) for x in ("lstm", "symmetric"))],
@@ -129,6 +132,7 @@ def test_no_memory_or_rewards_that_tell_nothing_leave_chance(problem_name, memor
     _assert_mean(returns[:, -1], 0.5)
 
 
+@pytest.mark.nightly
 def test_E12_permuted_rewards_change_the_policy():
     algorithm, problem, meta = _trained("bandit", "lstm")
     tasks, keys = _tasks_and_keys(problem)
