@@ -4,11 +4,9 @@ Whatever was found once under a name is in the registry's tables from then on: w
 this process was told by its user. A file that merely has a name in it cannot have a module imported: see `runs.recipe`.
 """
 
-import importlib.metadata
 import re
 from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adaptax.core.entry import Entry
 from adaptax.core.errors import ConfigError, short_repr
@@ -25,6 +23,9 @@ from adaptax.registry.user_code import (
     load_reference,
 )
 from adaptax.registry.user_settings import algorithm_settings, problem_maker, problem_settings
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 PROBLEM_GROUP, ALGORITHM_GROUP = "adaptax.problems", "adaptax.algorithms"
 """Groups of entry points in which installed packages bring theirs."""
@@ -145,8 +146,10 @@ def register_algorithm(name: str, target: str | type, *, summary: str = "", suit
     registry.enter_algorithm(name, entry, from_scratch=_starts_from_nothing(made))
 
 
-def installed(group: str) -> dict[str, EntryPoint]:
+def installed(group: str) -> "dict[str, EntryPoint]":
     """What installed packages bring in a group of entry points, by name; nothing of it is imported."""
+    import importlib.metadata  # takes a tenth of the time in which a configuration error is answered
+
     return {point.name: point for point in importlib.metadata.entry_points(group=group)}
 
 

@@ -11,7 +11,6 @@ training.png            return over updates
 """
 
 import contextlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -215,6 +214,8 @@ def _versions(content: Any) -> str:
     """Which adaptax wrote a configuration and which this is, as far as it says."""
     made = content.get("versions") if isinstance(content, dict) else None
     by = made.get("adaptax") if isinstance(made, dict) else None
+    import importlib.metadata  # slow to import, and needed only here
+
     here = importlib.metadata.version("adaptax")
     return f" (written by adaptax {'of unknown version' if by is None else short_repr(by)}; this is {here})"
 
