@@ -150,7 +150,6 @@ def test_one_bad_trial_is_enough(wrong):
 
 
 @pytest.mark.process
-@pytest.mark.nightly
 def test_the_corpus_can_do_nothing():
     checks = list(hostile.run(1, 2))
     assert all(check.passed for check in checks), "\n".join(check.line() for check in checks)

@@ -1,5 +1,6 @@
 """A real but tiny run for self-tests of files: RL² on bandits, three checkpoints, of which each has other numbers."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from adaptax.core.types import is_key, key_data
 from adaptax.problems.settings import BanditSettings
 from adaptax.runs import checkpoints
 from adaptax.runs.directory import save_config
+from adaptax.runs.options import KeptOptions
 from adaptax.runs.recipe import Recipe
 
 UPDATES = (10, 20, 30)
@@ -28,8 +30,7 @@ def recipe() -> Recipe:
 
 def options(seed: int = 0) -> dict[str, Any]:
     """The options of the run, as the command line writes them down."""
-    plain = {"devices": 0, "eval_tasks": 0, "save_every": 10, "keep_every": 0, "json": False}
-    return {"seed": seed, "seeds": 1, "out": None, **plain, "preset": "default", "used_devices": 1}
+    return dataclasses.asdict(KeptOptions(seed=seed, eval_tasks=0, used_devices=1))
 
 
 class TinyRun:

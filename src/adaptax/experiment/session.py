@@ -27,6 +27,7 @@ from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.runs import checkpoints
 from adaptax.runs.directory import save_config
 from adaptax.runs.metrics_log import RunLog, rows_after
+from adaptax.runs.options import KeptOptions
 from adaptax.runs.recipe import Recipe, recipe_of
 from adaptax.training import loop
 
@@ -121,7 +122,8 @@ class TrainSession:
             require(problem, seed=options.seed)
             self._devices = self._devices_for(options.devices)
             # `out` is a path of the machine that trained and says nothing about the run.
-            written = {**dataclasses.asdict(options), "out": None, "preset": preset, "used_devices": self._devices}
+            typed = {**dataclasses.asdict(options), "out": None}
+            written = dataclasses.asdict(KeptOptions(**typed, preset=preset, used_devices=self._devices))
             with self._writing():
                 save_config(directory, recipe, written)
         else:
