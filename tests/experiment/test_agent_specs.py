@@ -5,7 +5,7 @@ import pytest
 from adaptax.algorithms.memory.settings import RL2Settings
 from adaptax.algorithms.standard_rl.settings import A2CSettings, PPOLearnerSettings, QLearningSettings
 from adaptax.core.errors import CheckpointError, ConfigError
-from adaptax.experiment.agent_specs import Run, early_of, resolve
+from adaptax.experiment.agent_specs import RunSpec, early_of, resolve
 from adaptax.problems.settings import TabularMDPSettings, TwoStepSettings
 from adaptax.registry.presets import settings_for
 from adaptax.runs.directory import write_json
@@ -136,6 +136,6 @@ def test_what_is_asked_early():
 
 def test_a_run_is_what_its_configuration_says(make):
     run = resolve([make("a", seed=5, seeds=2)], None, None)[1][0].runs[0]
-    assert isinstance(run, Run)
+    assert isinstance(run, RunSpec)
     assert (run.seed, run.num_seeds, run.directory.name) == (5, 2, "a")
     assert isinstance(run.recipe.algorithm_settings, RL2Settings)

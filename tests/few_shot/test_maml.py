@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from adaptax.core.errors import AdaptaxError
-from adaptax.few_shot import MAMLSettings, adapt, maml_train
+from adaptax.few_shot import MAMLOptions, adapt, maml_train
 from adaptax.few_shot.sinusoids import Sinusoids
 from adaptax.optimization.inner_optimizers import SGD, MetaSGD
 from tests.few_shot.cases import (
@@ -286,10 +286,10 @@ def test_a_key_decides_what_is_sampled_and_being_told_of_progress_changes_nothin
 
 
 def test_settings_may_be_given_together_or_one_by_one():
-    settings = MAMLSettings(inner_lr=0.3, outer_loss="mean", tasks_per_step=2)
+    settings = MAMLOptions(inner_lr=0.3, outer_loss="mean", tasks_per_step=2)
     together = maml_train(theta(), optax.sgd(0.1), bowls(), 2, 3, settings)
     one_by_one = maml_train(theta(), optax.sgd(0.1), bowls(), 2, 3, inner_lr=0.3, outer_loss="mean", tasks_per_step=2)
-    changed = maml_train(theta(), optax.sgd(0.1), bowls(), 2, 3, MAMLSettings(inner_lr=0.3), **OTHERS)
+    changed = maml_train(theta(), optax.sgd(0.1), bowls(), 2, 3, MAMLOptions(inner_lr=0.3), **OTHERS)
     for trained in (one_by_one, changed):
         assert_same(trained.model, together.model)
     other = maml_train(theta(), optax.sgd(0.1), bowls(), 2, 3, settings, inner_lr=0.1)

@@ -44,15 +44,15 @@ def test_smoothing_window_is_odd_and_about_a_twentieth():
 
 
 def test_spread_by_hand():
-    assert style.spread([0.0, 10.0, 4.0], 1.0).tolist() == [0, 10, 4]
-    assert style.spread([5.0, 5.0], 2.0).tolist() == [4, 6]
+    assert style.spaced([0.0, 10.0, 4.0], 1.0).tolist() == [0, 10, 4]
+    assert style.spaced([5.0, 5.0], 2.0).tolist() == [4, 6]
     # The pushed pair reaches the third, then all three move as one; order is kept.
-    assert style.spread([0.5, 0.0, 1.0], 1.0) == pytest.approx([0.5, -0.5, 1.5])
+    assert style.spaced([0.5, 0.0, 1.0], 1.0) == pytest.approx([0.5, -0.5, 1.5])
 
 
 def test_spread_keeps_the_gap():
     wanted = np.random.default_rng(0).random(20)
-    placed = style.spread(wanted, 0.04)
+    placed = style.spaced(wanted, 0.04)
     assert np.diff(placed[np.argsort(wanted)]).min() >= 0.04 - 1e-12
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from adaptax.cli.options import parse
 from adaptax.core.errors import EnvironmentContractError
 from adaptax.core.settings import Settings, setting
+from adaptax.experiment import jax_setup
 from adaptax.registry.registry import build
 from adaptax.registry.resolve import needs_import, resolve_problem, unchecked_problem
 from adaptax.registry.user_code import is_reference
@@ -43,9 +44,7 @@ def command(arguments: Sequence[str]) -> int:
     (name,) = typed["names"]
     if not needs_import(name):
         resolve_problem(name, what="check-env")
-    from adaptax.experiment.jax_setup import start_jax
-
-    start_jax()
+    jax_setup.start_jax()
     if is_reference(name):
         problem = unchecked_problem(name)
     else:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from adaptax.cli.options import parse, start_for
 from adaptax.core.errors import ConfigError
+from adaptax.experiment import jax_setup
 from adaptax.experiment.agent_specs import resolve
 from adaptax.experiment.options import CompareOptions
 from adaptax.experiment.reports import FIGURES, reserve
@@ -30,9 +31,7 @@ def command(arguments: Sequence[str]) -> int:
     if len(specs) < 2:
         raise ConfigError("compare: expected at least one agent besides random; found none")
     directory = reserve(options.out)
-    from adaptax.experiment.jax_setup import start_jax
-
-    start_jax()
+    jax_setup.start_jax()
     from adaptax.cli.console import Bars, say, table_console
     from adaptax.experiment.comparison import compare_in
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaptax.cli.options import parse, start_for
+from adaptax.experiment import jax_setup
 from adaptax.experiment.options import EvaluateOptions
 from adaptax.registry.presets import check_agent
 from adaptax.runs.directory import read_recipe
@@ -29,9 +30,7 @@ def command(arguments: Sequence[str]) -> int:
     recipe, _ = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)
-    from adaptax.experiment.jax_setup import start_jax
-
-    start_jax()
+    jax_setup.start_jax()
     from adaptax.cli.console import Bars, say
     from adaptax.experiment.evaluation import evaluate
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from adaptax.cli.options import parse, start_for
+from adaptax.experiment import jax_setup
 from adaptax.experiment.options import InspectOptions, check_training_seed
 from adaptax.reports.text_table import Table
 from adaptax.runs.directory import read_recipe
@@ -27,9 +28,7 @@ def command(arguments: Sequence[str]) -> int:
     start_for(options.problem, options.algorithm)
     _, trained_with = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     check_training_seed(options, directory, int(trained_with["seeds"]))
-    from adaptax.experiment.jax_setup import start_jax
-
-    start_jax()
+    jax_setup.start_jax()
     from adaptax.cli.console import Bars, say
     from adaptax.experiment.inspection import inspect
 

@@ -14,6 +14,7 @@ from typing import Any
 from adaptax.cli.parser import Option, fill, help_of, spellings, summary, typeable, values_of, width
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import suggestion
+from adaptax.experiment import jax_setup
 from adaptax.registry.resolve import needs_import
 
 Options = dict[str, Option]
@@ -218,6 +219,4 @@ def start_for(*chosen: str | None) -> None:
         ConfigError: if one is MODULE:NAME, and there is no such module.
     """
     if any([needs_import(name) for name in chosen if name is not None]):
-        from adaptax.experiment.jax_setup import start_jax
-
-        start_jax()
+        jax_setup.start_jax()

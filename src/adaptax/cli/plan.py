@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from adaptax.cli.train import understood
 from adaptax.core.errors import ConfigError, ResourceError
+from adaptax.experiment import jax_setup
 from adaptax.registry.registry import FROM_SCRATCH
 
 USAGE = """\
@@ -24,9 +25,7 @@ def command(arguments: Sequence[str]) -> int:
     recipe, run = typed.recipe, typed.run
     if recipe.algorithm in FROM_SCRATCH:
         raise ConfigError(f"plan: {recipe.algorithm} learns every task from nothing, so there is nothing to train")
-    from adaptax.experiment.jax_setup import start_jax
-
-    start_jax()
+    jax_setup.start_jax()
     from adaptax.cli.console import say
     from adaptax.experiment.planning import plan_for
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptax.cli.options import parse
+from adaptax.experiment import jax_setup
 from adaptax.experiment.options import ReproduceOptions
 from adaptax.experiment.signals import STOPPED, StopSignal
 from adaptax.experiment.tables import cells_of, table_called
@@ -28,9 +29,7 @@ def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
     (name,) = typed["names"]
     cells_of(table_called(name), options.cells)
     create_directory(options.out or Path("runs") / f"{name}-seed{options.seed}", name)
-    from adaptax.experiment.jax_setup import start_jax
-
-    start_jax()
+    jax_setup.start_jax()
     from adaptax.cli.console import Bars, say
     from adaptax.experiment.reproduction import reproduce
 

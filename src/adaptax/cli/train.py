@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from adaptax.cli.options import parse, scan, start_for, wants_help
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import Settings
+from adaptax.experiment import jax_setup
 from adaptax.experiment.distributed import joined
 from adaptax.experiment.options import HostOptions, ResumeOptions, TrainOptions
 from adaptax.experiment.recipes import check
@@ -70,7 +71,7 @@ def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
         # Whether it is in use or holds a run, `claim` says: it knows who is at work there.
         directory = create_directory(options.out, f"{recipe.algorithm}-{recipe.problem}", fresh=False)
         with claim(directory, fresh=True), tracebacks_into(directory):
-            _start_jax()
+            jax_setup.start_jax()
             from adaptax.experiment.training import begin
 
             return show(begin(recipe, options, directory, around, preset=typed.preset), as_json=options.json)
@@ -148,7 +149,7 @@ def resume(arguments: Sequence[str], stop: StopSignal) -> int:
             return _followed(around)
         recipe, started_with = read_recipe(options.resume, problem=options.problem, algorithm=options.algorithm)
         with claim(options.resume, fresh=False), tracebacks_into(options.resume):
-            _start_jax()
+            jax_setup.start_jax()
             from adaptax.experiment.training import go_on
 
             return show(go_on(recipe, started_with, options.resume, around), as_json=options.json)
@@ -176,7 +177,7 @@ def _surroundings(hosts: HostOptions, stop: StopSignal) -> Iterator[Surroundings
 
     with contextlib.ExitStack() as opened:
         if hosts.distributed:
-            _start_jax()
+            jax_setup.start_jax()
             opened.enter_context(standard_output_for_us())
         group = opened.enter_context(joined(hosts, stop, say))
         yield Surroundings(opened.enter_context(Bars()), say, stop, group)
@@ -188,9 +189,3 @@ def _followed(around: Surroundings, recipe: Recipe | None = None, options: Train
 
     run = follow(around, recipe, options)
     return STOPPED if run is not None and run.stopped else 0
-
-
-def _start_jax() -> None:
-    from adaptax.experiment.jax_setup import start_jax
-
-    start_jax()

@@ -4,8 +4,9 @@ They do all that the commands do, print nothing, and leave the process as it was
 used, so that a command's words can be checked before JAX is imported.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from adaptax.core.lazy import by_name, imported_when_used
 
 if TYPE_CHECKING:
     from adaptax.experiment.comparison import Comparison as Comparison
@@ -41,14 +42,4 @@ _WHERE = {
     "signals": ("StopSignal",),
     "training": ("resume", "train"),
 }
-_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
-
-__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__, __all__ = imported_when_used(__name__, by_name(__name__, _WHERE))

@@ -23,7 +23,7 @@ EARLY = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class RunSpec:
     """What is known of a run without loading it.
 
     Attributes:
@@ -58,7 +58,7 @@ class AgentSpec:
     kind: str
     settings: Settings | None
     problem_settings: Settings
-    runs: tuple[Run, ...] = ()
+    runs: tuple[RunSpec, ...] = ()
     early: Settings | None = None
 
 
@@ -82,7 +82,7 @@ def resolve(
     if problem is not None:
         resolve_problem(problem, what="--problem")
     found = [_agent_or_run(word) for word in words]
-    runs = [item for item in found if isinstance(item, Run)]
+    runs = [item for item in found if isinstance(item, RunSpec)]
     agents = [item for item in found if isinstance(item, str)]
     if not runs and problem is None:
         raise ConfigError("compare: expected at least one run's directory, or --problem NAME; found neither")
@@ -106,7 +106,7 @@ def resolve(
     return name, ordered
 
 
-def _agent_or_run(word: str) -> Run | str:
+def _agent_or_run(word: str) -> RunSpec | str:
     """An agent's name as it is, or the run in a directory."""
     if is_reference(word) and not Path(word).exists():
         resolve_algorithm(word, AGENTS, what="compare")
@@ -124,10 +124,10 @@ def _agent_or_run(word: str) -> Run | str:
             f"neither{suggestion(word, known)}"
         )
     recipe, options = read_recipe(Path(word))
-    return Run(Path(word), recipe, options["seed"], options["seeds"])
+    return RunSpec(Path(word), recipe, options["seed"], options["seeds"])
 
 
-def _word(run: Run, words: Sequence[str]) -> str:
+def _word(run: RunSpec, words: Sequence[str]) -> str:
     return next(word for word in words if Path(word) == run.directory)
 
 
@@ -137,7 +137,7 @@ def _default_problem(name: str) -> Settings:
     return settings()
 
 
-def _check_same_problem(name: str, runs: Sequence[Run]) -> None:
+def _check_same_problem(name: str, runs: Sequence[RunSpec]) -> None:
     """Refuse runs of different problems, or of one problem with different parameters besides its episodes."""
     for run in runs:
         if run.recipe.problem != name:
@@ -162,9 +162,9 @@ def _check_once(agents: Sequence[str]) -> None:
             raise ConfigError(f"compare: expected every agent once; found '{agent}' {agents.count(agent)} times")
 
 
-def _grouped(runs: Sequence[Run]) -> list[list[Run]]:
+def _grouped(runs: Sequence[RunSpec]) -> list[list[RunSpec]]:
     """Runs with the same recipe, which are training seeds of one agent, in the order in which they were given."""
-    groups: list[list[Run]] = []
+    groups: list[list[RunSpec]] = []
     for run in runs:
         group = next((of for of in groups if of[0].recipe == run.recipe), None)
         if group is None:
@@ -185,7 +185,7 @@ def _grouped(runs: Sequence[Run]) -> list[list[Run]]:
     return groups
 
 
-def _from_runs(group: list[Run], groups: Sequence[list[Run]], episodes: int | None) -> AgentSpec:
+def _from_runs(group: list[RunSpec], groups: Sequence[list[RunSpec]], episodes: int | None) -> AgentSpec:
     """One agent of a group of runs; a directory tells it from others of the same algorithm."""
     recipe = group[0].recipe
     alike = [of for of in groups if of[0].recipe.algorithm == recipe.algorithm]

@@ -185,7 +185,7 @@ def measure(
     base = build_problem(problem, specs[0].problem_settings)
     agents = [agent_of(spec, problem, options, on_message) for spec in specs]
     early = {
-        spec.name: early_of(agent, build_problem(problem, spec.early), options.seed)
+        spec.name: early_agent(agent, build_problem(problem, spec.early), options.seed)
         for spec, agent in zip(specs, agents, strict=True)
         if spec.early is not None
     }
@@ -225,7 +225,7 @@ def agent_of(spec: AgentSpec, problem: str, options: CompareOptions, on_message:
         raise ConfigError(f"{spec.name}: does not suit {problem}: {error}") from error
 
 
-def early_of(agent: TrainedAgent, problem: Any, seed: int) -> TrainedAgent:
+def early_agent(agent: TrainedAgent, problem: Any, seed: int) -> TrainedAgent:
     """A learner from scratch with the shorter trial of `problem`."""
     return TrainedAgent.initial(agent.algorithm, problem, seed=seed, name=agent.name, kind=agent.kind)
 

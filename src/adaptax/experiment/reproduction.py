@@ -94,7 +94,7 @@ def reproduce(
     return Reproduction(name, table.summary, results, out)
 
 
-def recipe_of(table: Table, cell: Cell) -> Recipe:
+def recipe_for_cell(table: Table, cell: Cell) -> Recipe:
     """What to train for a cell."""
     algorithm, problem = TRAINABLE[table.algorithm].settings, PROBLEMS[table.problem].settings
     assert algorithm is not None
@@ -106,7 +106,7 @@ def finish(
     table: Table, name: str, options: ReproduceOptions, directory: Path, surroundings: Surroundings
 ) -> dict[str, Any] | None:
     """A cell's result: the one that is kept if it was trained with the same settings, or a new one; None if stopped."""
-    recipe = recipe_of(table, table.cells[name])
+    recipe = recipe_for_cell(table, table.cells[name])
     asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": options.tasks}
     try:
         kept = json.loads((directory / RESULT).read_text(encoding="utf-8"))

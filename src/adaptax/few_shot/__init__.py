@@ -1,11 +1,12 @@
 """MAML for anything with a differentiable loss; names are imported when first used."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from adaptax.core.lazy import by_name, imported_when_used
 
 if TYPE_CHECKING:
     from adaptax.few_shot.maml import History as History
-    from adaptax.few_shot.maml import MAMLSettings as MAMLSettings
+    from adaptax.few_shot.maml import MAMLOptions as MAMLOptions
     from adaptax.few_shot.maml import MetaTrained as MetaTrained
     from adaptax.few_shot.maml import adapt as adapt
     from adaptax.few_shot.maml import maml_train as maml_train
@@ -15,18 +16,8 @@ if TYPE_CHECKING:
     from adaptax.few_shot.tasks import LossTask as LossTask
 
 _WHERE = {
-    "maml": ("History", "MAMLSettings", "MetaTrained", "adapt", "maml_train"),
+    "maml": ("History", "MAMLOptions", "MetaTrained", "adapt", "maml_train"),
     "sinusoids": ("SinusoidTask", "Sinusoids", "sinusoid_network"),
     "tasks": ("LossTask",),
 }
-_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
-
-__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__, __all__ = imported_when_used(__name__, by_name(__name__, _WHERE))

@@ -49,7 +49,7 @@ OnProgress = Callable[[int, History], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class MAMLSettings:
+class MAMLOptions:
     """How `maml_train` trains.
 
     Attributes:
@@ -143,7 +143,7 @@ def maml_train(
     tasks: Sequence[Any] | Callable[[Key[Array, ""]], Any],
     inner_steps: int,
     outer_steps: int,
-    settings: MAMLSettings | None = None,
+    options: MAMLOptions | None = None,
     *,
     key: Key[Array, ""] | None = None,
     on_progress: OnProgress | None = None,
@@ -164,10 +164,10 @@ def maml_train(
             for `tasks_per_step` fresh tasks at each outer step.
         inner_steps: N; with 0 the model is trained on all tasks at once, without adaptation.
         outer_steps: How often the outer optimiser steps.
-        settings: How, if not as `MAMLSettings()` says.
+        options: How, if not as `MAMLOptions()` says.
         key: What sampled and chosen tasks follow from, `jax.random.key(0)` if not given.
         on_progress: Called about a hundred times, with the outer steps done and the history of the losses up to there.
-        **changes: Fields of `MAMLSettings` that are otherwise than in `settings`: `inner_lr=0.3`, say.
+        **changes: Fields of `MAMLOptions` that are otherwise than in `options`: `inner_lr=0.3`, say.
 
     Returns:
         The trained model, with what the inner optimiser learned and the history of the losses.
@@ -196,13 +196,13 @@ def maml_train(
     _check_count("outer_steps", outer_steps)
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise TypeError(f"maml_train: optimizer must be one of optax, such as optax.adam(1e-3); found {optimizer!r}")
-    settings = _changed(settings or MAMLSettings(), changes)
-    inner = _inner_optimizer(settings.inner_lr, settings.inner_optimizer, "inner_lr")
-    weights = _weights(settings.outer_loss, inner_steps)
-    method = _Method(inner, inner_steps, settings.first_order, settings.checkpoint, weights)
-    if settings.tasks_per_step is not None:
-        _check_count("tasks_per_step", settings.tasks_per_step, at_least=1)
-    drawn = sources(tasks, settings.tasks_per_step)
+    options = _changed(options or MAMLOptions(), changes)
+    inner = _inner_optimizer(options.inner_lr, options.inner_optimizer, "inner_lr")
+    weights = _weights(options.outer_loss, inner_steps)
+    method = _Method(inner, inner_steps, options.first_order, options.checkpoint, weights)
+    if options.tasks_per_step is not None:
+        _check_count("tasks_per_step", options.tasks_per_step, at_least=1)
+    drawn = sources(tasks, options.tasks_per_step)
     parameters, static = _split(model)
     parameters = jax.tree.map(jnp.asarray, parameters)
     meta = {"model": parameters, "learned": inner.init(parameters)}
@@ -329,16 +329,16 @@ def _check_finite(meta: Any, history: History) -> None:
     )
 
 
-def _changed(settings: MAMLSettings, changes: dict[str, Any]) -> MAMLSettings:
+def _changed(options: MAMLOptions, changes: dict[str, Any]) -> MAMLOptions:
     """Settings with some of them otherwise."""
     if "progress" in changes:
         warnings.warn("maml_train: progress has no effect; pass on_progress", DeprecationWarning, stacklevel=3)
         changes = {name: value for name, value in changes.items() if name != "progress"}
-    known = [field.name for field in dataclasses.fields(MAMLSettings)]
+    known = [field.name for field in dataclasses.fields(MAMLOptions)]
     for name in changes:
         if name not in known:
-            raise TypeError(f"maml_train: expected settings among {', '.join(known)}; found {name}")
-    return dataclasses.replace(settings, **changes)
+            raise TypeError(f"maml_train: expected options among {', '.join(known)}; found {name}")
+    return dataclasses.replace(options, **changes)
 
 
 def _is_trained(leaf: Any) -> bool:

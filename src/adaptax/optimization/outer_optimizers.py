@@ -45,12 +45,32 @@ class Outcome(NamedTuple):
 Objective = Callable[[Any, Any], Outcome]
 
 
-def _loss(objective: Objective) -> Callable[[Any, Any], tuple[Float[Array, ""], Metrics]]:
-    def loss(parameters: PyTree[Array], batch: PyTree[Array]) -> tuple[Float[Array, ""], Metrics]:
-        outcome = objective(parameters, batch[0])
+def _descend(
+    optimizer: optax.GradientTransformation,
+    objective: Objective,
+    parameters: Parameters,
+    opt_state: PyTree[Array],
+    batch: PyTree[Array],
+    *,
+    num_epochs: int = 1,
+    num_minibatches: int = 1,
+) -> tuple[Parameters, PyTree[Array], Metrics]:
+    """Passes over a batch in minibatches of whole tasks, the first axis of its leaves."""
+
+    def loss(parameters: PyTree[Array], part: PyTree[Array]) -> tuple[Float[Array, ""], Metrics]:
+        outcome = objective(parameters, part[0])
         return outcome.loss, outcome.metrics
 
-    return loss
+    return minibatches.minibatch_epochs(
+        loss,
+        optimizer,
+        parameters,
+        opt_state,
+        (batch,),
+        (0,),
+        num_epochs=num_epochs,
+        num_minibatches=num_minibatches,
+    )
 
 
 def importance_weighted(log_probs: Array, old_log_probs: Array, advantages: Array) -> Array:
@@ -78,16 +98,7 @@ class Ascent:
         self, objective: Objective, parameters: Parameters, opt_state: PyTree[Array], batch: PyTree[Array]
     ) -> tuple[Parameters, PyTree[Array], Metrics]:
         """One step of the optimiser on the whole batch; returns parameters, its state and metrics."""
-        return minibatches.minibatch_epochs(
-            _loss(objective),
-            self.optimizer,
-            parameters,
-            opt_state,
-            (batch,),
-            (0,),
-            num_epochs=1,
-            num_minibatches=1,
-        )
+        return _descend(self.optimizer, objective, parameters, opt_state, batch)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,16 +129,8 @@ class PPOStep:
         self, objective: Objective, parameters: Parameters, opt_state: PyTree[Array], batch: PyTree[Array]
     ) -> tuple[Parameters, PyTree[Array], Metrics]:
         """All epochs of minibatches; returns parameters, the optimiser's state and metrics."""
-        return minibatches.minibatch_epochs(
-            _loss(objective),
-            self.optimizer,
-            parameters,
-            opt_state,
-            (batch,),
-            (0,),
-            num_epochs=self.num_epochs,
-            num_minibatches=self.num_minibatches,
-        )
+        passes = {"num_epochs": self.num_epochs, "num_minibatches": self.num_minibatches}
+        return _descend(self.optimizer, objective, parameters, opt_state, batch, **passes)
 
 
 @dataclasses.dataclass(frozen=True)

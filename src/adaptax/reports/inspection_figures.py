@@ -11,7 +11,7 @@ import numpy as np
 
 from adaptax.core.errors import needs
 from adaptax.reports.results import known
-from adaptax.reports.style import CLASSICAL, FONT_SIZE, RANDOM, REFERENCE, TRAINED, save, spread
+from adaptax.reports.style import CLASSICAL, FONT_SIZE, RANDOM, REFERENCE, TRAINED, save, spaced
 
 with needs("reports", "a picture"):
     from matplotlib import colormaps
@@ -197,7 +197,7 @@ def _draw_curve(axes: Axes, episodes: Sequence[int], curve: CurveLike, style: Ma
 def _name_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
     """Write names beside the ends of lines, moved apart where they end close to each other."""
     low, high = axes.get_ylim()
-    places = spread([value for value, _ in ends.values()], (high - low) * 1.4 * FONT_SIZE / (0.72 * BELOW * 72))
+    places = spaced([value for value, _ in ends.values()], (high - low) * 1.4 * FONT_SIZE / (0.72 * BELOW * 72))
     for (name, (value, colour)), place in zip(ends.items(), places, strict=True):
         axes.annotate(
             name, (axes.get_xlim()[1], value), xytext=(1.04, (place - low) / (high - low)),

@@ -33,7 +33,7 @@ OPTIMUM: dict[str, Any] = {"color": REFERENCE, "linewidth": 1.4, "linestyle": "-
 BEHIND_TEXT = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5}
 
 
-def spread(wanted: Sequence[float], gap: float) -> np.ndarray:
+def spaced(wanted: Sequence[float], gap: float) -> np.ndarray:
     """Positions nearest to `wanted` (least squares), in the same order and at least `gap` apart."""
     order = np.argsort(np.asarray(wanted), kind="stable")
     steps = gap * np.arange(len(order))
@@ -106,7 +106,7 @@ def label_ends(axes: Axes, finals: Mapping[str, float], drawn: Mapping[str, Mapp
     """Write each agent's name beside the end of its line, moved apart where lines end close to each other."""
     low, high = axes.get_ylim()
     points = 0.82 * HEIGHT * 72  # the axes' height
-    positions = spread(list(finals.values()), (high - low) * 1.4 * FONT_SIZE / points)
+    positions = spaced(list(finals.values()), (high - low) * 1.4 * FONT_SIZE / points)
     end = axes.get_xlim()[1]
     for (name, value), position in zip(finals.items(), positions, strict=True):
         colour = drawn.get(name, OPTIMUM)["color"]
