@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import pytest
 
+from adaptax.cli import train
 from adaptax.cli.options import parse, scan
 from adaptax.cli.parser import help_of, typeable, values_of
 from adaptax.core.errors import ConfigError
@@ -287,3 +288,8 @@ def test_no_option_is_a_switch_for_one_algorithm_and_takes_a_value_for_another()
         for field in typeable(kind):
             takes.setdefault(field.name, set()).add(values_of(field))
     assert [name for name, found in takes.items() if len(found) > 1] == []
+
+
+def test_an_unknown_option_is_listed_by_the_help_for_the_names_that_were_typed():
+    with pytest.raises(ConfigError, match=r"\(adaptax train rl2 bandit --help lists them\)"):
+        train.command(["rl2", "--num-tsks", "3", "bandit"])

@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import functools
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -64,7 +65,8 @@ def parse(
     given, found = _read(parser, words, options)
     for word in found:
         if word.startswith("-"):
-            raise _unknown(word, [*options, *also], program)
+            typed = [name for name in found if not name.startswith("-")][: len(expected)]
+            raise _unknown(word, [*options, *also], " ".join((program, shlex.join(typed))).rstrip())
     if len(found) < len(expected):
         what = list(expected.values())[len(found)]
         raise ConfigError(f"{command}: expected {what}; found {short_repr(' '.join(found)) if found else 'nothing'}")
