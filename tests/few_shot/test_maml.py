@@ -313,7 +313,7 @@ def test_a_call_of_0_1_0_that_chose_a_bar_still_works():
     [
         ({"model": {"n": 3}}, TypeError, "nothing to train: expected floating-point arrays, found dict"),
         ({"optimizer": 0.1}, TypeError, r"optimizer must be one of optax, such as optax.adam\(1e-3\); found 0.1"),
-        ({"inner_rate": 0.1}, TypeError, "expected settings among inner_lr, .*; found inner_rate"),
+        ({"inner_rate": 0.1}, TypeError, "expected options among inner_lr, .*; found inner_rate"),
         ({"inner_steps": -1}, ValueError, "inner_steps must be at least 0; found -1"),
         ({"inner_steps": 1.0}, TypeError, "inner_steps must be a whole number; found 1.0"),
         ({"outer_steps": True}, TypeError, "outer_steps must be a whole number; found True"),

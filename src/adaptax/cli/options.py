@@ -35,6 +35,7 @@ def parse(
     description: str,
     names: Mapping[str, str] | None = None,
     also: Sequence[str] = (),
+    chosen: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Parse names and options into several settings objects at once.
 
@@ -45,6 +46,7 @@ def parse(
         description: What `--help` says first.
         names: The names that are expected, each with what it is, in words. One that ends with `...` takes all others.
         also: Options of the program that are read elsewhere, to be suggested.
+        chosen: The names that the options depend on, for the line that lists them.
 
     Returns:
         The parts, changed; and under "names" what was typed for these, if any are expected.
@@ -65,8 +67,7 @@ def parse(
     given, found = _read(parser, words, options)
     for word in found:
         if word.startswith("-"):
-            typed = [name for name in found if not name.startswith("-")][: len(expected)]
-            raise _unknown(word, [*options, *also], " ".join((program, shlex.join(typed))).rstrip())
+            raise _unknown(word, [*options, *also], " ".join((program, *map(shlex.quote, chosen))))
     if len(found) < len(expected):
         what = list(expected.values())[len(found)]
         raise ConfigError(f"{command}: expected {what}; found {short_repr(' '.join(found)) if found else 'nothing'}")

@@ -115,6 +115,7 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
         program=program,
         names={"ALGORITHM": "ALGORITHM", "PROBLEM": "PROBLEM"},
         also=("--resume",),
+        chosen=chosen[:2],
         description=f"{algorithm}: {LEARNERS[algorithm].summary}\n{problem}: {PROBLEMS[problem].summary}\n\nPresets:\n"
         + "\n".join(f"  {name}: {p.summary}" for name, p in presets_for(algorithm, problem).items()),
     )
