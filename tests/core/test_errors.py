@@ -16,3 +16,17 @@ def test_exit_codes(name, code):
 def test_every_error_has_its_own_exit_code():
     classes = [errors.AdaptaxError, *errors.AdaptaxError.__subclasses__()]
     assert len({cls.exit_code for cls in classes}) == len(classes)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (None, "nothing (None)"),
+        (3, "an int"),
+        ({}, "a dict"),
+        (dict, "the class dict"),
+        (print, "a builtin_function_or_method"),
+    ],
+)
+def test_what_was_found_is_told_in_words(found, words):
+    assert errors.kind_in_words(found) == words

@@ -114,3 +114,13 @@ def short_repr(found: Any, at_most: int = 80) -> str:
     except RecursionError:
         text = f"a deeply nested {type(found).__name__}"
     return text if len(text) <= at_most else text[:at_most] + " …"
+
+
+def kind_in_words(found: Any) -> str:
+    """What something is, for a message: "nothing (None)", "the class Bandit", "an int"."""
+    if found is None:
+        return "nothing (None)"
+    if isinstance(found, type):
+        return f"the class {found.__name__}"
+    name = type(found).__name__
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"

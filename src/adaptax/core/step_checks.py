@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
-from adaptax.core.errors import DivergenceError, EnvironmentContractError
+from adaptax.core.errors import DivergenceError, EnvironmentContractError, kind_in_words
 from adaptax.core.problem import Environment
 from adaptax.core.spaces import Box, Discrete, Space
 
@@ -80,7 +80,7 @@ def mismatch(x: object, shape: tuple[int, ...], kind: type) -> str:
     """What was expected and found; nothing if `x` is an array of this shape and kind."""
     leaves = jax.tree.leaves(x)
     if not (len(leaves) == 1 and leaves[0] is x and hasattr(x, "dtype") and hasattr(x, "shape")):
-        found = "nothing (None)" if x is None else f"a {type(x).__name__}"
+        found = kind_in_words(x)
     elif tuple(x.shape) == shape and jnp.issubdtype(x.dtype, kind):
         return ""
     else:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from adaptax.core.entry import Entry
-from adaptax.core.errors import ConfigError, short_repr
+from adaptax.core.errors import ConfigError, kind_in_words, short_repr
 from adaptax.core.settings import Settings, suggestion
 from adaptax.registry import registry
 from adaptax.registry.registry import ALGORITHMS, PROBLEMS
@@ -210,8 +210,9 @@ def _algorithm_entry(name: str, target: Any, summary: str = "", suits: str | Non
     from adaptax.core.algorithm import Algorithm
 
     if not (isinstance(target, type) and issubclass(target, Algorithm)):
-        found = f"the class {target.__name__}" if isinstance(target, type) else f"a {type(target).__name__}"
-        raise ConfigError(f"{name}: expected a class that derives from adaptax.Algorithm; found {found}")
+        raise ConfigError(
+            f"{name}: expected a class that derives from adaptax.Algorithm; found {kind_in_words(target)}"
+        )
     missing = sorted(getattr(target, "__abstractmethods__", ()))
     if missing:
         raise ConfigError(f"{name}: expected an algorithm with all its functions; found none of {', '.join(missing)}")

@@ -12,7 +12,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from adaptax.core.errors import AdaptaxError, ConfigError, short_repr
+from adaptax.core.errors import AdaptaxError, ConfigError, kind_in_words, short_repr
 from adaptax.core.settings import suggestion
 
 FORM = "MODULE:NAME"
@@ -87,7 +87,7 @@ def expect_defaults(name: str, factory: Callable[..., Any]) -> None:
         ConfigError: if it cannot.
     """
     if not callable(factory):
-        raise ConfigError(f"{name}: expected a function; found {type(factory).__name__}")
+        raise ConfigError(f"{name}: expected a function; found {kind_in_words(factory)}")
     free = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = [p.name for p in parameters_of(factory).values() if p.default is p.empty and p.kind not in free]
     if needed:

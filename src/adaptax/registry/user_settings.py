@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
-from adaptax.core.errors import ConfigError
+from adaptax.core.errors import ConfigError, kind_in_words
 from adaptax.core.settings import Settings
 from adaptax.registry.user_code import called, expect_defaults, parameters_of
 
@@ -135,7 +135,7 @@ def _made(
 def _fields_of(name: str, kind: Any) -> list[tuple[str, Any, Any]]:
     """The fields of a frozen dataclass that can be options, with their types."""
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        raise ConfigError(f"{name}: expected a frozen dataclass; found {_called(kind)}. Decorate it so")
+        raise ConfigError(f"{name}: expected a frozen dataclass; found {kind_in_words(kind)}. Decorate it so")
     if not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise ConfigError(f"{name}: expected a frozen dataclass; found one that can change. Say frozen=True")
     hints = _hints(kind)
@@ -159,10 +159,6 @@ def _hints(kind: type) -> Mapping[str, Any]:
         return typing.get_type_hints(kind)
     except (NameError, TypeError, AttributeError, SyntaxError):
         return {}
-
-
-def _called(found: Any) -> str:
-    return f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
 
 
 def _kind(annotation: Any, default: Any) -> Any:
@@ -221,7 +217,7 @@ def problem_maker(name: str, target: Any) -> Callable[..., Any]:
         if not isinstance(found, Problem):
             raise ConfigError(
                 f"{name}: expected a Problem, or a function that returns one (adaptax.make_problem makes one of an "
-                f"environment and a family of tasks); found {_called(found)}. `adaptax check-env {name}` says more"
+                f"environment and a family of tasks); found {kind_in_words(found)}. `adaptax check-env {name}` says more"
             )
         return found
 
