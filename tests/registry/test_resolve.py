@@ -78,7 +78,7 @@ def test_defaults_of_a_family_find_a_users_problem(place):
         ("my_env:make", "did you mean 'my_envs'?"),
         ("my_envs:makes", "expected 'makes' in .*my_envs.py; found none; did you mean 'make'?"),
         ("my_envs:needs", "one that needs size"),
-        ("my_envs:value", "expected a function; found int"),
+        ("my_envs:value", "expected a function; found an int"),
         ("imports:make", r"imports 'gymnaxx', which is not installed \(imports.py, line 1\)"),
         ("wrong:make", "wrong.py, line 1: invalid syntax"),
         ("stops:make", r"importing it raised SystemExit: 0 \(stops.py, line 1\)"),

@@ -217,7 +217,8 @@ def problem_maker(name: str, target: Any) -> Callable[..., Any]:
         if not isinstance(found, Problem):
             raise ConfigError(
                 f"{name}: expected a Problem, or a function that returns one (adaptax.make_problem makes one of an "
-                f"environment and a family of tasks); found {kind_in_words(found)}. `adaptax check-env {name}` says more"
+                f"environment and a family of tasks); found {kind_in_words(found)}. "
+                f"`adaptax check-env {name}` says more"
             )
         return found
 
