@@ -6,6 +6,7 @@ TABLES, DQN = (
     ("tests/algorithms/standard_rl/test_temporal_difference.py",),
     ("tests/algorithms/standard_rl/test_dqn.py",),
 )
+BUFFER = ("tests/core/test_replay_buffer.py",)
 BANDITS, GITTINS = (
     ("tests/algorithms/classical/test_bandit_agents.py",),
     ("tests/algorithms/classical/test_gittins.py",),
@@ -83,17 +84,25 @@ BUGS = (
     ),
     Mutant(
         "the buffer draws places that nothing was written to",
-        "algorithms/standard_rl/dqn.py",
-        "(self.batch_size,), 0, jnp.clip(memory.count, 1, self.buffer_size))",
-        "(self.batch_size,), 0, self.buffer_size)",
+        "core/replay_buffer.py",
+        "(num,), 0, jnp.clip(self.count, 1, len(self.reward)))",
+        "(num,), 0, len(self.reward))",
         "zeros count as experience until the memory is full",
-        DQN,
+        BUFFER,
+    ),
+    Mutant(
+        "steps that never happened are put into the buffer",
+        "core/replay_buffer.py",
+        "jnp.where(valid, index % capacity, capacity)",
+        "jnp.where(valid, index % capacity, index % capacity)",
+        "idle time of a trial overwrites experience",
+        BUFFER,
     ),
     Mutant(
         "a time limit is stored as a termination",
         "algorithms/standard_rl/dqn.py",
-        "put(memory.terminated, window.terminated)",
-        "put(memory.terminated, window.terminated | window.truncated)",
+        "window.terminated,\n            window.valid",
+        "window.terminated | window.truncated,\n            window.valid",
         "E11: `done` is stored, which is both",
         DQN,
     ),

@@ -1,11 +1,15 @@
 """Past experience, in places that the newest takes from the oldest."""
 
+from typing import Self
+
 import equinox as eqx
-from jaxtyping import Array, Bool, Float, Int
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
 
 
 class ReplayBuffer(eqx.Module):
-    """The newest steps of experience; leaves `[capacity, ...]`.
+    """The newest steps of experience, a ring; leaves `[capacity, ...]`. What `draw` returns has `[num, ...]`.
 
     Attributes:
         before: Encoded observations.
@@ -22,3 +26,40 @@ class ReplayBuffer(eqx.Module):
     after: Float[Array, "capacity size"]
     terminated: Bool[Array, " capacity"]
     count: Int[Array, ""]
+
+    @classmethod
+    def empty(cls, capacity: int, size: int) -> Self:
+        """A buffer for observations of `size` numbers, with nothing in it."""
+        nothing, places = jnp.zeros(capacity), jnp.zeros((capacity, size))
+        return cls(places, nothing.astype(jnp.int32), nothing, places, nothing > 0, jnp.asarray(0, jnp.int32))
+
+    def add(
+        self,
+        before: Float[Array, "time size"],
+        action: Int[Array, " time"],
+        reward: Float[Array, " time"],
+        after: Float[Array, "time size"],
+        terminated: Bool[Array, " time"],
+        valid: Bool[Array, " time"],
+    ) -> Self:
+        """Put the steps that happened, which are valid and at most `capacity`, into the places of the oldest ones."""
+        capacity = len(self.reward)
+        index = self.count + jnp.cumsum(valid, dtype=jnp.int32) - 1
+        places = jnp.where(valid, index % capacity, capacity)  # out of range: dropped
+
+        def put(store: Array, values: Array) -> Array:
+            return store.at[places].set(values, mode="drop")
+
+        return type(self)(
+            put(self.before, before),
+            put(self.action, action),
+            put(self.reward, reward),
+            put(self.after, after),
+            put(self.terminated, terminated),
+            self.count + jnp.sum(valid, dtype=jnp.int32),
+        )
+
+    def draw(self, key: Key[Array, ""], num: int) -> Self:
+        """Steps drawn uniformly, with replacement, from those that are in it; an empty one gives its zeros."""
+        places = jax.random.randint(key, (num,), 0, jnp.clip(self.count, 1, len(self.reward)))
+        return jax.tree.map(lambda x: x[places] if x.ndim else x, self)

@@ -107,9 +107,7 @@ class DQN(DQNSettings, FromScratch):
         network = QNetwork(
             MLP(size, hidden, "relu", body_key), Linear(self.hidden_size, meta.num_actions, 0.01, head_key)
         )
-        nothing = jnp.zeros(self.buffer_size)
-        places = jnp.zeros((self.buffer_size, size))
-        memory = ReplayBuffer(places, nothing.astype(jnp.int32), nothing, places, nothing > 0, zero)
+        memory = ReplayBuffer.empty(self.buffer_size, size)
         return AgentState(DQNState(network, network, self._optimizer().init(network), memory, zero, zero), None)
 
     def act(
@@ -130,12 +128,17 @@ class DQN(DQNSettings, FromScratch):
         """Remember a window, leaves `[time, env, ...]`; take one gradient step on steps drawn from the memory."""
         learner: DQNState = agent.adapted
         window = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
-        memory = self._remember(meta, learner.memory, window)
+        memory = learner.memory.add(
+            meta.observation.encode(window.timestep.observation),
+            window.action,
+            window.reward,
+            meta.observation.encode(window.next_observation),
+            window.terminated,
+            window.valid,
+        )
         over = window.terminated | window.truncated
         episodes = learner.episodes + jnp.sum(over, dtype=jnp.int32)
-        draws = jax.random.randint(key, (self.batch_size,), 0, jnp.clip(memory.count, 1, self.buffer_size))
-        batch = jax.tree.map(lambda x: x[draws] if x.ndim else x, memory)
-        gradient = jax.grad(self._loss)(learner.network, learner.target, batch)
+        gradient = jax.grad(self._loss)(learner.network, learner.target, memory.draw(key, self.batch_size))
         with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
             updates, opt_state = self._optimizer().update(gradient, learner.opt_state, learner.network)
         network = eqx.apply_updates(learner.network, updates)
@@ -150,23 +153,6 @@ class DQN(DQNSettings, FromScratch):
         )
         network, target, opt_state, steps = learned
         return AgentState(DQNState(network, target, opt_state, memory, episodes, steps), agent.memory)
-
-    def _remember(self, meta: DQNSpaces, memory: ReplayBuffer, window: Transition) -> ReplayBuffer:
-        """Put the steps that happened into the places of the oldest ones."""
-        index = memory.count + jnp.cumsum(window.valid, dtype=jnp.int32) - 1
-        places = jnp.where(window.valid, index % self.buffer_size, self.buffer_size)  # out of range: dropped
-
-        def put(store: Array, values: Array) -> Array:
-            return store.at[places].set(values, mode="drop")
-
-        return ReplayBuffer(
-            put(memory.before, meta.observation.encode(window.timestep.observation)),
-            put(memory.action, window.action),
-            put(memory.reward, window.reward),
-            put(memory.after, meta.observation.encode(window.next_observation)),
-            put(memory.terminated, window.terminated),
-            memory.count + jnp.sum(window.valid, dtype=jnp.int32),
-        )
 
     def _loss(self, network: QNetwork, target: QNetwork, batch: ReplayBuffer) -> Float[Array, ""]:
         """Half the mean square of the temporal-difference errors."""
