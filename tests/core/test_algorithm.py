@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import pytest
 
 from adaptax.core.algorithm import Algorithm
-from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.types import AgentState, Window
 from tests.sample_problems import Counter, clockwork
 
@@ -30,12 +29,6 @@ def test_three_functions_are_required(missing):
     body = {name: vars(Minimal)[name] for name in ("init", "begin", "act") if name != missing}
     with pytest.raises(TypeError, match=missing):
         type("Incomplete", (Algorithm,), body)()
-
-
-def test_a_meta_learner_must_learn():
-    body = {name: vars(Minimal)[name] for name in ("init", "begin", "act")}
-    with pytest.raises(TypeError, match="learn"):
-        type("Incomplete", (MetaLearner,), body)()
 
 
 def test_adapt_is_the_identity_by_default():

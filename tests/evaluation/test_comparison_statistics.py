@@ -5,7 +5,7 @@ import pytest
 
 from adaptax.evaluation import adaptation_curve as curves
 from adaptax.evaluation import comparison_statistics
-from adaptax.evaluation.adaptation_curve import AdaptationCurve, adaptation_curve, evenly, merged
+from adaptax.evaluation.adaptation_curve import AdaptationCurve, adaptation_curve
 from adaptax.evaluation.comparison_statistics import (
     FamilyResult,
     Reference,
@@ -100,16 +100,6 @@ def test_an_agent_that_is_asked_now_and_then_counts_by_its_answers():
     assert [found[x].episode.value for x in (0.5, 0.8, 0.95)] == [21, 41, 61]
     assert found[0.8].since == 21  # it may have been there from episode 22 on
     assert found[0.8].steps.value == 41 * 3
-
-
-def test_a_shorter_trial_of_the_same_learner_fills_the_gaps():
-    curve = merged(
-        adaptation_curve(with_evaluations([0, 0.7, 0.8, 0.9], 40)), adaptation_curve(with_evaluations([0, 0.6], 4))
-    )
-    assert curve.episodes.tolist() == [1, 3, 11, 21, 31]
-    assert curve.returns[0, 0].tolist() == [0, 0.6, 0.7, 0.8, 0.9]
-    assert curve.steps.tolist() == [3, 9, 33, 63, 93]
-    assert curve.trial == 40
 
 
 def test_a_times_interval_holds_the_truth_about_as_often_as_it_says():
@@ -289,13 +279,3 @@ def test_what_is_shown_of_a_long_trial():
     assert shown["first"]["mean"] == 0
     assert shown["last"]["mean"] == pytest.approx(np.arange(900, 1000).mean() / 1000)
     assert all(len(shown[key]) == len(shown["episodes"]) for key in ("return", "normalized_score", "steps", "iqm"))
-
-
-@pytest.mark.parametrize("count", [1, 2, 7, 60, 61, 1000])
-def test_points_are_spread_evenly_and_have_both_ends(count):
-    points = evenly(count)
-    assert points[0] == 0
-    assert points[-1] == count - 1
-    assert (np.diff(points) > 0).all()
-    if count <= 7:
-        assert points.tolist() == list(range(count))

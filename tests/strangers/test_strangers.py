@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from adaptax.core.algorithm import init
-from adaptax.core.meta_learner import MetaLearner, check_declared
 from adaptax.core.rollout import evaluate_trial
 from adaptax.training.loop import train
 from tests.strangers.stranger_algorithm import LinearBandit
@@ -55,16 +54,6 @@ def test_a_learner_without_a_metric_of_the_return_is_named_before_anything_runs(
     state = init(Silent(), PROBLEM, seed=0)
     with pytest.raises(TypeError, match=r"Silent\.learn: expected a metric 'return', .*; found loss"):
         train(Silent(), PROBLEM, state, num_updates=1)
-
-
-def test_a_learner_that_does_not_say_how_many_tasks_it_needs_is_named():
-    class Vague(MetaLearner):
-        init = act = begin = learn = None
-        num_updates = 3
-
-    with pytest.raises(TypeError, match=r"Vague: expected a field num_tasks with a positive integer; found none"):
-        train(Vague(), PROBLEM, None, num_updates=1)
-    check_declared(LinearBandit())
 
 
 def test_what_a_learner_declares_is_enough_to_plan_a_run():
