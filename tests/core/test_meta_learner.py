@@ -77,7 +77,7 @@ def test_an_update_is_learning_from_what_was_collected():
 def test_a_learner_that_does_not_tell_its_return_is_named(tells, found):
     learner = Count(tells=tells)
     state = learner.init(PROBLEM, jax.random.key(0))
-    with pytest.raises(TypeError, match=rf"Count\.learn: expected a metric 'return', .*; found {found}$"):
+    with pytest.raises(TypeError, match=rf"Count\.learn: expected a metric 'return', .*; found {found}\n"):
         jax.eval_shape(lambda state: learner.update(PROBLEM, state), state)
 
 
