@@ -43,7 +43,7 @@ def place(tmp_path, monkeypatch):
         (["good:maker"], "did you mean 'make'?"),
         (["needs:make"], "needs size"),
         (["fails:make"], "ZeroDivisionError: division by zero (fails.py, line 2)"),
-        (["fails:value"], "expected a function; found int"),
+        (["fails:value"], "expected a function; found an int"),
         (["missing:make"], "imports 'gymnaxx', which is not installed (missing.py, line 1)"),
         (["stops:make"], "importing it raised SystemExit: 0 (stops.py, line 1)"),
         (["elsewhere:make"], "(elsewhere.py, line 5)"),
