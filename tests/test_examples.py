@@ -57,6 +57,7 @@ def test_few_shot_examples_say_that_they_can_be_started(name, tmp_path):
     assert "--outer-steps" in example(name, "--help", cwd=tmp_path)
 
 
+@pytest.mark.nightly
 def test_the_sinusoids_are_learned_and_drawn(tmp_path):
     printed = example("sinusoid.py", "--outer-steps", "20", "--out", "a.png", cwd=tmp_path)
     assert len(re.findall(r"inner steps  \d+\.\d+ ±", printed)) == 11

@@ -20,7 +20,7 @@ FEW = {
     "shard": 4,
     "determinism": 1,
 }
-LONG = {"determinism", "nan", "heldout", "memory", "oracles", "shard"}
+LONG = {"determinism", "nan", "heldout", "leak", "memory", "oracles", "shard"}
 """These take a minute or more with one instance, too: for the script of the night, which has them in full besides."""
 ELSEWHERE = {"gradients", "config", "odd-config", "kill", "signals", "hostile", "storage", "hosts"}
 

@@ -149,6 +149,7 @@ def test_one_bad_trial_is_enough(wrong):
     assert not all(check.passed for check in hostile._verdict("corpus", [*good, {**TRIAL, **wrong}]))
 
 
+@pytest.mark.nightly
 @pytest.mark.process
 def test_the_corpus_can_do_nothing():
     checks = list(hostile.run(1, 2))

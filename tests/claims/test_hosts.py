@@ -24,20 +24,21 @@ def whole(place):
     return first, second, result_of(place / "whole")
 
 
+@pytest.mark.nightly
 def test_the_first_prints_the_result_and_nothing_else(whole):
     first, second, _ = whole
     assert json.loads(first.stdout)["agents"]["rl2"]["mean"] > 0
     assert second.stdout == ""
 
 
+@pytest.mark.nightly
 def test_checkpoints_are_written_once(whole, place):
     assert [path.name for path in place.iterdir() if path.is_dir() and path.name != "cache"] == ["whole"]
     assert len(list((place / "whole" / "checkpoints").glob("*.json"))) == 3
 
 
-@pytest.mark.parametrize(
-    "loss", [LOSSES[1], pytest.param(LOSSES[2], marks=pytest.mark.nightly)], ids=lambda loss: loss.name
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("loss", LOSSES[1:3], ids=lambda loss: loss.name)
 def test_one_is_lost_and_the_run_goes_on_to_bitwise_the_same(loss, whole, place):
     after = lose(loss, place, loss.name, 50)
     assert after.ended.code == 75, after.ended.stderr

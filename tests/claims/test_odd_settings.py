@@ -76,7 +76,7 @@ def test_a_crash_fails_the_self_test(monkeypatch):
     assert checks["refusals that name no field"].figure == 3
 
 
-@pytest.mark.compiles
+@pytest.mark.nightly
 def test_odd_settings_train_for_an_update():
     checks = {check.name: check for check in odd_settings.run(0, 12)}
     assert checks["odd settings: trained for an update, or run"].figure >= 8

@@ -50,6 +50,7 @@ def test_one_that_can_be_written_to_would_be_found(tmp_path):
     assert "the process died" in died["said"]
 
 
+@pytest.mark.nightly
 @pytest.mark.process
 def test_all_of_it_on_fewer_disks():
     checks = list(storage.run(1, 4))

@@ -62,7 +62,7 @@ def test_a_finished_run_is_compared(finished_run):
     assert "compare " in done.stderr
 
 
-@pytest.mark.compiles
+@pytest.mark.nightly
 def test_tables_for_people_and_a_free_directory(untrained, tmp_path, capsys):
     directory, _ = untrained("a")
     for number in (1, 2):

@@ -107,6 +107,7 @@ def test_killed_at_named_points_and_at_random():
     assert mid.figure >= 3
 
 
+@pytest.mark.nightly
 @pytest.mark.process
 def test_told_to_stop():
     for check in signals.run(1, 2):

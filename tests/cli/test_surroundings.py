@@ -52,6 +52,7 @@ time.time = jumping
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.process
 def test_a_clock_that_jumps_changes_nothing_and_the_newest_checkpoints_are_kept(undisturbed, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(JUMPING)

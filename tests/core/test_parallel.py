@@ -103,7 +103,7 @@ def test_an_update_has_one_collective_for_a_gradient_and_none_inside_the_backwar
     assert compiled.count(" all-reduce(") <= len(depths) <= 8
 
 
-@pytest.mark.compiles
+@pytest.mark.nightly
 def test_four_devices_do_the_work_of_one():
     for name, figures in measure_apart(0, 10, tuple(CASES), devices=4).items():
         assert figures["per update"] < 1e-6, name

@@ -20,6 +20,7 @@ BANDIT = bernoulli_bandit(num_arms=3, num_pulls=60)
 pytestmark = pytest.mark.compiles
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("updates", [0, 1])
 def test_negative_control_an_untrained_memory_has_no_advantage_over_learning_from_scratch(updates):
     agent = RL2(**TINY)
@@ -106,6 +107,7 @@ def test_E24_the_oracle_is_that_of_the_tasks_that_were_met():
     np.testing.assert_allclose(oracle_of(problem.test, 20, 3), evaluation.returns[0].mean(-1), rtol=1e-6)
 
 
+@pytest.mark.nightly
 def test_the_same_agent_twice_is_not_better_than_itself():
     twins = [untrained(name, ThompsonSampling(), BANDIT) for name in ("a", "b")]
     content = compare(BANDIT, [*twins, untrained("random", Random(), BANDIT)], Plan(30, 20, 1))
@@ -116,6 +118,7 @@ def test_the_same_agent_twice_is_not_better_than_itself():
     assert [a["reaches"][t]["episode"] for t in a["reaches"]] == [b["reaches"][t]["episode"] for t in b["reaches"]]
 
 
+@pytest.mark.nightly
 def test_agents_with_a_memory_may_act_as_in_training():
     agents = [untrained("rl2", RL2(**TINY), BANDIT), untrained("random", Random(), BANDIT)]
     for explore, says in (
@@ -141,6 +144,7 @@ def test_where_no_oracle_is_known_the_best_agent_is_the_end_of_the_way():
     assert any("finite" in warning for warning in content["warnings"])
 
 
+@pytest.mark.nightly
 def test_an_agent_that_is_told_the_task_pulls_arms_too():
     seen = informed(BANDIT)
     told = untrained("oracle-ppo", MultiTaskPPO(hidden_size=4, num_minibatches=1, num_tasks=4), seen, "meta-trained")

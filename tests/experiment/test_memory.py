@@ -53,11 +53,8 @@ TEN = {
 }
 
 
-@pytest.mark.compiles
-@pytest.mark.parametrize(
-    "name",
-    [name if name in ("RL², LSTM", "MAML, TRPO") else pytest.param(name, marks=pytest.mark.nightly) for name in TEN],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", TEN)
 def test_the_lower_setting_that_is_named_runs(name, monkeypatch):
     algorithm, problem = TEN[name][0], TEN[name][1]()
     algorithm = dataclasses.replace(algorithm, num_updates=1)

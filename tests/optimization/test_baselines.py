@@ -84,6 +84,7 @@ def test_many_systems_are_solved_as_by_lapack(size):
     np.testing.assert_allclose(found, exact, rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.nightly
 @pytest.mark.process
 def test_many_tasks_with_many_episodes_do_not_wait_for_each_other_for_ever(tmp_path):
     # LAPACK in threads of XLA's pool did so at this size, as soon as a program had two updates.

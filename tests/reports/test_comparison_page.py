@@ -42,7 +42,7 @@ def parsed(content):
 pytestmark = pytest.mark.compiles
 
 
-@pytest.fixture(scope="module", params=[True, pytest.param(False, marks=pytest.mark.compiles)], ids=["bandit", "mdp"])
+@pytest.fixture(scope="module", params=[True, pytest.param(False, marks=pytest.mark.nightly)], ids=["bandit", "mdp"])
 def content(request):
     return small(bandit=request.param)
 

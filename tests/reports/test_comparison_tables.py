@@ -8,7 +8,7 @@ from adaptax.reports.comparison_texts import number, percent, ratio, reached
 from tests.evaluation.comparisons import ODD, small
 
 
-@pytest.fixture(scope="module", params=[True, pytest.param(False, marks=pytest.mark.compiles)], ids=["bandit", "mdp"])
+@pytest.fixture(scope="module", params=[True, pytest.param(False, marks=pytest.mark.nightly)], ids=["bandit", "mdp"])
 def content(request):
     return small(bandit=request.param)
 

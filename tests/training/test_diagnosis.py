@@ -41,7 +41,7 @@ def wrong_tasks(problem, state, num_tasks=8):
 
 
 @pytest.mark.compiles
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.nightly)])
 def test_task_step_and_field_of_the_first_violation_in_an_update(devices):
     problem, healthy = broken(3, 0.1)
     error = fallen(problem, healthy, devices=devices)
@@ -54,7 +54,7 @@ def test_task_step_and_field_of_the_first_violation_in_an_update(devices):
     assert violation_in_update(TINY, healthy, error.state) is None
 
 
-@pytest.mark.compiles
+@pytest.mark.nightly
 def test_of_several_seeds_the_task_is_that_of_the_one_that_broke():
     problem, healthy = broken(2, 0.05)
     error = fallen(problem, healthy, num_seeds=2)

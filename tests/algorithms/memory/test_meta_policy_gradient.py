@@ -115,7 +115,7 @@ def test_the_exploration_does_not_depend_on_the_base_learner():
     assert same(one.action, another.action)
 
 
-@pytest.mark.compiles
+@pytest.mark.nightly
 def test_the_ablation_explores_as_the_base_learner_does_and_trains_nothing():
     algorithm, problem, state = case(explorer="base", memory_size=MetaPolicyGradient().memory_size)
     after, metrics = quick_jit(lambda state: algorithm.update(problem, state))(state)
