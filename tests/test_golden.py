@@ -54,6 +54,7 @@ def test_what_it_does_depends_on_what_it_remembers(version):
     assert len({tuple(row) for row in made["memory"]}) > len(REWARDS)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(("version", "name"), CASES, ids=str)
 def test_gone_on_with_it_comes_to_what_it_came_to(version, name, tmp_path, capsys):
     made = json.loads((GOLDEN / version / "runs.json").read_text())

@@ -61,6 +61,7 @@ for module in pkgutil.walk_packages(adaptax.__path__, "adaptax."):
         assert re.search(r'needs (matplotlib|jinja2), which is not installed.*pip install "adaptax\[reports\]"', line)
 
 
+@pytest.mark.compiles
 def test_training_and_evaluating_in_python(tmp_path):
     program = """
 import adaptax, adaptax.problems, optax, jax, jax.numpy as jnp
@@ -84,6 +85,7 @@ def run(tmp_path_factory):
     return cwd, done
 
 
+@pytest.mark.compiles
 def test_training_by_the_command_line_ends_with_a_plain_table(run):
     cwd, done = run
     for name in ("training.png", "adaptation.png", "tensorboard/"):
@@ -107,6 +109,7 @@ def test_training_by_the_command_line_ends_with_a_plain_table(run):
     assert not list((cwd / "run").glob("*.png"))
 
 
+@pytest.mark.compiles
 def test_inspecting_prints_tables_and_writes_figures_as_numbers(run):
     cwd, _ = run
     done = adaptax("inspect", "run", "--tasks", "50", cwd=cwd)

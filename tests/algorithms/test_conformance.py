@@ -148,6 +148,7 @@ def test_every_algorithm_has_an_entry():
     assert set(NAMES) <= set(PROBLEMS)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", cases(NAMES))
 def test_algorithm_is_its_configuration(name):
     algorithm = _case(name)[0]
@@ -157,6 +158,7 @@ def test_algorithm_is_its_configuration(name):
     assert type(algorithm).__doc__
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", cases(NAMES))
 def test_trials_are_pure_and_actions_lie_in_the_space(name):
     algorithm, problem, state = _case(name)
@@ -214,6 +216,7 @@ def test_memory_keeps_its_structure(name, explore):
     assert described[0] == described[1]
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", cases(NAMES))
 def test_evaluate_trial_has_every_episode(name):
     algorithm, problem, state = _case(name)
@@ -233,6 +236,7 @@ def test_untrained_update_is_the_identity(name):
     assert not jax.tree.leaves(state.opt_state)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", cases(TRAINED))
 def test_update_is_pure_and_counted(name):
     algorithm, problem, state = _case(name)

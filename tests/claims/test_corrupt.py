@@ -41,6 +41,7 @@ def test_flips_in_the_configuration(tiny):
     assert 0 < harmless.figure < 50
 
 
+@pytest.mark.compiles
 def test_a_loader_without_checksums_is_found(tiny, monkeypatch):
     monkeypatch.setattr(checkpoints, "_digest", lambda data: "")
     tiny.__init__(tiny.directory, 0)

@@ -67,6 +67,7 @@ def test_a_mean_over_the_expected_window_is_an_expectation(case):
     assert not experience.truncated[:-1].any()
 
 
+@pytest.mark.compiles
 def test_E1d_adapt_on_the_expected_window_is_the_exact_gradient_step(case):
     theta, task = case
     agent = ALGORITHM.begin(GradientParams(theta), jax.random.key(0))

@@ -97,6 +97,7 @@ def test_agents_alone(untrained, tmp_path):
     assert content["agents"]["ucb1"]["kind"] == "classical"
 
 
+@pytest.mark.compiles
 def test_nothing_is_overwritten(untrained, tmp_path):
     directory, _ = untrained("a")
     (tmp_path / "report").mkdir()

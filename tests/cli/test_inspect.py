@@ -93,6 +93,7 @@ def test_one_of_several_trainings_is_looked_into(untrained, capsys):
         command([str(directory), "--training-seed", "2"])
 
 
+@pytest.mark.compiles
 def test_of_a_finite_family_tasks_are_named_and_it_is_said_that_none_is_held_out(untrained, capsys):
     sizes = {"num_episodes": 2, "size": 3, "horizon": 3}
     directory, *_ = untrained(problem="grid-navigation", **TINY, of_problem=sizes)

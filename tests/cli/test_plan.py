@@ -19,6 +19,7 @@ def test_it_says_what_a_training_would_need_and_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.compiles
 def test_what_does_not_fit_ends_with_7_and_a_setting_to_lower(tmp_path):
     words = [*TINY[:2], *TINY[4:], "--num-pulls", "1000", "--num-tasks", "1000000", "--devices", "1"]
     done = run("plan", "rl2", "bandit", *words, cwd=tmp_path)

@@ -82,6 +82,7 @@ def _host_experience(learner, state, windows):
     return Experience(jax.tree.map(np.asarray, tasks), trajectory, source="host")
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(("name", "windows"), [("rl2", 1), ("maml", 2)])
 def test_a_loop_on_the_host_teaches_what_the_compiled_loop_teaches(name, windows):
     learner = LEARNERS[name]

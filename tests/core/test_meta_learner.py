@@ -46,6 +46,7 @@ def test_what_is_required(missing):
         type("Incomplete", (MetaLearner,), body)()
 
 
+@pytest.mark.compiles
 def test_what_is_collected_is_a_trial_of_each_task_of_this_update():
     learner = Count()
     state = replace(learner.init(PROBLEM, jax.random.key(0)), step=jnp.asarray(5))

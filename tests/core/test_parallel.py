@@ -90,6 +90,7 @@ def _depths(jaxpr, depth=0):
     return found
 
 
+@pytest.mark.compiles
 def test_an_update_has_one_collective_for_a_gradient_and_none_inside_the_backward_pass():
     algorithm = RL2(memory_size=8, critic_size=8, num_tasks=8, num_minibatches=2, num_updates=4)
     problem = problems.bernoulli_bandit(num_arms=3, num_pulls=6)

@@ -117,6 +117,7 @@ def test_episodes_of_one_step(episodes):
     np.testing.assert_array_equal(trajectory.reward, np.arange(episodes))
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("steps", range(1, 8))
 def test_trial_in_pieces_equals_trial_at_once(steps):
     # A length of 2 and a horizon of 3, so that pieces begin in every phase: first, last, idle.
@@ -178,6 +179,7 @@ def test_nothing_is_learned_after_the_last_window_and_something_after_every_othe
     assert together == 3 * (episodes - 1)
 
 
+@pytest.mark.compiles
 def test_of_many_windows_the_last_is_learned_from_like_the_others():
     assert len(_adaptations(MANY_WINDOWS)[0]) == MANY_WINDOWS - 1
     alone, together = _adaptations(MANY_WINDOWS + 1)

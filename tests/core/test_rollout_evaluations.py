@@ -22,6 +22,7 @@ class Tally(Counter):
         return agent.adapted[0], agent.memory + 1, {"memory": agent.memory, "explore": jnp.asarray(explore)}
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(
     ("episodes", "window", "known"),
     [

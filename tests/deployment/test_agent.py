@@ -119,6 +119,7 @@ class Diary(QLearning):
         return action, memory, agent.adapted.quality
 
 
+@pytest.mark.compiles
 def test_q_learning_in_a_loop_learns_what_it_learns_in_a_rollout():
     problem = tabular_mdp(num_states=3, num_actions=2, horizon=3, num_episodes=4)
     learner = Diary(knows_time=True)
@@ -154,6 +155,7 @@ def recorded(agent):
     return windows
 
 
+@pytest.mark.compiles
 def test_with_one_stream_it_learns_when_a_window_is_full_or_the_episode_over():
     problem = clockwork(horizon=5, episodes=4, num_actions=3)
     learner = DQN(hidden_size=4, train_every=2, buffer_size=8, batch_size=4, learning_starts=2)
@@ -187,6 +189,7 @@ def test_with_one_stream_it_learns_when_a_window_is_full_or_the_episode_over():
     assert agent.adaptations == 5
 
 
+@pytest.mark.compiles
 def test_with_several_streams_it_learns_from_pieces_of_as_many_episodes():
     problem = clockwork(horizon=5, episodes=4, num_actions=3)
     learner = A2C(hidden_size=4, streams=2, num_steps=2)

@@ -38,6 +38,7 @@ def test_shapes_and_reproducibility():
     assert (returns != random_returns(seed=1)).any()
 
 
+@pytest.mark.compiles
 def test_an_odd_number_of_tasks_over_several_chunks_is_complete(monkeypatch):
     monkeypatch.setattr("adaptax.evaluation.trials.CHUNK", 8)
     done = []
@@ -86,6 +87,7 @@ def test_E26_evaluation_leaves_the_agent_bitwise_as_it_was():
     assert [np.asarray(x).tobytes() for x in jax.tree.leaves(meta)] == before
 
 
+@pytest.mark.compiles
 def test_E15_every_task_is_entered_with_a_fresh_memory_and_in_any_company():
     meta = init(RL2_TINY, PROBLEM, seed=0).meta
     alone = evaluate(TrainedAgent(RL2_TINY, PROBLEM, meta), num_tasks=32).returns
@@ -102,6 +104,7 @@ def test_several_seeds():
     np.testing.assert_allclose(evaluation.returns[:1], first.returns, atol=1e-5)
 
 
+@pytest.mark.compiles
 def test_mode_is_deterministic_and_sampling_is_not():
     meta = init(RL2_TINY, PROBLEM, seed=0).meta
     mode = evaluate(TrainedAgent(RL2_TINY, PROBLEM, meta), num_tasks=200).scores

@@ -112,6 +112,7 @@ def test_an_epsilon_greedy_agent_explores_in_epsilon_times_the_share_of_other_ar
     np.testing.assert_array_equal(behaviour.exploring, behaviour.actions != 2)
 
 
+@pytest.mark.compiles
 def test_against_the_best_mean_too():
     behaviour = watched(EmpiricallyGreedy(0.2))
     assert behaviour.exploring is None

@@ -130,6 +130,7 @@ def test_reading_at_fewer_times_or_in_chunks_changes_nothing(monkeypatch):
     np.testing.assert_array_equal(everything[:, :, :3].sum(-1), np.arange(31)[:, None] * np.ones(21))
 
 
+@pytest.mark.compiles
 def test_in_deployment_the_mode_is_taken_and_to_sample_is_another_trial():
     problem, agent = bernoulli_bandit(3, 6), RL2(**TINY)
     meta = random_state(agent, problem).meta
@@ -139,6 +140,7 @@ def test_in_deployment_the_mode_is_taken_and_to_sample_is_another_trial():
     assert (mode[1] != sample[1]).any()
 
 
+@pytest.mark.compiles
 def test_features_have_the_names_of_the_tasks_parts_and_constants_are_left_out():
     problem = tabular_mdp(num_states=2, num_actions=2)
     train, test = (
@@ -248,6 +250,7 @@ class Witnessed(FromScratch):
         return action, (count(statistics, timestep), memory), None
 
 
+@pytest.mark.compiles
 def test_a_recurrent_memory_knows_no_more_than_the_posterior_of_the_same_trial():
     problem, num_tasks, k = bernoulli_bandit(3, 12), 1000, 3
     inner = RL2(**{**TINY, "memory_size": 16})
@@ -267,6 +270,7 @@ def test_a_recurrent_memory_knows_no_more_than_the_posterior_of_the_same_trial()
     assert found.pooled.value[-1] > 0.1 * bounds[-1] > 0.02
 
 
+@pytest.mark.compiles
 def test_held_out_tasks_never_enter_the_fit(monkeypatch):
     fitted = []
     fit = inspection.fit_decoder
@@ -358,6 +362,7 @@ def test_tasks_that_are_all_alike_are_refused():
         inspect_memory(TrainedAgent.initial(agent, problem, seed=0), num_tasks=20)
 
 
+@pytest.mark.compiles
 def test_rl2s_memory_is_what_acting_carries_on_with():
     # After one episode, reading is the first step of the next one: its memory puts out what the trial's next step does.
     problem, agent = grid_navigation(num_episodes=2, size=3, horizon=3), RL2(**TINY, memory="gru")

@@ -136,6 +136,7 @@ def test_E23_ten_seeds_cover_what_they_claim():
     assert np.abs(found - 0.95).max() < 4 * np.sqrt(0.95 * 0.05 / 500)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(("seeds", "documented"), [(3, 0.73), (5, 0.84), (10, 0.90)])
 def test_E23_few_seeds_cover_as_little_as_documented(seeds, documented):
     """Where only seeds matter: about P(|t| < 1.96 √((S−1)/S)) with S−1 degrees of freedom."""

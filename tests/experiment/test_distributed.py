@@ -52,6 +52,7 @@ def test_alone_there_is_nobody_to_tell():
             pass
 
 
+@pytest.mark.compiles
 def test_the_writer_tells_what_to_train_but_not_where_it_writes(tmp_path):
     class Writer(Others):
         first, index = True, 0
@@ -115,6 +116,7 @@ def test_a_process_that_was_asked_for_something_else_says_what(mine, message):
         followed(Others(_sent()), asked, run)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("resumes", [True, False])
 def test_a_process_follows_to_the_end_and_writes_nothing(resumes, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

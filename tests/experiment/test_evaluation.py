@@ -27,6 +27,7 @@ def random_as_the_trained_agent(problem, against):
     )
 
 
+@pytest.mark.compiles
 def test_the_trained_agent_comes_first_and_all_meet_the_same_tasks(tmp_path):
     assessment = random_as_the_trained_agent(bernoulli_bandit(2, 5), ["bayes-optimal-bandit", "random"])
     assert list(assessment.results) == ["rl2", "bayes-optimal-bandit", "random"]

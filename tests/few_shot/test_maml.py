@@ -53,6 +53,7 @@ def test_E4_meta_gradient_of_quadratics_is_the_closed_form(steps, first_order):
         assert found == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("steps", [1, 2, 3, 5])
 def test_E2_meta_gradient_equals_central_differences_and_is_not_first_order(steps):
     with jax.enable_x64(True):
@@ -117,6 +118,7 @@ def test_permuting_tasks_changes_nothing():
             )
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("outer_loss", ["last", "mean"])
 def test_checkpointing_changes_memory_and_not_the_gradient(outer_loss):
     with jax.enable_x64(True):
@@ -209,6 +211,7 @@ def test_memory_stays_nearly_flat_with_checkpointing():
 # Training
 
 
+@pytest.mark.compiles
 def test_sinusoids_are_learned():
     model = eqx.nn.MLP(1, 1, 20, 1, key=jax.random.key(0))
     history = train(model, Sinusoids(), 1, 400, optax.adam(5e-3), inner_optimizer=MetaSGD(0.01)).history
@@ -269,6 +272,7 @@ def bowl_sampler(key):
     return Bowl(jnp.asarray(1.0), jax.random.normal(key))
 
 
+@pytest.mark.compiles
 def test_a_key_decides_what_is_sampled_and_being_told_of_progress_changes_nothing(capsys):
     told = []
     arguments = theta(), optax.adam(0.1), bowl_sampler, 1, 250
@@ -285,6 +289,7 @@ def test_a_key_decides_what_is_sampled_and_being_told_of_progress_changes_nothin
     assert said.out + said.err == ""
 
 
+@pytest.mark.compiles
 def test_settings_may_be_given_together_or_one_by_one():
     settings = MAMLOptions(inner_lr=0.3, outer_loss="mean", tasks_per_step=2)
     together = maml_train(theta(), optax.sgd(0.1), bowls(), 2, 3, settings)
@@ -340,6 +345,7 @@ def test_divergence_names_the_outer_step():
         train(theta(1e15), [Bowl(jnp.asarray(1.0), jnp.asarray(0.0))], 0, 200, optax.sgd(4.0))
 
 
+@pytest.mark.compiles
 def test_steps_that_the_optimiser_skips_are_no_failure():
     def sampler(key):  # one task in two has no finite loss
         return Bowl(jnp.where(jax.random.bernoulli(key), jnp.nan, 1.0), jnp.asarray(0.0))

@@ -26,6 +26,7 @@ from tests.few_shot.cases import (
 )
 
 
+@pytest.mark.compiles
 def test_stacked_unrolled_and_mixed_tasks_give_the_same():
     with jax.enable_x64(True):
         stacked, plain = bowls(), bowls(PlainBowl)
@@ -36,6 +37,7 @@ def test_stacked_unrolled_and_mixed_tasks_give_the_same():
             assert_same(run.history, runs[0].history, rtol=1e-12)
 
 
+@pytest.mark.compiles
 def test_tasks_of_other_shapes_types_or_static_parts_are_not_stacked():
     with jax.enable_x64(True):
         short, long = regressions(2)
@@ -100,6 +102,7 @@ def test_a_task_s_own_learning_rate_and_order_override_the_arguments():
         train(theta(), [bowl(), bowl(inner_lr=0.2)], 1, inner_optimizer=MetaSGD(0.1))
 
 
+@pytest.mark.compiles
 def test_a_sampler_gives_fresh_tasks_at_every_step():
     def sampler(key):
         return Bowl(jnp.asarray(1.0), jax.random.normal(key))
@@ -113,6 +116,7 @@ def test_a_sampler_gives_fresh_tasks_at_every_step():
     assert not np.array_equal(again, other)
 
 
+@pytest.mark.compiles
 def test_a_sampler_may_carry_arrays():
     class FromBank(eqx.Module):
         centres: jax.Array
@@ -126,6 +130,7 @@ def test_a_sampler_may_carry_arrays():
     assert set(before) == {2.0, 8.0}
 
 
+@pytest.mark.compiles
 def test_tasks_per_step_chooses_among_a_sequence_without_replacement():
     tasks = [Bowl(jnp.asarray(1.0), jnp.sqrt(jnp.asarray(2.0**k))) for k in range(4)]
     before = train(theta(0.0), tasks, 0, 60, optax.sgd(0.0), tasks_per_step=2).history.before

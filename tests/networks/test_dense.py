@@ -33,6 +33,7 @@ def test_forward_is_the_product(batch):
     (outer_p, lambda x, y: x.T @ y, (WIDE, X)),
     (outer_p, lambda y, x: y.T @ x, (X, WIDE)),
 ])  # fmt: skip
+@pytest.mark.compiles
 @pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0), (1, 0), (-1, 1)])
 def test_each_operation_and_its_derivatives_with_up_to_three_axes_of_tasks(bind, expected, shapes, axes):
     with jax.enable_x64(True):
@@ -93,6 +94,7 @@ def test_tanh_has_its_derivatives_also_where_it_is_flat(x):
         np.testing.assert_allclose(jax.jacfwd(jax.grad(tanh))(x), expected[2], rtol=1e-6, atol=1e-14)
 
 
+@pytest.mark.compiles
 def test_a_product_with_the_fisher_matrix_through_a_gradient_transposes_no_samples():
     tasks, samples, sizes = 3, 50, (4, 16, 16, 2)
     x, *weights = arrays((tasks, samples, sizes[0]), *itertools.pairwise(sizes))

@@ -97,6 +97,7 @@ def test_kl_of_categoricals_against_scipy(size):
     np.testing.assert_allclose(found, scipy.stats.entropy(p, q, axis=-1), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("size", [1, 2, 6])
 @pytest.mark.parametrize("kind", [Categorical, Normal])
 def test_kl_is_the_mean_log_ratio_of_samples(kind, size):

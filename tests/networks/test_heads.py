@@ -32,6 +32,7 @@ def test_linear_starts_orthogonal_and_without_bias(key):
     np.testing.assert_array_equal(layer.bias, 0)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("shape", [(1, 1), (5, 5), (64, 4), (4, 64), (128, 128)])
 def test_orthogonal_weights_are_those_of_jax(shape, key):
     # JAX's come from LAPACK's QR decomposition of the same normal numbers.

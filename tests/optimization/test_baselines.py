@@ -41,6 +41,7 @@ def test_it_is_ridge_regression_on_the_other_streams():
         np.testing.assert_allclose(found[:, stream], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.compiles
 def test_E6_a_prediction_does_not_know_its_own_episodes_return():
     features, targets, valid = _data(4)
     slopes = jax.jacrev(lambda targets: linear_baseline(features, targets, valid))(targets)
@@ -55,6 +56,7 @@ def test_what_did_not_happen_is_not_learned_from():
     np.testing.assert_array_equal(linear_baseline(junk, targets, valid), linear_baseline(features, targets, valid))
 
 
+@pytest.mark.compiles
 def test_a_linear_return_is_predicted_and_a_single_stream_gets_0():
     features, _, valid = _data(5)
     targets = jnp.where(valid, features @ jnp.asarray([1.0, -2.0, 0.5]), 0.0)

@@ -27,6 +27,7 @@ def test_all_have_the_policy_gradient_where_the_policy_acted(name, gae_lambda):
     np.testing.assert_allclose(jax.grad(total)(LOG_PROBS), ADVANTAGES, rtol=1e-6)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (3, 1), (3, 5)])
 def test_E1c_the_magic_box_is_one_and_has_the_derivatives_of_its_argument(shape):
     x = 10 * jax.random.normal(jax.random.key(0), shape)
@@ -56,6 +57,7 @@ def test_E1_second_derivatives_written_out():
     np.testing.assert_allclose(hessian(loaded_dice, 0.5), later * discount, rtol=1e-6)
 
 
+@pytest.mark.compiles
 def test_dice_is_the_papers_up_to_a_constant():
     # Foerster et al.'s Σ_t □(Σ_{t' ≤ t} log π_t') r_t, against rewards to go as advantages: same derivatives.
     rewards = ADVANTAGES
@@ -73,6 +75,7 @@ def test_lvc_corrects_for_who_acted():
     np.testing.assert_allclose(found, np.asarray([[2, 1], [0.5, 1], [1, 0.5]]) * ADVANTAGES, rtol=1e-6)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_steps_that_did_not_happen_have_no_part(name):
     # Steps after an early end have log-probability and advantage 0.

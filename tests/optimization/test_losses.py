@@ -133,6 +133,7 @@ def test_batch_axes_are_independent():
     np.testing.assert_allclose(batched[:, 1, 2], alone, rtol=1e-6)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("gae_lambda", [0.0, 0.9])
 def test_E11_a_time_limit_is_not_termination(gae_lambda):
     # Reward 1 at every step, a time limit of 4 steps and γ = 0.9. The task goes on after the limit, so the value

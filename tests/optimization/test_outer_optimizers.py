@@ -81,6 +81,7 @@ def _improve(trust, loss, batch=ONES):
     return quick_jit(lambda p: trust.improve(objective(loss), p, (), batch))(START)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("max_kl", [1e-3, 0.05, 1.0])
 def test_E7_the_accepted_step_keeps_the_kl_and_the_loss_falls(max_kl):
     stepped, _, metrics = _improve(TRPO(max_kl), regret)

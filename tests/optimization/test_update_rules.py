@@ -58,6 +58,7 @@ def test_its_derivative_is_finite_where_a_gradient_is_zero():
     assert np.isfinite(slope).all()
 
 
+@pytest.mark.compiles
 def test_it_starts_as_gradient_descent_and_nothing_else():
     learned = OPTIMIZER.init(PARAMETERS)
     found, plain = learn(learned, PARAMETERS), learn(None, PARAMETERS, SGD(0.1, decay=0.5))

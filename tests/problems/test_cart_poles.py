@@ -140,6 +140,7 @@ def test_the_range_is_not_much_larger_than_that():
     assert not np.all(stays_up(*corners(1.25), 500))
 
 
+@pytest.mark.compiles
 def test_beyond_the_range_there_are_tasks_that_nobody_can_balance():
     quantities = TEXTBOOK * np.exp([-1.25, -1.25, -1.25, 1.25])
     env, task = cart_pole().env, as_task(quantities)
@@ -171,6 +172,7 @@ class Controller(FromScratch):
         return (timestep.observation @ meta > 0).astype(jnp.int32), None, None
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(("split", "variation"), [("test", 0.0), ("test", 1.0), ("shifted", 0.5)])
 def test_the_controller_attains_oracle_and_optimum_in_every_episode(split, variation):
     problem = cart_pole(num_episodes=2, variation=variation)

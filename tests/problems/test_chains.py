@@ -142,6 +142,7 @@ class GoForward(FromScratch):
         return jnp.where(found, STAY, FORWARD).astype(jnp.int32), None, None
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("split", ["test", "shifted"])
 def test_going_forward_until_paid_attains_the_oracle(split):
     problem = chain(num_episodes=2)

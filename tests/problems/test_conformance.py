@@ -123,6 +123,7 @@ def test_observations_actions_and_rewards_are_what_the_spaces_say(name):
     assert np.all(np.isfinite(trial.reward))
 
 
+@pytest.mark.compiles
 @every_problem
 def test_episodes_end_once_and_the_time_limit_only_at_the_horizon(name):
     case = survey(name)

@@ -81,6 +81,7 @@ def test_shifted_goals_are_uniform_on_the_ring_around_the_square():
     assert stats.kstest((size**2 - 0.25) / 0.75, "uniform").pvalue > 6e-5  # four standard errors
 
 
+@pytest.mark.compiles
 def test_walking_straight_attains_the_oracle_of_shifted_goals():
     problem = point_robot(num_episodes=2)
     goals = sample(problem, 64, "shifted")

@@ -67,6 +67,7 @@ def test_all_but_the_observation_is_bitwise_that_of_the_inner_problem(name):
         np.testing.assert_allclose(shown[..., size:], told, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", problems.__all__)
 def test_families_and_lengths_are_those_of_the_inner_problem(name):
     inner = OPTIONS.get(name, getattr(problems, name))()

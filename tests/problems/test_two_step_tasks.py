@@ -26,6 +26,7 @@ def test_reversals_follow_the_draws():
     assert first_is_good([0.7, 0.5, 0.0]) == [False, False, True]
 
 
+@pytest.mark.compiles
 def test_the_good_state_changes_with_probability_one_in_forty():
     tasks = jax.vmap(two_step(50).train.sample)(jax.random.split(jax.random.key(0), 400))
     good = jax.vmap(lambda task: jax.vmap(task.first_is_good)(jnp.arange(50)))(tasks)

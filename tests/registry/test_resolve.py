@@ -236,6 +236,7 @@ def test_entry_points_are_looked_up_only_for_names_that_are_not_known(monkeypatc
     assert registry.PROBLEMS is PROBLEMS
 
 
+@pytest.mark.compiles
 def test_a_users_algorithm_learns_on_a_users_problem(place):
     from adaptax.runs.recipe import Recipe
 

@@ -35,6 +35,7 @@ def test_curves_and_thresholds_are_drawn_where_the_figures_are():
     assert axes.get_xscale() == "log"
 
 
+@pytest.mark.compiles
 def test_bars_of_pulls_fill_the_trial():
     content = small()
     bars = pulls_figure(content).axes[0].patches

@@ -45,6 +45,7 @@ def test_numbers_in_words():
     assert [percent(x) for x in (None, 0.256, -0.1)] == ["–", "26 %", "−10 %"]
 
 
+@pytest.mark.compiles
 def test_tables_fit_the_terminal(content):
     console = Console(width=100, record=True, file=io.StringIO())
     for table in tables(content):
@@ -56,6 +57,7 @@ def test_tables_fit_the_terminal(content):
     assert ODD in printed
 
 
+@pytest.mark.compiles
 def test_tables_fit_the_terminal_without_rich(content):
     printed = "\n".join(map(str, tables(content)))
     assert max(map(len, printed.splitlines())) <= 100

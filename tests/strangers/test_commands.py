@@ -145,6 +145,7 @@ def act(place):
 TRIPS = [train, kill_and_resume, evaluate, compare, inspect, plan, check_env, act]
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("trip", TRIPS, ids=lambda trip: trip.__name__)
 def test_a_stranger_goes_where_we_go(place, trip):
     assert trip(place)

@@ -12,6 +12,7 @@ from adaptax.experiment.validation import seed_of
 from adaptax.runs.load import load_agent
 from tests.strangers.tiring_learner import Tiring
 
+pytestmark = pytest.mark.compiles
 SELECT = {"select_on": "validation", "validate_every": 10, "validation_tasks": 100, "save_every": 10}
 SMALL = {"num_arms": 3, "num_pulls": 20, "num_updates": 60, "num_tasks": 4, "devices": 1}
 

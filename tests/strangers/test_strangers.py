@@ -36,6 +36,7 @@ def test_a_strangers_algorithm_learns_to_learn_a_strangers_problem():
     assert len(np.concatenate(seen)) == 100
 
 
+@pytest.mark.compiles
 def test_devices_share_its_tasks_and_agree():
     algorithm = LinearBandit(num_updates=3)
     one, two = (

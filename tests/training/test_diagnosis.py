@@ -72,6 +72,7 @@ def test_before_the_first_update():
     assert violation_in_init(TINY, problem, seed=1).step == 2
 
 
+@pytest.mark.compiles
 def test_in_an_evaluation():
     problem, _ = broken(4, 1.0)
     agent = Random()
@@ -81,6 +82,7 @@ def test_in_an_evaluation():
     assert (violation.task, violation.step, violation.field) == (0, 4, "reward")
 
 
+@pytest.mark.compiles
 def test_an_evaluation_says_which_task_and_why(capsys):
     problem, _ = broken(4, 0.3)
     agent = Random()

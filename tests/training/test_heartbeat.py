@@ -42,6 +42,7 @@ def test_they_know_each_other(lines):
     assert str(Peer(3, "node7")) == "process 3 on node7"
 
 
+@pytest.mark.compiles
 def test_while_both_are_alive_nobody_is_lost(lines):
     _, by_first = _watched(lines[0], 5.0)
     _, by_second = _watched(lines[1], 5.0)

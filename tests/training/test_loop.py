@@ -42,11 +42,13 @@ def test_the_host_sees_every_update_once():
     assert len(np.unique(np.concatenate([r for *_, r in seen]))) > 1
 
 
+@pytest.mark.compiles
 def test_on_chunk_can_stop_it_and_the_state_is_that_of_the_last_update():
     state = run(on_chunk=lambda progress: progress.done >= 4, chunk=2)
     assert int(state.step) == 4
 
 
+@pytest.mark.compiles
 def test_E27_train_n_then_m_is_train_n_plus_m():
     whole = run(chunk=1)
     part = run(num_updates=2, chunk=1)
@@ -55,6 +57,7 @@ def test_E27_train_n_then_m_is_train_n_plus_m():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.compiles
 def test_same_seed_is_bitwise_the_same_and_another_seed_is_not():
     first, second = leaves(run()), leaves(run())
     for a, b in zip(first, second, strict=True):

@@ -71,6 +71,7 @@ def test_E12_counts_follow_the_script_and_the_start_of_a_trial_counts_nothing():
     np.testing.assert_allclose(BetaPrior(3, 2).mean(seen), [4 / 6, 3 / 5, 5 / 8], rtol=1e-6)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: type(agent).__name__)
 def test_acting_learns_from_the_previous_pull(agent, key):
     meta = agent.describe(bernoulli_bandit(3))
@@ -148,6 +149,7 @@ def test_epsilon_greedy_explores_with_probability_epsilon(key):
         assert frequency == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / 4000))
 
 
+@pytest.mark.compiles
 def test_thompson_sampling_matches_probabilities_and_optimism_changes_them(key):
     seen = statistics([2, 0], [2, 0])  # X ~ Beta(3, 1), Y ~ U[0, 1]: P(X > Y) = E X
     for agent, expected in [
@@ -182,6 +184,7 @@ def test_what_happens_in_other_tasks_makes_no_difference(key):
     assert np.any(np.asarray(mine[:, 1]) != np.asarray(again[:, 1]))
 
 
+@pytest.mark.compiles
 def test_figures_of_duan2016_table_1(key):
     """100 pulls of 5 arms: ours within 4 standard errors (the paper's are 0.5 at most)."""
     problem, tasks = bernoulli_bandit(5, 100), 400
@@ -208,6 +211,7 @@ def test_figures_of_duan2016_table_1(key):
     assert np.all(late < early / 2)  # UCB1 and Thompson sampling go on to find the best arm
 
 
+@pytest.mark.compiles
 def test_gaussian_bandits_are_learnt_by_all_that_have_a_normal_prior(key):
     problem, tasks = gaussian_bandit(5, 60), 200
     arms = jax.vmap(problem.test.sample)(jax.random.split(key, tasks))

@@ -127,6 +127,7 @@ def test_epsilon_greedy_explores_with_probability_epsilon(seen, key):
     np.testing.assert_allclose(other, 0.2, atol=4 * math.sqrt(0.2 * 0.8 / 2000))
 
 
+@pytest.mark.compiles
 def test_posterior_samplers_draw_values_from_the_posterior_or_from_its_upper_end(seen, key):
     mean, deviation = TabularPrior().rewards(seen)
     z = {}
@@ -139,6 +140,7 @@ def test_posterior_samplers_draw_values_from_the_posterior_or_from_its_upper_end
     assert scipy.stats.kstest(four, lambda x: scipy.stats.norm.cdf(x) ** 4).pvalue > 1e-4
 
 
+@pytest.mark.compiles
 def test_what_happens_in_other_tasks_makes_no_difference(key):
     agent, keys = PSRL(), jax.random.split(key, 2)
     run = quick_jit(lambda tasks: collect(agent, SMALL, agent.describe(SMALL), tasks, keys).action)

@@ -35,6 +35,7 @@ def test_the_head_adapts_and_nothing_else(case):
     np.testing.assert_allclose(batch.trajectories.aux["policy"].logits[0, 1], expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.compiles
 def test_the_body_is_meta_learned(case):
     meta, batch = case
     _, gradient = by_hand.gain(ALGORITHM, meta, batch, PROBLEM)

@@ -37,6 +37,7 @@ def test_a_context_of_zeros_is_what_moves(case):
     assert (np.asarray(after.adapted.parameters) != 0).all()
 
 
+@pytest.mark.compiles
 def test_the_context_is_a_bias_of_the_first_layer(case):
     meta, batch = case
     context = _adapted(meta, batch)[1].adapted.parameters

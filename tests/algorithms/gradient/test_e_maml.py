@@ -16,6 +16,7 @@ def case():
     return state.meta, by_hand.gather(ALGORITHM, state)
 
 
+@pytest.mark.compiles
 def test_standing_is_the_adapted_return_less_that_of_the_other_tasks(case):
     _, batch = case
     last = by_hand.pulls(batch.trajectories).rewards[:, 1]
@@ -40,6 +41,7 @@ def test_E1_score_term_by_hand(case):
     assert np.abs(expected).max() > 0.1
 
 
+@pytest.mark.compiles
 def test_a_window_is_worth_what_all_judged_windows_after_it_earn():
     algorithm = dataclasses.replace(ALGORITHM, inner_steps=2, objective="every-step")
     batch = by_hand.gather(algorithm, by_hand.begin(algorithm))

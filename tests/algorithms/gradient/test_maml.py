@@ -62,6 +62,7 @@ def test_advantages_are_normalised_over_the_adapted_windows_of_all_tasks(case):
     np.testing.assert_allclose(batch.advantages[:, :, 0], expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.compiles
 def test_an_update_ascends_the_gain(case):
     meta, batch = case
     algorithm = MAML(**GRADIENT)
@@ -73,6 +74,7 @@ def test_an_update_ascends_the_gain(case):
     )
 
 
+@pytest.mark.compiles
 def test_E20_every_task_of_every_update_is_another_one():
     problem = gaussian_bandit(num_arms=3, num_pulls=12, noise=0.0)  # a reward is the mean of an arm: it names the task
     algorithm = MAML(**GRADIENT)

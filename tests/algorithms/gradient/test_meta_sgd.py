@@ -1,5 +1,6 @@
 import jax
 import numpy as np
+import pytest
 
 from adaptax.algorithms import MetaSGD
 from adaptax.core.types import replace
@@ -16,6 +17,7 @@ def test_every_weight_has_a_rate_and_all_start_alike():
         np.testing.assert_array_equal(rate, np.full(weight.shape, RATE, np.float32))
 
 
+@pytest.mark.compiles
 def test_meta_gradient_of_rates_by_hand():
     # dJ/dα_j is the gradient at φ_1 times what α_j was multiplied with.
     state = by_hand.begin(ALGORITHM)
@@ -39,6 +41,7 @@ def test_each_weight_goes_at_its_own_rate_and_negative_rates_backwards():
         np.testing.assert_allclose(trajectories.aux["policy"].logits[task, 1, 0, 0], after, rtol=1e-5)
 
 
+@pytest.mark.compiles
 def test_an_update_changes_the_rates():
     state = by_hand.begin(ALGORITHM)
     after, _ = jax.jit(lambda state: ALGORITHM.update(by_hand.PROBLEM, state))(state)

@@ -21,6 +21,7 @@ def case():
     return state, by_hand.gather(ALGORITHM, state)
 
 
+@pytest.mark.compiles
 def test_before_the_first_epoch_all_ratios_are_one(case):
     state, batch = case
     recomputed = jax.vmap(program(ALGORITHM.recompute), (None, 0, None))(
@@ -53,6 +54,7 @@ def test_the_price_is_the_divergence_of_the_new_policies_from_those_that_acted(c
     np.testing.assert_allclose(free - dear, expected, rtol=1e-4)
 
 
+@pytest.mark.compiles
 def test_kl_cost_keeps_the_policies_before_adaptation_near(case):
     state, _ = case
 

@@ -17,6 +17,7 @@ def programs():
     return quick_jit(lambda s: windows(ALGORITHM, PROBLEM, s)), quick_jit(lambda s: ALGORITHM.update(PROBLEM, s)[0])
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(("step", "share"), [(0, 0.4), (5, 0.2), (10, 0.0)])
 def test_moves_a_falling_share_of_the_mean_way_to_adapted_parameters(step, share, programs):
     collected, update = programs

@@ -58,6 +58,7 @@ def test_the_meta_policy_explores_and_then_the_base_learner_acts():
         assert len(np.unique(actions)) == 1
 
 
+@pytest.mark.compiles
 def test_the_base_learner_learns_from_the_exploration_as_by_itself():
     algorithm, problem, state = case()
     task = problem.test.sample(jax.random.key(1))
@@ -90,6 +91,7 @@ def test_nothing_is_learned_from_exploiting():
         assert same(known.visits, agent.adapted.base.visits) == (window > 0)
 
 
+@pytest.mark.compiles
 def test_the_meta_policy_is_frozen_at_test_time():
     algorithm, problem, state = case()
     before = jax.tree.map(np.asarray, jax.tree.leaves(state.meta))
@@ -179,6 +181,7 @@ def test_E6_an_update_ascends_what_an_exploration_has_taught_more_than_others_of
     np.testing.assert_allclose(step, expected, atol=0.02 * algorithm.learning_rate)
 
 
+@pytest.mark.compiles
 def test_it_is_paid_for_what_it_teaches_and_not_for_what_it_earns():
     """R compares what is known after the exploration with what was known before it."""
     algorithm, problem, state = case()

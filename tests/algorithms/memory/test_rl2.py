@@ -193,6 +193,7 @@ def _assert_recomputed(metas, trajectories, steps, horizon, ends_early):
         assert np.abs(trajectory.aux["hidden"]).max() > 0.05  # there is something to compare
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(("horizon", "ends_early"), [*((h, True) for h in range(1, 8)), (1, False), (3, False)])
 def test_E9_recomputation_is_what_acting_was_for_every_horizon_and_number_of_episodes(horizon, ends_early):
     metas, begin, go_on = _pieces(horizon, horizon, ends_early=ends_early, explore=True)

@@ -85,6 +85,7 @@ def _with_rewards(state, mean, variance):
     return replace(state, meta=replace(state.meta, reward=moments))
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("problem_name", ["early ends", "no early ends"])
 def test_E6_E10_first_gradient_is_that_of_the_definitions(problem_name):
     # Nothing flows through advantages, targets and old log-probabilities, and episodes do not cut returns.
@@ -103,6 +104,7 @@ def _updated(algorithm, num_updates=2, seed=0):
     return state
 
 
+@pytest.mark.compiles
 def test_step_counts_updates_and_the_key_stays():
     state = _updated(RL2(**TINY))
     assert state.step == 2
@@ -162,6 +164,7 @@ def _updated_with(**changes):
     return state.meta.network
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", TRACED)
 def test_E1d_every_number_changes_what_is_learned(name):
     assert not same(_updated_with(), _updated_with(**{name: TRACED[name]}))

@@ -131,6 +131,7 @@ class Paid(A2C):
         return super().adapt(meta, agent, replace(trajectory, reward=self.factor * trajectory.reward), key)
 
 
+@pytest.mark.compiles
 def test_E13_scale_of_rewards_changes_nothing():
     # A power of two is exact in floating point, so every action is the same; a factor of 1000 is so up to rounding.
     problem = odd_bandit(3, 200)

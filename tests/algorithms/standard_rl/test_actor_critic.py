@@ -168,6 +168,7 @@ def test_loss_by_hand():
     np.testing.assert_allclose(found, [value_loss, gain, entropy], rtol=1e-5)
 
 
+@pytest.mark.compiles
 def test_one_step_is_adam_on_the_loss_with_advantages_in_deviations():
     settings = A2CSettings(**SMALL, learning_rate=0.02)
     batch, learner = random_lesson(), random_learner(settings)
@@ -208,6 +209,7 @@ def test_gradients_are_scaled_down_to_a_norm():
     np.testing.assert_allclose(optax.tree.norm(optax.tree.get(stepped.opt_state, "mu")), 1e-4, rtol=1e-5)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("action", [Discrete(3), Box((2,), -1.0, 3.0)])
 @pytest.mark.parametrize("num_layers", [0, 2])
 def test_fresh_networks_know_nothing(action, num_layers):

@@ -144,6 +144,7 @@ def test_loss_and_gradient_by_hand(double):
     assert all((x == 0).all() for x in jax.tree.leaves(of_target))
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(("end", "value"), [("truncated", 2.0), ("terminated", 1.0)])
 def test_E11_a_time_limit_is_not_termination(end, value):
     # A state that pays 1 and leads to itself, γ = ½: 1 + ½ + ¼ + … = 2 if the limit only stops the experience.

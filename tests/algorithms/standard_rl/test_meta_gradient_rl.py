@@ -168,6 +168,7 @@ def test_a_discount_that_misleads_is_raised():
     assert discounts.mean() - 3 * discounts.std() / 4 > 0.5
 
 
+@pytest.mark.compiles
 def test_a_window_that_teaches_nothing_leaves_a_finite_meta_gradient():
     """Uniform policy, no reward, value 0: the gradient is exactly 0, where its norm has no derivative."""
     agent = MetaGradientRL(hidden_size=1, num_layers=0, streams=1, num_steps=2)

@@ -51,6 +51,7 @@ def test_advantages_are_normalised_over_what_happened():
     assert (batch.advantage[~batch.valid] == 0).all()
 
 
+@pytest.mark.compiles
 def test_the_first_epoch_goes_along_the_gradient_of_an_actor_critic():
     # At the old policy the ratio is 1, so nothing is clipped, and ∇ρ A is A ∇ log π: A2C's, on normalised advantages.
     ppo = PPO(**SMALL, discount=0.9, gae_lambda=0.7, entropy_cost=0.1)
@@ -81,6 +82,7 @@ def test_the_first_epoch_goes_along_the_gradient_of_an_actor_critic():
     np.testing.assert_allclose(stepped.returns.mean, returns.mean, rtol=1e-5)
 
 
+@pytest.mark.compiles
 def test_steps_are_shuffled_into_minibatches():
     # In one batch their order does not matter; in three it does, and each epoch makes three steps.
     learner = random_learner(PPO(**SMALL))

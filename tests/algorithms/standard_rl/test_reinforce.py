@@ -86,6 +86,7 @@ def test_its_expected_step_is_the_policy_gradient(seed):
         assert_same_gradient(*slopes(learner, stepped, task))
 
 
+@pytest.mark.compiles
 def test_a_baseline_changes_no_expectation():
     # Here V is anything but 0, and each trajectory's lesson counts with its chance.
     with jax.enable_x64(True):
@@ -103,6 +104,7 @@ def test_a_baseline_changes_no_expectation():
         assert_same_gradient(*slopes(learner, quick_jit(step)(learner), task))
 
 
+@pytest.mark.compiles
 def test_returns_go_on_after_a_time_limit_by_what_v_says():
     # γ = ½, V = 8 everywhere: G₁ = r₁ + 4, G₀ = r₀ + G₁/2; with "end" there is nothing after the limit.
     rewards = jnp.asarray([[1.0], [2.0]])

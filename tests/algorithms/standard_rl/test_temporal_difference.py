@@ -218,6 +218,7 @@ def run_episodes(agent, problem, task, key, episodes):
     return jax.lax.scan(step, trial, jnp.arange(episodes * problem.env.horizon, dtype=jnp.int32))
 
 
+@pytest.mark.compiles
 def test_optimism_tries_everything():
     # Without ε. No reward comes near the initial value, so what was tried is worse than what was not.
     agent = QLearning(epsilon=0.0, final_epsilon=0.0)

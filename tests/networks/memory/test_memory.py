@@ -60,6 +60,7 @@ class AveragingRL2(RL2):
     memory: Literal["moving-averages"] = "moving-averages"
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("problem", [bernoulli_bandit(2, 4), tabular_mdp(3, 2, 2, 2)], ids=["bandit", "mdp"])
 def test_a_new_memory_trains_by_its_name_alone(problem, monkeypatch):
     monkeypatch.setitem(MEMORIES, "moving-averages", f"{__name__}:moving_averages")
@@ -81,6 +82,7 @@ def test_kinds_of_the_settings_are_those_that_can_be_built():
 SPACES = [(Box((0,)), Discrete(3)), (Discrete(4), Discrete(3)), (Box((2,)), Discrete(3)), (Box((2,)), Box((1,)))]
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("spaces", SPACES, ids=["bandit", "mdp", "control", "robot"])
 @pytest.mark.parametrize("kind", sorted(MEMORIES))
 def test_every_kind_keeps_the_protocol(kind, spaces):

@@ -123,6 +123,7 @@ def _problem(kind, masked, dtype):
     return custom, plain, arguments
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_E14_gradient_through_time_is_complete(kind, masked):

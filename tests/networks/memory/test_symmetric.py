@@ -44,6 +44,7 @@ def _bandit_inputs(actions, rewards, num_actions=ACTIONS):
     return jnp.asarray(np.concatenate([seen, 0 * seen, done, signals], -1), jnp.float32)
 
 
+@pytest.mark.compiles
 def test_new_names_for_actions_and_states_only_rename_the_scores():
     memory = _memory(has_states=True)
     states, actions, rewards, first = _experience()
@@ -55,6 +56,7 @@ def test_new_names_for_actions_and_states_only_rename_the_scores():
     assert np.abs(out[-1, :, :ACTIONS] - out[-1, :, :1]).max() > 1e-3  # the actions were told apart
 
 
+@pytest.mark.compiles
 def test_weights_serve_any_number_of_actions():
     three, seven = _memory(has_states=False), _memory(has_states=False, num_actions=7)
     shapes = lambda memory: [x.shape for x in jax.tree.leaves(memory)]  # noqa: E731
