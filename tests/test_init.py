@@ -102,6 +102,7 @@ def test_names_of_0_1_work_and_those_that_moved_say_so_once(name, monkeypatch):
         assert name in adaptax.__all__
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(
     "code",
     [

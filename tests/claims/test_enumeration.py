@@ -30,6 +30,7 @@ def test_all_paths_are_there_once():
     assert set(np.unique(paths.states[1:])) == {0, 1, 2}
 
 
+@pytest.mark.compiles
 def test_probabilities_add_to_one_and_give_the_exact_return(case):
     theta, task = case
     paths = en.all_paths()
@@ -40,6 +41,7 @@ def test_probabilities_add_to_one_and_give_the_exact_return(case):
     np.testing.assert_allclose(chances @ returns, exact, rtol=1e-12)
 
 
+@pytest.mark.compiles
 def test_certain_transitions_leave_one_path_for_each_sequence_of_actions(case):
     theta, task = case
     task = en.certain(task)
@@ -78,6 +80,7 @@ def test_E1d_adapt_on_the_expected_window_is_the_exact_gradient_step(case):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13), adapted, by_hand)
 
 
+@pytest.mark.compiles
 def test_an_expected_trial_is_that_of_the_adapted_policies(case):
     theta, task = case
     paths = en.all_paths()
@@ -87,6 +90,7 @@ def test_an_expected_trial_is_that_of_the_adapted_policies(case):
     assert returns[0] < returns[1] < returns[2]  # ascent
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("algorithm_class", [MetaSGD, CAVIA])
 def test_random_instances_vary_everything(algorithm_class):
     algorithm = algorithm_class(**EXACT)

@@ -88,6 +88,7 @@ def test_seeds_of_several_runs_are_one_agents(untrained):
     assert command([first, second, "--out", "report", *FEW]) == 0
 
 
+@pytest.mark.compiles
 def test_agents_alone(untrained, tmp_path):
     words = ["ucb1", "--problem", "correlated-bandit", "--out", "report", *FEW]
     assert command(words) == 0

@@ -123,6 +123,7 @@ def test_arrays_that_do_not_fit_are_named(tasks, shape, changes, message):
         Experience(np.zeros(tasks, np.float32), _trajectory(shape, **changes))
 
 
+@pytest.mark.compiles
 def test_every_update_has_tasks_of_its_own():
     learner = LEARNERS["rl2"]
     state = learner.init(PROBLEM, jax.random.key(0))

@@ -45,6 +45,7 @@ def test_the_newest_take_the_places_of_the_oldest_and_what_never_happened_takes_
     assert buffer.count == 7
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(
     ("added", "there"), [([1, 2], {1, 2}), ([1, 2, 3, 4], {1, 2, 3, 4}), ([1, 2, 3, 4, 5], {2, 3, 4, 5})]
 )

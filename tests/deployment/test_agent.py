@@ -23,6 +23,7 @@ def agent():
     return Agent(TrainedAgent.initial(ALGORITHM, PROBLEM))
 
 
+@pytest.mark.compiles
 def test_E30_in_use_it_acts_as_in_a_rollout(agent):
     tasks = jax.vmap(PROBLEM.test.sample)(jax.random.split(jax.random.key(1), 5))
     keys = jax.random.split(jax.random.key(2), 5)

@@ -31,6 +31,7 @@ def random_returns(**changes):
     return evaluate(TrainedAgent.initial(RANDOM, PROBLEM, seed=0), **arguments).returns
 
 
+@pytest.mark.compiles
 def test_shapes_and_reproducibility():
     returns = random_returns()
     assert returns.shape == (1, 100, 5)
@@ -71,6 +72,7 @@ def test_E20_every_evaluation_task_is_another_one():
     assert len(np.unique(tasks, axis=0)) == 1000
 
 
+@pytest.mark.compiles
 def test_all_agents_meet_the_same_tasks():
     # An agent that always pulls arm 0 gets p₀ on average, and random the mean of p, of the very same tasks.
     tasks = sample_tasks(PROBLEM.test, 4000, jax.random.split(jax.random.key(3))[0])
@@ -242,6 +244,7 @@ def test_learners_from_scratch_come_to_the_same_on_two_devices_as_on_one(monkeyp
     assert len(np.unique(two.returns)) > 5
 
 
+@pytest.mark.compiles
 def test_tasks_of_another_family_can_be_evaluated():
     # All arms of shifted bandits pay at most 0.3; those of training are marked as such.
     shifted = evaluate(TrainedAgent.initial(RANDOM, PROBLEM, seed=0), num_tasks=2000, family=PROBLEM.shifted).summary

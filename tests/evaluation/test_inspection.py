@@ -164,6 +164,7 @@ def test_features_have_the_names_of_the_tasks_parts_and_constants_are_left_out()
     }
 
 
+@pytest.mark.compiles
 def test_tasks_of_a_finite_family_are_the_same_in_all_splits():
     keys = jax.random.split(jax.random.key(1), 50)
     arms = correlated_bandit("easy")
@@ -312,6 +313,7 @@ class Notebook(FromScratch):
         return jnp.asarray(0), note, None
 
 
+@pytest.mark.compiles
 def test_tasks_of_a_finite_family_are_named():
     problem = cue(num_cues=5, num_episodes=2)
     found = inspect_memory(TrainedAgent(Notebook(5), problem, None), num_tasks=200)
@@ -334,6 +336,7 @@ def test_tasks_of_a_finite_family_are_named():
     assert set(content["r2"]) == {"pooled", "cue"}
 
 
+@pytest.mark.compiles
 def test_tasks_that_never_occur_in_training_cannot_be_named():
     goals = {"train": (2, 4, 6), "validation": (7,), "test": (5, 8)}
     env = grid_navigation(size=3, horizon=2).env

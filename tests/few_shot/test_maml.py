@@ -105,6 +105,7 @@ def test_inner_learning_rate_0_gives_the_plain_gradient():
             assert_same(outer_gradient(model, tasks, steps, inner_lr=lr), plain, atol=1e-12)
 
 
+@pytest.mark.compiles
 def test_permuting_tasks_changes_nothing():
     with jax.enable_x64(True):
         for kind in (Bowl, PlainBowl):

@@ -82,6 +82,7 @@ def test_numbers_of_two_types():
     np.testing.assert_array_equal(both, x @ w)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("x", [-20.0, -9.0, -1.0, 0.0, 0.3, 2.0, 8.5, 20.0])
 def test_tanh_has_its_derivatives_also_where_it_is_flat(x):
     with jax.enable_x64(True):

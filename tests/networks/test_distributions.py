@@ -45,6 +45,7 @@ def test_categorical_samples_have_its_frequencies(logits):
         assert scipy.stats.chisquare(counts, 100_000 * p).pvalue > 1e-4
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("size", [1, 2, 6])
 def test_E5_normal_log_density_is_the_sum_over_dimensions(size):
     mean, log_std = _parameters(size)

@@ -62,6 +62,7 @@ def test_discrete_policy_starts_nearly_uniform(key):
     np.testing.assert_allclose(jnp.exp(policy.log_probs()), 0.2, atol=0.02)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(("shape", "size"), [((), 1), ((2,), 2), ((2, 3), 6)])
 def test_continuous_policy_starts_at_zero_with_its_deviation(shape, size, key):
     head = PolicyHead(8, Box(shape), 0.3, key)

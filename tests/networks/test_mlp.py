@@ -23,6 +23,7 @@ def _dense(layer, x):
     return np.asarray(x) @ np.asarray(layer.weight) + np.asarray(layer.bias)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("batch", [(), (4,), (2, 4)])
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_layers_against_numpy(activation, batch, key):

@@ -27,6 +27,7 @@ def _data(streams, seed=0):
     return features, jnp.where(valid, targets, 0.0), valid
 
 
+@pytest.mark.compiles
 def test_it_is_ridge_regression_on_the_other_streams():
     features, targets, valid = _data(4)
     found = np.asarray(linear_baseline(features, targets, valid))

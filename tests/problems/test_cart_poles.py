@@ -209,6 +209,7 @@ def logarithms(family, num_tasks=2048):
     return np.log(np.stack([np.asarray(x, float) for x in quantities], 1) / TEXTBOOK)
 
 
+@pytest.mark.compiles
 def test_quantities_vary_log_uniformly_and_independently():
     logs = logarithms(cart_pole(variation=0.5).train)
     assert np.abs(logs).max() <= 0.5 + 1e-6

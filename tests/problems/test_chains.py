@@ -183,6 +183,7 @@ def test_a_step_forward_fails_with_probability_p():
     assert abs((states == 1).mean() - 0.3) < 4 * (0.21 / 4096) ** 0.5
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(("length", "depths"), [(16, range(8, 17)), (3, range(1, 4)), (2, range(1, 3))])
 def test_tasks_are_uniform_on_their_ranges(length, depths):
     keys = jax.random.split(jax.random.key(0), 4096)

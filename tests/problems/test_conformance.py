@@ -224,6 +224,7 @@ def test_every_shift_is_said_to_lead_outside_or_not():
     assert found == INSIDE.keys() | OUTSIDE.keys()
 
 
+@pytest.mark.compiles
 @every_shift
 def test_shifted_tasks_are_like_the_others_in_shape_and_type(name):
     tasks, ordinary = shifted(name).tasks, survey(name).tasks["test"]

@@ -26,6 +26,7 @@ def test_the_oracle_by_hand():
     assert values == [0.5, 1.0, 3.0]
 
 
+@pytest.mark.compiles
 def test_means_and_transitions_are_as_published():
     tasks = jax.vmap(tabular_mdp(4, 3).train.sample)(jax.random.split(jax.random.key(0), 256))
     assert stats.kstest(np.asarray(tasks.rewards).ravel(), "norm", (1, 1)).pvalue > 6e-5
@@ -34,6 +35,7 @@ def test_means_and_transitions_are_as_published():
     assert stats.kstest(np.asarray(tasks.transitions)[..., 0].ravel(), "beta", (1, 3)).pvalue > 6e-5
 
 
+@pytest.mark.compiles
 def test_transitions_of_shifted_tasks_are_nearer_to_deterministic():
     family = tabular_mdp(5, 3).shifted
     tasks = jax.jit(jax.vmap(family.sample))(jax.random.split(jax.random.key(0), 512))
@@ -49,6 +51,7 @@ def test_transitions_of_shifted_tasks_are_nearer_to_deterministic():
     assert stats.kstest(np.asarray(tasks.rewards).ravel(), "norm", (1, 1)).pvalue > 6e-5
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(("split", "likeliest"), [("train", 0.29), ("shifted", 0.67)])
 def test_how_likely_the_likeliest_transition_is(split, likeliest):
     tasks = jax.jit(jax.vmap(getattr(tabular_mdp(), split).sample))(jax.random.split(jax.random.key(0), 512))

@@ -43,6 +43,7 @@ def outcomes(stage, action, first_good, num=4096):
     return jax.vmap(lambda key: env.step(state, jnp.asarray(action), task, key))(keys)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("action", [0, 1])
 def test_an_action_commonly_leads_to_its_own_state_and_earns_nothing(action):
     step = outcomes(0, action, first_good=True)
@@ -133,6 +134,7 @@ def stay_probabilities(agent):
     return np.asarray([[stay[(rewarded == r) & (common == c)].mean() for c in (0, 1)] for r in (0, 1)])
 
 
+@pytest.mark.compiles
 def test_a_model_free_agent_shows_only_an_effect_of_reward():
     np.testing.assert_array_equal(stay_probabilities(ModelFree()), [[0, 0], [1, 1]])
 

@@ -52,6 +52,7 @@ def test_bars_of_pulls_fill_the_trial():
     assert sum(bar.get_width() for bar in bars) == pytest.approx(1)
 
 
+@pytest.mark.compiles
 def test_who_never_gets_there_has_an_arrow():
     content = small()
     axes = reaches_figure(content).axes[0]

@@ -18,6 +18,8 @@ from adaptax.deployment.agent import Agent
 from tests.strangers.stranger_algorithm import LinearBandit
 from tests.strangers.stranger_problem import hidden_target
 
+pytestmark = pytest.mark.compiles
+
 ALGORITHM = "tests.strangers.stranger_algorithm:LinearBandit"
 PROBLEM = "tests.strangers.stranger_problem:hidden_target"
 OWN = ["--problem", PROBLEM, "--algorithm", ALGORITHM]

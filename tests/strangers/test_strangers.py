@@ -23,6 +23,7 @@ def _trial_returns(algorithm, meta):
     return np.asarray(returns(tasks, keys[:, 1]))
 
 
+@pytest.mark.compiles
 def test_a_strangers_algorithm_learns_to_learn_a_strangers_problem():
     algorithm = LinearBandit(num_updates=100)
     state, seen = init(algorithm, PROBLEM, seed=0), []

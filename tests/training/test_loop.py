@@ -118,6 +118,7 @@ def test_an_update_that_is_not_finite_is_not_taken_and_ends_training(chunk):
     assert seen == ([1, 2, 3] if chunk == 1 else [])
 
 
+@pytest.mark.compiles
 def test_tasks_that_do_not_divide_over_devices_are_refused():
     odd = RL2(memory_size=4, critic_size=4, num_tasks=6, num_minibatches=2, num_updates=2)
     with pytest.raises(ValueError, match="num_tasks=6 does not divide"):

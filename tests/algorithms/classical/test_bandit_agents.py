@@ -174,6 +174,7 @@ def test_the_likeliest_of_two_draws(key):
     assert scipy.stats.kstest(draws[:, 1], scipy.stats.uniform.cdf).pvalue > 1e-4
 
 
+@pytest.mark.compiles
 def test_what_happens_in_other_tasks_makes_no_difference(key):
     problem, agent = bernoulli_bandit(3, 30), ThompsonSampling()
     keys = jax.random.split(key, 2)

@@ -13,6 +13,7 @@ from adaptax.problems.bandit import BernoulliArms
 from adaptax.problems.grid_worlds import GridGoal
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(("size", "horizon", "num_episodes"), [(5, 15, 4), (4, 6, 3)])
 def test_the_grid_agent_attains_the_optimum_over_all_goals_exactly(size, horizon, num_episodes):
     problem = grid_navigation(num_episodes=num_episodes, size=size, horizon=horizon)

@@ -50,6 +50,7 @@ def test_the_context_is_a_bias_of_the_first_layer(case):
     np.testing.assert_allclose(logits, expected[seen], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.compiles
 def test_all_tasks_share_one_network_and_all_of_it_is_meta_learned(case):
     meta, batch = case
     _, gradient = by_hand.gain(ALGORITHM, meta, batch, PROBLEM)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from adaptax.algorithms import ESMAML
 from adaptax.core.types import Transition
@@ -69,6 +70,7 @@ def test_a_step_is_uphill_however_few_the_tasks():
     assert moved[1] @ DIRECTION < 0
 
 
+@pytest.mark.compiles
 def test_both_signs_run_with_the_same_luck():
     # A perturbation too small to change an action changes nothing: all that differs between the signs is θ.
     algorithm = ESMAML(**BARE, sigma=1e-30)

@@ -32,6 +32,7 @@ def test_before_the_first_epoch_all_ratios_are_one(case):
     np.testing.assert_allclose(value, np.asarray(batch.advantages)[:, 1].mean(), atol=1e-5)
 
 
+@pytest.mark.compiles
 def test_kl_costs_nothing_before_the_first_epoch(case):
     state, batch = case
     free, dear = (dataclasses.replace(ALGORITHM, kl_cost=cost) for cost in (0.0, 100.0))

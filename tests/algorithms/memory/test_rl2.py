@@ -43,6 +43,7 @@ def test_E12_inputs_of_a_bandit():
     np.testing.assert_array_equal(meta.inputs(after_a_pull, NOTHING), [0, 1, 0, 0.5, 0.5, 1])
 
 
+@pytest.mark.compiles
 def test_E12_inputs_over_the_end_of_an_episode():
     problem = clockwork(horizon=2, episodes=2, ends_early=False, num_actions=2)
     algorithm, meta = RL2(**TINY), _meta(problem, reward_std=50.0)
@@ -97,6 +98,7 @@ def test_previous_observations_skip_what_did_not_happen():
     np.testing.assert_array_equal(both[:, 1, 0], [0, 0, 0, -3, -3, -5])
 
 
+@pytest.mark.compiles
 def test_E12_the_pair_that_a_reward_was_for_enters_where_both_are_discrete():
     problem = _numbered(horizon=3, episodes=2, num_actions=2)
     algorithm, meta = RL2(**TINY), _meta(problem, reward_std=100.0)

@@ -217,6 +217,7 @@ def test_E1d_initial_std_reaches_the_policy():
     assert ["-1.386294" in program for program in programs] == [True, False]  # log ¼
 
 
+@pytest.mark.compiles
 def test_init_looks_at_tasks_and_rewards():
     problem = bernoulli_bandit(2, 3)
     state = quick_jit(lambda key: RL2(**TINY).init(problem, key))(jax.random.key(0))

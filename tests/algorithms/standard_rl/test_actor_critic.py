@@ -86,6 +86,7 @@ def test_boundaries_by_hand():
     np.testing.assert_array_equal(cut, [[False, False], [False, False], [True, True]])
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("time_limits", ["bootstrap", "end"])
 @pytest.mark.parametrize("max_ratio", [None, 1.0, 3.0])
 def test_lessons_against_a_loop(time_limits, max_ratio):

@@ -100,6 +100,7 @@ def test_steps_are_shuffled_into_minibatches():
     assert optax.tree.get(first.opt_state, "count") == 6
 
 
+@pytest.mark.compiles
 def test_a_policy_that_has_gone_too_far_is_not_pushed_further():
     # One action of positive advantage, twice as likely as when it was done: beyond 1 + ε there is no more to gain.
     ppo = PPO(**SMALL, entropy_cost=0.0)

@@ -41,6 +41,7 @@ def _inputs(time=6, batch=2):
     return xs, jnp.asarray(RNG.random((time, batch)) < 0.6)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(("kind", "reference"), [("lstm", _numpy_lstm), ("gru", _numpy_gru)])
 def test_cells_against_numpy(kind, reference):
     memory = _memory(kind)

@@ -96,6 +96,7 @@ def test_E10_what_follows_counts_within_an_episode_and_not_over_its_end():
     np.testing.assert_array_equal(_after(memory, 1, 0.9), _after(memory, 1, 0.0))
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("has_states", [True, False])
 def test_E9_unroll_is_step_by_step(has_states):
     memory = _memory(has_states)
@@ -113,6 +114,7 @@ def test_E9_unroll_is_step_by_step(has_states):
                 state = new
 
 
+@pytest.mark.compiles
 def test_sizes():
     memory = _memory(has_states=True)
     assert memory.size == ACTIONS + SIZE
