@@ -54,6 +54,13 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """Forget compiled programs after each file, or a worker grows to five gigabytes; on disk they are kept."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def start():
     """Starts a process as `subprocess.Popen` does; what is left of it is killed when the test ends, however it ends."""
