@@ -69,3 +69,9 @@ def test_one_key_draws_the_same_and_another_others():
     once, again, other = (np.asarray(buffer.draw(key, 16).reward) for key in (KEY, KEY, jax.random.key(1)))
     np.testing.assert_array_equal(once, again)
     assert (once != other).any()
+
+
+def test_more_steps_than_places_are_refused():
+    assert add(ReplayBuffer.empty(3, 2), steps(1, 2, 3)).count == 3
+    with pytest.raises(ValueError, match=r"ReplayBuffer\.add: expected at most 3 steps, its capacity; found 4"):
+        ReplayBuffer.empty(3, 2).add(*steps(1, 2, 3, 4))

@@ -42,8 +42,14 @@ class ReplayBuffer(eqx.Module):
         terminated: Bool[Array, " time"],
         valid: Bool[Array, " time"],
     ) -> Self:
-        """Put the steps that happened, which are valid and at most `capacity`, into the places of the oldest ones."""
+        """Put the steps that happened, which are valid, into the places of the oldest ones.
+
+        Raises:
+            ValueError: if there are more steps than places: two would be put into one.
+        """
         capacity = len(self.reward)
+        if len(valid) > capacity:
+            raise ValueError(f"ReplayBuffer.add: expected at most {capacity} steps, its capacity; found {len(valid)}")
         index = self.count + jnp.cumsum(valid, dtype=jnp.int32) - 1
         places = jnp.where(valid, index % capacity, capacity)  # out of range: dropped
 
