@@ -41,7 +41,7 @@ with install_import_hook(PURE, "beartype.beartype"):
 
 LONGEST = [
     "test_rl2_learning", "test_conformance", "test_surroundings", "test_claims", "test_inner_loop", "test_outer_loop",
-    "test_memory", "test_hosts", "test_meta_policy_gradient", "test_ppo", "test_resume", "test_settings",
+    "test_memory", "test_hosts", "test_meta_policy_gradient", "test_multitask_ppo", "test_resume", "test_settings",
     "test_check", "test_exactness", "test_sampling", "test_train", "test_evaluate", "test_task_informed",
     "test_compare",
 ]  # fmt: skip
