@@ -194,7 +194,8 @@ def random_state(algorithm: Any, problem: Problem, seed: int = 0) -> Any:
     network = jax.tree.map(draw, shapes.meta.network)
     positive = lambda x: jnp.abs(draw(x)) + 0.5  # noqa: E731
     reward, task = jax.tree.map(positive, (shapes.meta.reward, shapes.meta.task))
-    meta = dataclasses.replace(shapes.meta, network=network, reward=reward, task=task)
+    center = jnp.zeros(())
+    meta = dataclasses.replace(shapes.meta, network=network, reward=reward, reward_center=center, task=task)
     opt_state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes.opt_state)
     return dataclasses.replace(shapes, meta=meta, opt_state=opt_state, step=jnp.asarray(0), key=jax.random.key(seed))
 

@@ -14,7 +14,7 @@ from adaptax.runs.checkpoints import FOLDER
 from adaptax.runs.directory import CONFIG
 from tests.golden.digests import processor
 from tests.golden.make import LACKING, RUNS
-from tests.golden.replay import REWARDS, actions_of, outcome
+from tests.golden.replay import REWARDS, acted, actions_of, outcome
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.parent.name for path in GOLDEN.glob("*/actions.json"))
@@ -52,6 +52,16 @@ def test_what_it_does_depends_on_what_it_remembers(version):
     best = made["actions"][len(REWARDS) : 2 * len(REWARDS)]
     assert len(set(best)) > 1  # the observations are all the same
     assert len({tuple(row) for row in made["memory"]}) > len(REWARDS)
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize(("version", "name"), CASES, ids=str)
+def test_each_acts_as_it_did(version, name):
+    then = json.loads((GOLDEN / version / "acts.json").read_text())[name]
+    now = acted(GOLDEN / version / "runs" / name)
+    np.testing.assert_allclose(now, then, **TOLERANCE)
+    if same_here(json.loads((GOLDEN / version / "actions.json").read_text())):
+        assert now == then
 
 
 @pytest.mark.compiles

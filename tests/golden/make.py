@@ -1,11 +1,14 @@
-"""Make the golden runs of this version: python -m tests.golden.make.
+"""Make the golden runs of this version: python -m tests.golden.make [--outcomes].
 
     VERSION/run, actions.json       one run from the command line, and what its agent does
     VERSION/runs/NAME, runs.json    one of each memory and of each family, in the middle of its training, and what it
                                     comes to when that is gone on with
+    VERSION/acts.json               what the agent of each does, as it is loaded
 
 Directories as small as possible. Later versions must load and resume them, or say why they do not. They are made once
-for each version and never again; a version that has them is refused.
+for each version and never again; a version that has them is refused. With --outcomes, only what going on with them
+comes to is written down again, as it must be when training draws other tasks or learns otherwise than it did; what
+they do as they are loaded stays.
 """
 
 import dataclasses
@@ -27,7 +30,7 @@ from adaptax.runs.directory import CONFIG, METRICS
 from adaptax.runs.options import TrainOptions
 from adaptax.runs.recipe import Recipe
 from tests.golden.digests import processor
-from tests.golden.replay import actions_of, outcome
+from tests.golden.replay import acted, actions_of, outcome
 
 TRAIN = ["train", "rl2", "bandit", "--num-arms", "3", "--num-pulls", "10", "--num-tasks", "256", "--memory-size", "4"]
 TRAIN += ["--critic-size", "4", "--num-minibatches", "2", "--num-updates", "400", "--eval-tasks", "0", "--devices", "1"]
@@ -72,6 +75,10 @@ LACKING = {"algorithm_settings": ("adam_b2",), "options": ("keep_every",)}
 
 def main() -> None:
     """Make what this version has not yet; refuse if it has all."""
+    if sys.argv[1:] == ["--outcomes"]:
+        for done in sorted(Path(__file__).parent.glob("*/runs.json")):
+            write_outcomes(done.parent)
+        return
     place = Path(__file__).parent / importlib.metadata.version("adaptax")
     if (place / "runs.json").exists():
         sys.exit(f"{place}: is there already; a golden run is never made again")
@@ -83,10 +90,19 @@ def main() -> None:
         for run in RUNS:
             make(run, Path(name) / run, place / "runs" / run)
         forget(place / "runs" / "rl2-gru", place / "runs" / "fields-missing")
-        found: dict[str, Any] = {}
+    acts = {path.name: acted(path) for path in sorted((place / "runs").iterdir())}
+    (place / "acts.json").write_text(json.dumps(acts) + "\n")
+    write_outcomes(place)
+
+
+def write_outcomes(place: Path) -> None:
+    """Write down what the runs of a version come to here and now."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
         for run in RUNS:
             found[run] = outcome(place / "runs" / run, Path(name) / f"{run}-resumed")
     found["fields-missing"] = found["rl2-gru"]
+    made = {"jaxlib": importlib.metadata.version("jaxlib"), "processor": processor()}
     (place / "runs.json").write_text(json.dumps({**made, "runs": found}, indent=1) + "\n")
 
 

@@ -32,7 +32,8 @@ def actions_of(directory: Path) -> dict[str, list]:
         for reward in REWARDS:
             actions.append(int(agent.act([], explore=explore)))
             agent.observe(reward, episode_over=True)
-            floats.append([float(x).hex() for leaf in jax.tree.leaves(agent._agent.memory) for x in np.ravel(leaf)])
+            leaves = [np.ravel(x) for x in jax.tree.leaves(agent._agent.memory) if x.dtype == np.float32]
+            floats.append([float(x).hex() for leaf in leaves for x in leaf])
     return {"actions": actions, "memory": floats}
 
 

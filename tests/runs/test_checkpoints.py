@@ -186,9 +186,9 @@ def test_of_another_structure_the_leaf_is_named_with_both_shapes(tmp_path, like,
 
 def test_of_another_version_both_are_named(tmp_path):
     saved(tmp_path, 10)
-    reseal(tmp_path, 10, schema=2, versions={"adaptax": "0.9"})
+    reseal(tmp_path, 10, schema=3, versions={"adaptax": "0.9"})
     here = checkpoints.versions()["adaptax"]
-    with pytest.raises(CheckpointError, match=rf"made by adaptax '0.9' \(schema 2\); this is {here} \(schema 1\)"):
+    with pytest.raises(CheckpointError, match=rf"made by adaptax '0.9' \(schema 3\); this is {here} \(schema 2\)"):
         newest(tmp_path)
 
 
@@ -196,17 +196,18 @@ def test_of_another_version_both_are_named(tmp_path):
 def test_what_is_no_schema_is_refused(tmp_path, schema):
     saved(tmp_path, 10)
     reseal(tmp_path, 10, schema=schema)
-    with pytest.raises(CheckpointError, match=r"this is .* \(schema 1\)"):
+    with pytest.raises(CheckpointError, match=r"this is .* \(schema 2\)"):
         newest(tmp_path)
 
 
 def test_there_is_a_migration_from_every_schema_that_ever_was():
-    assert set(checkpoints.MIGRATIONS) == set(range(1, checkpoints.SCHEMA))
+    assert set(checkpoints.MIGRATIONS) | set(checkpoints.ADDED) == set(range(1, checkpoints.SCHEMA))
 
 
 def migrating(monkeypatch, *renames):
-    monkeypatch.setattr(checkpoints, "MIGRATIONS", dict(enumerate(renames, 1)))
-    monkeypatch.setattr(checkpoints, "SCHEMA", len(renames) + 1)
+    now = checkpoints.SCHEMA
+    monkeypatch.setattr(checkpoints, "MIGRATIONS", dict(enumerate(renames, now)))
+    monkeypatch.setattr(checkpoints, "SCHEMA", len(renames) + now)
 
 
 def test_leaves_that_were_renamed_since_are_found_and_written_by_their_new_names(tmp_path, monkeypatch):
@@ -222,7 +223,7 @@ def test_leaves_that_were_renamed_since_are_found_and_written_by_their_new_names
     assert said == []
     checkpoints.save(tmp_path, found.state, update=20, about=ABOUT)
     manifest = json.loads((tmp_path / checkpoints.FOLDER / "update-00000020.json").read_bytes())["manifest"]
-    assert manifest["schema"] == 3
+    assert manifest["schema"] == checkpoints.SCHEMA
     assert set(manifest["leaves"]) == {"['matrix']", "['w']", "['key']", "['empty']"}
     same(newest(tmp_path, like=jax.eval_shape(new, 0.0))[0].state, new(10))
 

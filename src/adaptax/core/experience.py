@@ -8,6 +8,7 @@ from jaxtyping import Array, Key, PyTree
 
 from adaptax.core import parallel
 from adaptax.core.problem import Problem
+from adaptax.core.splits import fold_in_name
 from adaptax.core.types import Task, TrainState, Transition
 
 
@@ -65,6 +66,7 @@ def sample_tasks(
     Returns:
         Tasks `[task, ...]`, and their keys `[task, num_keys]`.
     """
-    keys = jax.random.split(jax.random.fold_in(state.key, state.step), (num_tasks, num_keys))
+    update_key = jax.random.fold_in(fold_in_name(state.key, "update"), state.step)
+    keys = jax.random.split(update_key, (num_tasks, num_keys))
     keys = parallel.local(keys, num_minibatches)
     return jax.vmap(problem.train.sample)(keys[:, 0]), keys

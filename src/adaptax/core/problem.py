@@ -9,10 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from adaptax.core.spaces import Space
-from adaptax.core.types import Task
-
-SPLITS = {"train": (0, 1), "validation": (2,), "test": (3,)}
-"""The last two bits of every float of a task, by split. See `stamp`."""
+from adaptax.core.splits import SHIFTED, SPLITS, draw_in_split, fold_in_name
+from adaptax.core.types import Task, is_key
 
 
 class Step(eqx.Module):
@@ -59,35 +57,17 @@ class Environment(eqx.Module):
         """Do one action."""
 
 
-def stamp(task: Task, split: str, key: Key[Array, ""]) -> Task:
-    """Mark every float32 leaf of `task` as belonging to `split`, in the last two bits of its mantissa.
-
-    Tasks of different splits therefore differ in every float, whatever their distribution is: train,
-    validation and test are disjoint by construction and not merely with probability one. The price is a
-    relative change of at most 3·2⁻²³ ≈ 4e-7. Training tasks take two of the four marks, chosen by `key`.
-    """
-    marks = jnp.asarray(SPLITS[split], jnp.int32)
-    mark = jax.random.choice(key, marks) if len(SPLITS[split]) > 1 else marks[0]
-
-    def mark_leaf(x: Array) -> Array:
-        if x.dtype != jnp.float32:
-            return x
-        bits = jax.lax.bitcast_convert_type(x, jnp.int32)
-        return jax.lax.bitcast_convert_type((bits & ~3) | mark, jnp.float32)
-
-    return jax.tree.map(mark_leaf, task)
-
-
 def task_features(task: Task) -> Float[Array, " features"]:
-    """A task as one vector of float32; integers are cast, though they may be names rather than amounts."""
-    return jnp.concatenate([x.ravel().astype(jnp.float32) for x in jax.tree.leaves(task)])
+    """A task as one vector of float32, without its keys; integers are cast, though they may be names of something."""
+    numbers = [x.ravel().astype(jnp.float32) for x in jax.tree.leaves(task) if not is_key(x)]
+    return jnp.concatenate([jnp.zeros(0, jnp.float32), *numbers])
 
 
 class TaskDistribution(eqx.Module):
     """A family of tasks, restricted to one split.
 
     Attributes:
-        split: "train", "validation" or "test".
+        split: "train", "validation", "test" or "shifted".
         finite: Number of distinct tasks where the family is a small finite set, which leaves nothing to hold
             out (the same tasks serve all splits); None otherwise.
     """
@@ -104,9 +84,12 @@ class TaskDistribution(eqx.Module):
         """Expected return of one episode of the best policy that *knows* the task; NaN if unknown."""
 
     def sample(self, key: Key[Array, ""]) -> Task:
-        """Draw a task of this split."""
-        draw_key, stamp_key = jax.random.split(key)
-        return stamp(self.draw(draw_key), self.split, stamp_key)
+        """Draw a task of this split: bit for bit one that `draw` returns, and that no other split has.
+
+        Every split folds its own name into the key, so that equal keys do not make tasks that are alike.
+        """
+        key = fold_in_name(key, f"tasks of {self.split}")
+        return self.draw(key) if self.finite is not None else draw_in_split(self.draw, self.split, key)
 
 
 class Problem(eqx.Module):
@@ -121,7 +104,7 @@ class Problem(eqx.Module):
         optimum: Expected return of each episode, `[episodes]`, of a *Bayes-optimal* agent that starts from
             the family's prior, where it is known; no agent can be better on average over the trial. Static, as a tuple.
         shifted: Tasks of the same type and shapes from another distribution than all the others, to measure how far
-            what was learned carries; of the test split, and with an oracle of its own. None if there is none.
+            what was learned carries; of the split "shifted", and with an oracle of its own. None if there is none.
         shift: In what way they differ, in one line; empty if there are none.
     """
 
@@ -143,9 +126,9 @@ class Problem(eqx.Module):
                     f"Problem.{name}: expected a distribution with split={name!r}, got "
                     f"split={getattr(self, name).split!r}"
                 )
-        if self.shifted is not None and self.shifted.split != "test":
+        if self.shifted is not None and self.shifted.split not in (SHIFTED, "test"):
             raise ValueError(
-                "Problem.shifted: expected a distribution with split='test', since nobody trains on it, got "
+                f"Problem.shifted: expected a distribution with split={SHIFTED!r}, since nobody trains on it, got "
                 f"split={self.shifted.split!r}"
             )
         if (self.shifted is None) != (not self.shift):

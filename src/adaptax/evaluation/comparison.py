@@ -31,7 +31,7 @@ from adaptax.evaluation.comparison_statistics import (
     resample,
     times_to_thresholds,
 )
-from adaptax.evaluation.evaluator import Evaluation, encounters, evaluate, tasks_are_held_out
+from adaptax.evaluation.evaluator import Evaluation, encounters, evaluate, evaluation_key, tasks_are_held_out
 from adaptax.evaluation.exploration import Behaviour, action_statistics, expected_rewards, is_bandit, watch
 from adaptax.evaluation.statistics import Figure, Resamples, stderr
 
@@ -346,7 +346,7 @@ def _expected(problem: Problem, plan: Plan) -> np.ndarray | None:
     if not is_bandit(problem):
         return None
     tasks, _ = encounters(problem.test, plan.watched(problem), plan.seed)
-    return expected_rewards(problem, tasks, jax.random.fold_in(jax.random.key(plan.seed), 1))
+    return expected_rewards(problem, tasks, evaluation_key(plan.seed, "expected rewards"))
 
 
 def _ends(reference: Reference, resamples: Resamples, oracle: np.ndarray | None) -> dict[str, Any]:

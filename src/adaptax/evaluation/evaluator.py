@@ -17,6 +17,7 @@ from jaxtyping import Array, Key
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.rollout import TrialResult, evaluate_trial
+from adaptax.core.splits import fold_in_name, is_in_split
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Task
 from adaptax.evaluation.statistics import Summary, stderr, summarize
@@ -94,16 +95,22 @@ def sample_tasks(family: TaskDistribution, num_tasks: int, key: Key[Array, ""]) 
     return jax.jit(jax.vmap(family.sample))(jax.random.split(key, num_tasks))
 
 
+def evaluation_key(seed: int, name: str = "evaluation") -> Key[Array, ""]:
+    """The root of an evaluation's randomness: none that training ever uses, whatever the seeds (trap E48)."""
+    return fold_in_name(jax.random.key(seed), name)
+
+
 def encounters(family: TaskDistribution, num_tasks: int, seed: int) -> tuple[Task, Key[Array, " task"]]:
     """The tasks that every agent meets under `seed`, and the randomness of the trial in each."""
-    task_key, trial_key = jax.random.split(jax.random.key(seed))
+    task_key, trial_key = jax.random.split(evaluation_key(seed))
     return sample_tasks(family, num_tasks, task_key), jax.random.split(trial_key, num_tasks)
 
 
 def tasks_are_held_out(problem: Problem) -> bool:
-    """Whether no test task is one of training: true by construction unless the family is a small finite set."""
+    """Whether no test task is one of training: not if the family is a small finite set, said to be one or not."""
     if problem.test.finite is None:
-        return True
+        keys = jax.random.split(jax.random.key(0), 64)
+        return bool(jax.jit(jax.vmap(lambda key: is_in_split(problem.test.sample(key), "test")))(keys).all())
     keys = jax.random.split(jax.random.key(0), 64 * problem.test.finite)
     drawn = [jax.jit(jax.vmap(family.sample))(keys) for family in (problem.train, problem.test)]
     train, test = ({leaves.tobytes() for leaves in _rows(tasks)} for tasks in drawn)
@@ -112,7 +119,7 @@ def tasks_are_held_out(problem: Problem) -> bool:
 
 def _rows(tasks: Task) -> np.ndarray:
     """Tasks as rows of bytes."""
-    leaves = [np.asarray(leaf).reshape(len(leaf), -1) for leaf in jax.tree.leaves(tasks)]
+    leaves = [np.asarray(key_data(leaf)).reshape(len(leaf), -1) for leaf in jax.tree.leaves(tasks)]
     return np.concatenate([np.ascontiguousarray(leaf).view(np.uint8) for leaf in leaves], 1)
 
 

@@ -23,9 +23,10 @@ import numpy as np
 
 from adaptax.core.errors import ConfigError
 from adaptax.core.problem import task_features
+from adaptax.core.splits import fold_in_name
 from adaptax.core.trained_agent import TrainedAgent
-from adaptax.core.types import Task
-from adaptax.evaluation.evaluator import sample_tasks
+from adaptax.core.types import Task, is_key
+from adaptax.evaluation.evaluator import evaluation_key, sample_tasks
 from adaptax.evaluation.linear_probes import (
     FLAT,
     ProbeCurve,
@@ -117,13 +118,13 @@ def features_of(train: Task, test: Task) -> Features:
     """Features of training and held-out tasks, leaves `[task, ...]`, without what is the same in all of them."""
     names, leaves = [], []
     for path, leaf in jax.tree_util.tree_flatten_with_path(train)[0]:
+        if is_key(leaf):
+            continue
         stem = jax.tree_util.keystr(path, simple=True, separator=".") or "task"
         for index in np.ndindex(leaf.shape[1:]):
             leaves.append(stem)
             names.append(stem + (f"[{','.join(map(str, index))}]" if index else ""))
-    columns = [np.asarray(jax.vmap(task_features)(tasks)) for tasks in (train, test)]
-    # Without the marks of the splits: in a finite family, tasks of two splits are to be equal.
-    columns = [(x.view(np.int32) & ~3).view(np.float32).astype(np.float64) for x in columns]
+    columns = [np.asarray(jax.vmap(task_features)(tasks), np.float64) for tasks in (train, test)]
     varies = [i for i in range(len(names)) if all(np.ptp(x[:, i]) > FLAT * np.abs(x[:, i]).max() for x in columns)]
     return Features([names[i] for i in varies], [leaves[i] for i in varies], *(x[:, varies] for x in columns))
 
@@ -189,9 +190,9 @@ def inspect_memory(
     """
     check_remembers(agent)
     problem = agent.problem
-    task_key, life_key = jax.random.split(jax.random.key(seed))
+    task_key, life_key = jax.random.split(evaluation_key(seed))
     test = sample_tasks(problem.test, num_tasks, task_key)
-    train = sample_tasks(problem.train, num_tasks, jax.random.fold_in(task_key, 1))
+    train = sample_tasks(problem.train, num_tasks, fold_in_name(task_key, "to fit on"))
     features = features_of(train, test)
     if not features.names:
         raise ConfigError(

@@ -104,6 +104,6 @@ def bernoulli_bandit(
         lambda split: UniformBernoulliArms(num_arms=num_arms, split=split),
         num_pulls,
         optimum,
-        shifted=UniformBernoulliArms(num_arms=num_arms, split="test", highest=POOR),
+        shifted=UniformBernoulliArms(num_arms=num_arms, split="shifted", highest=POOR),
         shift=f"all arms poor: p ~ U[0, {POOR:g}], a corner of the training range",
     )

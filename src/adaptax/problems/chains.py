@@ -134,6 +134,6 @@ def chain(
         Chain(length, horizon),
         lambda split: Treasures(length=length, horizon=horizon, split=split),
         num_episodes,
-        shifted=Treasures(length=length, horizon=horizon, split="test", failure=SHIFTED_FAILURE),
+        shifted=Treasures(length=length, horizon=horizon, split="shifted", failure=SHIFTED_FAILURE),
         shift=f"steps forward fail more often: p ~ U[{low:g}, {high:g}] instead of U[{FAILURE[0]:g}, {FAILURE[1]:g}]",
     )

@@ -83,6 +83,6 @@ def correlated_bandit(
         lambda split: CorrelatedArms(low, split),
         num_pulls,
         optimum,
-        shifted=UniformBernoulliArms(num_arms=2, split="test"),
+        shifted=UniformBernoulliArms(num_arms=2, split="shifted"),
         shift="independent arms: p₁, p₂ ~ U[0, 1] instead of p₂ = 1 − p₁",
     )

@@ -100,6 +100,6 @@ def gaussian_bandit(
         env,
         lambda split: NormalGaussianArms(num_arms=num_arms, split=split),
         num_pulls,
-        shifted=NormalGaussianArms(num_arms=num_arms, split="test", deviation=WIDE),
+        shifted=NormalGaussianArms(num_arms=num_arms, split="shifted", deviation=WIDE),
         shift=f"means further apart: μ ~ N(0, {WIDE:g}²) instead of N(0, 1)",
     )

@@ -160,7 +160,7 @@ def point_robot(
         PointRobot(horizon),
         lambda split: SquareGoals(horizon=horizon, split=split),
         num_episodes,
-        shifted=RingGoals(horizon=horizon, split="test"),
+        shifted=RingGoals(horizon=horizon, split="shifted"),
         shift="goals 0.5 to 1 away in the larger coordinate, outside of the square of training",
     )
 
@@ -187,6 +187,6 @@ def point_robot_sparse(
         env,
         lambda split: HalfCircleGoals(horizon=horizon, goal_radius=goal_radius, split=split),
         num_episodes,
-        shifted=HalfCircleGoals(horizon=horizon, goal_radius=goal_radius, split="test", upper=False),
+        shifted=HalfCircleGoals(horizon=horizon, goal_radius=goal_radius, split="shifted", upper=False),
         shift="goals on the lower half-circle, opposite to those of training",
     )

@@ -126,6 +126,6 @@ def tabular_mdp(
         env,
         lambda split: RandomMDPs(**sizes, split=split),
         num_episodes,
-        shifted=RandomMDPs(**sizes, split="test", concentration=SHARP),
+        shifted=RandomMDPs(**sizes, split="shifted", concentration=SHARP),
         shift=f"nearer to deterministic: P(· | s, a) ~ Dirichlet({SHARP:g}) instead of Dirichlet(1)",
     )

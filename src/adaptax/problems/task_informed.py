@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.core.problem import Environment, Problem, Step, task_features
 from adaptax.core.spaces import Box, Space
+from adaptax.core.splits import fold_in_name
 from adaptax.core.types import Task, replace
 
 NUM_TASKS = 1024
@@ -74,7 +75,7 @@ def informed(problem: Problem) -> Problem:
     Args:
         problem: The problem.
     """
-    keys = jax.random.split(jax.random.key(0), NUM_TASKS)
+    keys = jax.random.split(fold_in_name(jax.random.key(0), "task features"), NUM_TASKS)
     tasks = jax.jit(jax.vmap(problem.train.sample))(keys)
     features = np.asarray(jax.vmap(task_features)(tasks), np.float64)
     mean, std = features.mean(0), features.std(0)

@@ -34,10 +34,12 @@ from adaptax.runs import atomic_files
 
 FOLDER = "checkpoints"
 _CONFIG = "config.json"
-SCHEMA = 1
+SCHEMA = 2
 """Number of what a manifest and the leaves' names look like; older ones are read, this one is written."""
 MIGRATIONS: dict[int, Callable[[str], str]] = {}
 """By schema N: how to call a leaf in N + 1, from its name in N. Renaming a field of what is saved adds an entry."""
+ADDED: dict[int, Mapping[str, float]] = {1: {"reward_center": 0.0}}
+"""By schema N: fields that leaves of N + 1 have and those of N have not, with the value that was meant without them."""
 KEEP = 3
 """Newest checkpoints that are kept."""
 _NAME = re.compile(r"update-([0-9]{8})\.(json|safetensors)")
@@ -217,9 +219,10 @@ def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any], comple
         raise _Damaged(f"weights: {len(data)} bytes instead of {short_repr(size)}")
     if _digest(data) != digest:
         raise _Damaged("weights: checksum")
-    arrays = _migrated(_deserialise(data), schema)
+    wanted = dict(zip(names, zip(leaves, expected, strict=True), strict=True))
+    arrays = _migrated(_deserialise(data), schema, wanted)
     del data
-    state = _rebuild(dict(zip(names, zip(leaves, expected, strict=True), strict=True)), structure, arrays)
+    state = _rebuild(wanted, structure, arrays)
     return Checkpoint(state, update, manifest)
 
 
@@ -240,13 +243,18 @@ def _deserialise(data: bytes) -> dict[str, Any]:
         raise _Damaged(f"weights: {short_repr(str(error))}") from None
 
 
-def _migrated(arrays: dict[str, Any], schema: int) -> dict[str, Any]:
-    """Arrays by the names that leaves have now, from those of a schema."""
+def _migrated(arrays: dict[str, Any], schema: int, wanted: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
+    """Arrays by the names that leaves have now, from those of a schema; with the leaves that came after it."""
     for number in range(schema, SCHEMA):
-        renamed = {MIGRATIONS[number](name): array for name, array in arrays.items()}
+        rename = MIGRATIONS.get(number, lambda name: name)
+        renamed = {rename(name): array for name, array in arrays.items()}
         if len(renamed) != len(arrays):
             raise _Damaged("weights: names of leaves")
         arrays = renamed
+        for name, (_, expected) in wanted.items():
+            field = re.split(r"\W", name)[-1]
+            if name not in arrays and field in ADDED.get(number, {}):
+                arrays[name] = np.full(expected.shape, ADDED[number][field], expected.dtype)
     return arrays
 
 

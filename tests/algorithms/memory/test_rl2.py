@@ -19,6 +19,7 @@ from tests.sample_problems import TINY, Clockwork, clockwork, quick_jit, random_
 CELLS = ("lstm", "gru", "symmetric")
 NUM_TASKS = 4
 NOTHING = jnp.zeros(0)
+YES, NO = jnp.asarray(True), jnp.asarray(False)
 """The observation of a bandit, now and before."""
 
 
@@ -29,18 +30,19 @@ def _first_tasks(problem, num_tasks=NUM_TASKS, seed=1):
 # ---------------------------------------------------------------- what enters the network
 
 
-def _meta(problem, *, reward_std=2.0, **settings):
+def _meta(problem, *, reward_std=2.0, reward_center=0.0, **settings):
     meta = random_state(RL2(**TINY | settings), problem).meta
-    return replace(meta, reward=Moments(jnp.ones(()), jnp.asarray(7.0), jnp.asarray(reward_std**2)))
+    moments = Moments(jnp.ones(()), jnp.asarray(7.0), jnp.asarray(reward_std**2))
+    return replace(meta, reward=moments, reward_center=jnp.asarray(reward_center))
 
 
 def test_E12_inputs_of_a_bandit():
     meta = _meta(bernoulli_bandit(2, 3))
     start_of_trial = TimeStep(jnp.zeros(0), jnp.asarray(-1), jnp.zeros(()), jnp.asarray(True))
     # action (2), action × reward (2), reward, first
-    np.testing.assert_array_equal(meta.inputs(start_of_trial, NOTHING), [0, 0, 0, 0, 0, 1])
+    np.testing.assert_array_equal(meta.inputs(start_of_trial, NOTHING, NO), [0, 0, 0, 0, 0, 1])
     after_a_pull = TimeStep(jnp.zeros(0), jnp.asarray(1), jnp.asarray(1.0), jnp.asarray(True))
-    np.testing.assert_array_equal(meta.inputs(after_a_pull, NOTHING), [0, 1, 0, 0.5, 0.5, 1])
+    np.testing.assert_array_equal(meta.inputs(after_a_pull, NOTHING, YES), [0, 1, 0, 0.5, 0.5, 1])
 
 
 @pytest.mark.compiles
@@ -49,7 +51,9 @@ def test_E12_inputs_over_the_end_of_an_episode():
     algorithm, meta = RL2(**TINY), _meta(problem, reward_std=50.0)
     task = jax.tree.map(lambda x: x[0], _first_tasks(problem))
     trajectory = quick_jit(lambda key: run_trial(algorithm, problem, meta, task, key))(jax.random.key(0))
-    features = np.asarray(meta.inputs(trajectory.timestep, trajectory.timestep.observation)[:, 0])
+    features = np.asarray(
+        meta.inputs(trajectory.timestep, trajectory.timestep.observation, jnp.arange(4)[:, None] > 0)[:, 0]
+    )
     action, reward = np.asarray(trajectory.action[:, 0]), np.asarray(trajectory.reward[:, 0]) / 50
     one_hot = np.eye(2)[action]
     np.testing.assert_array_equal(features[0], [0, 0, 0, 0, 0, 0, 1])
@@ -58,16 +62,25 @@ def test_E12_inputs_over_the_end_of_an_episode():
         np.testing.assert_allclose(features[t + 1], expected, rtol=1e-6)
 
 
+def test_E32_a_reward_is_read_by_how_far_it_is_from_the_usual():
+    meta = _meta(bernoulli_bandit(2, 3), reward_center=100.0)
+    for reward, seen in ((100.0, 0.0), (101.0, 0.5), (98.0, -1.0)):
+        timestep = TimeStep(jnp.zeros(0), jnp.asarray(1), jnp.asarray(reward), jnp.asarray(True))
+        np.testing.assert_array_equal(meta.inputs(timestep, NOTHING, YES), [0, 1, 0, seen, seen, 1])
+        np.testing.assert_array_equal(meta.inputs(timestep, NOTHING, NO)[2:5], [0, 0, 0])
+
+
 def test_rewards_far_from_the_usual_are_clipped():
-    meta = _meta(bernoulli_bandit(2, 3))
-    timestep = TimeStep(jnp.zeros(0), jnp.asarray(0), jnp.asarray(1e6), jnp.asarray(False))
-    assert meta.inputs(timestep, NOTHING)[-2] == REWARD_BOUND
+    meta = _meta(bernoulli_bandit(2, 3), reward_center=-3.0)
+    for reward, seen in ((1e6, REWARD_BOUND), (-1e6, -REWARD_BOUND), (16.0, 9.5)):
+        timestep = TimeStep(jnp.zeros(0), jnp.asarray(0), jnp.asarray(reward), jnp.asarray(False))
+        assert meta.inputs(timestep, NOTHING, YES)[-2] == seen
 
 
 def test_without_memory_only_the_observation_enters():
     problem = clockwork(horizon=2, episodes=2, num_actions=2)
     timestep = TimeStep(jnp.asarray([3.0]), jnp.asarray(0), jnp.asarray(1.0), jnp.asarray(True))
-    np.testing.assert_array_equal(_meta(problem, memory="none").inputs(timestep, jnp.asarray([2.0])), [3.0])
+    np.testing.assert_array_equal(_meta(problem, memory="none").inputs(timestep, jnp.asarray([2.0]), YES), [3.0])
 
 
 class Numbered(Clockwork):
@@ -107,7 +120,8 @@ def test_E12_the_pair_that_a_reward_was_for_enters_where_both_are_discrete():
     trajectory = quick_jit(lambda key: run_trial(algorithm, problem, meta, task, key))(jax.random.key(0))
     np.testing.assert_array_equal(trajectory.valid[:, 0], [True, True, False, True, True, False])
     encoded = jnp.eye(4)[trajectory.timestep.observation]
-    features = np.asarray(meta.inputs(trajectory.timestep, previous_observations(encoded, trajectory.valid)))[:, 0]
+    previous = previous_observations(encoded, trajectory.valid)
+    features = np.asarray(meta.inputs(trajectory.timestep, previous, jnp.arange(6)[:, None] > 0))[:, 0]
     pairs = features[:, -16:].reshape(6, 2, 4, 2)  # the pair, and the pair times the reward
     np.testing.assert_array_equal(pairs[0], 0)
     action, reward = np.asarray(trajectory.action[:, 0]), np.asarray(trajectory.reward[:, 0]) / 100
@@ -286,7 +300,8 @@ def test_mode_is_taken_when_not_exploring():
     timestep = TimeStep(jnp.zeros(0), jnp.asarray(-1), jnp.zeros(()), jnp.asarray(True))
     act = lambda key, explore: algorithm.act(meta, agent, timestep, key, explore=explore)  # noqa: E731
     best = {int(act(jax.random.key(i), False)[0]) for i in range(8)}
-    _, hidden = meta.network.memory.step(agent.memory.cell, meta.inputs(timestep, agent.memory.previous))
+    inputs = meta.inputs(timestep, agent.memory.previous, agent.memory.begun)
+    _, hidden = meta.network.memory.step(agent.memory.cell, inputs)
     logits = meta.network.policy(hidden).logits
     assert best == {int(jnp.argmax(logits))}
     drawn = jax.vmap(lambda key: act(key, True)[0])(jax.random.split(jax.random.key(0), 500))

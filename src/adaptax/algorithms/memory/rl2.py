@@ -20,8 +20,9 @@ Differences from the paper:
       both, RL² on random MDPs learns which action is best on the whole, and stays there.
     - Or, with `memory="symmetric"`, a small GRU for each pair of state and action, all with the same weights: the
       learning rule is the same for every pair. See `adaptax.networks.memory.symmetric`.
-    - Rewards enter in units of their running deviation, and the critic predicts the *average* reward of the remaining
-      steps in those units, so trials of 10 and of 500 steps, and rewards of 1 and of 1000, train alike.
+    - Rewards enter as differences from what a random policy earns, in units of their running deviation, and the critic
+      predicts the *average* reward of the remaining steps in those units, so trials of 10 and of 500 steps, rewards of
+      1 and of 1000, and rewards to which a constant is added train alike.
     - The critic is told the task in training (`informed_critic`); policy and deployment never are.
 """
 
@@ -52,7 +53,7 @@ from adaptax.optimization.losses import clipped_surrogate, generalized_advantage
 from adaptax.optimization.moments import Moments, no_moments
 
 REWARD_BOUND = 10.0
-"""Rewards enter the network clipped to this many deviations: the first reward of a sparse task is not a shock."""
+"""Rewards enter the network clipped to this many deviations from their center: a sparse task's first is no shock."""
 
 
 class Network(eqx.Module):
@@ -77,12 +78,15 @@ class RL2Params(eqx.Module):
     Attributes:
         network: The learned part.
         reward: Moments of the training tasks' rewards.
+        reward_center: What rewards are compared with as the network reads them: the mean before the first update. It
+            stays, so that what a reward means to the network does not drift as it gets better.
         task: Moments of the training tasks' features, for the critic.
         observation_space: What the memory reads.
     """
 
     network: Network
     reward: Moments
+    reward_center: Float[Array, ""]
     task: Moments
     observation_space: Space = eqx.field(static=True)
 
@@ -92,11 +96,20 @@ class RL2Params(eqx.Module):
         spaces = (self.observation_space, self.network.policy.space)
         return self.network.memory.counts_pairs and all(isinstance(space, Discrete) for space in spaces)
 
-    def inputs(self, timestep: TimeStep, previous: Float[Array, "*batch size"]) -> Float[Array, "*batch features"]:
-        """What the memory reads at each step, for any batch axes; `previous` is the last step's encoded observation."""
+    def inputs(
+        self, timestep: TimeStep, previous: Float[Array, "*batch size"], begun: Bool[Array, "*batch"]
+    ) -> Float[Array, "*batch features"]:
+        """What the memory reads at each step, for any batch axes.
+
+        Args:
+            timestep: What is seen.
+            previous: The last step's encoded observation.
+            begun: Whether there was a step before it in this trial; without one there is no reward, whatever is 0.
+        """
         observation = self.observation_space.encode(timestep.observation)
         action = self.network.policy.space.encode(timestep.action)
-        reward = jnp.clip(timestep.reward / self.reward.std, -REWARD_BOUND, REWARD_BOUND)[..., None]
+        deviations = (timestep.reward - self.reward_center) / self.reward.std
+        reward = jnp.where(begun, jnp.clip(deviations, -REWARD_BOUND, REWARD_BOUND), 0.0)[..., None]
         first = timestep.first.astype(jnp.float32)[..., None]
         return self.network.memory.inputs(Seen(observation, previous, action, reward, first, self.counts_pairs))
 
@@ -113,10 +126,12 @@ class Remembered(eqx.Module):
     Attributes:
         cell: The recurrent network's state.
         previous: The last observation, encoded; zeros at the start of a trial.
+        begun: Whether there was a step in this trial.
     """
 
     cell: tuple[Array, ...]
     previous: Float[Array, " size"]
+    begun: Bool[Array, ""]
 
 
 def previous_observations(
@@ -148,8 +163,9 @@ class RL2(RL2Settings, MetaLearner):
         critic = Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key)
         network = Network(memory, readout, policy, critic)
         moments = no_moments(features.shape[1:]).observe(features)
-        meta = RL2Params(network, no_moments(), moments, env.observation_space)
-        meta = replace(meta, reward=self._first_rewards(problem, meta, tasks, look_key))
+        meta = RL2Params(network, no_moments(), jnp.zeros(()), moments, env.observation_space)
+        rewards = self._first_rewards(problem, meta, tasks, look_key)
+        meta = replace(meta, reward=rewards, reward_center=rewards.mean)
         return TrainState(meta, self._optimizer().init(network), jnp.asarray(0), key)
 
     def _first_rewards(self, problem: Problem, meta: RL2Params, tasks: PyTree[Array], key: Key[Array, ""]) -> Moments:
@@ -169,15 +185,16 @@ class RL2(RL2Settings, MetaLearner):
     def begin(self, meta: RL2Params, key: Key[Array, ""]) -> AgentState:
         """Enter a trial with an empty memory."""
         nothing = jnp.zeros(meta.observation_space.encoded_size)
-        return AgentState(adapted=None, memory=Remembered(meta.network.memory.initial(), nothing))
+        return AgentState(adapted=None, memory=Remembered(meta.network.memory.initial(), nothing, jnp.asarray(False)))
 
     def act(
         self, meta: RL2Params, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[PyTree[Array], PyTree[Array], Any]:
         """Take in the last step's outcome, then sample an action (or take the mode, if not `explore`)."""
-        cell, hidden = meta.network.memory.step(agent.memory.cell, meta.inputs(timestep, agent.memory.previous))
+        before: Remembered = agent.memory
+        cell, hidden = meta.network.memory.step(before.cell, meta.inputs(timestep, before.previous, before.begun))
         policy = meta.distribution(hidden, timestep)
-        memory = Remembered(cell, meta.observation_space.encode(timestep.observation))
+        memory = Remembered(cell, meta.observation_space.encode(timestep.observation), jnp.asarray(True))
         action = policy.sample(key) if explore else policy.mode()
         aux = {"hidden": hidden, "log_prob": policy.log_prob(action)}
         return meta.network.policy.space.from_policy(action), memory, aux
@@ -189,7 +206,8 @@ class RL2(RL2Settings, MetaLearner):
         if meta.counts_pairs:
             valid = jnp.ones(observations.shape[:2], bool) if trajectory.valid is None else trajectory.valid
             previous = previous_observations(observations, valid)
-        hidden = meta.network.memory.unroll(meta.inputs(trajectory.timestep, previous), trajectory.valid)
+        begun = jnp.broadcast_to(jnp.arange(len(observations))[:, None] > 0, observations.shape[:2])
+        hidden = meta.network.memory.unroll(meta.inputs(trajectory.timestep, previous, begun), trajectory.valid)
         return hidden, meta.distribution(hidden, trajectory.timestep)
 
     def values(

@@ -236,26 +236,20 @@ def distinct(problem: Problem, pools: dict[str, Task], key: Key[Array, ""]) -> I
             yield Finding("same tasks", f"{name}.sample", "tasks that differ", f"{POOL} equal ones", advice)
             return
     if problem.test.finite is None:
-        if not any(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(pools["test"])):
-            # No floats, no marks: draws with one key are the same then, and those with others tell how many there are.
-            keys = zip(SPLITS, jax.random.split(key, len(SPLITS)), strict=True)
-            apart |= {name: set(rows(tasks_of(getattr(problem, name), POOL, key))) for name, key in keys}
         for one, other in (("train", "test"), ("train", "validation"), ("validation", "test")):
             common = len(apart[one] & apart[other])
             if common:
                 found = f"{common} in both, of {POOL} draws of each"
-                advice = "Leave `sample` as it is, which marks floats with their split; or set `finite`"
+                advice = "Leave `sample` as it is, which keeps splits apart; if there are few tasks, set `finite`"
                 yield Finding("splits", f"{one} and {other}", "no task in common", found, advice)
                 return
     for name, family in families(problem).items():
         if family.finite is not None:
-            # Floats of training tasks have one of two marks (`envs.base.stamp`).
-            allowed = family.finite * len(SPLITS[family.split])
             few = 4 * family.finite <= POOL
             count = len(apart[name] if few else set(rows(tasks_of(family, min(64 * family.finite, 4096), key))))
-            if count > allowed:
+            if count > family.finite:
                 advice = "Set `finite` to how many there are, or None"
-                yield Finding("splits", f"{name}.finite", f"at most {allowed} tasks", f"{count} at least", advice)
+                yield Finding("splits", f"{name}.finite", f"at most {family.finite} tasks", f"{count} at least", advice)
                 return
 
 
