@@ -38,15 +38,17 @@ def gains(algorithm: MetaGradient, theta: Theta, task: TabularTask) -> Float[Arr
     trajectories = expected_trial(algorithm, meta, task, all_paths())
     windows = jnp.arange(algorithm.inner_steps + 1)
     advantages = jax.vmap(algorithm.advantages, (None, 0, 0))(meta, trajectories, windows)
-    batch = OuterBatch(
-        trajectories, advantages, trajectories.aux["log_prob"], trajectories.aux["policy"], jnp.zeros(len(windows))
-    )
+    log_probs, policies = trajectories.aux["log_prob"], trajectories.aux["policy"]
+    judged = 1 if algorithm.objective == "last" else algorithm.inner_steps
+    steps = jnp.full(len(windows), judged * advantages[0].size, advantages.dtype)
+    batch = OuterBatch(trajectories, advantages, log_probs, policies, steps, jnp.zeros(len(windows)))
     recomputed = algorithm.recompute(meta, trajectories, key)
 
     def after(steps: int) -> Float[Array, ""]:
         """A shorter inner loop is the beginning of a longer one."""
         begin = lambda tree: jax.tree.map(lambda x: x[: steps + 1], tree)  # noqa: E731
-        return replace(algorithm, inner_steps=steps).gain(begin(recomputed), begin(batch))
+        shorter = begin(batch)
+        return replace(algorithm, inner_steps=steps).gain(begin(recomputed), replace(shorter, steps=shorter.steps[0]))
 
     return jnp.stack([after(steps) for steps in range(1, algorithm.inner_steps + 1)])
 

@@ -137,7 +137,9 @@ def check_baseline(key: Key[Array, ""]) -> Iterator[Check]:
 
     def fitted_on_itself(experience: Transition) -> Array:
         """The usual baseline: the two episodes' own returns take part in predicting them."""
-        features = time_features(meta.theta.policy.observation_space.encode(experience.timestep.observation))
+        features = time_features(
+            meta.theta.policy.observation_space.encode(experience.timestep.observation), experience.valid
+        )
         targets = returns_to_go(experience.reward, 1.0)
         twice = lambda x: jnp.tile(x, (1, 2) + (1,) * (x.ndim - 2))  # noqa: E731  (what is left out has a copy)
         return targets - linear_baseline(twice(features), twice(targets), twice(experience.valid))[:, :2]

@@ -206,7 +206,8 @@ def _mean_gain(algorithm: EMAML, log_probs: Array, returns: Array, everything: A
         advantages = jnp.broadcast_to(returns[:, None], (windows, HORIZON, 1))
         constant = jax.lax.stop_gradient(log_probs)
         outcome_advantage = jnp.full(windows, returns[0] / HORIZON).at[-1].set(0.0)  # nothing comes after the last
-        batch = OuterBatch(trajectories, advantages, constant, trajectories.aux["policy"], outcome_advantage)
+        policies, steps = trajectories.aux["policy"], jnp.asarray(float(HORIZON))
+        batch = OuterBatch(trajectories, advantages, constant, policies, steps, outcome_advantage)
         return jnp.exp(jnp.sum(constant)) * algorithm.gain(Recomputed(trajectories.aux["policy"], log_probs), batch)
 
     return jnp.sum(jax.vmap(jax.vmap(one, (0, 1)), (0, None))(log_probs, returns))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms.classical.random import Random
+from adaptax.core.problem import Environment, Step
 from adaptax.core.rollout import (
     MANY_WINDOWS,
     collect,
@@ -18,6 +19,7 @@ from adaptax.core.rollout import (
     run_trial,
     start,
 )
+from adaptax.core.spaces import Box
 from adaptax.problems import bernoulli_bandit, gaussian_bandit
 from tests.sample_problems import Clockwork, Counter, Length, clockwork, quick_jit, same
 
@@ -323,3 +325,37 @@ def test_types_are_kept(key):
     assert trajectory.reward.dtype == jnp.float32
     assert all(x.dtype == bool for x in (trajectory.terminated, trajectory.truncated, trajectory.valid))
     assert isinstance(trajectory, eqx.Module)
+
+
+class Reaching(Counter):
+    """Chooses 3, −3, 3, …, whatever it may do."""
+
+    def act(self, meta, agent, timestep, key, *, explore):
+        _, memory, aux = super().act(meta, agent, timestep, key, explore=explore)
+        return jnp.where(agent.memory % 2 == 0, 3.0, -3.0)[None], memory, aux
+
+
+class Strict(Environment):
+    """Knows actions from 0 to 1 only: the root of anything else is NaN."""
+
+    observation_space: Box = eqx.field(static=True, default=Box((1,)))
+    action_space: Box = eqx.field(static=True, default=Box((1,), 0.0, 1.0))
+    horizon: int = eqx.field(static=True, default=4)
+    ends_early: bool = eqx.field(static=True, default=False)
+
+    def reset(self, task, key):
+        return jnp.zeros(1), jnp.zeros(1)
+
+    def step(self, state, action, task, key):
+        reward = jnp.sqrt(action[0] * (1 - action[0])) + action[0]
+        return Step(action, action, reward, jnp.asarray(False))
+
+
+def test_E36_what_reaches_an_environment_lies_in_its_space():
+    problem = dataclasses.replace(clockwork(horizon=4, episodes=1), env=Strict())
+    run = quick_jit(lambda key: run_trial(Reaching(), problem, NO_META, Length(jnp.asarray(9)), key))
+    trajectory = jax.tree.map(lambda x: x[:, 0], run(KEY))
+    np.testing.assert_array_equal(trajectory.action[:, 0], [3, -3, 3, -3])  # what was chosen: its probability is known
+    np.testing.assert_array_equal(trajectory.timestep.action[:, 0], [0.5, 1, 0, 1])  # what was done before
+    np.testing.assert_array_equal(trajectory.next_observation[:, 0], [1, 0, 1, 0])
+    np.testing.assert_array_equal(trajectory.reward, [1, 0, 1, 0])

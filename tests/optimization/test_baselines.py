@@ -13,9 +13,16 @@ def test_returns_to_go_by_hand():
 
 
 def test_features_by_hand():
-    observations = jnp.asarray([[[2.0]], [[-30.0]]])  # two steps of one stream; bounded at 10
-    expected = [[[2, 4, 1, 0, 0, 0]], [[-10, 100, 1, 0.5, 0.25, 0.125]]]
-    np.testing.assert_array_equal(time_features(observations), np.asarray(expected, np.float32))
+    observations = jnp.asarray([[[1002.0]], [[998.0]], [[7.0]], [[7.0]]])  # of one stream; two steps happened
+    valid = jnp.asarray([True, True, False, False])[:, None]
+    expected = [[[1, 1, 1, 0, 0, 0]], [[-1, 1, 1, 0.25, 0.0625, 0.015625]]]
+    np.testing.assert_array_equal(time_features(observations, valid)[:2], np.asarray(expected, np.float32))
+
+
+def test_an_outlier_is_bounded():
+    observations = jnp.zeros((1000, 1, 1)).at[0].set(1e6)
+    features = time_features(observations, jnp.ones((1000, 1), bool))
+    np.testing.assert_array_equal(features[0, 0, :2], [10, 100])
 
 
 def _data(streams, seed=0):
@@ -36,8 +43,8 @@ def test_it_is_ridge_regression_on_the_other_streams():
         mask = np.asarray(valid[:, others]).ravel()
         rows = np.asarray(features[:, others], np.float64).reshape(-1, 3)[mask]
         squares = rows.T @ rows
-        ridge = RIDGE * np.trace(squares) / 3 + 1e-6
-        weights = np.linalg.solve(squares + ridge * np.eye(3), rows.T @ np.asarray(targets[:, others]).ravel()[mask])
+        ridge = RIDGE * np.diag(np.diag(squares))
+        weights = np.linalg.solve(squares + ridge, rows.T @ np.asarray(targets[:, others]).ravel()[mask])
         expected = np.where(valid[:, stream], np.asarray(features[:, stream]) @ weights, 0)
         np.testing.assert_allclose(found[:, stream], expected, rtol=1e-4, atol=1e-5)
 
@@ -66,12 +73,18 @@ def test_a_linear_return_is_predicted_and_a_single_stream_gets_0():
     np.testing.assert_array_equal(linear_baseline(*alone), np.zeros((6, 1)))
 
 
-@pytest.mark.parametrize("scale", [0.1, 1e3])
+@pytest.mark.parametrize("scale", [0.1, 1e3, [1e-6, 1.0, 1e6]], ids=str)
 def test_the_scale_of_features_does_not_matter(scale):
-    # The ridge is relative to the features' mean square.
     features, targets, valid = _data(4)
-    scaled = linear_baseline(scale * features, targets, valid)
-    np.testing.assert_allclose(scaled, linear_baseline(features, targets, valid), rtol=0.05, atol=0.01)
+    scaled = linear_baseline(jnp.broadcast_to(jnp.asarray(scale), features.shape) * features, targets, valid)
+    np.testing.assert_allclose(scaled, linear_baseline(features, targets, valid), rtol=1e-3, atol=1e-4)
+
+
+def test_a_feature_that_is_always_0_does_no_harm():
+    features, targets, valid = _data(4)
+    with_nothing = jnp.concatenate([features, jnp.zeros((6, 4, 1))], -1)
+    found = linear_baseline(with_nothing, targets, valid)
+    np.testing.assert_allclose(found, linear_baseline(features, targets, valid), atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 3, 24])

@@ -130,12 +130,13 @@ def rollout(
             agent = AgentState(state.adapted, before.memory)
             action, memory, aux = algorithm.act(meta, agent, before.timestep, agent_key, explore=explore)
             check_action(problem.env, action)
-            step = problem.env.step(before.env_state, action, task, env_key)
+            done = problem.env.action_space.clip(action)
+            step = problem.env.step(before.env_state, done, task, env_key)
             check_types(problem.env, step.observation, "step")
             check_outcome(problem.env, step.reward, step.terminated)
-            next_step = TimeStep(step.observation, action, step.reward, jnp.asarray(False))
+            next_step = TimeStep(step.observation, done, step.reward, jnp.asarray(False))
             after = TrialState(None, memory, step.state, next_step, before.active)
-            return _close_step(problem.env, clock, before, after, step.terminated, aux)
+            return _close_step(problem.env, clock, before, after, action, step.terminated, aux)
 
         stepped, transition = jax.vmap(one_env)(replace(state, adapted=None), agent_keys, env_keys)
         stepped = replace(stepped, adapted=state.adapted)
@@ -161,7 +162,7 @@ def _checked(env: Environment, trajectory: Transition) -> Transition:
 
 
 def _close_step(
-    env: Environment, clock: Any, before: TrialState, after: TrialState, terminated: Any, aux: Any
+    env: Environment, clock: Any, before: TrialState, after: TrialState, action: Any, terminated: Any, aux: Any
 ) -> tuple[TrialState, Transition]:
     """Book one environment's step, from `before` to `after`: boundaries, and idleness after an early end."""
     active, next_step = before.active, after.timestep
@@ -174,7 +175,7 @@ def _close_step(
 
     transition = Transition(
         before.timestep,
-        next_step.action,
+        action,
         keep(next_step.reward, 0.0),
         terminated,
         active & last & ~terminated,

@@ -40,6 +40,10 @@ class Discrete:
         """The inverse of `policy_action`, for one element."""
         return policy_action
 
+    def clip(self, x: Int[Array, "*batch"]) -> Int[Array, "*batch"]:
+        """What is done of an action: the action itself."""
+        return x
+
     def null(self) -> Int[Array, ""]:
         """The element that stands for "nothing yet": −1, encoded as zeros."""
         return jnp.asarray(-1, jnp.int32)
@@ -103,6 +107,10 @@ class Box:
     def from_policy(self, policy_action: Float[Array, " features"]) -> Float[Array, "*shape"]:
         """The inverse of `policy_action`, for one element."""
         return (self.center + self.scale * policy_action).reshape(self.shape)
+
+    def clip(self, x: Float[Array, "*batch_and_shape"]) -> Float[Array, "*batch_and_shape"]:
+        """What is done of an action: it lies between the bounds; NaN stays NaN."""
+        return jnp.clip(x, self.low, self.high)
 
     def null(self) -> Float[Array, "*shape"]:
         """The element that stands for "nothing yet": the middle of the range, encoded as zeros."""

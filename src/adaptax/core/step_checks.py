@@ -30,7 +30,7 @@ def is_in(space: Space, x: Array) -> Bool[Array, ""]:
 
 
 def action_is_in(space: Space, action: Array) -> Bool[Array, ""]:
-    """Whether a policy's action is one: continuous ones may lie beyond the bounds, where environments clip them."""
+    """Whether what a policy chose is an action: continuous ones may lie beyond the bounds, where they are clipped."""
     return space.contains(action) if isinstance(space, Discrete) else is_sound(action)
 
 

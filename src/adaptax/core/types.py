@@ -44,7 +44,7 @@ class TimeStep(eqx.Module):
 
     Attributes:
         observation: The environment's observation o_t.
-        action: The previous action a_{t-1}; the action space's `null()` at the start of a trial.
+        action: The previous action a_{t-1}, as it was done; the action space's `null()` at the start of a trial.
         reward: The previous reward r_{t-1}; 0 at the start of a trial. Both carry over from one episode of a
             trial to the next.
         first: Whether this is the first step of an episode.
@@ -61,7 +61,8 @@ class Transition(eqx.Module):
 
     Attributes:
         timestep: What the agent saw.
-        action: What it did.
+        action: What its policy chose. What is done is that within the action space's bounds (`Box.clip`), and the next
+            step's `timestep.action` says it; the probability of an action is that of what was chosen.
         reward: What it got; 0 where not `valid`.
         terminated: The environment ended the episode in this step: nothing comes after it.
         truncated: The time limit ended the episode in this step: the episode would have gone on from

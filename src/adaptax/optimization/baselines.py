@@ -5,7 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 RIDGE = 1e-4
-"""Relative to the mean square of the features."""
+"""Relative to each feature's mean square, so that neither its scale nor the number of idle slots matters."""
+FAR = 10.0
+"""Observations count as so many deviations at most: o² of an outlier would be all that is fitted."""
 
 
 def returns_to_go(
@@ -20,14 +22,30 @@ def returns_to_go(
     return jax.lax.scan(backward, jnp.zeros_like(rewards[0]), rewards, reverse=True)[1]
 
 
-def time_features(observations: Float[Array, "time *batch size"]) -> Float[Array, "time *batch features"]:
-    """o, o², t, t², t³ and 1, with t the part of the episode that is over (Duan et al. 2016b, arXiv 1604.06778)."""
+def time_features(
+    observations: Float[Array, "time *batch size"], valid: Bool[Array, "time *batch"]
+) -> Float[Array, "time *batch features"]:
+    """o, o², t, t², t³ and 1, with t the part of the episode that is over (Duan et al. 2016b, arXiv 1604.06778).
+
+    Observations are in deviations from their mean over the steps that happened: what is far from 0 is not far for that.
+    """
     times = jnp.arange(observations.shape[0]) / observations.shape[0]
     powers = jnp.stack([jnp.ones_like(times), times, times**2, times**3], -1).astype(observations.dtype)
     powers = powers.reshape(len(times), *(1,) * (observations.ndim - 2), 4)
     powers = jnp.broadcast_to(powers, (*observations.shape[:-1], 4))
-    bounded = jnp.clip(observations, -10.0, 10.0)
+    bounded = jnp.clip(_in_deviations(observations, valid), -FAR, FAR)
     return jnp.concatenate([bounded, bounded**2, powers], -1)
+
+
+def _in_deviations(x: Float[Array, "time *batch size"], valid: Bool[Array, "time *batch"]) -> Array:
+    """`x` less its mean over what is valid, in deviations; of one task, so that devices have nothing to share."""
+    axes = tuple(range(valid.ndim))
+    count = jnp.maximum(jnp.sum(valid), 1).astype(x.dtype)
+    mean = jnp.sum(jnp.where(valid[..., None], x, 0.0), axes, keepdims=True) / count
+    centered = jnp.where(valid[..., None], x - mean, 0.0)
+    variance = jnp.sum(centered**2, axes, keepdims=True) / count
+    constant = variance <= 1e-10 * mean**2
+    return centered / jnp.sqrt(jnp.where(constant, 1.0, variance))
 
 
 def linear_baseline(
@@ -49,9 +67,10 @@ def linear_baseline(
         return jnp.sum(x, 0, keepdims=True) - x
 
     squares, products = others(squares), others(products)
-    scale = jnp.trace(squares, axis1=-2, axis2=-1) / features.shape[-1]
-    ridge = (RIDGE * scale + 1e-6)[:, None, None] * jnp.eye(features.shape[-1], dtype=features.dtype)[None]
-    weights = solve_positive(squares + ridge, products)
+    sizes = jnp.sqrt(jnp.diagonal(squares, axis1=-2, axis2=-1))
+    sizes = jnp.where(sizes > 0, sizes, 1.0)  # a feature that is always 0 gets weight 0
+    ridge = RIDGE * jnp.eye(features.shape[-1], dtype=features.dtype)[None]
+    weights = solve_positive(squares / (sizes[:, :, None] * sizes[:, None]) + ridge, products / sizes) / sizes
     return jnp.where(valid, jnp.einsum("tsi,si->ts", features, weights), 0.0)
 
 

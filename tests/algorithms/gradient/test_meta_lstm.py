@@ -82,6 +82,6 @@ def test_the_gates_of_a_trial_are_those_that_adapted_in_it():
             rate = RATE * 0.5**step * np.asarray(gates.input)[task, step]
             expected = np.asarray(gates.forget)[task, step] * before + rate * slope
             np.testing.assert_allclose(expected, after, rtol=1e-3, atol=1e-5)
-    assert np.ptp(np.asarray(gates.input)) > 0.1
+    assert np.ptp(np.asarray(gates.input)) > 0.05
     np.testing.assert_allclose(gates.offset, -seen.rewards[:, :3].mean(-1), rtol=1e-6)  # what the rule reads
     assert list(spread_by_group(gates, meta.theta.policy)) == ["head.layer.bias"]  # a matrix with no rows is left out

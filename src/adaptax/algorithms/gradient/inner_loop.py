@@ -183,7 +183,7 @@ class GradientBased(InnerSettings, MetaLearner):
         def loss(parameters: PyTree[Array]) -> tuple[Float[Array, ""], Any]:
             before = self.log_probs(meta.theta, parameters, trajectory, fast.steps)
             gain = ESTIMATORS[self.estimator](before[0], old_log_probs, advantages, self.gae_lambda)
-            return -jnp.mean(gain), before
+            return -jnp.sum(gain) / jnp.maximum(jnp.sum(trajectory.valid), 1).astype(gain.dtype), before
 
         parameters, optimizer, (_, before) = descend(
             self.inner,
@@ -218,7 +218,7 @@ class GradientBased(InnerSettings, MetaLearner):
         values = jnp.zeros_like(trajectory.reward)
         if self.baseline == "linear":
             targets = returns_to_go(trajectory.reward, self.discount)
-            values = linear_baseline(time_features(observations), targets, valid)
+            values = linear_baseline(time_features(observations, valid), targets, valid)
         elif self.baseline == "value":
             assert meta.critic is not None
             values = meta.critic(observations, steps)

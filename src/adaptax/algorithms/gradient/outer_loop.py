@@ -34,6 +34,7 @@ class OuterBatch(eqx.Module):
         advantages: Of each step within its episode, normalised over the judged windows of all tasks.
         log_probs: Log-probabilities of the actions under the policies that took them.
         policies: Distributions of all windows' policies, as they acted.
+        steps: Steps of the judged windows that happened, on average over all tasks: the same number for each, `[task]`.
         outcome_advantage: What the judged windows after each one contribute to the objective, less the mean of the
             other tasks', in the units of `advantages`, `[task, window]`.
     """
@@ -42,6 +43,7 @@ class OuterBatch(eqx.Module):
     advantages: Float[Array, "task window time env"]
     log_probs: Float[Array, "task window time env"]
     policies: Distribution
+    steps: Float[Array, " task"]
     outcome_advantage: Float[Array, "task window"]
 
 
@@ -145,12 +147,13 @@ class MetaGradient(GradientBased):
         spread = no_moments().observe(judged.ravel(), valid.ravel().astype(judged.dtype))
         advantages = jnp.where(trajectories.valid, (advantages - spread.mean) / spread.std, 0.0)
         log_probs = jnp.where(trajectories.valid, trajectories.aux["log_prob"], 0.0)
-        outcomes = jnp.mean(trajectories.reward, (2, 3)).at[:, : self._first_judged].set(0.0)
-        outcomes = outcomes / (outcomes.shape[1] - self._first_judged)
+        count = jnp.maximum(parallel.mean(jnp.sum(valid).astype(judged.dtype) / len(valid)), 1.0)
+        outcomes = jnp.sum(trajectories.reward, (2, 3)).at[:, : self._first_judged].set(0.0) / count
         later = jnp.cumsum(outcomes[:, ::-1], 1)[:, ::-1] - outcomes
         others = self.num_tasks / max(self.num_tasks - 1, 1)  # x_i less the mean of the others = this × (x_i − mean)
         outcome_advantage = others * (later - parallel.mean(jnp.mean(later, 0, keepdims=True))) / spread.std
-        return OuterBatch(trajectories, advantages, log_probs, trajectories.aux["policy"], outcome_advantage)
+        counts = jnp.broadcast_to(count, len(valid))
+        return OuterBatch(trajectories, advantages, log_probs, trajectories.aux["policy"], counts, outcome_advantage)
 
     @property
     def _first_judged(self) -> int:
@@ -161,4 +164,5 @@ class MetaGradient(GradientBased):
         """Surrogate of the adapted policies' return on the windows that they themselves collected (trap E1b)."""
         judged = slice(self._first_judged, None)
         log_probs = recomputed.log_probs[judged]
-        return jnp.mean(self.optimizer.surrogate(log_probs, batch.log_probs[judged], batch.advantages[judged]))
+        gains = self.optimizer.surrogate(log_probs, batch.log_probs[judged], batch.advantages[judged])
+        return jnp.sum(gains) / batch.steps
