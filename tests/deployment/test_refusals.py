@@ -30,8 +30,8 @@ KINDS = {
     "rl2, nothing to see": lambda: (_RL2, bernoulli_bandit(num_arms=2, num_pulls=5)),
     "maml": lambda: (MAML(hidden_size=3, num_tasks=2, trajectories=2), point_robot(num_episodes=6, horizon=4)),
     "meta-policy-gradient": lambda: (
-        MetaPolicyGradient(memory_size=3, num_tasks=3, replicas=2, num_epochs=2, base_size=3),
-        cart_pole(4, horizon=5),
+        MetaPolicyGradient(memory_size=3, num_tasks=3, replicas=2, num_epochs=2),
+        tabular_mdp(**_MDP),
     ),
     "q-learning": lambda: (QLearning(), tabular_mdp(**_MDP)),
     "ppo": lambda: (PPO(hidden_size=3, streams=1, num_minibatches=2, num_epochs=1), cart_pole(4, horizon=4)),
@@ -175,7 +175,7 @@ def test_E41_what_an_agent_cannot_use_is_refused_and_leaves_no_trace(twins):
         assert_refused(agent, after)
         told = {"episode_over": over, "observation": next(seen) if over else None}
         for one in (agent, undisturbed):
-            one.observe(float(step), **told)
+            one.observe(float(step % 2), **told)
         assert_refused(agent, {"end twice": lambda told=told: agent.observe(1.0, **told)})
     assert known(agent) == known(undisturbed)
 
@@ -196,12 +196,15 @@ class Faulty(QLearning):
     """Puts out a number, remembers one, and learns one: in each case the last reward, which finite ones all are."""
 
     def begin(self, meta, key):
-        return dataclasses.replace(super().begin(meta, key), memory=jnp.zeros(()))
+        agent = super().begin(meta, key)
+        return dataclasses.replace(agent, memory=(agent.memory, jnp.zeros(())))
 
     def act(self, meta, agent, timestep, key, *, explore):
-        _, _, aux = super().act(meta, dataclasses.replace(agent, memory=None), timestep, key, explore=explore)
+        clock, number = agent.memory
+        agent = dataclasses.replace(agent, memory=clock)
+        _, clock, aux = super().act(meta, agent, timestep, key, explore=explore)
         action = jnp.where(timestep.reward == 1.0, -1, jnp.where(timestep.reward == 2.0, 2, 1))
-        return action.astype(jnp.int32), jnp.where(timestep.reward == 3.0, jnp.nan, agent.memory), aux
+        return action.astype(jnp.int32), (clock, jnp.where(timestep.reward == 3.0, jnp.nan, number)), aux
 
     def adapt(self, meta, agent, trajectory, key):
         poison = jnp.where(trajectory.reward[0, 0] == 4.0, jnp.inf, 0.0)
@@ -240,6 +243,15 @@ def test_E41_what_would_be_learned_for_good_is_not_if_it_is_infinite(faulty):
     with pytest.raises(DivergenceError, match=r"^act\(\): what Faulty learned"):
         faulty.act(1)
     assert known(faulty) == was
+
+
+@pytest.mark.parametrize("reward", [-1.0, 2.0])
+def test_E41_a_posterior_that_cannot_be_ends_in_an_error_and_not_in_an_endless_loop(reward):
+    agent = Agent(TrainedAgent.initial(*KINDS["thompson"]()))
+    agent.act([])
+    agent.observe(reward, episode_over=True)  # finite, but a Bernoulli arm pays 0 or 1
+    with pytest.raises(DivergenceError, match=r"ThompsonSampling put out -1, expected an integer from 0 to 1"):
+        agent.act([])
 
 
 @dataclasses.dataclass(frozen=True)
