@@ -63,6 +63,7 @@ class Agent:
         algorithm, problem = trained.algorithm, trained.problem
         self.algorithm, self._meta = algorithm, trained.meta
         self._env, self._who = problem.env, type(algorithm).__name__
+        self._sees, self._does = problem.env.observation_space, problem.env.action_space
         self._window = algorithm.window(problem) if trained.learns_from_windows else None
         self._seed = seed_number("Agent(seed)", seed)
         self._root = jax.random.key_data(jax.random.key(self._seed))
@@ -116,7 +117,7 @@ class Agent:
         self._adapted, adapted = jax.tree.flatten(agent.adapted)
         self._memory, memory = jax.tree.flatten(agent.memory)
         self._parts = Parts(jax.tree.structure(self.meta), adapted, memory)
-        self._action, self._reward, self._first = self._env.action_space.null(), 0.0, True
+        self._action, self._reward, self._first = self._does.null(), 0.0, True
         self._acted: tuple[Any, Any, Any] | None = None
 
     @property
@@ -130,9 +131,9 @@ class Agent:
         return self._parts.together(self._theta, self._adapted, self._memory)[1]
 
     def __repr__(self) -> str:
-        env, learned = self._env, f", {self.adaptations} adaptations" if self._window is not None else ""
+        learned = f", {self.adaptations} adaptations" if self._window is not None else ""
         return (
-            f"Agent({self._who} on {type(env).__name__}: sees {env.observation_space}, does {env.action_space}; "
+            f"Agent({self._who} on {type(self._env).__name__}: sees {self._sees}, does {self._does}; "
             f"task {self._tasks}: {self._steps} steps{learned})"
         )
 
@@ -160,7 +161,7 @@ class Agent:
             DivergenceError: if the action, or what the agent knows, would not be finite.
         """
         explore = self._window is not None if explore is None else flag("act(explore)", explore)
-        seen = checks.observation("act(observation)", self._env.observation_space, observation)
+        seen = checks.observation("act(observation)", self._sees, observation)
         if self._acted is not None:
             raise UseError(
                 f"act(): expected observe() after the last act(), found a second act(). {checks.UNCHANGED}; tell what "
@@ -173,7 +174,7 @@ class Agent:
             action, memory, aux = self._act(
                 self._theta, self._adapted, self._memory, self._action, self._root, new, explore=explore
             )
-            done = checks.action(self._who, self._env.action_space, np.asarray(action))
+            done = checks.action(self._who, self._does, np.asarray(action))
             checks.learned("act()", self._who, memory)
             timestep = None if self._window is None else timestep_of(seen, self._action, self._reward, self._first)
             self._acted, self._action, self._memory = (timestep, action, aux), action, memory
@@ -211,8 +212,7 @@ class Agent:
                 "observe(terminated): expected episode_over=True beside terminated=True, found False. "
                 f"{checks.UNCHANGED}; pass episode_over=True whenever an episode ends"
             )
-        space = self._env.observation_space
-        seen = None if observation is None else checks.observation("observe(observation)", space, observation)
+        seen = None if observation is None else checks.observation("observe(observation)", self._sees, observation)
         if self._acted is None:
             raise UseError(
                 f"observe(): expected an act() that has brought this, found none since the last observe() or begin(). "

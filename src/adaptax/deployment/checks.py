@@ -17,6 +17,8 @@ from adaptax.core.step_checks import HUGE
 
 UNCHANGED = "The agent is as it was"
 _REWARD = Box(())
+_FLOATS = ("f", "V")
+"""Kinds of NumPy's floats and of JAX's shorter ones."""
 
 
 def observation(where: str, space: Space, found: Any) -> np.ndarray:
@@ -39,6 +41,8 @@ def reward(where: str, found: Any) -> float:
     Raises:
         UseError: if it is no single number, or it or its square is infinite in float32.
     """
+    if type(found) is float and abs(found) < HUGE / 2:  # by far the most, and arrays take longer
+        return found
     return float(_element(where, _REWARD, found, "pass one number"))
 
 
@@ -67,7 +71,8 @@ def learned(where: str, who: str, leaves: Iterable[Any]) -> None:
         DivergenceError: if a leaf of it is NaN or infinite.
     """
     for leaf in leaves:
-        if leaf.size and np.issubdtype(leaf.dtype, np.floating) and not np.isfinite(np.asarray(leaf)).all():
+        # Of random keys, which NumPy cannot hold, the type has no kind.
+        if getattr(leaf.dtype, "kind", "") in _FLOATS and not np.isfinite(np.asarray(leaf)).all():
             raise DivergenceError(
                 f"{where}: what {who} learned from this became NaN or infinite, expected finite numbers. {UNCHANGED}; "
                 "are rewards and observations as large as in training? Otherwise begin() a new task"
@@ -78,7 +83,7 @@ def is_in(space: Space, x: np.ndarray) -> bool:
     """`adaptax.core.step_checks.is_in` in NumPy; floats are float32, integers are of any size."""
     if isinstance(space, Discrete):
         return bool(0 <= x < space.num)
-    return bool(_inside(space, x).all())
+    return not x.size or bool(_inside(space, x).all())
 
 
 def _inside(space: Box, x: np.ndarray) -> Any:
