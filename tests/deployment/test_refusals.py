@@ -332,7 +332,7 @@ def test_an_agent_says_what_it_is_and_has_done():
         agent.act(0)
         agent.observe(1.0)
     assert repr(agent) == (
-        "Agent(QLearning on TabularMDP: sees Discrete(num=3), does Discrete(num=2); task 2: 2 steps, 1 adaptations)"
+        "Agent(QLearning on TabularMDP: sees Discrete(num=3), does Discrete(num=2); task 2: 2 steps, 1 adaptation)"
     )
 
 

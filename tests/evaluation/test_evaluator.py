@@ -271,5 +271,5 @@ def test_E41_what_an_evaluation_cannot_use_is_refused_before_anything_is_done(ar
 
 def test_an_evaluation_says_what_it_found():
     found = Evaluation(np.array([[[1.0, 2.0, 4.0], [3.0, 2.0, 6.0]]]), np.ones((1, 2, 3)))
-    assert repr(found) == "Evaluation(9 ± 2 in a trial; 1 seeds × 2 tasks × 3 episodes, the first 2, the last 5)"
+    assert repr(found) == "Evaluation(9 ± 2 in a trial; 1 seed × 2 tasks × 3 episodes, the first 2, the last 5)"
     assert repr(Evaluation(found.returns * np.nan, found.steps)).startswith("Evaluation(nan ± nan in a trial;")

@@ -87,3 +87,8 @@ def in_words(found: Any) -> str:
         except ValueError:  # Python does not print integers of thousands of digits
             return "an integer of very many digits"
     return kind_in_words(found)
+
+
+def counted(number: int, noun: str) -> str:
+    """How many: "1 step", "2 steps"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

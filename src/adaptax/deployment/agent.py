@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from adaptax.core.algorithm import leaf_that_is_not_finite
-from adaptax.core.arguments import flag, in_words, instance, seed_number
+from adaptax.core.arguments import counted, flag, in_words, instance, seed_number
 from adaptax.core.errors import DivergenceError, UseError
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Transition, replace
@@ -107,18 +107,19 @@ class Agent:
 
     def begin(self) -> None:
         """Enter a new task: fresh memory, no previous action or reward, nothing learned."""
-        self._tasks += 1
-        self._steps = self._length = self.adaptations = 0
-        self._arrived = True
-        self._episode: list[Transition] = []
-        self._episodes: list[Transition] = []
-        key = jax.random.fold_in(jax.random.wrap_key_data(self._root), self._tasks)
-        agent = self.algorithm.begin(self.meta, key)
-        self._adapted, adapted = jax.tree.flatten(agent.adapted)
-        self._memory, memory = jax.tree.flatten(agent.memory)
-        self._parts = Parts(jax.tree.structure(self.meta), adapted, memory)
-        self._action, self._reward, self._first = self._does.null(), 0.0, True
-        self._acted: tuple[Any, Any, Any] | None = None
+        with self._all_or_nothing():
+            self._tasks += 1
+            self._steps = self._length = self.adaptations = 0
+            self._arrived = True
+            self._episode: list[Transition] = []
+            self._episodes: list[Transition] = []
+            key = jax.random.fold_in(jax.random.wrap_key_data(self._root), self._tasks)
+            agent = self.algorithm.begin(self.meta, key)
+            self._adapted, adapted = jax.tree.flatten(agent.adapted)
+            self._memory, memory = jax.tree.flatten(agent.memory)
+            self._parts = Parts(jax.tree.structure(self.meta), adapted, memory)
+            self._action, self._reward, self._first = self._does.null(), 0.0, True
+            self._acted: tuple[Any, Any, Any] | None = None
 
     @property
     def meta(self) -> PyTree[Array]:
@@ -131,10 +132,10 @@ class Agent:
         return self._parts.together(self._theta, self._adapted, self._memory)[1]
 
     def __repr__(self) -> str:
-        learned = f", {self.adaptations} adaptations" if self._window is not None else ""
+        learned = f", {counted(self.adaptations, 'adaptation')}" if self._window is not None else ""
         return (
             f"Agent({self._who} on {type(self._env).__name__}: sees {self._sees}, does {self._does}; "
-            f"task {self._tasks}: {self._steps} steps{learned})"
+            f"task {self._tasks}: {counted(self._steps, 'step')}{learned})"
         )
 
     @contextlib.contextmanager

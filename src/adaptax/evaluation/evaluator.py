@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from adaptax.core.arguments import flag, instance, seed_number, whole_number
+from adaptax.core.arguments import counted, flag, instance, seed_number, whole_number
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.rollout import TrialResult, evaluate_trial
@@ -45,8 +45,8 @@ class Evaluation:
         mean, by_episode = self.scores.mean(), self.episode_returns
         error = stderr(self.scores) if np.isfinite(mean) else np.nan
         return (
-            f"Evaluation({mean:.4g} ± {error:.2g} in a trial; {seeds} seeds × {tasks} tasks × {episodes} episodes, "
-            f"the first {by_episode[0]:.4g}, the last {by_episode[-1]:.4g})"
+            f"Evaluation({mean:.4g} ± {error:.2g} in a trial; {counted(seeds, 'seed')} × {counted(tasks, 'task')} × "
+            f"{counted(episodes, 'episode')}, the first {by_episode[0]:.4g}, the last {by_episode[-1]:.4g})"
         )
 
     @property
