@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import QLearning, Random
+from adaptax.core.errors import UseError
 from adaptax.core.trained_agent import TrainedAgent, join_seeds
 from adaptax.problems import bernoulli_bandit
 
@@ -28,6 +29,9 @@ def test_one_of_several_trainings(pair):
     assert second.of_seed(0) is second
     with pytest.raises(IndexError, match="expected 0 to 1, found 2"):
         pair.of_seed(2)
+    for wrong in (-1, 0.0, "0", None):
+        with pytest.raises(UseError, match="expected an integer, 0 or more"):
+            pair.of_seed(wrong)
 
 
 def test_trainings_are_joined_in_their_order(pair):

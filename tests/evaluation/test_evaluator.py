@@ -9,6 +9,7 @@ from adaptax.algorithms.classical.random import Random
 from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.algorithms.standard_rl.ppo import PPO
 from adaptax.core.algorithm import FromScratch, init
+from adaptax.core.errors import UseError
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Window
 from adaptax.evaluation.evaluator import (
@@ -249,3 +250,26 @@ def test_tasks_of_another_family_can_be_evaluated():
     # All arms of shifted bandits pay at most 0.3; those of training are marked as such.
     shifted = evaluate(TrainedAgent.initial(RANDOM, PROBLEM, seed=0), num_tasks=2000, family=PROBLEM.shifted).summary
     assert abs(shifted.mean - 5 * 0.15) < 4 * shifted.stderr
+
+
+WRONG = {
+    "agent": (None, "runs/rl2-bandit-1", RANDOM, PROBLEM, TrainedAgent),
+    "num_tasks": (None, 0, -1, 2.0, True, "2", np.nan, [2]),
+    "seed": (None, -1, 2**32, 0.0, False, "0", np.inf),
+    "explore": (None, 0, 1.0, "no", np.ones(1, bool)),
+    "family": (PROBLEM, "test", 0, UniformBernoulliArms),
+}
+
+
+@pytest.mark.parametrize("argument", WRONG)
+def test_E41_what_an_evaluation_cannot_use_is_refused_before_anything_is_done(argument):
+    right = {"agent": TrainedAgent.initial(RANDOM, PROBLEM), "num_tasks": 2}
+    for wrong in WRONG[argument]:
+        with pytest.raises(UseError, match=rf"^evaluate\({argument}\): expected .*, found .*; nothing was done"):
+            evaluate(**{**right, argument: wrong})
+
+
+def test_an_evaluation_says_what_it_found():
+    found = Evaluation(np.array([[[1.0, 2.0, 4.0], [3.0, 2.0, 6.0]]]), np.ones((1, 2, 3)))
+    assert repr(found) == "Evaluation(9 ± 2 in a trial; 1 seed × 2 tasks × 3 episodes, the first 2, the last 5)"
+    assert repr(Evaluation(found.returns * np.nan, found.steps)).startswith("Evaluation(nan ± nan in a trial;")

@@ -88,12 +88,18 @@ def init(algorithm: Algorithm, problem: Problem, *, seed: int, num_seeds: int = 
         DivergenceError: if a leaf of it is NaN or infinite. Algorithms may look at tasks and rewards before they learn.
     """
     state = jax.jit(lambda root: first_state(algorithm, problem, root, num_seeds))(jax.random.key(seed))
-    leaves = jax.tree_util.tree_leaves_with_path(state)
-    numbers = [(path, x) for path, x in leaves if jnp.issubdtype(x.dtype, jnp.inexact)]
-    bad = [jax.tree_util.keystr(path) for path, x in numbers if not np.isfinite(np.asarray(x)).all()]
+    bad = leaf_that_is_not_finite(state)
     if bad:
-        raise DivergenceError(f"before the first update: leaf {bad[0]} is NaN or infinite; nothing was trained")
+        raise DivergenceError(f"before the first update: leaf {bad} is NaN or infinite; nothing was trained")
     return state
+
+
+def leaf_that_is_not_finite(tree: Any) -> str:
+    """Where in a pytree the first NaN or infinity is, as `.network.policy.weight`; empty if there is none."""
+    for path, x in jax.tree_util.tree_leaves_with_path(tree):
+        if jnp.issubdtype(x.dtype, jnp.inexact) and not np.isfinite(np.asarray(x)).all():
+            return jax.tree_util.keystr(path)
+    return ""
 
 
 def num_parameters(tree: Any) -> int:

@@ -61,6 +61,15 @@ class ResourceError(AdaptaxError):
     exit_code = 7
 
 
+class UseError(AdaptaxError, ValueError):
+    """A call from Python that cannot be followed: an argument is nothing that it takes, or it comes out of order.
+
+    What was called is as it was before.
+    """
+
+    exit_code = 64
+
+
 class LostError(AdaptaxError):
     """A process that trains with others is lost, or did not come: what was saved can be resumed."""
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from adaptax.core.algorithm import Algorithm, init
+from adaptax.core.arguments import whole_number
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import num_evaluations, num_windows
 
@@ -62,8 +63,10 @@ class TrainedAgent:
 
         Raises:
             IndexError: if there are not so many.
+            UseError: if that is no integer from 0 on.
         """
-        if not 0 <= index < self.num_seeds:
+        index = whole_number("training seed", index, 0)
+        if index >= self.num_seeds:
             raise IndexError(f"training seed: expected 0 to {self.num_seeds - 1}, found {index}")
         if self.num_seeds == 1:
             return self

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
+from adaptax.core.arguments import counted, flag, instance, seed_number, whole_number
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.rollout import TrialResult, evaluate_trial
@@ -39,6 +40,15 @@ class Evaluation:
     returns: np.ndarray
     steps: np.ndarray
     evaluation_episodes: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        seeds, tasks, episodes = self.returns.shape
+        mean, by_episode = self.scores.mean(), self.episode_returns
+        error = stderr(self.scores) if np.isfinite(mean) else np.nan
+        return (
+            f"Evaluation({mean:.4g} ± {error:.2g} in a trial; {counted(seeds, 'seed')} × {counted(tasks, 'task')} × "
+            f"{counted(episodes, 'episode')}, the first {by_episode[0]:.4g}, the last {by_episode[-1]:.4g})"
+        )
 
     @property
     def scores(self) -> np.ndarray:
@@ -154,11 +164,16 @@ def evaluate(
         on_progress: Called with the number of tasks done so far.
 
     Raises:
+        UseError: if an argument is none that it takes.
         EnvironmentContractError: if the return of an episode is NaN: the environment did something that it must not, or
             the agent put out an action that is none.
         DivergenceError: if what an agent learns in a task becomes NaN or infinite.
     """
-    tasks, keys = encounters(agent.problem.test if family is None else family, num_tasks, seed)
+    instance("evaluate(agent)", agent, TrainedAgent, "An untrained one: TrainedAgent.initial(algorithm, problem)")
+    num_tasks, seed = whole_number("evaluate(num_tasks)", num_tasks, 1), seed_number("evaluate(seed)", seed)
+    explore, family = flag("evaluate(explore)", explore), agent.problem.test if family is None else family
+    instance("evaluate(family)", family, TaskDistribution, "Those of a problem are problem.test, .train and .shifted")
+    tasks, keys = encounters(family, num_tasks, seed)
     adapts, with_evaluation = agent.learns_from_windows, agent.has_evaluation_episodes
 
     def trial(agent: TrainedAgent, task: Task, key: Key[Array, ""]) -> TrialResult:

@@ -3,12 +3,13 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 
-from adaptax.core.algorithm import first_state
-from adaptax.core.errors import CheckpointError
+from adaptax.core.algorithm import first_state, leaf_that_is_not_finite
+from adaptax.core.arguments import in_words
+from adaptax.core.errors import CheckpointError, UseError
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.runs import checkpoints, validations
 from adaptax.runs.directory import read_recipe
@@ -36,8 +37,15 @@ def load_agent(
         algorithm: The run's algorithm, if it is your own.
 
     Raises:
-        CheckpointError: if there is no checkpoint, or none is good; if the best is wanted, and it is not known.
+        CheckpointError: if there is no checkpoint, or none is good; if θ in it is NaN or infinite; if the best is
+            wanted, and it is not known.
+        UseError: if it is not said which checkpoint.
     """
+    if checkpoint not in get_args(Which):
+        raise UseError(
+            f"load_agent(checkpoint): expected one of {', '.join(get_args(Which))}, found {in_words(checkpoint)}; "
+            "nothing was read"
+        )
     recipe, options = read_recipe(directory, problem=problem, algorithm=algorithm)
     learner, seen = recipe.build()
     num_seeds: int = options["seeds"]
@@ -46,6 +54,11 @@ def load_agent(
         checkpoint = "best" if options["select_on"] == "validation" else "last"
     only = None if checkpoint == "last" else _best(directory, on_message)
     found = checkpoints.newest(directory, like, recipe.about(options), on_message, recipe.complete, only=only)
+    if bad := leaf_that_is_not_finite(found.state.meta):
+        raise CheckpointError(
+            f"{directory}: expected finite numbers in checkpoint {found.update}, found NaN or infinity in leaf {bad}. "
+            "Nothing was changed; delete that checkpoint to use the one before"
+        )
     planned = getattr(learner, "num_updates", 0)
     reached = found.update if only is None else max(checkpoints.updates_in(directory))
     if reached < planned:

@@ -63,14 +63,15 @@ def count(statistics: ArmStatistics, timestep: TimeStep) -> ArmStatistics:
 
 
 def lowest_best(scores: Float[Array, " num_actions"]) -> Int[Array, ""]:
-    """Return the index of the highest score, the lowest among several that are equal."""
-    return jnp.argmax(scores).astype(jnp.int32)
+    """Return the index of the highest score, the lowest among several that are equal; −1, no action, if one is NaN."""
+    return jnp.where(jnp.any(jnp.isnan(scores)), -1, jnp.argmax(scores).astype(jnp.int32))
 
 
 def random_best(scores: Float[Array, " num_actions"], key: Key[Array, ""]) -> Int[Array, ""]:
     """Return the index of the highest score, drawn uniformly among several that are equal."""
     lottery = jax.random.uniform(key, scores.shape)
-    return lowest_best(jnp.where(scores == jnp.max(scores), lottery, -1.0))
+    others = jnp.where(jnp.isnan(scores), jnp.nan, -1.0)
+    return lowest_best(jnp.where(scores == jnp.max(scores), lottery, others))
 
 
 def number_of_arms(agent: FromScratch, problem: Problem) -> int:

@@ -21,7 +21,8 @@ def gamma(key: Key[Array, ""], shape_parameter: Float[Array, "*shape"]) -> Float
 
     Args:
         key: Randomness.
-        shape_parameter: a; every element at least 1 (smaller ones need another method, and are not checked).
+        shape_parameter: a; every element at least 1 (smaller ones need another method, and are not checked). Where it
+            is 1/3 or less, or NaN, no draw would ever be accepted: NaN.
     """
     d = shape_parameter - 1 / 3
     c = 1 / jnp.sqrt(9 * d)
@@ -40,7 +41,7 @@ def gamma(key: Key[Array, ""], shape_parameter: Float[Array, "*shape"]) -> Float
         proposal, good = propose(propose_key)
         return key, jnp.where(accepted, drawn, proposal), accepted | good
 
-    start = (key, jnp.zeros_like(d), jnp.zeros(d.shape, bool))
+    start = (key, jnp.where(d > 0, 0.0, jnp.nan), ~(d > 0))
     return jax.lax.while_loop(lambda carry: ~jnp.all(carry[2]), again, start)[1]
 
 
