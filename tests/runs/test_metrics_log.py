@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.runs import atomic_files
+from adaptax.core import atomic_files
 from adaptax.runs.directory import METRICS
 from adaptax.runs.metrics_log import RunLog, rows_after
 from adaptax.training.loop import Progress
