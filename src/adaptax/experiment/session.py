@@ -281,9 +281,8 @@ class TrainSession:
                 checkpoints.save(directory, run.state, update=0, about=self._about)
             return None
         like = _shapes(run.algorithm, run.problem, run.options.seeds)
-        found = checkpoints.newest(
-            directory, like, self._about, self._on_message, run.recipe.complete, at_most=run.algorithm.num_updates
-        )
+        last = getattr(run.algorithm, "num_updates", 0)
+        found = checkpoints.newest(directory, like, self._about, self._on_message, run.recipe.complete, at_most=last)
         position = found.manifest.get("metrics")
         lost = rows_after(directory, position)
         self._on_message(f"{directory}: resumed at update {found.update} ({lost} lost)")

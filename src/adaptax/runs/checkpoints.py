@@ -75,6 +75,13 @@ class _Foreign(Exception):
     """These files are whole, but of something else."""
 
 
+class _Files(NamedTuple):
+    """Updates of which there are files, and those of which there is a manifest."""
+
+    updates: set[int]
+    manifests: set[int]
+
+
 class _Wanted(NamedTuple):
     """What a checkpoint has to have: names of leaves, what they are, how they are saved, and what they make up."""
 
@@ -171,7 +178,7 @@ def newest(
         found, passed = _newest_good(files, read)
         if not passed or _files(directory, only) == files:
             break
-    if not files:
+    if not files.updates:
         raise CheckpointError(_none_left(directory, only))
     why = "; ".join(passed[:_NAMED]) + (f"; and {len(passed) - _NAMED:,} more" if len(passed) > _NAMED else "")
     if found is None:
@@ -183,14 +190,12 @@ def newest(
     return found
 
 
-def _newest_good(
-    files: Mapping[int, Collection[str]], read: Callable[[int], Checkpoint]
-) -> tuple[Checkpoint | None, list[str]]:
+def _newest_good(files: _Files, read: Callable[[int], Checkpoint]) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that can be read, if there is one, and why each newer one cannot."""
     passed: list[str] = []
-    for update in sorted(files, reverse=True):
+    for update in sorted(files.updates, reverse=True):
         try:
-            if "json" not in files[update]:  # not even looked for: there may be very many names
+            if update not in files.manifests:  # not even looked for: there may be very many names
                 raise Damaged("manifest: missing")
             return read(update), passed
         except Damaged as reason:
@@ -222,23 +227,21 @@ def updates_in(directory: Path) -> list[int]:
     Raises:
         CheckpointError: if the folder cannot be read.
     """
-    return sorted(_files(directory))
+    return sorted(_files(directory).updates)
 
 
-def _files(directory: Path, only: int | None = None) -> dict[int, set[str]]:
-    """By update, the endings of its files; of all updates, or of one."""
+def _files(directory: Path, only: int | None = None) -> _Files:
+    """What there is in a run's folder; of all updates, or of one."""
     folder = directory / FOLDER
     try:
-        matches = [_NAME.fullmatch(name) for name in os.listdir(folder)]
+        matches = map(_NAME.fullmatch, os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
-        return {}
+        return _Files(set(), set())
     except OSError as error:
         raise CheckpointError(f"{folder}: unreadable ({error.strerror or error}). Nothing was changed") from error
-    found: dict[int, set[str]] = {}
-    for match in matches:
-        if match and only in (None, int(match[1])):
-            found.setdefault(int(match[1]), set()).add(match[2])
-    return found
+    found = [(int(match[1]), match[2] == "json") for match in matches if match]
+    wanted = [one for one in found if only is None or one[0] == only]
+    return _Files({update for update, _ in wanted}, {update for update, is_manifest in wanted if is_manifest})
 
 
 def has_manifest(directory: Path, update: int) -> bool:
@@ -381,10 +384,11 @@ def _prune(folder: Path, newest: int, keep_every: int, keep: Collection[int]) ->
 
     What has a higher number than the one just written was passed over as damaged; it counts for nothing, and stays.
     """
-    files = {update: endings for update, endings in _files(folder.parent).items() if update <= newest}
-    whole = sorted(update for update, endings in files.items() if "json" in endings)
+    files = _files(folder.parent)
+    whole = sorted(update for update in files.manifests if update <= newest)
     kept = {*whole[-KEEP:], *keep, *(update for update in whole if keep_every and update and update % keep_every == 0)}
-    old = [folder / f"update-{n:08d}.{ending}" for n in set(files) - kept for ending in sorted(files[n])]
+    past = [update for update in files.updates - kept if update <= newest]
+    old = [folder / f"update-{update:08d}.{ending}" for update in past for ending in ("json", "safetensors")]
     for path in [*old, *folder.glob(f"update-*{atomic_files.TEMPORARY}")]:
         # A checkpoint is written by now: what cannot be removed (a folder of that name, say) does not undo that.
         with contextlib.suppress(OSError):

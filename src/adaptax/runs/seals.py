@@ -14,6 +14,9 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, indent=1)
 """The one way in which a manifest may be written."""
 
 
+_BEGINNING = b'{\n "manifest": {'
+
+
 def _canonical(content: Any) -> bytes:
     return _CANONICAL.encode(content).encode()
 
@@ -29,6 +32,8 @@ def unseal(data: bytes) -> dict[str, Any]:
     Raises:
         Damaged: if it is not, to the last bit, what `seal` makes.
     """
+    if not data.startswith(_BEGINNING):  # quickly: there may be very many files that are none of ours
+        raise Damaged("manifest: unreadable")
     try:
         content = json.loads(data.decode())  # as bytes, they might choose their own encoding
         manifest, digest = content["manifest"], content["sha256"]
