@@ -1,8 +1,12 @@
-"""Trap E42: two commands in one directory; all pairs, the second while the first is at work, in one process."""
+"""Trap E42: two commands in one directory: all pairs in one process, some in two."""
 
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -16,9 +20,10 @@ from adaptax.registry.paper_tables import Cell, Table
 from adaptax.runs import checkpoints
 from adaptax.runs.directory import save_config
 from tests.claims.tiny_run import UPDATES, TinyRun, options, recipe
+from tests.cli.conftest import environment
 
 RECIPE = recipe()
-OTHER = {"memory_size": 4, "critic_size": 4, "num_tasks": 8, "num_minibatches": 2, "num_updates": 41}
+OTHER = {"memory_size": 4, "critic_size": 4, "num_tasks": 8, "num_minibatches": 2, "num_updates": 2000}
 TABLE = Table("", "rl2", "bandit", {"x": Cell({"num_arms": 3, "num_pulls": 5}, OTHER, 1.0, None, "")})
 NEWEST = UPDATES[-1]
 QUIET = {"on_message": lambda line: None}
@@ -141,3 +146,54 @@ def test_E42_of_two_commands_in_one_directory_none_spoils_the_other(tiny, meanwh
     for path in tmp_path.rglob("*.json"):
         json.loads(path.read_bytes())
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+TINY = f"""
+from adaptax.cli import main
+from adaptax.registry.paper_tables import TABLES, Cell, Table
+TABLES["tiny"] = Table("", "rl2", "bandit", {{"x": Cell({{"num_arms": 3, "num_pulls": 5}}, {OTHER}, 1.0, None, "")}})
+main()
+"""
+TRAIN = ["train", "rl2", "bandit", "--num-arms", "3", "--num-pulls", "5", "--out", "out/x", "--num-updates", "2000"]
+TRAIN += ["--num-tasks", "8", "--memory-size", "4", "--critic-size", "4", "--num-minibatches", "2", "--eval-tasks", "9"]
+TYPED = {
+    "train": TRAIN,
+    "resume": ["train", "--resume", "out/x"],
+    "reproduce": ["reproduce", "tiny", "--out", "out", "--tasks", "20"],
+    "evaluate": ["evaluate", "out/x", "--tasks", "9"],
+    "compare": ["compare", "ucb1", "--problem", "bandit", "--tasks", "60", "--family-tasks", "30", "--out", "out/x"],
+}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("reproduce", "reproduce", 6),
+        ("reproduce", "resume", 6),
+        ("train", "reproduce", 6),
+        ("train", "evaluate", 0),
+        ("compare", "compare", 6),
+    ],
+)
+def test_E42_of_two_processes_in_one_directory_none_spoils_the_other(tmp_path, start, first, second, expected):
+    def begin(name):
+        how = {"cwd": tmp_path, "env": environment(), "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        return start([sys.executable, "-c", TINY, *TYPED[name]], text=True, **how)
+
+    one = begin(first)
+    begun = "x/.lock" if first == "compare" else "x/checkpoints/update-00000000.json"
+    while not (tmp_path / "out" / begun).exists():
+        assert one.poll() is None, one.communicate()[1]
+        time.sleep(0.01)
+    two = begin(second)
+    said = two.communicate()[1]
+    assert two.returncode == expected, said
+    assert expected == 0 or f"in use by process {one.pid}" in said
+    one_said = one.communicate()[1]
+    assert one.returncode == 0, one_said
+    assert os.listdir(tmp_path / "out") == ["x"]
+    if first != "compare":
+        rows = (tmp_path / "out/x/metrics.jsonl").read_text().splitlines()
+        assert [json.loads(row)["update"] for row in rows] == list(range(1, len(rows) + 1))
+        assert checkpoints.updates_in(tmp_path / "out/x")[-1] == len(rows)
