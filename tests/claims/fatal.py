@@ -57,7 +57,7 @@ def _die() -> None:
 
 def doom(fate: Fate) -> None:
     """Put points into what our code does to files, and into the evaluation."""
-    durable: Any = importlib.import_module("adaptax.runs.atomic_files")
+    durable: Any = importlib.import_module("adaptax.core.atomic_files")
     system: Any = os
     write_all, fsync, replace, unlink = durable.write_all, os.fsync, os.replace, os.unlink
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from adaptax.runs import checkpoints
+from adaptax.runs import checkpoints, seals
 from tests.claims import corrupt
 from tests.claims.damages import STRUCTURAL, flip, newest_ones, truncate
 from tests.claims.tiny_run import UPDATES, TinyRun, bitwise_equal
@@ -43,7 +43,7 @@ def test_flips_in_the_configuration(tiny):
 
 @pytest.mark.compiles
 def test_a_loader_without_checksums_is_found(tiny, monkeypatch):
-    monkeypatch.setattr(checkpoints, "_digest", lambda data: "")
+    monkeypatch.setattr(seals, "digest_of", lambda data: "")
     tiny.__init__(tiny.directory, 0)
     assert any("something else" in name for name in failed(tiny, [("x", newest_ones(flip))] * 20))
     monkeypatch.undo()

@@ -21,7 +21,7 @@ from tests.claims.tiny_run import TinyRun
 SOURCE = Path(adaptax.__file__).parent
 LOADING = (
     "runs/checkpoints",
-    "runs/atomic_files",
+    "core/atomic_files",
     "runs/directory",
     "runs/recipe",
     "runs/load",

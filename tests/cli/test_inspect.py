@@ -32,7 +32,7 @@ def untrained(tmp_path, monkeypatch):
         recipe = Recipe(algorithm, problem, *kinds)
         save_config(directory, recipe, {"seeds": seeds})
         state = init(*recipe.build(), seed=3, num_seeds=seeds)
-        checkpoints.save(directory, state, update=10**6, about=recipe.about({"seeds": seeds}))
+        checkpoints.save(directory, state, update=kinds[0].num_updates, about=recipe.about({"seeds": seeds}))
         return directory, recipe, state
 
     return make

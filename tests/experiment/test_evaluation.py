@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms.classical.random import Random
+from adaptax.core.errors import OutputError
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.evaluator import Evaluation
 from adaptax.experiment.evaluation import Assessment, assess, write_assessment
@@ -59,3 +60,24 @@ def test_E24_a_figure_above_the_optimum_is_not_printed_without_a_warning(monkeyp
     said = capsys.readouterr().out
     assert "above the exact optimum (2.889)" in said
     assert "above a policy that knows the tasks" in said
+
+
+def test_E43_figures_are_written_through_no_link_and_over_no_folder(tmp_path, monkeypatch):
+    known = Evaluation(np.zeros((1, 40, 5)), np.ones((1, 40, 5), int))
+    monkeypatch.setattr("adaptax.evaluation.evaluator.evaluate", lambda *arguments, **options: known)
+    assessment = random_as_the_trained_agent(bernoulli_bandit(2, 5), [])
+    names = ("evaluation.json", "adaptation.png")
+    for name in names:
+        (tmp_path / f"precious {name}").write_text("precious")
+        (tmp_path / name).symlink_to(f"precious {name}")
+    write_assessment(assessment, tmp_path, {})
+    for name in names:
+        assert (tmp_path / f"precious {name}").read_text() == "precious"
+        assert not (tmp_path / name).is_symlink()
+        (tmp_path / name).unlink()
+        (tmp_path / name).mkdir()
+        with pytest.raises(OutputError, match=rf"cannot write .*{name}: Is a directory") as refused:
+            write_assessment(assessment, tmp_path, {})
+        assert refused.value.exit_code == 6
+        (tmp_path / name).rmdir()
+    assert not list(tmp_path.glob("*.tmp"))

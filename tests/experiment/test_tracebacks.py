@@ -46,3 +46,12 @@ def test_the_home_of_whoever_ran_it_is_not_told(tmp_path, monkeypatch):
 def test_where_it_cannot_be_written_it_is_shown(tmp_path, capsys):
     assert write_traceback(_raised(tmp_path / "nothing")) == "the traceback is above"
     assert "ValueError: what went wrong" in capsys.readouterr().err
+
+
+def test_E43_a_traceback_goes_through_no_link(tmp_path, monkeypatch):
+    monkeypatch.setattr("time.monotonic_ns", lambda: 1)
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / f"crash-{os.getpid()}-1.txt").symlink_to("precious")
+    write_traceback(_raised(tmp_path))
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert "what went wrong" in (tmp_path / f"crash-{os.getpid()}-1.txt").read_text()

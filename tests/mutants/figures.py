@@ -161,8 +161,8 @@ BUGS = (
     Mutant(
         "a checkpoint's checksum is not looked at",
         "runs/checkpoints.py",
-        "if _digest(data) != digest:",
-        "if not _digest(data):",
+        "if seals.digest_of(data) != digest:",
+        "if not seals.digest_of(data):",
         "E27: a damaged state goes on",
         ("tests/runs/test_checkpoints.py",),
     ),

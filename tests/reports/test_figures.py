@@ -146,6 +146,17 @@ def test_unwritable_place_is_an_output_error(tmp_path):
         plot_training(tmp_path, [{"env_steps": 1, "return": 0.0}])
 
 
+def test_E43_a_picture_is_not_written_through_a_link(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"precious")
+    (tmp_path / "a.png").symlink_to(precious)
+    plot_training(tmp_path / "a.png", [{"env_steps": 1, "return": 0.0}])
+    assert precious.read_bytes() == b"precious"
+    assert not (tmp_path / "a.png").is_symlink()
+    assert pixels(tmp_path / "a.png").size
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "precious"]
+
+
 def test_pictures_need_no_display_no_pyplot_and_no_matplotlib_cache(tmp_path):
     program = (
         "import sys; from adaptax.reports.figures import plot_training;"

@@ -44,7 +44,7 @@ def newest(directory, about=ABOUT, like=LIKE):
     return found, said
 
 
-def reseal(directory, update, **changes):
+def reseal(directory, update, /, **changes):
     path = directory / checkpoints.FOLDER / f"update-{update:08d}.json"
     path.write_bytes(checkpoints.seal({**json.loads(path.read_bytes())["manifest"], **changes}))
 
@@ -276,3 +276,78 @@ def test_a_link_for_the_folder_is_neither_read_nor_written(tmp_path):
     with pytest.raises(OSError, match="is a link"):
         saved(tmp_path, 20)
     assert sorted(os.listdir(tmp_path / "elsewhere")) == before
+
+
+@pytest.mark.parametrize("update", [-1, 10**30, "10", None, True, 10.0, [10], {"10": 10}])
+def test_E43_a_sealed_manifest_of_an_impossible_update_is_passed_over(tmp_path, update):
+    saved(tmp_path, 10, 20)
+    reseal(tmp_path, 20, update=update)
+    found, said = newest(tmp_path)
+    assert found.update == 10
+    assert "checkpoint 20 damaged (manifest: is of update " in said[0]
+
+
+def test_E43_a_checkpoint_of_an_update_beyond_the_runs_last_is_passed_over(tmp_path):
+    saved(tmp_path, 10, 20)
+    said = []
+    assert checkpoints.newest(tmp_path, LIKE, ABOUT, said.append, at_most=19).update == 10
+    assert said == ["checkpoint 20 damaged (manifest: is of update 20, and the run has 19); using 10"]
+
+
+def test_updates_may_have_more_digits_than_names_are_filled_up_to(tmp_path):
+    saved(tmp_path, 99_999_999, 100_000_000)
+    assert checkpoints.updates_in(tmp_path) == [99_999_999, 100_000_000]
+    assert newest(tmp_path)[0].update == 100_000_000
+    (tmp_path / checkpoints.FOLDER / "update-0100000001.json").touch()  # not as we write it
+    assert checkpoints.updates_in(tmp_path) == [99_999_999, 100_000_000]
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "json"])
+def test_E43_of_very_many_files_a_few_are_named(tmp_path, ending):
+    saved(tmp_path, 10)
+    for number in range(2000):
+        (tmp_path / checkpoints.FOLDER / f"update-{10**7 + number}.{ending}").touch()
+    found, said = newest(tmp_path)
+    assert found.update == 10
+    assert said[0].startswith("checkpoint 10001999 damaged (manifest: ")
+    assert said[0].endswith("; and 1,995 more; using 10")
+    assert len(said[0]) < 500
+    (tmp_path / checkpoints.FOLDER / "update-00000010.json").unlink()
+    with pytest.raises(CheckpointError, match="and 1,996 more") as refused:
+        newest(tmp_path)
+    assert len(str(refused.value)) < 800
+
+
+def test_E43_files_without_a_manifest_are_not_opened_one_by_one(tmp_path, monkeypatch):
+    saved(tmp_path, 10)
+    for number in range(200):
+        (tmp_path / checkpoints.FOLDER / f"update-{10**7 + number}.safetensors").touch()
+    read, opened = checkpoints.atomic_files.read, []
+    monkeypatch.setattr(
+        checkpoints.atomic_files, "read", lambda path, at_most: opened.append(path.name) or read(path, at_most)
+    )
+    newest(tmp_path)
+    assert opened == ["update-00000010.json", "update-00000010.safetensors"]
+
+
+def test_E42_what_a_training_removes_while_it_is_read_is_no_damage(tmp_path, monkeypatch):
+    saved(tmp_path, 10, 20, 30)
+    read, more = checkpoints.atomic_files.read, [40, 50, 60]
+
+    def meanwhile(path, at_most):
+        while more:  # all that there was is old now, and removed
+            saved(tmp_path, more.pop(0))
+        return read(path, at_most)
+
+    monkeypatch.setattr(checkpoints.atomic_files, "read", meanwhile)
+    found, said = newest(tmp_path)
+    assert (found.update, said) == (60, [])
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "validation.json", "evaluation.json", "training.png", "tensorboard"])
+def test_E43_checkpoints_that_were_deleted_are_said_to_be_missing(tmp_path, name):
+    with pytest.raises(CheckpointError, match="killed before its first one"):
+        newest(tmp_path)
+    (tmp_path / name).symlink_to("nowhere")
+    with pytest.raises(CheckpointError, match=rf"checkpoints: no checkpoint there, though {name} says .*Restore"):
+        newest(tmp_path)

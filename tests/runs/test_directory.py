@@ -2,6 +2,8 @@ import dataclasses
 import importlib.metadata
 import json
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -202,3 +204,148 @@ def test_a_directory_of_a_users_own_has_no_colon_in_its_name(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     made = directory.create_directory(None, "my_algos:Mine-my_envs:make")
     assert made.as_posix() == "runs/my_algos.Mine-my_envs.make-1"
+
+
+def test_E42_a_claim_is_of_the_directory_wherever_it_is_moved(tmp_path):
+    place = tmp_path / "run"
+    place.mkdir()
+    with directory.claim(place, fresh=True):
+        (place / "mine").touch()
+        aside = directory.set_aside(place)
+        assert aside == tmp_path / "run-old-1"
+        assert (aside / "mine").exists()
+        with pytest.raises(OutputError, match="in use by process"):
+            directory.claim(aside, fresh=True).__enter__()
+        place.mkdir()
+        with directory.claim(place, fresh=True):
+            pass
+    with directory.claim(aside, fresh=True):
+        pass
+
+
+def test_E42_who_waited_for_a_directory_that_was_moved_gets_the_one_in_its_place(tmp_path, monkeypatch):
+    place = tmp_path / "run"
+    place.mkdir()
+    take, moved = directory._take, []
+
+    def meanwhile(descriptor):  # between opening the lock and taking it
+        if not moved:
+            moved.append(directory.set_aside(place))
+            place.mkdir()
+        return take(descriptor)
+
+    monkeypatch.setattr(directory, "_take", meanwhile)
+    with directory.claim(place, fresh=True):
+        with directory.claim(moved[0], fresh=True):
+            pass
+        with pytest.raises(OutputError, match="in use by process"):
+            directory.claim(place, fresh=True).__enter__()
+
+
+def test_E42_nothing_is_moved_over_anything(tmp_path):
+    place = tmp_path / "run"
+    (tmp_path / "run-old-1").symlink_to("nowhere")
+    (tmp_path / "run-old-2").mkdir()
+    for number in (3, 4):
+        place.mkdir()
+        assert directory.set_aside(place) == tmp_path / f"run-old-{number}"
+    assert (tmp_path / "run-old-1").is_symlink()
+
+
+def test_E42_what_cannot_be_moved_is_told(tmp_path):
+    with pytest.raises(OutputError, match=r"cannot be moved to .*run-old-1 .*nothing was changed"):
+        directory.set_aside(tmp_path / "run")
+
+
+def test_E42_what_is_gone_on_with_is_what_is_there_once_it_is_claimed(tmp_path, monkeypatch):
+    place = tmp_path / "run"
+    place.mkdir()
+    directory.save_config(place, RECIPE, OPTIONS)
+    take, moved = directory._take, []
+
+    def meanwhile(descriptor):
+        if not moved:
+            moved.append(directory.set_aside(place))
+            place.mkdir()
+            directory.save_config(place, RECIPE, {**OPTIONS, "seeds": 5})
+        return take(descriptor)
+
+    monkeypatch.setattr(directory, "_take", meanwhile)
+    with directory.claim_run(place) as (_, options):
+        assert options["seeds"] == 5
+
+
+def test_E42_no_lock_is_left_where_there_is_no_run(tmp_path):
+    with pytest.raises(CheckpointError, match="no run there"), directory.claim_run(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_E42_who_writes_without_a_claim_notices_that_another_run_is_there(tmp_path):
+    place = tmp_path / "run"
+    place.mkdir()
+    check = directory.staying(place)
+    check()
+    directory.set_aside(place)
+    with pytest.raises(OutputError, match=r"was moved meanwhile.*nothing was written"):
+        check()
+    place.mkdir()
+    with pytest.raises(OutputError, match="was moved meanwhile"):
+        check()
+
+
+def test_E42_where_nothing_can_be_locked_it_is_told(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def unsupported(descriptor, operation):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with pytest.raises(OutputError, match="Operation not supported"):
+        directory.claim(tmp_path, fresh=True).__enter__()
+
+
+CHILD = """
+import itertools, os, random, sys, time
+from pathlib import Path
+from adaptax.core import atomic_files
+from adaptax.core.errors import OutputError
+from adaptax.runs.directory import claim, create_directory, set_aside
+
+chance, place, done = random.Random(int(sys.argv[1])), Path("run"), 0
+pause = lambda: time.sleep(chance.random() * 0.002)
+for number in range(200):
+    word = f"{os.getpid()}-{number}"
+    try:
+        create_directory(place, "run", fresh=False)
+        pause()
+        with claim(place, fresh=False):
+            if (place / "config.json").exists() and chance.random() < 0.5:
+                set_aside(place)
+                pause()
+                continue  # nothing of ours is there
+            atomic_files.write(place / "config.json", word.encode())
+            atomic_files.write(place / f"training-{word}", b"whole")
+            for _ in range(3):
+                pause()
+                assert (place / "config.json").read_text() == word, "somebody else was here"
+            done += 1
+    except OutputError:
+        pause()
+print(done)
+"""
+
+
+@pytest.mark.nightly
+def test_E42_of_random_interleavings_none_loses_anything(tmp_path, start):
+    """200 turns of each of four processes, which claim one directory, write there and move it aside."""
+    children = [
+        start([sys.executable, "-c", CHILD, str(seed)], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        for seed in range(4)
+    ]
+    done = [int(child.communicate()[0]) for child in children]
+    assert all(child.returncode == 0 for child in children)
+    kept = [path.read_bytes() for path in tmp_path.glob("run*/training-*")]
+    assert len(kept) == sum(done) > 200
+    assert set(kept) == {b"whole"}
+    assert not list(tmp_path.glob("run*/*.tmp"))

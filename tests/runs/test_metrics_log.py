@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.runs import atomic_files
+from adaptax.core import atomic_files
 from adaptax.runs.directory import METRICS
 from adaptax.runs.metrics_log import RunLog, rows_after
 from adaptax.training.loop import Progress
@@ -128,3 +128,26 @@ def test_where_there_are_no_rows_none_are_lost(tmp_path):
     assert rows_after(tmp_path, None) == 0
     os.mkfifo(tmp_path / METRICS)
     assert rows_after(tmp_path, {"size": 1, "sha256": ""}) == 0
+
+
+def test_E43_rows_that_are_put_aside_get_a_free_name(tmp_path):
+    kept = []
+    for number in range(3):
+        (position,) = begun(tmp_path, 2)
+        damaged = f"damaged {number}".encode()
+        (tmp_path / METRICS).write_bytes(damaged)
+        kept.append(damaged)
+        said = []
+        with RunLog(tmp_path, 10, position, done=2, on_message=said.append):
+            pass
+        assert "was moved to" in said[0]
+    names = ("damaged-metrics.jsonl", "damaged-metrics-2.jsonl", "damaged-metrics-3.jsonl")
+    assert [(tmp_path / name).read_bytes() for name in names] == kept
+
+
+def test_E43_nothing_is_said_to_be_moved_where_there_was_nothing(tmp_path):
+    said = []
+    with RunLog(tmp_path, 10, sealed(b"1\n"), done=2, on_message=said.append):
+        pass
+    assert said == [f"{tmp_path / METRICS}: rows are damaged or missing; training is not affected"]
+    assert not list(tmp_path.glob("damaged-*"))

@@ -1,5 +1,7 @@
+import os
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event
@@ -96,3 +98,28 @@ def test_without_tensorboardx_nothing_is_written_and_it_is_said_once(tmp_path, m
     (line,) = said
     assert "tensorboard/ is left out: TensorBoard needs tensorboardX" in line
     assert 'pip install "adaptax[tensorboard]"' in line
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "file"])
+def test_E43_events_go_into_a_new_file_or_nowhere(tmp_path, monkeypatch, kind):
+    """Whatever the name of the file is: here it is known beforehand."""
+    monkeypatch.setattr("time.time", lambda: 1.0)
+    monkeypatch.setattr("time.monotonic_ns", lambda: 2)
+    TensorBoard(tmp_path, 0, print).close()
+    (path,) = tmp_path.iterdir()
+    path.unlink()
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"precious")
+    {"link": lambda: path.symlink_to(precious), "pipe": lambda: os.mkfifo(path), "file": path.touch}[kind]()
+    said = []
+    board = TensorBoard(tmp_path, 0, said.append)
+    board.scalars({"x": 0.0}, 1)
+    board.close()
+    assert said == [f"warning: {tmp_path}: File exists; no more is written for TensorBoard"]
+    assert precious.read_bytes() == b"precious"
+
+
+def test_a_folder_that_looks_like_a_place_in_the_cloud_is_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    TensorBoard(Path("gs:run"), 0, print).close()
+    assert len(list((tmp_path / "gs:run").iterdir())) == 1

@@ -57,6 +57,7 @@ def changed(**fields):
         changed(update="20"),
         changed(update=-1),
         changed(update=True),
+        changed(update=10**300),
         changed(update=20.0),
         changed(mean="1"),
         changed(mean=1),

@@ -30,13 +30,13 @@ def command(arguments: Sequence[str]) -> int:
     problem, specs = resolve(words, options.problem, options.episodes, algorithms)
     if len(specs) < 2:
         raise ConfigError("compare: expected at least one agent besides random; found none")
-    directory = reserve(options.out)
-    jax_setup.start_jax()
-    from adaptax.cli.console import Bars, say, table_console
-    from adaptax.experiment.comparison import compare_in
+    with reserve(options.out) as directory:
+        jax_setup.start_jax()
+        from adaptax.cli.console import Bars, say, table_console
+        from adaptax.experiment.comparison import compare_in
 
-    with Bars() as bars:
-        found = compare_in(directory, words, problem, specs, options, bars, say)
+        with Bars() as bars:
+            found = compare_in(directory, words, problem, specs, options, bars, say)
     if options.json:
         print(json.dumps({"directory": str(directory), **found.content}))
         return 0

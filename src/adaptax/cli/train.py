@@ -18,7 +18,7 @@ from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.tracebacks import tracebacks_into
 from adaptax.registry.presets import DEFAULT, presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
-from adaptax.runs.directory import claim, create_directory, read_recipe
+from adaptax.runs.directory import claim, claim_run, create_directory
 from adaptax.runs.recipe import Recipe, accept_names
 
 if TYPE_CHECKING:
@@ -148,8 +148,10 @@ def resume(arguments: Sequence[str], stop: StopSignal) -> int:
         if not around.group.is_writer:
             accept_names(problem=options.problem, algorithm=options.algorithm)
             return _followed(around)
-        recipe, started_with = read_recipe(options.resume, problem=options.problem, algorithm=options.algorithm)
-        with claim(options.resume, fresh=False), tracebacks_into(options.resume):
+        with (
+            claim_run(options.resume, problem=options.problem, algorithm=options.algorithm) as (recipe, started_with),
+            tracebacks_into(options.resume),
+        ):
             jax_setup.start_jax()
             from adaptax.experiment.training import go_on
 

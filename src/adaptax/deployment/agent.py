@@ -178,7 +178,8 @@ class Agent:
             done = checks.action(self._who, self._does, np.asarray(action))
             checks.learned("act()", self._who, memory)
             timestep = None if self._window is None else timestep_of(seen, self._action, self._reward, self._first)
-            self._acted, self._action, self._memory = (timestep, action, aux), action, memory
+            # What was chosen is learned from, what is done is remembered: as in rollouts.
+            self._acted, self._action, self._memory = (timestep, action, aux), done, memory
             self._steps += 1
         return done
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import jax
 
-from adaptax.core.errors import ConfigError, OutputError, if_installed
+from adaptax.core import atomic_files
+from adaptax.core.errors import ConfigError, if_installed
 from adaptax.core.settings import Settings
 from adaptax.core.trained_agent import TrainedAgent, join_seeds
 from adaptax.evaluation import comparison
@@ -100,8 +101,8 @@ def compare(
     problem, specs = resolve(words, options.problem, options.episodes, options.algorithm or ())
     if len(specs) < 2:
         raise ConfigError("compare: expected at least one agent besides random; found none")
-    directory = reserve(options.out)
-    return compare_in(directory, words, problem, specs, options, on_progress, on_message)
+    with reserve(options.out) as directory:
+        return compare_in(directory, words, problem, specs, options, on_progress, on_message)
 
 
 def compare_in(
@@ -118,7 +119,8 @@ def compare_in(
         **provenance(words, problem, specs, options),
         **measure(problem, specs, options, on_progress, on_message),
     }
-    write_json(directory / FIGURES, content)
+    with atomic_files.explained(str(directory / FIGURES)):
+        write_json(directory / FIGURES, content)
     with if_installed(REPORT, on_message):
         _write_report(directory / REPORT, content)
     for warning in content["warnings"]:
@@ -129,10 +131,9 @@ def compare_in(
 def _write_report(path: Path, content: Mapping[str, Any]) -> None:
     from adaptax.reports.comparison_page import report
 
-    try:
-        path.write_text(report(content), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write the report {path}: {error.strerror or error}") from error
+    page = report(content).encode()
+    with atomic_files.explained(f"the report {path}"):
+        atomic_files.write(path, page)
 
 
 def provenance(

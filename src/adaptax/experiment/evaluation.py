@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from adaptax.core import atomic_files
 from adaptax.core.errors import if_installed
 from adaptax.core.rollout import evaluation_episodes, num_evaluations, num_windows
 from adaptax.core.trained_agent import TrainedAgent
@@ -23,7 +24,7 @@ from adaptax.experiment.surroundings import Surroundings
 from adaptax.registry.presets import agent_for, check_agent
 from adaptax.registry.registry import PROBLEMS
 from adaptax.reports.results import goals_of
-from adaptax.runs.directory import read_recipe, write_json
+from adaptax.runs.directory import read_recipe, staying, write_json
 from adaptax.runs.load import load_agent
 from adaptax.runs.recipe import Recipe
 
@@ -116,9 +117,11 @@ def evaluate(
         CheckpointError: if there is no run, or it is damaged.
         EnvironmentContractError: if the environment did something that it must not.
         DivergenceError: if what an agent learns in a task becomes NaN or infinite.
+        OutputError: if the figures cannot be written, or the run was moved meanwhile.
     """
     options = options_for(options or EvaluateOptions(), changes)
     directory = directory_of(run)
+    check_place = staying(directory)
     recipe, _ = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)
@@ -131,6 +134,7 @@ def evaluate(
         explore=options.policy == "sample",
         surroundings=Surroundings(on_progress, on_message),
     )
+    check_place()
     return write_assessment(found, directory, {"directory": str(directory)}, on_message)
 
 
@@ -255,7 +259,8 @@ def write_assessment(
     Raises:
         OutputError: if they cannot be written.
     """
-    write_json(directory / FIGURES, {**extra, **assessment.to_json()})
+    with atomic_files.explained(str(directory / FIGURES)):
+        write_json(directory / FIGURES, {**extra, **assessment.to_json()})
     drawn: dict[str, Path] = {}
     with if_installed(PICTURE, on_message):
         from adaptax.reports.figures import plot_adaptation, plot_paths

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from adaptax.core import atomic_files
 from adaptax.core.errors import if_installed
 from adaptax.evaluation import inspection
 from adaptax.evaluation.evaluator import tasks_are_held_out
@@ -15,7 +16,7 @@ from adaptax.experiment.notebook import html_table, text_table
 from adaptax.experiment.options import InspectOptions, check_training_seed
 from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
 from adaptax.experiment.recipes import options_for
-from adaptax.runs.directory import read_recipe, write_json
+from adaptax.runs.directory import read_recipe, staying, write_json
 from adaptax.runs.load import load_agent
 
 FIGURES = "inspection.json"
@@ -77,8 +78,10 @@ def inspect(
     Raises:
         ConfigError: if an option is not what it must be, or the agent remembers nothing.
         CheckpointError: if there is no run, or it is damaged.
+        OutputError: if the figures cannot be written, or the run was moved meanwhile.
     """
     options, directory = options_for(options or InspectOptions(), changes), directory_of(run)
+    check_place = staying(directory)
     recipe, trained_with = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     num_seeds = int(trained_with["seeds"])
     check_training_seed(options, directory, num_seeds)
@@ -97,7 +100,9 @@ def inspect(
     if not protocol["held_out"]:
         on_message("note: this family is a small finite set of tasks; the test tasks are those of training")
     content = {"directory": str(directory), **found.to_json(), "protocol": protocol}
-    write_json(directory / FIGURES, content)
+    check_place()
+    with atomic_files.explained(str(directory / FIGURES)):
+        write_json(directory / FIGURES, content)
     unit = "pull" if problem.env.horizon == 1 else "episode"
     with if_installed(PICTURE, on_message):
         from adaptax.reports.inspection_figures import plot_inspection

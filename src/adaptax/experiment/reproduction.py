@@ -1,11 +1,14 @@
 """Train for the cells of a published table, beside the paper's figures; finished cells are kept."""
 
+import contextlib
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from adaptax.core import atomic_files
 from adaptax.core.errors import CheckpointError
 from adaptax.experiment.evaluation import assess
 from adaptax.experiment.notebook import html_table, text_table
@@ -19,10 +22,12 @@ from adaptax.experiment.tables import cells_of, table_called
 from adaptax.experiment.tracebacks import tracebacks_into
 from adaptax.registry.paper_tables import Cell, Table
 from adaptax.registry.registry import PROBLEMS, TRAINABLE
-from adaptax.runs.directory import CONFIG, claim, create_directory, read_recipe, write_json
+from adaptax.runs.directory import CONFIG, claim, create_directory, read_recipe, set_aside, write_json
 from adaptax.runs.recipe import Recipe
 
 RESULT = "cell.json"
+_LARGEST = 1_000_000
+"""Bytes of that file, at most."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -108,31 +113,68 @@ def finish(
     """A cell's result: the one that is kept if it was trained with the same settings, or a new one; None if stopped."""
     recipe = recipe_for_cell(table, table.cells[name])
     asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": options.tasks}
-    try:
-        kept = json.loads((directory / RESULT).read_text(encoding="utf-8"))
-        if {**kept["asked"], "recipe": recipe.complete(kept["asked"]["recipe"])} == asked:
+    with contextlib.ExitStack() as held:
+        result = _kept(directory / RESULT, asked, recipe)
+        if result is None:
+            create_directory(directory, name, fresh=False)
+            held.enter_context(claim(directory, fresh=False))
+            result = _kept(directory / RESULT, asked, recipe)  # another process may have finished it just now
+        if result is not None:
             surroundings.on_message(f"{name}: finished before, kept ({directory})")
-            return dict(kept["result"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # no finished cell there
-    surroundings.on_message(f"{name}:")
-    run = _trained(name, recipe, options, directory, surroundings)
-    if run.stopped:
-        return None
-    result = _measured(table.cells[name], run, options, surroundings)
-    write_json(directory / RESULT, {"asked": asked, "result": result})
+            return result
+        surroundings.on_message(f"{name}:")
+        started_with = _begun(recipe, options, directory)
+        if started_with is None and os.path.lexists(directory / CONFIG):
+            aside = set_aside(directory)
+            surroundings.on_message(f"an earlier training with other settings was moved to {aside}")
+            held.close()
+            create_directory(directory, name, fresh=False)
+            held.enter_context(claim(directory, fresh=True))
+        held.enter_context(tracebacks_into(directory))
+        chosen = TrainOptions(seed=options.seed) if started_with is None else options_of(started_with)
+        run = TrainSession(recipe, chosen, directory, surroundings, started_with, preset="reproduce").run()
+        if run.stopped:
+            return None
+        result = _measured(table.cells[name], run, options, surroundings)
+        with atomic_files.explained(str(directory / RESULT)):
+            write_json(directory / RESULT, {"asked": asked, "result": result})
     return result
 
 
-def _trained(name: str, recipe: Recipe, options: ReproduceOptions, directory: Path, surroundings: Surroundings) -> Run:
-    """Train for a cell, or go on with that."""
-    started_with = _begun(recipe, options, directory)
-    if started_with is None:
-        _make_room(directory, surroundings.on_message)
-        create_directory(directory, name)
-    train_options = TrainOptions(seed=options.seed) if started_with is None else options_of(started_with)
-    with claim(directory, fresh=started_with is None), tracebacks_into(directory):
-        return TrainSession(recipe, train_options, directory, surroundings, started_with, preset="reproduce").run()
+def _kept(path: Path, asked: Mapping[str, Any], recipe: Recipe) -> dict[str, Any] | None:
+    """The result of a finished cell, if it is what is asked for.
+
+    Raises:
+        CheckpointError: if what is there is not what was written.
+    """
+    try:
+        content = json.loads(atomic_files.read(path, _LARGEST).decode())
+        was_asked, result = dict(content["asked"]), content["result"]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unusable(path, error.strerror or str(error)) from error
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise _unusable(path, "no finished cell") from None
+    if not _is_result(result):
+        raise _unusable(path, "no figures")
+    return dict(result) if {**was_asked, "recipe": recipe.complete(was_asked.get("recipe"))} == asked else None
+
+
+def _is_result(found: Any) -> bool:
+    """Whether it has the figures that are shown."""
+    if not isinstance(found, dict) or not isinstance(found.get("interval"), list) or len(found["interval"]) != 2:
+        return False
+    measured = (*(found.get(name) for name in ("mean", "stderr", "seconds")), *found["interval"])
+    known = [x for x in (found.get("published"), found.get("ceiling")) if x is not None]
+    return all(type(x) in (int, float) and abs(x) < 1e300 for x in (*measured, *known))
+
+
+def _unusable(path: Path, reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: is not what was written ({reason}). Nothing was changed; restore the file, or move it away to have "
+        "the cell evaluated again"
+    )
 
 
 def _measured(cell: Cell, run: Run, options: ReproduceOptions, surroundings: Surroundings) -> dict[str, Any]:
@@ -164,17 +206,5 @@ def _begun(recipe: Recipe, options: ReproduceOptions, directory: Path) -> dict[s
         found, started_with = read_recipe(directory)
     except CheckpointError:
         return None
-    same = found == recipe and started_with["seed"] == options.seed and not (directory / RESULT).exists()
+    same = found == recipe and started_with["seed"] == options.seed and not os.path.lexists(directory / RESULT)
     return started_with if same else None
-
-
-def _make_room(directory: Path, on_message: OnMessage) -> None:
-    """Move what an earlier, different training of the cell left aside, never over anything."""
-    if not (directory / CONFIG).exists():
-        return
-    number = 1
-    while directory.with_name(f"{directory.name}-old-{number}").exists():
-        number += 1
-    aside = directory.with_name(f"{directory.name}-old-{number}")
-    directory.rename(aside)
-    on_message(f"an earlier training with other settings was moved to {aside}")

@@ -1,18 +1,17 @@
 """What a training writes between chunks: metrics and checkpoints; and what becomes of it when the disk is full."""
 
-import errno
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from adaptax.core.atomic_files import FULL
 from adaptax.core.errors import AdaptaxError, OutputError, ResourceError
 from adaptax.experiment.progress import OnMessage, log
 from adaptax.runs import checkpoints
 from adaptax.runs.metrics_log import RunLog
 from adaptax.training.loop import Progress
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PATIENCE = 3
 """So many checkpoints in a row may fail before training gives up."""
 

@@ -269,7 +269,9 @@ class TrainSession:
         """Set the state to train from and the updates that it has behind it; return how far the metrics are."""
         run, directory = self._run, self._directory
         # Nothing is lost by making the state of update 0 again; where anything was trained, that is not done silently.
-        trained = any(checkpoints.updates_in(directory)) or rows_after(directory, None, 1_000_000)
+        updates = checkpoints.updates_in(directory)
+        trained = any(updates) or rows_after(directory, None, 1_000_000) > 0
+        trained = trained or (not updates and checkpoints.missing_after(directory) is not None)
         if self._new or not trained:
             if not self._new:
                 self._on_message(f"{directory}: stopped before its first update; starting at update 0")
@@ -279,7 +281,8 @@ class TrainSession:
                 checkpoints.save(directory, run.state, update=0, about=self._about)
             return None
         like = _shapes(run.algorithm, run.problem, run.options.seeds)
-        found = checkpoints.newest(directory, like, self._about, self._on_message, run.recipe.complete)
+        last = getattr(run.algorithm, "num_updates", 0)
+        found = checkpoints.newest(directory, like, self._about, self._on_message, run.recipe.complete, at_most=last)
         position = found.manifest.get("metrics")
         lost = rows_after(directory, position)
         self._on_message(f"{directory}: resumed at update {found.update} ({lost} lost)")

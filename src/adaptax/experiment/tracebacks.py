@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from adaptax.core import atomic_files
+
 
 @contextlib.contextmanager
 def tracebacks_into(directory: Path) -> Iterator[None]:
@@ -27,7 +29,7 @@ def write_traceback(error: BaseException) -> str:
     if home:
         text = text.replace(home + "/", "~/")  # a run's directory is shared with others, who need not know whose it was
     try:
-        path.write_text(text, encoding="utf-8")
+        atomic_files.write(path, text.encode(errors="replace"))
     except OSError:
         traceback.print_exception(error)
         return "the traceback is above"

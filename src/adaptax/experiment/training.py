@@ -14,7 +14,7 @@ from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.tracebacks import tracebacks_into
 from adaptax.registry.presets import DEFAULT
 from adaptax.registry.registry import FROM_SCRATCH
-from adaptax.runs.directory import claim, create_directory, read_recipe
+from adaptax.runs.directory import claim, claim_run, create_directory
 from adaptax.runs.load import load_agent
 from adaptax.runs.recipe import Recipe
 
@@ -99,8 +99,10 @@ def resume(
     if not surroundings.group.is_writer:
         return follow(surroundings)
     directory = Path(directory)
-    recipe, started_with = read_recipe(directory, problem=problem, algorithm=algorithm)
-    with claim(directory, fresh=False), tracebacks_into(directory):
+    with (
+        claim_run(directory, problem=problem, algorithm=algorithm) as (recipe, started_with),
+        tracebacks_into(directory),
+    ):
         return go_on(recipe, started_with, directory, surroundings)
 
 

@@ -4,13 +4,15 @@ Figures are drawn by matplotlib's Agg renderer through its object interface: no 
 (pyplot) is touched.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from adaptax.core.errors import OutputError, needs
+from adaptax.core import atomic_files
+from adaptax.core.errors import needs
 
 with needs("reports", "a picture"):
     from matplotlib.axes import Axes
@@ -75,12 +77,13 @@ def save(figure: Figure, path: str | Path) -> None:
 
     Raises:
         OutputError: The file cannot be written.
+        ResourceError: The disk is full.
     """
-    try:
+    drawn = io.BytesIO()
+    FigureCanvasAgg(figure).print_figure(drawn, dpi=DPI, format="png")
+    with atomic_files.explained(f"the picture {path}"):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        FigureCanvasAgg(figure).print_figure(path, dpi=DPI, format="png")
-    except OSError as error:
-        raise OutputError(f"cannot write the picture {path}: {error.strerror or error}") from error
+        atomic_files.write(Path(path), drawn.getvalue())
 
 
 def frame(axes: Axes) -> None:

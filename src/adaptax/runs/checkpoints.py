@@ -13,9 +13,10 @@ it has been compared with what the run's configuration makes one expect.
 
 import contextlib
 import errno
-import hashlib
+import functools
 import importlib.metadata
 import json
+import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -28,9 +29,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 from safetensors.numpy import save as serialise
 
+from adaptax.core import atomic_files
 from adaptax.core.errors import CheckpointError, short_repr
 from adaptax.core.types import key_data, shape_of_key_data, wrap_key_data
-from adaptax.runs import atomic_files
+from adaptax.runs import seals
+from adaptax.runs.seals import Damaged, seal
 
 FOLDER = "checkpoints"
 _CONFIG = "config.json"
@@ -42,7 +45,15 @@ ADDED: dict[int, Mapping[str, float]] = {1: {"reward_center": 0.0}}
 """By schema N: fields that leaves of N + 1 have and those of N have not, with the value that was meant without them."""
 KEEP = 3
 """Newest checkpoints that are kept."""
-_NAME = re.compile(r"update-([0-9]{8})\.(json|safetensors)")
+_NAME = re.compile(r"update-([0-9]{8}|[1-9][0-9]{8,9})\.(json|safetensors)")
+LARGEST_UPDATE = 9_999_999_999
+"""What fits into a name."""
+_LATER = ("metrics.jsonl", "tensorboard", "training.png", "validation.json", "evaluation.json", "adaptation.png")
+"""What a run writes only when it has a checkpoint."""
+_NAMED = 5
+"""So many checkpoints that cannot be used are named in a message, at most."""
+_LOOKS = 10
+"""How often to look for a checkpoint while a training removes what was just going to be read."""
 _HEADROOM = 1_000_000
 """Bytes that a file may have beyond what its leaves need; and a thousand more for each leaf's name and shape."""
 LIBRARIES = ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy")
@@ -62,12 +73,24 @@ class Checkpoint(NamedTuple):
     manifest: Mapping[str, Any]
 
 
-class _Damaged(Exception):
-    """These files are not what was written."""
-
-
 class _Foreign(Exception):
     """These files are whole, but of something else."""
+
+
+class _Files(NamedTuple):
+    """Updates of which there are files, and those of which there is a manifest."""
+
+    updates: set[int]
+    manifests: set[int]
+
+
+class _Wanted(NamedTuple):
+    """What a checkpoint has to have: names of leaves, what they are, how they are saved, and what they make up."""
+
+    names: list[str]
+    leaves: list[Any]
+    saved: list[Any]
+    structure: Any
 
 
 def versions() -> dict[str, str]:
@@ -112,7 +135,7 @@ def save(
         "update": update,
         "about": dict(about),
         **more,
-        "files": {f"{stem}.safetensors": {"size": len(data), "sha256": _digest(data)}},
+        "files": {f"{stem}.safetensors": {"size": len(data), "sha256": seals.digest_of(data)}},
         "leaves": {name: {"shape": list(x.shape), "dtype": str(x.dtype)} for name, x in arrays.items()},
         "versions": versions(),
         "device": jax.devices()[0].device_kind,
@@ -128,6 +151,7 @@ def newest(
     on_message: Callable[[str], None],
     complete: Callable[[Any], Any] = lambda about: about,
     only: int | None = None,
+    at_most: int | None = None,
 ) -> Checkpoint:
     """Read the newest checkpoint that is as it was written and of this run; others are named and passed over.
 
@@ -139,38 +163,64 @@ def newest(
         complete: From what a manifest says that it is of, which may be anything, to the same with the defaults of
             what had no name yet when it was written.
         only: The update of the one checkpoint that will do; None: whichever is good.
+        at_most: The run's last update, after which there is none; None: unknown.
 
     Raises:
         CheckpointError: if there is none, if none is good (each is named), or if one is of another version of adaptax
             that this one cannot read.
     """
-    folder, passed = directory / FOLDER, []
+    folder = directory / FOLDER
     if folder.is_symlink():
         raise CheckpointError(
             f"{folder}: is a link, expected a folder. Nothing was changed; put the folder itself there"
         )
-    updates = [update for update in updates_in(directory) if only in (None, update)]
-    if not updates:
+    read = functools.partial(_read, folder, _wanted(like), about, complete, at_most)
+    for _ in range(_LOOKS):
+        files = _files(directory, only)
+        found, passed = _newest_good(files, read)
+        if not passed or _files(directory, only) == files:
+            break
+    if not files.updates:
+        raise CheckpointError(_none_left(directory, only))
+    why = "; ".join(passed[:_NAMED]) + (f"; and {len(passed) - _NAMED:,} more" if len(passed) > _NAMED else "")
+    if found is None:
         raise CheckpointError(
-            f"{directory}: no checkpoint there; nothing was changed. If the run was killed before its first one, "
-            "train it again"
+            f"{folder}: none can be used: {why}. Nothing was changed; restore the files, or train again elsewhere"
         )
-    for update in reversed(updates):
+    if passed:
+        on_message(f"{why}; using {found.update}")
+    return found
+
+
+def _newest_good(files: _Files, read: Callable[[int], Checkpoint]) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint that can be read, if there is one, and why each newer one cannot."""
+    passed: list[str] = []
+    for update in sorted(files.updates, reverse=True):
         try:
-            found = _read(folder, update, like, about, complete)
-        except _Damaged as reason:
+            if update not in files.manifests:  # not even looked for: there may be very many names
+                raise Damaged("manifest: missing")
+            return read(update), passed
+        except Damaged as reason:
             passed.append(f"checkpoint {update} damaged ({reason})")
-            continue
         except _Foreign as reason:
             passed.append(f"checkpoint {update} {reason}")
-            continue
-        if passed:
-            on_message(f"{'; '.join(passed)}; using {update}")
-        return found
-    raise CheckpointError(
-        f"{folder}: none can be used: {'; '.join(passed)}. Nothing was changed; restore the files, or train again "
-        "elsewhere"
-    )
+    return None, passed
+
+
+def _none_left(directory: Path, only: int | None) -> str:
+    """What to say where there are no files of checkpoints, or none of the one that is wanted."""
+    what = "no checkpoint there" if only is None else f"no checkpoint of update {only} there"
+    if lost := missing_after(directory):
+        return (
+            f"{directory / FOLDER}: {what}, though {lost} says that there was one; nothing was changed. Restore the "
+            "folder, or train again elsewhere"
+        )
+    return f"{directory}: {what}; nothing was changed. If the run was killed before its first one, train it again"
+
+
+def missing_after(directory: Path) -> str | None:
+    """A file that a run writes only when it has a checkpoint, so that those have been removed if there is none."""
+    return next((name for name in _LATER if os.path.lexists(directory / name)), None)
 
 
 def updates_in(directory: Path) -> list[int]:
@@ -179,14 +229,21 @@ def updates_in(directory: Path) -> list[int]:
     Raises:
         CheckpointError: if the folder cannot be read.
     """
+    return sorted(_files(directory).updates)
+
+
+def _files(directory: Path, only: int | None = None) -> _Files:
+    """What there is in a run's folder; of all updates, or of one."""
     folder = directory / FOLDER
     try:
-        matches = [_NAME.fullmatch(path.name) for path in folder.iterdir()]
+        matches = map(_NAME.fullmatch, os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return _Files(set(), set())
     except OSError as error:
         raise CheckpointError(f"{folder}: unreadable ({error.strerror or error}). Nothing was changed") from error
-    return sorted({int(match[1]) for match in matches if match})
+    found = [(int(match[1]), match[2] == "json") for match in matches if match]
+    wanted = [one for one in found if only is None or one[0] == only]
+    return _Files({update for update, _ in wanted}, {update for update, is_manifest in wanted if is_manifest})
 
 
 def has_manifest(directory: Path, update: int) -> bool:
@@ -194,16 +251,25 @@ def has_manifest(directory: Path, update: int) -> bool:
     return (directory / FOLDER / f"update-{update:08d}.json").exists()
 
 
-def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any], complete: Callable[[Any], Any]) -> Checkpoint:
+def _read(
+    folder: Path,
+    wanted: _Wanted,
+    about: Mapping[str, Any],
+    complete: Callable[[Any], Any],
+    at_most: int | None,
+    update: int,
+) -> Checkpoint:
     """Read and verify one."""
-    names, leaves, structure = _leaves(like)
+    names, leaves, expected, structure = wanted
     headroom = _HEADROOM + 1000 * len(names)
-    manifest = _unseal(_bytes(folder / f"update-{update:08d}.json", headroom, "manifest"))
+    manifest = seals.unseal(_bytes(folder / f"update-{update:08d}.json", headroom, "manifest"))
     schema = manifest.get("schema")
     if type(schema) is not int or not 1 <= schema <= SCHEMA:
         raise CheckpointError(_other_version(folder, update, manifest, f" (schema {short_repr(schema)})"))
-    if manifest.get("update") != update:
-        raise _Damaged(f"manifest: is of update {short_repr(manifest.get('update'))}")
+    if type(manifest.get("update")) is not int or manifest["update"] != update:
+        raise Damaged(f"manifest: is of update {short_repr(manifest.get('update'))}")
+    if at_most is not None and update > at_most:
+        raise Damaged(f"manifest: is of update {update}, and the run has {at_most}")
     said = complete(manifest.get("about"))
     _compare(said, about)
     if (unknown := _unknown(about, said)) is not None:
@@ -212,17 +278,16 @@ def _read(folder: Path, update: int, like: Any, about: Mapping[str, Any], comple
     try:
         size, digest = manifest["files"][file]["size"], manifest["files"][file]["sha256"]
     except (KeyError, TypeError):
-        raise _Damaged("manifest: lists other files") from None
-    expected = [shape_of_key_data(leaf) for leaf in leaves]
+        raise Damaged("manifest: lists other files") from None
     data = _bytes(folder / file, sum(x.size * x.dtype.itemsize for x in expected) + headroom, "weights")
     if len(data) != size:
-        raise _Damaged(f"weights: {len(data)} bytes instead of {short_repr(size)}")
-    if _digest(data) != digest:
-        raise _Damaged("weights: checksum")
-    wanted = dict(zip(names, zip(leaves, expected, strict=True), strict=True))
-    arrays = _migrated(_deserialise(data), schema, wanted)
+        raise Damaged(f"weights: {len(data)} bytes instead of {short_repr(size)}")
+    if seals.digest_of(data) != digest:
+        raise Damaged("weights: checksum")
+    places = dict(zip(names, zip(leaves, expected, strict=True), strict=True))
+    arrays = _migrated(_deserialise(data), schema, places)
     del data
-    state = _rebuild(wanted, structure, arrays)
+    state = _rebuild(places, structure, arrays)
     return Checkpoint(state, update, manifest)
 
 
@@ -230,9 +295,9 @@ def _bytes(path: Path, at_most: int, what: str) -> bytes:
     try:
         return atomic_files.read(path, at_most)
     except FileNotFoundError:
-        raise _Damaged(f"{what}: missing") from None
+        raise Damaged(f"{what}: missing") from None
     except OSError as error:
-        raise _Damaged(f"{what}: {error.strerror or error}") from None
+        raise Damaged(f"{what}: {error.strerror or error}") from None
 
 
 def _deserialise(data: bytes) -> dict[str, Any]:
@@ -240,7 +305,7 @@ def _deserialise(data: bytes) -> dict[str, Any]:
     try:
         return load(data)
     except (SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise _Damaged(f"weights: {short_repr(str(error))}") from None
+        raise Damaged(f"weights: {short_repr(str(error))}") from None
 
 
 def _migrated(arrays: dict[str, Any], schema: int, wanted: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
@@ -249,7 +314,7 @@ def _migrated(arrays: dict[str, Any], schema: int, wanted: Mapping[str, tuple[An
         rename = MIGRATIONS.get(number, lambda name: name)
         renamed = {rename(name): array for name, array in arrays.items()}
         if len(renamed) != len(arrays):
-            raise _Damaged("weights: names of leaves")
+            raise Damaged("weights: names of leaves")
         arrays = renamed
         for name, (_, expected) in wanted.items():
             field = re.split(r"\W", name)[-1]
@@ -322,59 +387,25 @@ def _other_version(folder: Path, update: int, manifest: Mapping[str, Any], what:
     )
 
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, indent=1)
-"""The one way in which a manifest may be written."""
-
-
-def _canonical(content: Any) -> bytes:
-    return _CANONICAL.encode(content).encode()
-
-
-def seal(manifest: Mapping[str, Any]) -> bytes:
-    """A manifest with its own checksum."""
-    return _canonical({"manifest": manifest, "sha256": _digest(_canonical(manifest))}) + b"\n"
-
-
-def _unseal(data: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(data.decode())  # as bytes, they might choose their own encoding
-        manifest, digest = content["manifest"], content["sha256"]
-        # In this order: indented, a file of a megabyte that is none of ours may be one of gigabytes.
-        intact = isinstance(manifest, dict) and _is_canonical(content, data) and _digest(_canonical(manifest)) == digest
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise _Damaged("manifest: unreadable") from None
-    if not intact:
-        raise _Damaged("manifest: checksum")
-    return dict(manifest)
-
-
-def _is_canonical(content: Any, data: bytes) -> bool:
-    """Whether `data` is `content` as we write it, and nothing else."""
-    position = 0
-    for piece in _CANONICAL.iterencode(content):
-        if not data.startswith(piece.encode(), position):
-            return False
-        position += len(piece)  # the encoder writes ASCII only
-    return data[position:] == b"\n"
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
 def _prune(folder: Path, newest: int, keep_every: int, keep: Collection[int]) -> None:
     """Remove what is old, manifests first: what is left of a removal that was cut short is no checkpoint.
 
     What has a higher number than the one just written was passed over as damaged; it counts for nothing, and stays.
     """
-    updates = [update for update in updates_in(folder.parent) if update <= newest]
-    whole = [update for update in updates if (folder / f"update-{update:08d}.json").exists()]
+    files = _files(folder.parent)
+    whole = sorted(update for update in files.manifests if update <= newest)
     kept = {*whole[-KEEP:], *keep, *(update for update in whole if keep_every and update and update % keep_every == 0)}
-    old = [folder / f"update-{n:08d}.{ending}" for n in set(updates) - kept for ending in ("json", "safetensors")]
+    past = [update for update in files.updates - kept if update <= newest]
+    old = [folder / f"update-{update:08d}.{ending}" for update in past for ending in ("json", "safetensors")]
     for path in [*old, *folder.glob(f"update-*{atomic_files.TEMPORARY}")]:
         # A checkpoint is written by now: what cannot be removed (a folder of that name, say) does not undo that.
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
+
+
+def _wanted(like: Any) -> _Wanted:
+    names, leaves, structure = _leaves(like)
+    return _Wanted(names, leaves, [shape_of_key_data(leaf) for leaf in leaves], structure)
 
 
 def _leaves(tree: Any) -> tuple[list[str], list[Any], Any]:

@@ -11,19 +11,20 @@ training.png            return over updates
 """
 
 import contextlib
+import itertools
 import json
 import os
 import platform
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from adaptax.core import atomic_files
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError, short_repr
-from adaptax.runs import atomic_files
 from adaptax.runs.options import KeptOptions
 from adaptax.runs.recipe import Recipe, accept_names, check_known, defaults, recipe_of
 
@@ -85,23 +86,112 @@ def claim(directory: Path, *, fresh: bool) -> Iterator[None]:
     Raises:
         OutputError: if another process has it (who, is said), it cannot be written to, or it holds a run already.
     """
+    descriptor = _lock(directory)
     try:
-        descriptor = atomic_files.open_to_update(directory / LOCK)
-    except OSError as error:
-        raise OutputError(
-            f"{directory / LOCK}: cannot write there ({error.strerror or error}). Choose another directory"
-        ) from error
-    try:
-        if not _take(descriptor):
-            raise OutputError(
-                f"{directory}: in use by {_holder(descriptor)}; nothing was changed. Wait for it, or stop it"
-            )
         if fresh and os.path.lexists(directory / CONFIG):
             raise _occupied(directory)
         _sign(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def claim_run(
+    directory: Path, *, problem: str | None = None, algorithm: str | None = None
+) -> Iterator[tuple[Recipe, dict[str, Any]]]:
+    """Claim the directory of a run, to go on with it; gives what `read_recipe` reads there.
+
+    Raises:
+        ConfigError: as `read_recipe`.
+        CheckpointError: as `read_recipe`; no lock is left where there is no run.
+        OutputError: as `claim`.
+    """
+    read_recipe(directory, problem=problem, algorithm=algorithm)
+    with claim(directory, fresh=False):
+        # Once more: before it was ours, it may have been moved aside, and another run begun in its place.
+        yield read_recipe(directory, problem=problem, algorithm=algorithm)
+
+
+def set_aside(directory: Path) -> Path:
+    """Rename a directory that this process has claimed to the first free DIRECTORY-old-N, and return that.
+
+    The claim is of what was moved; what is then made in its place has to be claimed anew.
+
+    Raises:
+        OutputError: if it cannot be renamed.
+    """
+    aside = first_free(directory.with_name(f"{directory.name}-old-{n}") for n in itertools.count(1))
+    try:
+        directory.rename(aside)
+    except OSError as error:
+        raise OutputError(
+            f"{directory}: cannot be moved to {aside} ({error.strerror or error}); nothing was changed. Move it away, "
+            "or choose another --out"
+        ) from error
+    return aside
+
+
+def first_free(paths: Iterable[Path]) -> Path:
+    """The first where there is nothing, not even a link to nowhere."""
+    return next(path for path in paths if not os.path.lexists(path))
+
+
+def staying(directory: Path) -> Callable[[], None]:
+    """Note which directory it is, for whoever writes there without a claim; what is returned checks that it is that.
+
+    Raises:
+        OutputError: when checked, if the directory was moved, and another may have taken its place.
+    """
+
+    def identity() -> tuple[int, int] | None:
+        try:
+            status = os.stat(directory)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    before = identity()
+
+    def check() -> None:
+        if identity() != before:
+            raise OutputError(
+                f"{directory}: was moved meanwhile, and what is there now is another; nothing was written. Give the "
+                "directory where it is now"
+            )
+
+    return check
+
+
+def _lock(directory: Path) -> int:
+    """Open the lock of a directory, and take it."""
+    path = directory / LOCK
+    while True:
+        with contextlib.ExitStack() as unless_taken:
+            try:
+                descriptor = atomic_files.open_to_update(path)
+                unless_taken.callback(os.close, descriptor)
+                taken = _take(descriptor)
+            except OSError as error:
+                raise OutputError(
+                    f"{path}: cannot write there ({error.strerror or error}). Choose another directory"
+                ) from error
+            if not taken:
+                raise OutputError(
+                    f"{directory}: in use by {_holder(descriptor)}; nothing was changed. Wait for it, or stop it"
+                )
+            if _is_at(descriptor, path):
+                unless_taken.pop_all()
+                return descriptor
+            # Who had it has moved the directory away, and this lock with it.
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _sign(descriptor: int) -> None:

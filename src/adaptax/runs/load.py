@@ -53,13 +53,15 @@ def load_agent(
     if checkpoint == "auto":
         checkpoint = "best" if options["select_on"] == "validation" else "last"
     only = None if checkpoint == "last" else _best(directory, on_message)
-    found = checkpoints.newest(directory, like, recipe.about(options), on_message, recipe.complete, only=only)
+    planned = getattr(learner, "num_updates", 0)
+    found = checkpoints.newest(
+        directory, like, recipe.about(options), on_message, recipe.complete, only=only, at_most=planned
+    )
     if bad := leaf_that_is_not_finite(found.state.meta):
         raise CheckpointError(
             f"{directory}: expected finite numbers in checkpoint {found.update}, found NaN or infinity in leaf {bad}. "
             "Nothing was changed; delete that checkpoint to use the one before"
         )
-    planned = getattr(learner, "num_updates", 0)
     reached = found.update if only is None else max(checkpoints.updates_in(directory))
     if reached < planned:
         on_message(

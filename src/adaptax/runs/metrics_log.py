@@ -1,6 +1,7 @@
 """A run's metrics: JSON lines, and TensorBoard."""
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -8,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from adaptax.runs import atomic_files
-from adaptax.runs.directory import METRICS
+from adaptax.core import atomic_files
+from adaptax.runs.directory import METRICS, first_free
 from adaptax.runs.tensorboard import TensorBoard
 from adaptax.training.loop import Progress
 
@@ -89,12 +90,13 @@ class RunLog:
             data = _read_rows(path, position, done)
             self.rows = _parse(data, done)
         except (OSError, ValueError, RecursionError):
-            aside = path.with_name("damaged-" + path.name)
+            moved = ""
             if os.path.lexists(path):
-                os.replace(path, aside)
-            on_message(
-                f"{path}: rows are damaged or missing; what there is was moved to {aside}, and training is not affected"
-            )
+                names = (f"damaged-{path.stem}{'' if n == 1 else f'-{n}'}{path.suffix}" for n in itertools.count(1))
+                aside = first_free(path.with_name(name) for name in names)
+                os.rename(path, aside)
+                moved = f"; what there is was moved to {aside}"
+            on_message(f"{path}: rows are damaged or missing{moved}; training is not affected")
             return
         self._size = len(data)
         self._hash.update(data)

@@ -1,19 +1,59 @@
 """Scalars for TensorBoard. It is a convenience: what goes wrong with it is said once, and stops nothing.
 
 tensorboardX's own `SummaryWriter` hands events to a thread through a bounded queue. When the disk is full that thread
-dies, and whoever writes the eleventh event waits for ever; so here they are written by whoever has them.
+dies, and whoever writes the eleventh event waits for ever; so here they are written by whoever has them. And it opens
+whatever has the file's name, or a place in the cloud if the path looks like one ("gs:…"); here it is a new file.
 """
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from adaptax.core import atomic_files
 from adaptax.core.errors import if_installed, needs
 
 FLUSH_SECONDS = 30
+
+
+class EventFile:
+    """A new file of TensorBoard's events, each in a frame: its length, a checksum of that, the event, a checksum."""
+
+    def __init__(self, folder: Path):
+        """Make it.
+
+        Raises:
+            OSError: if it cannot be made.
+        """
+        from tensorboardX.proto.event_pb2 import Event
+
+        now = time.time()
+        # A name of its own: two files of one second would otherwise be the same.
+        own = f"{now:.0f}.{socket.gethostname()}.{os.getpid()}.{time.monotonic_ns()}"
+        self._file = os.fdopen(atomic_files.create(folder / f"events.out.tfevents.{own}"), "wb")
+        self.write_event(Event(wall_time=now, file_version="brain.Event:2"))
+
+    def write_event(self, event: Any) -> None:
+        """Append an event."""
+        from tensorboardX.record_writer import masked_crc32c
+
+        data = event.SerializeToString()
+        length = len(data).to_bytes(8, "little")
+        sums = (masked_crc32c(part).to_bytes(4, "little") for part in (length, data))
+        self._file.write(length + next(sums) + data + next(sums))
+
+    def flush(self) -> None:
+        """Write what there is to the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """The same, and close the file."""
+        with self._file:
+            self.flush()
 
 
 class TensorBoard:
@@ -32,13 +72,11 @@ class TensorBoard:
         self._flushed = time.monotonic()
         with if_installed(f"{folder.name}/", on_message), self._given_up_if_impossible():
             with needs("tensorboard", "TensorBoard"):
-                from tensorboardX.event_file_writer import EventsWriter
                 from tensorboardX.proto.event_pb2 import SessionLog
             if folder.is_symlink():
                 raise OSError("is a link")
             folder.mkdir(exist_ok=True)
-            # A name of its own: two files of one second would otherwise be the same.
-            self._writer = EventsWriter(str(folder / "events"), f".{os.getpid()}.{time.monotonic_ns()}")
+            self._writer = EventFile(folder)
             self._write(first_step, session_log=SessionLog(status=SessionLog.START))
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:

@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+from adaptax.core import atomic_files
 from adaptax.core.errors import CheckpointError
-from adaptax.runs import atomic_files
-from adaptax.runs.checkpoints import has_manifest
+from adaptax.runs.checkpoints import LARGEST_UPDATE, has_manifest
 from adaptax.runs.directory import write_json
 
 FILE = "validation.json"
@@ -71,7 +71,7 @@ def best_of(directory: Path, validations: list[Validation]) -> Validation | None
 
 
 def _is_sound(one: Any) -> bool:
-    whole = type(one.update) is int and one.update >= 0
+    whole = type(one.update) is int and 0 <= one.update <= LARGEST_UPDATE
     return whole and all(type(x) is float and math.isfinite(x) for x in (one.mean, one.stderr))
 
 

@@ -1,11 +1,15 @@
+import contextlib
+import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from adaptax.core.errors import short_repr
-from adaptax.runs import atomic_files
+from adaptax.core import atomic_files
+from adaptax.core.errors import OutputError, ResourceError, short_repr
 
 
 def test_a_file_is_replaced_and_nothing_is_left_over(tmp_path):
@@ -51,16 +55,78 @@ def test_all_is_written_where_a_call_takes_only_a_part(tmp_path, monkeypatch):
     assert (tmp_path / "x").read_bytes() == b"0123456789"
 
 
-def test_a_link_or_a_pipe_with_the_temporary_name_is_not_written_through(tmp_path):
-    precious = tmp_path / "precious"
-    precious.write_bytes(b"precious")
-    (tmp_path / "x.tmp").symlink_to(precious)
+@pytest.mark.parametrize("kind", ["link", "dangling", "loop", "pipe", "device"])
+def test_E43_what_is_in_a_files_place_is_replaced_and_never_written_through(tmp_path, kind):
+    odd(kind, tmp_path / "x")
     atomic_files.write(tmp_path / "x", b"data")
-    os.mkfifo(tmp_path / "x.tmp")  # opening it would wait for a reader
-    atomic_files.write(tmp_path / "x", b"more")
-    assert precious.read_bytes() == b"precious"
-    assert (tmp_path / "x").read_bytes() == b"more"
     assert not (tmp_path / "x").is_symlink()
+    assert (tmp_path / "x").read_bytes() == b"data"
+    rest = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != "x"}
+    assert rest == ({"target": b"target"} if kind == "link" else {})
+
+
+def test_E43_a_folder_in_a_files_place_stays_and_is_told_in_a_line(tmp_path):
+    (tmp_path / "x").mkdir()
+    says = r"cannot write the file: Is a directory; what was there"
+    with pytest.raises(OutputError, match=says) as refused, atomic_files.explained("the file"):
+        atomic_files.write(tmp_path / "x", b"data")
+    assert refused.value.exit_code == 6
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_E43_a_full_disk_is_no_wrong_directory():
+    with pytest.raises(ResourceError, match="No space left"), atomic_files.explained("the file"):
+        raise OSError(28, "No space left on device")
+
+
+def test_E43_a_name_of_its_own_so_that_nobody_elses_temporary_file_is_touched(tmp_path, monkeypatch):
+    (tmp_path / "x.tmp").mkdir()  # as a fixed name would be
+    used = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: (used.append(a), replace(a, b)))
+    for _ in range(2):
+        atomic_files.write(tmp_path / "x", b"data")
+    assert used[0] != used[1]
+    assert all(path.parent == tmp_path and f".{os.getpid()}-" in path.name for path in used)
+    assert sorted(os.listdir(tmp_path)) == ["x", "x.tmp"]
+
+
+def test_E43_a_second_ctrl_c_leaves_nothing_half_written(tmp_path, monkeypatch):
+    def interrupted(descriptor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        atomic_files.write(tmp_path / "x", b"new")
+    assert os.listdir(tmp_path) == []
+
+
+WRITER = """
+import json, sys
+from pathlib import Path
+from adaptax.core import atomic_files
+failed = 0
+for number in range(400):
+    try:
+        atomic_files.write(Path("evaluation.json"), json.dumps([sys.argv[1]] * (1 + number * 7 % 900)).encode())
+    except OSError:
+        failed += 1
+print(failed)
+"""
+
+
+def test_E43_two_writers_of_one_file_never_fail_and_it_is_always_whole(tmp_path, start):
+    writers = [
+        start([sys.executable, "-c", WRITER, name], cwd=tmp_path, stdout=subprocess.PIPE, text=True) for name in "ab"
+    ]
+    looked = 0
+    while any(writer.poll() is None for writer in writers):
+        with contextlib.suppress(FileNotFoundError):
+            assert set(json.loads((tmp_path / "evaluation.json").read_bytes())) in ({"a"}, {"b"})
+            looked += 1
+    assert [writer.communicate()[0] for writer in writers] == ["0\n", "0\n"]
+    assert looked > 0
+    assert os.listdir(tmp_path) == ["evaluation.json"]
 
 
 def odd(kind: str, path: Path) -> None:
@@ -69,6 +135,8 @@ def odd(kind: str, path: Path) -> None:
         case "link":
             path.with_name("target").write_bytes(b"target")
             path.symlink_to("target")
+        case "dangling":
+            path.symlink_to("nowhere")
         case "loop":
             path.symlink_to(path.name)
         case "pipe":

@@ -1,15 +1,25 @@
 """Files that are whole or not there, and reading that trusts nothing.
 
-Written under another name, flushed to the disk, then renamed; and the folder flushed, or a rename may be lost with the
-power.
+Written under a name of its own, flushed to the disk, then renamed; and the folder flushed, or a rename may be lost with
+the power. So two processes may write the same file, of which one comes last; and a link in its place is replaced, not
+followed.
 """
 
+import contextlib
+import errno
 import os
+import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
+from adaptax.core.errors import OutputError, ResourceError
+
 TEMPORARY = ".tmp"
-"""Ends the name of a file that is being written; one that is left over comes from a process that died."""
+"""Ends the name of a file that is being written. One that is left over comes from a process that died, and is never
+read; whether its process lives is not guessed at, so only who has the folder for itself may remove it."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk without room."""
 _WARY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """How to open a name that somebody else may have made: not through a link, and without waiting at a pipe for ever."""
 
@@ -27,21 +37,40 @@ def write(path: Path, data: bytes) -> None:
     Raises:
         OSError: if it cannot be written; nothing is left of it then.
     """
-    temporary = path.with_name(path.name + TEMPORARY)
-    # A new file, always: what has that name may be a link, to make us overwrite another file, or a pipe.
-    temporary.unlink(missing_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(8)}{TEMPORARY}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        descriptor = create(temporary)
         try:
             write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
+    except BaseException:  # Ctrl-C, too
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Around a `write`: what the system has refused becomes a line for a person.
+
+    Args:
+        what: What is written, and where: "the picture DIR/x.png".
+
+    Raises:
+        ResourceError: if the disk is full.
+        OutputError: if it cannot be written for another reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        refused = f"cannot write {what}: {error.strerror or error}; what was there is as it was."
+        if error.errno in FULL:
+            raise ResourceError(f"{refused} Make room, then repeat the command") from error
+        raise OutputError(f"{refused} Move away what is in its place, or choose another directory") from error
 
 
 def sync_directory(directory: Path) -> None:
@@ -79,6 +108,15 @@ def open_to_read(path: Path) -> int:
     descriptor = os.open(path, os.O_RDONLY | _WARY)
     _check(descriptor, links=True)
     return descriptor
+
+
+def create(path: Path) -> int:
+    """Make a new file to write, and return its descriptor.
+
+    Raises:
+        OSError: if it cannot be made, or anything has that name.
+    """
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _WARY, 0o666)
 
 
 def open_to_update(path: Path) -> int:
