@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from adaptax.core.precision import in_single_precision
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import TimeStep, Transition, replace
 from adaptax.runs.load import Which, load_agent
@@ -30,6 +31,7 @@ class Agent:
         adaptations: How many windows it has learned from in this task.
     """
 
+    @in_single_precision
     def __init__(self, trained: TrainedAgent, *, seed: int = 0):
         """Enter a first task.
 
@@ -56,6 +58,7 @@ class Agent:
         self.begin()
 
     @classmethod
+    @in_single_precision
     def load(
         cls,
         directory: str | Path,
@@ -83,6 +86,7 @@ class Agent:
         agent = load_agent(Path(directory), checkpoint=checkpoint, problem=problem, algorithm=algorithm)
         return cls(agent.of_seed(training_seed), seed=seed)
 
+    @in_single_precision
     def begin(self) -> None:
         """Enter a new task: fresh memory, no previous action or reward, nothing learned."""
         self._tasks += 1
@@ -93,6 +97,7 @@ class Agent:
         self._agent = self.algorithm.begin(self.meta, jax.random.fold_in(self._key, self._tasks))
         self._action, self._reward, self._first = self._space.null(), 0.0, True
 
+    @in_single_precision
     def act(self, observation: Any, *, explore: bool | None = None) -> np.ndarray:
         """Return the action for `observation` (an array or nested list; `[]` where there is nothing to see).
 
@@ -114,6 +119,7 @@ class Agent:
         self._steps += 1
         return np.asarray(self._action)
 
+    @in_single_precision
     def observe(
         self,
         reward: float,

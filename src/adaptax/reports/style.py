@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.core.errors import OutputError, needs
+from adaptax.core.errors import needs, unwritten
 
 with needs("reports", "a picture"):
     from matplotlib.axes import Axes
@@ -75,12 +75,13 @@ def save(figure: Figure, path: str | Path) -> None:
 
     Raises:
         OutputError: The file cannot be written.
+        ResourceError: There is no room for it.
     """
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         FigureCanvasAgg(figure).print_figure(path, dpi=DPI, format="png")
     except OSError as error:
-        raise OutputError(f"cannot write the picture {path}: {error.strerror or error}") from error
+        raise unwritten(path, error, "The picture is left out") from error
 
 
 def frame(axes: Axes) -> None:

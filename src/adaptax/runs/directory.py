@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adaptax.core.errors import CheckpointError, ConfigError, OutputError, short_repr
+from adaptax.core.errors import CheckpointError, ConfigError, OutputError, short_repr, unwritten
 from adaptax.runs import atomic_files
 from adaptax.runs.options import KeptOptions
 from adaptax.runs.recipe import Recipe, accept_names, check_known, defaults, recipe_of
@@ -63,7 +63,7 @@ def create_directory(out: Path | None, stem: str, *, fresh: bool = True) -> Path
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        raise OutputError(f"{out or 'runs'}: cannot write there ({error.strerror}). Choose another --out") from error
+        raise unwritten(out or "runs", error, "Choose another --out") from error
     return directory
 
 
@@ -88,9 +88,7 @@ def claim(directory: Path, *, fresh: bool) -> Iterator[None]:
     try:
         descriptor = atomic_files.open_to_update(directory / LOCK)
     except OSError as error:
-        raise OutputError(
-            f"{directory / LOCK}: cannot write there ({error.strerror or error}). Choose another directory"
-        ) from error
+        raise unwritten(directory / LOCK, error, "Choose another directory") from error
     try:
         if not _take(descriptor):
             raise OutputError(
