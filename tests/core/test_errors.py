@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 
 from adaptax.core import errors
@@ -30,3 +32,13 @@ def test_every_error_has_its_own_exit_code():
 )
 def test_what_was_found_is_told_in_words(found, words):
     assert errors.kind_in_words(found) == words
+
+
+def test_E46_a_message_is_one_line_that_moves_no_cursor():
+    assert errors.one_line("a\x1b[31m\x07\n\t\u202eb…ü\udc80") == "a\\x1b[31m\\x07\\n\\t\\u202eb…ü\\udc80"
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 7), (errno.EDQUOT, 7), (errno.EACCES, 6), (None, 6)])
+def test_E44_what_cannot_be_written_has_an_exit_code(number, code):
+    error = errors.unwritten("a/b", OSError(number, "why") if number else OSError("why"), "Choose another")
+    assert (error.exit_code, str(error)) == (code, "a/b: cannot write there (why). Choose another")

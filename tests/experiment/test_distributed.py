@@ -8,8 +8,9 @@ import pytest
 from adaptax.core.algorithm import init
 from adaptax.core.errors import ConfigError, DivergenceError
 from adaptax.experiment.distributed import Group, joined
+from adaptax.experiment.follower import follow
 from adaptax.experiment.options import HostOptions, TrainOptions
-from adaptax.experiment.session import TrainSession, follow
+from adaptax.experiment.session import TrainSession
 from adaptax.experiment.signals import StopSignal
 from adaptax.experiment.surroundings import Surroundings
 from tests.claims.tiny_run import options, recipe

@@ -50,3 +50,21 @@ def _start(monkeypatch, processes):
     """So many processes, of two devices each."""
     monkeypatch.setattr(jax, "process_count", lambda: processes)
     monkeypatch.setattr(jax, "device_count", lambda: 2 * processes)
+
+
+def test_E44_without_a_home_compiled_programs_are_kept_where_it_is_said_or_nowhere(monkeypatch, tmp_path):
+    def unknown(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(jax_setup.Path, "home", classmethod(unknown))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert jax_setup._cache() == tmp_path / "adaptax" / "xla"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert jax_setup._cache() is None
+
+
+def test_E46_what_decides_the_devices_is_told_with_their_number(monkeypatch):
+    _start(monkeypatch, 1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with pytest.raises(ConfigError, match=r"at most 2, the devices here with .*CUDA_VISIBLE_DEVICES=0,1; found 3"):
+        devices_for(3, 66)

@@ -117,3 +117,28 @@ def test_nobody_is_there():
         server.accept(1, 0.05)
     with pytest.raises(OSError, match="refused"):
         connect(server.address, 1, 1.0)
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_E46_one_that_says_why_it_ends_is_not_taken_for_lost(lines, who):
+    heard, lost = queue.Queue(), queue.Queue()
+    mine, theirs = lines[who], lines[1 - who]
+    WATCHING.append(
+        Heartbeat(theirs, 60.0, lambda peer, how: lost.put(how), lambda peer, why: heard.put((peer.index, why)))
+    )
+    Heartbeat(mine, 60.0, lambda peer, how: lost.put(how)).hang_up("2 --seed: ü")
+    assert heard.get(timeout=PATIENCE) == (who, "2 --seed: ü")
+    assert lost.empty()
+
+
+def test_E46_the_first_process_passes_on_what_one_of_the_others_says():
+    pairs = [socket.socketpair() for _ in range(2)]
+    heard, lost = queue.Queue(), queue.Queue()
+    first = Heartbeat({Peer(n + 1, "a"): pair[0] for n, pair in enumerate(pairs)}, 60.0, print, lambda *said: None)
+    last = Heartbeat({Peer(0, "a"): pairs[1][1]}, 60.0, lambda *how: lost.put(how), lambda *said: heard.put(said))
+    WATCHING.extend((first, last))
+    Heartbeat({Peer(0, "a"): pairs[0][1]}, 60.0, print).hang_up("3 env")
+    assert heard.get(timeout=PATIENCE) == (Peer(0, "a"), "3 env")
+    assert lost.empty()
+    for heartbeat in (first, last):
+        heartbeat.hang_up()

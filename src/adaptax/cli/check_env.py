@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from adaptax.cli.options import parse
+from adaptax.cli.streams import tell
 from adaptax.core.errors import EnvironmentContractError
 from adaptax.core.settings import Settings, setting
 from adaptax.experiment import jax_setup
@@ -66,7 +67,7 @@ def report(name: str, problem: object, options: CheckEnvOptions) -> int:
         print(json.dumps({"name": name, **counts, "findings": findings}))
     else:
         for finding in verdict.findings:
-            print(finding.line())
+            tell(finding.line())
         rules = f"FAIL {broken} of {len(RULES)} rules" if broken else f"PASS {len(RULES)}/{len(RULES)} rules"
         extent = f"{verdict.tasks:,} tasks, {verdict.steps:,} steps" if verdict.steps else "found before any step"
         print(f"{rules}, {extent} ({seconds:.1f} s)")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adaptax.cli.options import parse, start_for
 from adaptax.core.errors import ConfigError
@@ -11,6 +12,9 @@ from adaptax.experiment.agent_specs import resolve
 from adaptax.experiment.options import CompareOptions
 from adaptax.experiment.reports import FIGURES, reserve
 from adaptax.registry.user_code import is_reference
+
+if TYPE_CHECKING:
+    from adaptax.experiment.comparison import Comparison
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -32,19 +36,28 @@ def command(arguments: Sequence[str]) -> int:
         raise ConfigError("compare: expected at least one agent besides random; found none")
     with reserve(options.out) as directory:
         jax_setup.start_jax()
-        from adaptax.cli.console import Bars, say, table_console
+        from adaptax.cli.console import Bars, say, showing_all_the_same
         from adaptax.experiment.comparison import compare_in
 
-        with Bars() as bars:
+        def shown(found: "Comparison") -> None:
+            show(found, as_json=options.json)
+
+        with showing_all_the_same(shown), Bars() as bars:
             found = compare_in(directory, words, problem, specs, options, bars, say)
-    if options.json:
-        print(json.dumps({"directory": str(directory), **found.content}))
-        return 0
+    shown(found)
+    return 0
+
+
+def show(found: "Comparison", *, as_json: bool) -> None:
+    """Print the tables, and where files are; or JSON."""
+    if as_json:
+        print(json.dumps({"directory": str(found.directory), **found.content}))
+        return
+    from adaptax.cli.console import table_console, tell
     from adaptax.reports.comparison_tables import tables
 
     for table in tables(found.content):
         table_console().print(table)
-    if found.report.exists():
-        print(f"report  {found.report}")
-    print(f"figures {directory / FIGURES}")
-    return 0
+    for name, path in {"report ": found.report, "figures": found.directory / FIGURES}.items():
+        if path.exists():
+            tell(f"{name} {path}")

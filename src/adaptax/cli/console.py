@@ -3,10 +3,14 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
+from adaptax.cli.streams import Results
+from adaptax.cli.streams import say as say  # noqa: PLC0414  (what a person sees is found here)
+from adaptax.cli.streams import tell as tell  # noqa: PLC0414
+from adaptax.core.errors import AdaptaxError, one_line
 from adaptax.experiment.progress import Progress
 
 try:
@@ -17,11 +21,6 @@ except ModuleNotFoundError:  # all is printed plainly then
 
 LINES = 10
 """Lines that a whole piece of work prints where there is no terminal."""
-
-
-def say(message: str) -> None:
-    """Say something on standard error."""
-    print(message, file=sys.stderr, flush=True)
 
 
 class PlainConsole:
@@ -91,10 +90,10 @@ class _Bar:
         """Say how far it is."""
         tenth = done * LINES // self._total
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=done, text=text)
+            self._bar.update(self._bar.task_ids[0], completed=done, text=one_line(text))
         elif text and tenth > self._said:
             self._said = tenth
-            print(f"{self._title} {done}/{self._total} {text}", file=sys.stderr, flush=True)
+            say(f"{self._title} {done}/{self._total} {text}")
 
 
 def _bar_of(title: str, total: int) -> Any:
@@ -105,7 +104,7 @@ def _bar_of(title: str, total: int) -> Any:
         rich.progress.TextColumn("{task.description}"),
         rich.progress.BarColumn(bar_width=24),
         rich.progress.TextColumn("{task.percentage:>3.0f}%"),
-        rich.progress.TextColumn("{task.fields[text]}"),
+        rich.progress.TextColumn("{task.fields[text]}", markup=False),
         rich.progress.TimeElapsedColumn(),
         rich.progress.TextColumn("left"),
         rich.progress.TimeRemainingColumn(),
@@ -116,14 +115,27 @@ def _bar_of(title: str, total: int) -> Any:
 
 
 @contextlib.contextmanager
+def showing_all_the_same(show: Callable[[Any], object]) -> Iterator[None]:
+    """Show a result that could not be written down, before that is said."""
+    try:
+        yield
+    except AdaptaxError as error:
+        if error.result is not None:
+            show(error.result)
+        raise
+
+
+@contextlib.contextmanager
 def standard_output_for_us() -> Iterator[None]:
     """Send what libraries write to standard output, past Python, to standard error: it is for results."""
     ours, results = os.dup(1), sys.stdout
     os.dup2(2, 1)
     try:
         with os.fdopen(ours, "w", encoding=results.encoding, errors="replace") as stream:
-            sys.stdout = stream
+            sys.stdout = kept = Results(stream)
             yield
+            if lost := kept.end():
+                raise lost
     finally:
         results.flush()
         sys.stdout = results

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from adaptax.cli.options import parse, start_for
 from adaptax.experiment import jax_setup
 from adaptax.experiment.options import EvaluateOptions
+from adaptax.experiment.results import expect_room
 from adaptax.registry.presets import check_agent
 from adaptax.runs.directory import read_recipe
 
@@ -30,24 +31,28 @@ def command(arguments: Sequence[str]) -> int:
     recipe, _ = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)
+    expect_room(directory, options.out)
     jax_setup.start_jax()
-    from adaptax.cli.console import Bars, say
+    from adaptax.cli.console import Bars, say, showing_all_the_same
     from adaptax.experiment.evaluation import evaluate
 
-    with Bars() as bars:
+    def shown(found: "Assessment") -> None:
+        show(found, as_json=options.json, extra={"directory": str(directory)})
+
+    with showing_all_the_same(shown), Bars() as bars:
         assessment = evaluate(directory, options, on_progress=bars, on_message=say)
-    show(assessment, as_json=options.json, extra={"directory": str(directory)})
+    shown(assessment)
     return 0
 
 
 def show(assessment: "Assessment", *, as_json: bool, extra: Mapping[str, Any]) -> None:
-    """Print the tables of an evaluation that was written down, or its JSON."""
+    """Print the tables of an evaluation, or its JSON; `extra` says where the run is."""
     if as_json:
         print(json.dumps({**extra, **assessment.to_json()}))
         return
     import numpy as np
 
-    from adaptax.cli.console import table_console
+    from adaptax.cli.console import table_console, tell
     from adaptax.reports.tables import evaluation_table, results_table
 
     best_known = list(assessment.results)[-1] if len(assessment.results) > 2 else None
@@ -68,5 +73,5 @@ def show(assessment: "Assessment", *, as_json: bool, extra: Mapping[str, Any]) -
         )
         table_console().print(table)
     for name, path in assessment.pictures.items():
-        print(f"{name:7} {path}")
-    print(f"run     {assessment.directory}")
+        tell(f"{name:7} {path}")
+    tell(f"run     {extra['directory']}")

@@ -10,6 +10,7 @@ import numpy as np
 from adaptax.cli.options import parse, start_for
 from adaptax.experiment import jax_setup
 from adaptax.experiment.options import InspectOptions, check_training_seed
+from adaptax.experiment.results import expect_room
 from adaptax.reports.text_table import Table
 from adaptax.runs.directory import read_recipe
 
@@ -28,31 +29,35 @@ def command(arguments: Sequence[str]) -> int:
     start_for(options.problem, options.algorithm)
     _, trained_with = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     check_training_seed(options, directory, int(trained_with["seeds"]))
+    expect_room(directory, options.out)
     jax_setup.start_jax()
-    from adaptax.cli.console import Bars, say
+    from adaptax.cli.console import Bars, say, showing_all_the_same
     from adaptax.experiment.inspection import inspect
 
-    with Bars() as bars:
+    def shown(result: Any) -> None:
+        show(result, directory, as_json=options.json)
+
+    with showing_all_the_same(shown), Bars() as bars:
         found = inspect(directory, options, on_progress=bars, on_message=say)
-    if options.json:
-        print(json.dumps(found.content))
-    else:
-        show(found.found, directory, found.title, found.unit)
+    shown(found)
     return 0
 
 
-def show(found: Any, directory: Path, title: str, unit: str) -> None:
-    """Print the tables."""
-    from adaptax.cli.console import table_console
+def show(inspection: Any, directory: Path, *, as_json: bool) -> None:
+    """Print the tables, or JSON, of what was found in the run of a directory."""
+    if as_json:
+        print(json.dumps(inspection.content))
+        return
+    from adaptax.cli.console import table_console, tell
     from adaptax.experiment.inspection import PICTURE
 
-    console = table_console()
-    console.print(episodes_table(found, title, unit))
+    console, found, unit = table_console(), inspection.found, inspection.unit
+    console.print(episodes_table(found, inspection.title, unit))
     if len(found.parts) > 1:
         console.print(parts_table(found, unit))
-    if (directory / PICTURE).exists():
-        print(f"picture {directory / PICTURE}")
-    print(f"run     {directory}")
+    if (inspection.directory / PICTURE).exists():
+        tell(f"picture {inspection.directory / PICTURE}")
+    tell(f"run     {directory}")
 
 
 def episodes_table(found: Any, title: str, unit: str) -> Table:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from adaptax.cli.options import wants_help
 from adaptax.core.entry import Entry
-from adaptax.core.errors import ConfigError
+from adaptax.core.errors import ConfigError, short_repr
 from adaptax.registry.paper_tables import TABLES
 from adaptax.registry.presets import named_presets
 from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE
@@ -18,7 +18,7 @@ def command(arguments: Sequence[str]) -> int:
         )
         return 0
     if arguments:
-        raise ConfigError(f"list: expected no arguments; found '{arguments[0]}'")
+        raise ConfigError(f"list: expected no arguments; found {short_repr(arguments[0])}")
     _section("algorithms (adaptax train ALGORITHM PROBLEM)", TRAINABLE)
     _section("learners from scratch (the same; or --against LEARNER ...)", FROM_SCRATCH)
     _section("agents to compare with (adaptax evaluate DIR --against AGENT ...)", CLASSICAL)

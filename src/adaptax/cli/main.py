@@ -4,10 +4,11 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from adaptax.core.errors import AdaptaxError, ConfigError
+from adaptax.cli.streams import Patient, Results, any_letter, open_what_is_closed, say
+from adaptax.core.errors import FULL, AdaptaxError, ConfigError, ResourceError, short_repr, unwritten
 from adaptax.core.settings import suggestion
 from adaptax.experiment.signals import STOPPED, Interrupts, StopSignal
 from adaptax.experiment.tracebacks import write_traceback
@@ -68,61 +69,23 @@ def usage() -> str:
 FOOT = """\
 Each command has --help. Exit codes: 0 done, 2 wrong usage or configuration, 3 an environment broke its contract,
 4 numbers diverged, 5 checkpoint unusable, 6 directory locked or unwritable, 7 out of memory or disk, 69 an optional
-package is missing, 75 stopped, and can be resumed."""
-
-
-class _Patient:
-    """Standard error that may have been closed: a terminal that has gone must not stop a training."""
-
-    def __init__(self, stream: Any):
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError):
-            self._stream.flush()
-
-
-def _open_what_is_closed() -> None:
-    """Give a process without standard streams such that go nowhere; else a file of the run would get their numbers."""
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, this one
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
-
-
-@contextlib.contextmanager
-def _any_letter() -> Iterator[None]:
-    """Print what a terminal does not know as "?", and leave the streams as they were."""
-    before = [(stream, stream.errors) for stream in (sys.stdout, sys.stderr) if hasattr(stream, "reconfigure")]
-    for stream, _ in before:
-        stream.reconfigure(errors="replace")
-    try:
-        yield
-    finally:
-        for stream, errors in before:
-            with contextlib.suppress(OSError, ValueError):  # it may have been closed
-                stream.reconfigure(errors=errors)
+package is missing, 75 stopped, and can be resumed. Whoever reads the output may stop reading when it likes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; always ends in `SystemExit`."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    _open_what_is_closed()
-    with _any_letter(), contextlib.redirect_stderr(_Patient(sys.stderr)), Interrupts() as interrupts:
+    open_what_is_closed()
+    results = Results(sys.stdout)
+    with contextlib.ExitStack() as around:
+        around.enter_context(any_letter())
+        around.enter_context(contextlib.redirect_stderr(Patient(sys.stderr)))
+        around.enter_context(contextlib.redirect_stdout(results))
+        interrupts = around.enter_context(Interrupts())
         code = _run(arguments, interrupts)
+        if lost := results.end():
+            code = code or _told(lost)
         if interrupts.abrupt:
-            sys.stdout.flush()
             os._exit(code)
         sys.exit(code)
 
@@ -131,30 +94,35 @@ def _run(arguments: Sequence[str], stop: StopSignal) -> int:
     """Do it; what goes wrong becomes a line on standard error and an exit code."""
     try:
         return _dispatch(arguments, stop)
-    except AdaptaxError as error:
-        print(f"error[{error.exit_code}]: {error}", file=sys.stderr)
-        # Of what the system has refused, the line says all; and there may be no room for more, or no folder.
-        if (
-            error.__cause__ is not None
-            and not isinstance(error.__cause__, OSError)
-            and hasattr(error, "crash_directory")
-        ):
-            write_traceback(error)
-        return error.exit_code
+    except SystemExit as end:  # after --help
+        return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
-        print("stopped; nothing was saved by this command", file=sys.stderr)
+        say("stopped; nothing was saved by this command")
         return STOPPED
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except MemoryError as error:
-        print(f"error[7]: out of memory ({write_traceback(error)}). Lower the number of tasks", file=sys.stderr)
-        return 7
     except Exception as error:
-        where = write_traceback(error)
-        print(f"error[1]: {type(error).__name__}: {error} (this should not happen; {where})", file=sys.stderr)
-        return 1
+        return _told(_explained(error))
+
+
+def _told(error: AdaptaxError) -> int:
+    """Say what went wrong; return the exit code."""
+    say(f"error[{error.exit_code}]: {error}")
+    return error.exit_code
+
+
+def _explained(error: Exception) -> AdaptaxError:
+    """What to say of an error; where its cause is of interest to whoever mends it, that is written down."""
+    if isinstance(error, AdaptaxError):
+        # Of what the system has refused, the line says all; and there may be no room for more, or no folder.
+        cause = error.__cause__
+        if cause is not None and not isinstance(cause, OSError) and hasattr(error, "crash_directory"):
+            write_traceback(error)
+        return error
+    if isinstance(error, MemoryError):
+        return ResourceError(f"out of memory ({write_traceback(error)}). Lower the number of tasks")
+    if isinstance(error, OSError) and error.errno in FULL:
+        return unwritten(error.filename or "a file", error, "Make room, and try again")
+    kind = type(error).__name__
+    return AdaptaxError(f"{kind}: {error} (this should not happen; {write_traceback(error)})")
 
 
 def _dispatch(arguments: Sequence[str], stop: StopSignal) -> int:
@@ -168,6 +136,8 @@ def _dispatch(arguments: Sequence[str], stop: StopSignal) -> int:
         return 0
     name = arguments[0]
     if name not in COMMANDS:
-        raise ConfigError(f"COMMAND: expected one of {', '.join(COMMANDS)}; found '{name}'{suggestion(name, COMMANDS)}")
+        raise ConfigError(
+            f"COMMAND: expected one of {', '.join(COMMANDS)}; found {short_repr(name)}{suggestion(name, COMMANDS)}"
+        )
     module, words = importlib.import_module(f"adaptax.cli.{COMMANDS[name].module}"), arguments[1:]
     return int(module.command(words, stop) if COMMANDS[name].trains else module.command(words))

@@ -194,9 +194,15 @@ def _dashed(word: str) -> str:
 
 
 def _unknown(word: str, known: Iterable[str], program: str) -> ConfigError:
+    from adaptax.cli.owners import owners  # to ask all commands takes a moment, and only a mistake is worth it
+
     name = word.partition("=")[0]
+    if elsewhere := owners(name, program):
+        parts = set(name.split("-"))
+        known = [option for option in known if parts <= set(option.split("-"))]  # the same, with another word
+        elsewhere = f" here; {elsewhere}"
     return ConfigError(
-        f"{short_repr(name)[1:-1]}: no such option{suggestion(name, known)} ({program} --help lists them)"
+        f"{short_repr(name)[1:-1]}: no such option{elsewhere}{suggestion(name, known)} ({program} --help lists them)"
     )
 
 

@@ -16,6 +16,8 @@ from adaptax.core.settings import expectation, kind_of, suggestion
 
 WIDEST = 110
 """Letters of a line of help, at most: longer ones are hard to read, however wide the terminal is."""
+NARROWEST = 40
+"""Letters of a line of help, at least: `COLUMNS=1` would make a word of each, and wrapping takes long then."""
 _PLACEHOLDERS: dict[Any, str] = {int: "N", float: "X", Path: "DIR", str: "NAME"}
 
 
@@ -102,7 +104,7 @@ def typeable(settings: Any) -> list[dataclasses.Field[Any]]:
 
 def width() -> int:
     """Letters of a line of help."""
-    return min(WIDEST, shutil.get_terminal_size().columns)
+    return max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
 
 
 def fill(text: str) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from adaptax.cli.options import parse, scan, start_for, wants_help
-from adaptax.core.errors import ConfigError
+from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings
 from adaptax.experiment import jax_setup
 from adaptax.experiment.distributed import joined
-from adaptax.experiment.options import HostOptions, ResumeOptions, TrainOptions
+from adaptax.experiment.options import HostOptions, ResumeOptions, TrainOptions, WatchOptions
 from adaptax.experiment.recipes import check
 from adaptax.experiment.signals import STOPPED, StopSignal
 from adaptax.experiment.surroundings import Surroundings
@@ -48,12 +48,13 @@ class PresetOptions(Settings):
 
 
 class Typed(NamedTuple):
-    """What was typed: what to train, how, by which preset, and with whom."""
+    """What was typed: what to train, how, by which preset, with whom, and how patiently."""
 
     recipe: Recipe
     run: TrainOptions
     preset: str
     hosts: HostOptions
+    watch: WatchOptions
 
 
 def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
@@ -65,7 +66,7 @@ def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
     if isinstance(typed, int):
         return typed
     recipe, options = typed.recipe, typed.run
-    with _surroundings(typed.hosts, stop) as around:
+    with _surroundings(typed.hosts, typed.watch, stop) as around:
         if not around.group.is_writer:
             return _followed(around, recipe, options)
         # Whether it is in use or holds a run, `claim` says: it knows who is at work there.
@@ -74,7 +75,9 @@ def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
             jax_setup.start_jax()
             from adaptax.experiment.training import begin
 
-            return show(begin(recipe, options, directory, around, preset=typed.preset), as_json=options.json)
+            with _shown_all_the_same(as_json=options.json):
+                run = begin(recipe, options, directory, around, preset=typed.preset)
+            return show(run, as_json=options.json)
 
 
 def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | int:
@@ -91,6 +94,7 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
         TrainOptions,
         HostOptions,
         ResumeOptions,
+        WatchOptions,
     ]
     chosen, given = scan(kinds, arguments, 2, program=program)
     if len(chosen) < 2:
@@ -98,7 +102,11 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
         if wants_help(arguments) or not arguments:
             print(usage + listing)
             return 0 if wants_help(arguments) else 2
-        raise ConfigError(f"{command}: expected ALGORITHM and PROBLEM; found {' '.join(arguments)!r}{listing}")
+        found = short_repr(" ".join(arguments))
+        raise ConfigError(
+            f"{command}: expected ALGORITHM and PROBLEM; found {found}. ALGORITHM is one of {', '.join(LEARNERS)}; "
+            f"PROBLEM is one of {', '.join(PROBLEMS)}"
+        )
     algorithm, problem, *_ = chosen
     preset = given.get("preset", DEFAULT) or ""
     start_for(algorithm, problem)
@@ -109,7 +117,7 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
             "algorithm": algorithm_settings,
             "problem": problem_settings,
             "run": TrainOptions(),
-            **({"hosts": HostOptions()} if command == "train" else {}),
+            **({"hosts": HostOptions(), "watch": WatchOptions()} if command == "train" else {}),
         },
         arguments,
         program=program,
@@ -125,25 +133,25 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
     hosts = options.get("hosts", HostOptions())
     if algorithm in FROM_SCRATCH and hosts.distributed:
         raise ConfigError(f"--distributed: {algorithm} learns every task from nothing, so there is nothing to train")
-    return Typed(recipe, run, preset, hosts)
+    return Typed(recipe, run, preset, hosts, options.get("watch", WatchOptions()))
 
 
 def resume(arguments: Sequence[str], stop: StopSignal) -> int:
     """Go on with a run."""
-    chosen, _ = scan([ResumeOptions, HostOptions], arguments, 0, program="adaptax train")
+    chosen, _ = scan([ResumeOptions, HostOptions, WatchOptions], arguments, 0, program="adaptax train")
     if chosen:
         raise ConfigError(
-            f"--resume: a run knows its algorithm, problem and settings; found {chosen[0]!r} too. "
+            f"--resume: a run knows its algorithm, problem and settings; found {short_repr(chosen[0])} too. "
             "Type only: adaptax train --resume DIR"
         )
     parsed = parse(
-        {"resume": ResumeOptions(), "hosts": HostOptions()},
+        {"resume": ResumeOptions(), "hosts": HostOptions(), "watch": WatchOptions()},
         arguments,
         program="adaptax train",
         description="Go on with a run that was stopped or killed, from its newest good checkpoint.",
     )
     options: ResumeOptions = parsed["resume"]
-    with _surroundings(parsed["hosts"], stop) as around:
+    with _surroundings(parsed["hosts"], parsed["watch"], stop) as around:
         start_for(options.problem, options.algorithm)
         if not around.group.is_writer:
             accept_names(problem=options.problem, algorithm=options.algorithm)
@@ -155,12 +163,14 @@ def resume(arguments: Sequence[str], stop: StopSignal) -> int:
             jax_setup.start_jax()
             from adaptax.experiment.training import go_on
 
-            return show(go_on(recipe, started_with, options.resume, around), as_json=options.json)
+            with _shown_all_the_same(as_json=options.json):
+                run = go_on(recipe, started_with, options.resume, around)
+            return show(run, as_json=options.json)
 
 
 def show(run: "Run", *, as_json: bool) -> int:
     """Print what a training has brought; return the exit code."""
-    from adaptax.cli.console import say
+    from adaptax.cli.console import say, tell
     from adaptax.cli.evaluate import show as show_evaluation
 
     if run.stopped:
@@ -169,26 +179,32 @@ def show(run: "Run", *, as_json: bool) -> int:
     if run.evaluation is not None:
         show_evaluation(run.evaluation, as_json=as_json, extra=run.figures())
     else:
-        print(json.dumps(run.figures()) if as_json else f"run     {run.directory}")
+        tell(json.dumps(run.figures()) if as_json else f"run     {run.directory}")
     return 0
 
 
+def _shown_all_the_same(*, as_json: bool) -> contextlib.AbstractContextManager[None]:
+    from adaptax.cli.console import showing_all_the_same
+
+    return showing_all_the_same(lambda run: show(run, as_json=as_json))
+
+
 @contextlib.contextmanager
-def _surroundings(hosts: HostOptions, stop: StopSignal) -> Iterator[Surroundings]:
+def _surroundings(hosts: HostOptions, watch: WatchOptions, stop: StopSignal) -> Iterator[Surroundings]:
     """Show progress and messages, heed signals, and meet the other processes, if there are to be any."""
     from adaptax.cli.console import Bars, say, standard_output_for_us
 
     with contextlib.ExitStack() as opened:
         if hosts.distributed:
-            jax_setup.start_jax()
+            jax_setup.start_jax(alone=False)
             opened.enter_context(standard_output_for_us())
         group = opened.enter_context(joined(hosts, stop, say))
-        yield Surroundings(opened.enter_context(Bars()), say, stop, group)
+        yield Surroundings(opened.enter_context(Bars()), say, stop, group, watch.chunk_timeout)
 
 
 def _followed(around: Surroundings, recipe: Recipe | None = None, options: TrainOptions | None = None) -> int:
     """Train with the process that writes; return the exit code."""
-    from adaptax.experiment.session import follow
+    from adaptax.experiment.follower import follow
 
     run = follow(around, recipe, options)
     return STOPPED if run is not None and run.stopped else 0

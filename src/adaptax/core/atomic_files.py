@@ -6,20 +6,17 @@ followed.
 """
 
 import contextlib
-import errno
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from adaptax.core.errors import OutputError, ResourceError
+from adaptax.core.errors import FULL, OutputError, ResourceError
 
 TEMPORARY = ".tmp"
 """Ends the name of a file that is being written. One that is left over comes from a process that died, and is never
 read; whether its process lives is not guessed at, so only who has the folder for itself may remove it."""
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors of a disk without room."""
 _WARY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """How to open a name that somebody else may have made: not through a link, and without waiting at a pipe for ever."""
 

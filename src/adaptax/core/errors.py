@@ -1,14 +1,23 @@
 """Errors that a person can act on. Each class has the exit code that the command line ends with."""
 
 import contextlib
+import errno
 from collections.abc import Callable, Iterator
 from typing import Any
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where there is no room."""
+
 
 class AdaptaxError(Exception):
-    """What went wrong, where, what was expected and found, and what to do."""
+    """What went wrong, where, what was expected and found, and what to do.
+
+    Attributes:
+        result: What had been computed when it could not be written down; None if that is not what went wrong.
+    """
 
     exit_code = 1
+    result: Any = None
 
 
 class ConfigError(AdaptaxError):
@@ -82,6 +91,18 @@ class MissingPackageError(AdaptaxError, ImportError):
     exit_code = 69
 
 
+def unwritten(where: object, error: OSError, then: str) -> AdaptaxError:
+    """What to raise if something cannot be written: memory or disk is not enough, or the place is wrong.
+
+    Args:
+        where: What could not be written.
+        error: What the system said.
+        then: What is safe and what to do, in sentences.
+    """
+    kind = ResourceError if error.errno in FULL else OutputError
+    return kind(f"{where}: cannot write there ({error.strerror or error}). {then}")
+
+
 @contextlib.contextmanager
 def needs(extra: str, what: str) -> Iterator[None]:
     """Around imports of optional packages: say how to install the one that is missing.
@@ -123,6 +144,14 @@ def short_repr(found: Any, at_most: int = 80) -> str:
     except RecursionError:
         text = f"a deeply nested {type(found).__name__}"
     return text if len(text) <= at_most else text[:at_most] + " …"
+
+
+def one_line(message: object) -> str:
+    """A message as it may reach a terminal: what is not printable, a line's end too, is shown as Python writes it.
+
+    Names of folders, and what other people's code says, may hold what moves the cursor, rings, or turns text around.
+    """
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(message))
 
 
 def kind_in_words(found: Any) -> str:

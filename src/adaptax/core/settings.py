@@ -22,10 +22,23 @@ MOST_STEPS = 10**9
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or an empty string if nothing is near."""
+    """`; did you mean 'x'?`, or an empty string if nothing is near; several, if it may abbreviate any of them."""
     words = list(known)
-    near = difflib.get_close_matches(word, words, n=1) or [other for other in words if sorted(other) == sorted(word)]
-    return f"; did you mean '{near[0]}'?" if near else ""
+    near = [other for other in words if _abbreviates(word, other)]
+    if not near:
+        alike = [other for other in words if sorted(other) == sorted(word)]
+        near = difflib.get_close_matches(word, words, n=1) or alike
+    return f"; did you mean {' or '.join(repr(other) for other in near[:3])}?" if near else ""
+
+
+def _abbreviates(word: str, long: str) -> bool:
+    """Whether a word is the initials of another's parts, or begins each: "--lr" or "--learn-rate"."""
+    short, parts = word.strip("-"), long.strip("-").split("-")
+    if word.startswith("-") != long.startswith("-") or len(parts) < 2:
+        return False
+    initials, pieces = "".join(part[:1] for part in parts), short.split("-")
+    same = len(pieces) == len(parts) and all(map(str.startswith, parts, pieces)) and "" not in pieces
+    return len(short) > 1 and (short == initials or same)
 
 
 def setting(

@@ -15,6 +15,7 @@ from jaxtyping import Array, PyTree
 from adaptax.core.algorithm import leaf_that_is_not_finite
 from adaptax.core.arguments import counted, flag, in_words, instance, seed_number
 from adaptax.core.errors import DivergenceError, UseError
+from adaptax.core.precision import in_single_precision
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Transition, replace
 from adaptax.deployment import checks
@@ -40,6 +41,7 @@ class Agent:
         adaptations: How many windows it has learned from in this task.
     """
 
+    @in_single_precision
     def __init__(self, trained: TrainedAgent, *, seed: int = 0):
         """Enter a first task.
 
@@ -74,6 +76,7 @@ class Agent:
         self._adapt = adapt_program(algorithm, self._parts)
 
     @classmethod
+    @in_single_precision
     def load(
         cls,
         directory: str | Path,
@@ -105,6 +108,7 @@ class Agent:
         agent = load_agent(Path(directory), checkpoint=checkpoint, problem=problem, algorithm=algorithm)
         return cls(agent.of_seed(training_seed), seed=seed)
 
+    @in_single_precision
     def begin(self) -> None:
         """Enter a new task: fresh memory, no previous action or reward, nothing learned."""
         with self._all_or_nothing():
@@ -118,7 +122,8 @@ class Agent:
             self._adapted, adapted = jax.tree.flatten(agent.adapted)
             self._memory, memory = jax.tree.flatten(agent.memory)
             self._parts = Parts(jax.tree.structure(self.meta), adapted, memory)
-            self._action, self._reward, self._first = self._does.null(), 0.0, True
+            self._action: Any = self._does.null()
+            self._reward, self._first = 0.0, True
             self._acted: tuple[Any, Any, Any] | None = None
 
     @property
@@ -149,6 +154,7 @@ class Agent:
             vars(self).update(before)
             raise
 
+    @in_single_precision
     def act(self, observation: Any, *, explore: bool | None = None) -> np.ndarray:
         """Return the action for `observation`, one of the action space.
 
@@ -183,6 +189,7 @@ class Agent:
             self._steps += 1
         return done
 
+    @in_single_precision
     def observe(
         self,
         reward: float,

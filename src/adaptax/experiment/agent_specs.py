@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adaptax.core.errors import ConfigError
+from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings, suggestion
 from adaptax.problems.settings import episodes_of
 from adaptax.registry.presets import settings_for
@@ -120,7 +120,7 @@ def _agent_or_run(word: str) -> RunSpec | str:
             )
         known = [*FROM_SCRATCH, *CLASSICAL]
         raise ConfigError(
-            f"compare: expected directories of runs and some of {', '.join(known)}; found '{word}', which is "
+            f"compare: expected directories of runs and some of {', '.join(known)}; found {short_repr(word)}, which is "
             f"neither{suggestion(word, known)}"
         )
     recipe, options = read_recipe(Path(word))
@@ -143,8 +143,8 @@ def _check_same_problem(name: str, runs: Sequence[RunSpec]) -> None:
         if run.recipe.problem != name:
             other = f"{runs[0].directory} is of" if runs[0].recipe.problem == name else "--problem says"
             raise ConfigError(
-                f"problem: expected the same for all runs; found '{run.recipe.problem}' in {run.directory}, while "
-                f"{other} '{name}'"
+                f"problem: expected the same for all runs; found {short_repr(run.recipe.problem)} in {run.directory}, "
+                f"while {other} {short_repr(name)}"
             )
         first, mine = runs[0].recipe.problem_settings, run.recipe.problem_settings
         for field in dataclasses.fields(mine):
@@ -159,7 +159,9 @@ def _check_same_problem(name: str, runs: Sequence[RunSpec]) -> None:
 def _check_once(agents: Sequence[str]) -> None:
     for agent in agents:
         if agents.count(agent) > 1:
-            raise ConfigError(f"compare: expected every agent once; found '{agent}' {agents.count(agent)} times")
+            raise ConfigError(
+                f"compare: expected every agent once; found {short_repr(agent)} {agents.count(agent)} times"
+            )
 
 
 def _grouped(runs: Sequence[RunSpec]) -> list[list[RunSpec]]:

@@ -12,6 +12,7 @@ import jax
 
 from adaptax.core import atomic_files
 from adaptax.core.errors import ConfigError, if_installed
+from adaptax.core.precision import in_single_precision
 from adaptax.core.settings import Settings
 from adaptax.core.trained_agent import TrainedAgent, join_seeds
 from adaptax.evaluation import comparison
@@ -23,6 +24,7 @@ from adaptax.experiment.options import CompareOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
 from adaptax.experiment.recipes import options_for
 from adaptax.experiment.reports import FIGURES, REPORT, reserve
+from adaptax.experiment.results import kept
 from adaptax.problems.settings import episodes_of
 from adaptax.registry.presets import agent_for
 from adaptax.registry.registry import ALGORITHMS, PROBLEMS, build, view
@@ -94,7 +96,9 @@ def compare(
     Raises:
         ConfigError: if an agent or an option is not what it must be.
         CheckpointError: if a run is not finished, or damaged.
-        OutputError: if the report's directory holds one already, or cannot be written to.
+        OutputError: if the report's directory holds one already, or cannot be written to; if that was found out when
+            all was measured, it has the comparison as its `result`.
+        ResourceError: the same, as the disk is full.
     """
     options = options_for(options or CompareOptions(), changes)
     words = [agent if isinstance(agent, str) else str(directory_of(agent)) for agent in agents]
@@ -105,6 +109,7 @@ def compare(
         return compare_in(directory, words, problem, specs, options, on_progress, on_message)
 
 
+@in_single_precision
 def compare_in(
     directory: Path,
     words: Sequence[str],
@@ -119,21 +124,19 @@ def compare_in(
         **provenance(words, problem, specs, options),
         **measure(problem, specs, options, on_progress, on_message),
     }
-    with atomic_files.explained(str(directory / FIGURES)):
-        write_json(directory / FIGURES, content)
-    with if_installed(REPORT, on_message):
-        _write_report(directory / REPORT, content)
     for warning in content["warnings"]:
         on_message(f"warning: {warning}")
-    return Comparison(content, directory)
+    found = Comparison(content, directory)
+    with kept(found, directory):
+        with atomic_files.explained(str(directory / FIGURES)):
+            write_json(directory / FIGURES, content)
+        with if_installed(REPORT, on_message):
+            from adaptax.reports.comparison_page import report
 
-
-def _write_report(path: Path, content: Mapping[str, Any]) -> None:
-    from adaptax.reports.comparison_page import report
-
-    page = report(content).encode()
-    with atomic_files.explained(f"the report {path}"):
-        atomic_files.write(path, page)
+            page = report(content).encode()
+            with atomic_files.explained(f"the report {directory / REPORT}"):
+                atomic_files.write(directory / REPORT, page)
+    return found
 
 
 def provenance(

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adaptax.core.errors import DivergenceError
+from adaptax.core.errors import AdaptaxError, DivergenceError
+from adaptax.experiment import jax_setup
 from adaptax.experiment.options import HostOptions
 from adaptax.experiment.progress import OnMessage, log
 from adaptax.experiment.signals import STOPPED, StopSignal
@@ -89,23 +90,34 @@ def joined(options: HostOptions, stop: StopSignal, on_message: OnMessage = log) 
     def on_absent(what: str) -> None:
         stop.end(f"error[{STOPPED}]: {what}; nothing was changed. Start all, each with its own --process-id")
 
+    def on_farewell(peer: Any, why: str) -> None:
+        code, _, said = why.partition(" ")
+        known = code if code.isdigit() and len(code) < 3 else str(STOPPED)
+        stop.end(f"error[{known}]: {peer} has ended: {said}", int(known))
+
     on_message("waiting for the other processes …")
-    hosts = join(
-        options.coordinator,
-        options.num_processes,
-        options.process_id,
-        silence=options.heartbeat,
-        on_absent=on_absent,
-        on_lost=on_lost,
-        on_message=on_message,
-    )
-    group = Group(hosts)
+    with jax_setup.explained():
+        hosts = join(
+            options.coordinator,
+            options.num_processes,
+            options.process_id,
+            silence=options.heartbeat,
+            on_absent=on_absent,
+            on_lost=on_lost,
+            on_farewell=on_farewell,
+            on_message=on_message,
+        )
+    group, farewell = Group(hosts), ""
     try:
         yield group
+    except AdaptaxError as error:
+        # Without it, the others would take this process for lost, and start all again.
+        farewell = f"{error.exit_code} {error}"
+        raise
     except jax.errors.JaxRuntimeError as error:
         if hosts.count == 1 or "RESOURCE_EXHAUSTED" in str(error):
             raise
         raise hosts.lost(error) from error
     finally:
         stop.abrupt = hosts.count > 1  # the others know nothing of it, or are gone
-        hosts.part()
+        hosts.part(farewell)

@@ -10,6 +10,7 @@ import numpy as np
 
 from adaptax.core import atomic_files
 from adaptax.core.errors import if_installed
+from adaptax.core.precision import in_single_precision
 from adaptax.core.rollout import evaluation_episodes, num_evaluations, num_windows
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import evaluator
@@ -20,6 +21,7 @@ from adaptax.experiment.notebook import html_table, text_table
 from adaptax.experiment.options import EvaluateOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
 from adaptax.experiment.recipes import options_for
+from adaptax.experiment.results import expect_room, kept
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.registry.presets import agent_for, check_agent
 from adaptax.registry.registry import PROBLEMS
@@ -49,7 +51,7 @@ class Assessment:
         protocol: How it was measured.
         paths: Positions in a plane before and after each window of adaptation, and the goals, where there are such.
         title: What was evaluated, in a line.
-        directory: The run's; None: it was not written down.
+        directory: Where it is; None: it was not written down.
         pictures: What was drawn, by what it shows.
     """
 
@@ -93,6 +95,7 @@ class Assessment:
         }
 
 
+@in_single_precision
 def evaluate(
     run: Any,
     options: EvaluateOptions | None = None,
@@ -103,7 +106,7 @@ def evaluate(
 ) -> Assessment:
     """Evaluate the agent that a run has trained on held-out tasks, as `adaptax evaluate` does; nothing is printed.
 
-    Figures and pictures are written into the run's directory.
+    Figures and pictures are written into the run's directory, or `out`.
 
     Args:
         run: A `Run`, or its directory.
@@ -117,7 +120,9 @@ def evaluate(
         CheckpointError: if there is no run, or it is damaged.
         EnvironmentContractError: if the environment did something that it must not.
         DivergenceError: if what an agent learns in a task becomes NaN or infinite.
-        OutputError: if the figures cannot be written, or the run was moved meanwhile.
+        OutputError: if it cannot be written down: before anything is computed, or with the assessment as `result`; or
+            if the run was moved meanwhile.
+        ResourceError: the same, as the disk is full.
     """
     options = options_for(options or EvaluateOptions(), changes)
     directory = directory_of(run)
@@ -125,6 +130,7 @@ def evaluate(
     recipe, _ = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)
+    into = expect_room(directory, options.out)
     found = assess(
         recipe,
         load_agent(directory, on_message, checkpoint=options.checkpoint),
@@ -134,8 +140,9 @@ def evaluate(
         explore=options.policy == "sample",
         surroundings=Surroundings(on_progress, on_message),
     )
-    check_place()
-    return write_assessment(found, directory, {"directory": str(directory)}, on_message)
+    with kept(found, into):
+        check_place()
+    return write_assessment(found, into, {"directory": str(directory)}, on_message)
 
 
 def directory_of(run: Any) -> Path:
@@ -252,29 +259,37 @@ def _warn(assessment: Assessment, on_message: OnMessage) -> None:
 def write_assessment(
     assessment: Assessment, directory: Path, extra: Mapping[str, Any], on_message: OnMessage = log
 ) -> Assessment:
-    """Write evaluation.json, with `extra` in front, and the pictures into a run's directory.
+    """Write evaluation.json, with `extra` in front, and the pictures into a directory.
 
     Pictures are left out, and that is said, where matplotlib is not installed.
 
     Raises:
-        OutputError: if they cannot be written.
+        OutputError: if they cannot be written; it has the assessment as its `result`.
+        ResourceError: the same, as the disk is full.
     """
-    with atomic_files.explained(str(directory / FIGURES)):
-        write_json(directory / FIGURES, {**extra, **assessment.to_json()})
     drawn: dict[str, Path] = {}
-    with if_installed(PICTURE, on_message):
-        from adaptax.reports.figures import plot_adaptation, plot_paths
+    assessment = dataclasses.replace(assessment, directory=directory, pictures=drawn)
+    with kept(assessment, directory):
+        with atomic_files.explained(str(directory / FIGURES)):
+            write_json(directory / FIGURES, {**extra, **assessment.to_json()})
+        with if_installed(PICTURE, on_message):
+            _draw(assessment, directory, drawn)
+    return assessment
 
-        if assessment.paths is not None:
-            drawn["paths"] = directory / PATHS
-            plot_paths(drawn["paths"], *assessment.paths, title=assessment.title)
-        plot_adaptation(
-            directory / PICTURE,
-            assessment.results,
-            title=assessment.title,
-            oracle=assessment.oracle,
-            optimum=None if assessment.optimum is None else np.asarray(assessment.optimum),
-            unit=assessment.unit,
-        )
-        drawn["picture"] = directory / PICTURE
-    return dataclasses.replace(assessment, directory=directory, pictures=drawn)
+
+def _draw(assessment: Assessment, directory: Path, drawn: dict[str, Path]) -> None:
+    """Draw the pictures, and note each."""
+    from adaptax.reports.figures import plot_adaptation, plot_paths
+
+    if assessment.paths is not None:
+        plot_paths(directory / PATHS, *assessment.paths, title=assessment.title)
+        drawn["paths"] = directory / PATHS
+    plot_adaptation(
+        directory / PICTURE,
+        assessment.results,
+        title=assessment.title,
+        oracle=assessment.oracle,
+        optimum=None if assessment.optimum is None else np.asarray(assessment.optimum),
+        unit=assessment.unit,
+    )
+    drawn["picture"] = directory / PICTURE

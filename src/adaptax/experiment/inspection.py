@@ -8,6 +8,7 @@ import numpy as np
 
 from adaptax.core import atomic_files
 from adaptax.core.errors import if_installed
+from adaptax.core.precision import in_single_precision
 from adaptax.evaluation import inspection
 from adaptax.evaluation.evaluator import tasks_are_held_out
 from adaptax.evaluation.memory_recording import check_remembers
@@ -16,6 +17,7 @@ from adaptax.experiment.notebook import html_table, text_table
 from adaptax.experiment.options import InspectOptions, check_training_seed
 from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
 from adaptax.experiment.recipes import options_for
+from adaptax.experiment.results import expect_room, kept
 from adaptax.runs.directory import read_recipe, staying, write_json
 from adaptax.runs.load import load_agent
 
@@ -32,7 +34,7 @@ class Inspection:
         content: The same as plain data, as in inspection.json, with how they were measured.
         title: What was inspected, in a line.
         unit: What an episode is called.
-        directory: The run's.
+        directory: Where it is written down.
     """
 
     found: inspection.Inspection
@@ -56,6 +58,7 @@ class Inspection:
         return html_table(self.title, (f"{self.unit}s", "R² ± s.e.", "95 % interval"), self.rows())
 
 
+@in_single_precision
 def inspect(
     run: Any,
     options: InspectOptions | None = None,
@@ -66,7 +69,7 @@ def inspect(
 ) -> Inspection:
     """Decode the task from the memory of a run's agent, as `adaptax inspect` does; nothing is printed.
 
-    Figures and a picture are written into the run's directory.
+    Figures and a picture are written into the run's directory, or `out`.
 
     Args:
         run: A `Run`, or its directory.
@@ -78,13 +81,16 @@ def inspect(
     Raises:
         ConfigError: if an option is not what it must be, or the agent remembers nothing.
         CheckpointError: if there is no run, or it is damaged.
-        OutputError: if the figures cannot be written, or the run was moved meanwhile.
+        OutputError: if it cannot be written down: before anything is computed, or with the inspection as `result`; or
+            if the run was moved meanwhile.
+        ResourceError: the same, as the disk is full.
     """
     options, directory = options_for(options or InspectOptions(), changes), directory_of(run)
     check_place = staying(directory)
     recipe, trained_with = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     num_seeds = int(trained_with["seeds"])
     check_training_seed(options, directory, num_seeds)
+    into = expect_room(directory, options.out)
     agent = load_agent(directory, on_message, checkpoint=options.checkpoint).of_seed(options.training_seed)
     problem = agent.problem
     check_remembers(agent)  # before anything is shown
@@ -100,15 +106,17 @@ def inspect(
     if not protocol["held_out"]:
         on_message("note: this family is a small finite set of tasks; the test tasks are those of training")
     content = {"directory": str(directory), **found.to_json(), "protocol": protocol}
-    check_place()
-    with atomic_files.explained(str(directory / FIGURES)):
-        write_json(directory / FIGURES, content)
     unit = "pull" if problem.env.horizon == 1 else "episode"
-    with if_installed(PICTURE, on_message):
-        from adaptax.reports.inspection_figures import plot_inspection
+    shown = Inspection(found, content, recipe.title(), unit, into)
+    with kept(shown, into):
+        check_place()
+        with atomic_files.explained(str(into / FIGURES)):
+            write_json(into / FIGURES, content)
+        with if_installed(PICTURE, on_message):
+            from adaptax.reports.inspection_figures import plot_inspection
 
-        plot_inspection(directory / PICTURE, found, title=f"What the memory knows: {recipe.title()}", unit=unit)
-    return Inspection(found, content, recipe.title(), unit, directory)
+            plot_inspection(into / PICTURE, found, title=f"What the memory knows: {recipe.title()}", unit=unit)
+    return shown
 
 
 def _texts(figures: np.ndarray) -> list[str]:

@@ -56,6 +56,18 @@ class HostOptions(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class WatchOptions(Settings):
+    """When not to wait any longer. It says nothing of a run, so it is typed again with --resume.
+
+    Attributes:
+        chunk_timeout: Seconds that a chunk of updates may take. If one takes longer, where it is stuck is written into
+            crash-….txt, and training ends with exit code 75: the last checkpoint can be resumed. By default, no limit.
+    """
+
+    chunk_timeout: float | None = setting(None, above=0, high=1e7)
+
+
+@dataclasses.dataclass(frozen=True)
 class ResumeOptions(Settings):
     """How to go on with a run. All else is as it was when it was started.
 
@@ -84,6 +96,7 @@ class EvaluateOptions(Settings):
         checkpoint: last, or best on validation tasks; auto: best if the run was trained with --select-on validation.
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
         algorithm: The run's algorithm, if it is your own.
+        out: Directory of what is found; by default the run's.
         json: Print one JSON object on standard output and nothing else there.
     """
 
@@ -94,6 +107,7 @@ class EvaluateOptions(Settings):
     checkpoint: Literal["auto", "last", "best"] = "auto"
     problem: str | None = None
     algorithm: str | None = None
+    out: Path | None = None
     json: bool = False
 
     def __post_init__(self):
@@ -103,7 +117,7 @@ class EvaluateOptions(Settings):
             if name not in AGENTS and not needs_import(name):
                 known = [*CLASSICAL, *FROM_SCRATCH]
                 raise ConfigError(
-                    f"--against: expected some of {', '.join(known)}; found '{name}'{suggestion(name, known)}"
+                    f"--against: expected some of {', '.join(known)}; found {short_repr(name)}{suggestion(name, known)}"
                 )
 
 
@@ -119,6 +133,7 @@ class InspectOptions(Settings):
         checkpoint: last, or best on validation tasks; auto: best if the run was trained with --select-on validation.
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
         algorithm: The run's algorithm, if it is your own.
+        out: Directory of what is found; by default the run's.
         json: Print one JSON object on standard output and nothing else there.
     """
 
@@ -129,6 +144,7 @@ class InspectOptions(Settings):
     checkpoint: Literal["auto", "last", "best"] = "auto"
     problem: str | None = None
     algorithm: str | None = None
+    out: Path | None = None
     json: bool = False
 
 

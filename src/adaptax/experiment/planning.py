@@ -8,6 +8,7 @@ import jax
 
 from adaptax.core.algorithm import num_parameters
 from adaptax.core.errors import ConfigError
+from adaptax.core.precision import in_single_precision
 from adaptax.experiment import memory
 from adaptax.experiment.jax_setup import devices_for
 from adaptax.experiment.notebook import html_table
@@ -117,6 +118,7 @@ def check_trains(recipe: Recipe) -> None:
         raise ConfigError(f"plan: {recipe.algorithm} learns every task from nothing, so there is nothing to train")
 
 
+@in_single_precision
 def plan_for(recipe: Recipe, options: TrainOptions, on_message: OnMessage = log) -> TrainingPlan:
     """The plan of a recipe that was resolved before."""
     check_trains(recipe)

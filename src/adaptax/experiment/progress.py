@@ -1,8 +1,11 @@
 """How far long work is, told to whoever asked; and lines for a person, which are silent unless somebody listens."""
 
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 
@@ -27,6 +30,31 @@ class Progress:
 
 OnProgress = Callable[[Progress], None]
 OnMessage = Callable[[str], None]
+
+
+FIRST_WORD = 10.0
+"""Seconds of silence after which it is said how long something takes; twice as many before it is said again."""
+
+
+@contextlib.contextmanager
+def patience(what: str, on_message: OnMessage) -> Iterator[None]:
+    """While it is open, say now and then that `what` goes on, and for how long: compilers say nothing for minutes.
+
+    Said by a thread, as compiled code hands nothing back to the one that runs it.
+    """
+    over, begin = threading.Event(), time.monotonic()
+
+    def wait() -> None:
+        pause = FIRST_WORD
+        while not over.wait(pause):
+            on_message(f"{what}: {time.monotonic() - begin:.0f} s so far …")
+            pause = time.monotonic() - begin
+
+    threading.Thread(target=wait, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def log(message: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from adaptax.core import atomic_files
 from adaptax.core.errors import CheckpointError
+from adaptax.core.precision import in_single_precision
 from adaptax.experiment.evaluation import assess
 from adaptax.experiment.notebook import html_table, text_table
 from adaptax.experiment.options import ReproduceOptions, TrainOptions
@@ -62,6 +63,7 @@ class Reproduction:
         return html_table(self.title, ("cell", "here ± s.e.", "published"), self.rows())
 
 
+@in_single_precision
 def reproduce(
     name: str,
     options: ReproduceOptions | None = None,

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adaptax.core.atomic_files import FULL
-from adaptax.core.errors import AdaptaxError, OutputError, ResourceError
+from adaptax.core.errors import FULL, AdaptaxError, OutputError, ResourceError
 from adaptax.experiment.progress import OnMessage, log
 from adaptax.runs import checkpoints
 from adaptax.runs.metrics_log import RunLog

@@ -9,18 +9,18 @@ from typing import Any
 import jax
 
 from adaptax.core.algorithm import first_state, init, num_parameters
-from adaptax.core.errors import ConfigError, if_installed
+from adaptax.core.errors import OutputError, ResourceError, if_installed
 from adaptax.core.rollout import num_windows
-from adaptax.core.settings import Settings
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.experiment import causes, memory
 from adaptax.experiment.evaluation import Assessment
 from adaptax.experiment.jax_setup import devices_for
 from adaptax.experiment.options import TrainOptions
-from adaptax.experiment.progress import Progress
+from adaptax.experiment.progress import Progress, patience
 from adaptax.experiment.run_writer import RunWriter, unwritable, warn_if_disk_is_nearly_full
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.validation import Validator
+from adaptax.experiment.watchdog import Watchdog
 from adaptax.problems.checks.check import require
 from adaptax.registry.presets import DEFAULT
 from adaptax.registry.registry import FROM_SCRATCH
@@ -28,7 +28,7 @@ from adaptax.runs import checkpoints
 from adaptax.runs.directory import save_config
 from adaptax.runs.metrics_log import RunLog, rows_after
 from adaptax.runs.options import KeptOptions
-from adaptax.runs.recipe import Recipe, recipe_of
+from adaptax.runs.recipe import Recipe
 from adaptax.training import loop
 
 
@@ -197,21 +197,31 @@ class TrainSession:
         state = group.broadcast_arrays(run.state)
         self._around.on_progress(Progress("train", before, total))
 
+        watchdog = Watchdog(self._around.chunk_timeout, stop, self._directory)
+        length = loop.chunk_length(total, loop.CHUNK)
+
         def on_chunk(progress: loop.Progress) -> bool:
+            watchdog.rest()
             run.done, run.seconds, run.state = progress.done, progress.seconds, progress.state
             run.steps_per_second = (progress.done - before) * steps / progress.seconds
             text = f"return {progress.metrics['return'].mean():.4g} · {run.steps_per_second:,.0f} steps/s"
             self._around.on_progress(Progress("train", progress.done, total, text, progress.metrics))
             last = progress.done >= total or group.any(stop.asked)
             self._write(writer, progress, last=last)
+            if not last:
+                watchdog.begin(progress.done, length, writer.saved)
             return last
 
-        with group.training(), contextlib.ExitStack() as saving:
+        with group.training(), watchdog.open(), contextlib.ExitStack() as saving:
+            compiling = saving.enter_context(contextlib.ExitStack())
+            compiling.enter_context(patience("compiling", self._on_message))
 
             def on_compiled(program: Any) -> None:
+                compiling.close()
                 memory.check(run.algorithm, self._devices)(program)
                 # Until here a signal may end the process at once: the last checkpoint is all that there is.
                 saving.enter_context(stop.saving("stopped at once; the last checkpoint can be resumed"))
+                watchdog.begin(before, length, writer.saved)
 
             run.state = loop.train(
                 run.algorithm,
@@ -242,11 +252,15 @@ class TrainSession:
                 raise unwritable(self._directory, error, f"the validation of update {progress.done}") from error
 
     def _draw(self, what: str) -> None:
-        """Draw the returns in training, unless matplotlib is not installed."""
-        with if_installed("training.png", self._on_message):
-            from adaptax.reports.figures import plot_training
+        """Draw the returns in training, unless matplotlib is not installed, or there is no room: the run is good."""
+        path = self._directory / "training.png"
+        try:
+            with if_installed(path.name, self._on_message):
+                from adaptax.reports.figures import plot_training
 
-            plot_training(self._directory / "training.png", self._run.metrics, title=self._run.title, what=what)
+                plot_training(path, self._run.metrics, title=self._run.title, what=what)
+        except (OutputError, ResourceError) as error:
+            self._on_message(f"warning: {error}")
 
     def _devices_for(self, requested: int) -> int:
         algorithm = self._run.algorithm
@@ -275,12 +289,13 @@ class TrainSession:
         if self._new or not trained:
             if not self._new:
                 self._on_message(f"{directory}: stopped before its first update; starting at update 0")
-            with self._explained():
+            self._on_message(f"{run.recipe.algorithm} on {run.recipe.problem}: preparing the first state …")
+            with self._explained(), patience("preparing", self._on_message):
                 run.state = init(run.algorithm, run.problem, seed=run.options.seed, num_seeds=run.options.seeds)
             with self._writing():
                 checkpoints.save(directory, run.state, update=0, about=self._about)
             return None
-        like = _shapes(run.algorithm, run.problem, run.options.seeds)
+        like = shapes(run.algorithm, run.problem, run.options.seeds)
         last = getattr(run.algorithm, "num_updates", 0)
         found = checkpoints.newest(directory, like, self._about, self._on_message, run.recipe.complete, at_most=last)
         position = found.manifest.get("metrics")
@@ -315,73 +330,10 @@ class TrainSession:
             raise unwritable(self._directory, error, "the beginning; nothing was trained") from error
 
 
-def follow(surroundings: Surroundings, recipe: Recipe | None = None, options: TrainOptions | None = None) -> Run | None:
-    """Train with the writer of a group; return how it went, None if there was nothing to train.
-
-    Args:
-        surroundings: Whom to tell, whom to ask, and the group.
-        recipe: What this process was asked to train; None: whatever the writer does.
-        options: How.
-
-    Raises:
-        ConfigError: if the writer was asked for something else.
-        DivergenceError: if numbers became NaN or infinite.
-    """
-    group, stop = surroundings.group, surroundings.stop
-    content = group.broadcast()
-    if content is None:
-        group.leave()
-        return None
-    found, seeds, devices = recipe_of(content["recipe"]), content["options"]["seeds"], content["devices"]
-    if recipe is not None and options is not None:
-        theirs = {**_plain(found), **_plain(TrainOptions()), **content["options"]}
-        _compare(group.index, {**_plain(recipe), **_plain(options)}, theirs)
-    algorithm, problem = found.build()
-    state = group.broadcast_arrays(_shapes(algorithm, problem, seeds))
-    surroundings.on_message(f"process {group.index}: trains with process 0, which writes and evaluates")
-    run = Run(found, options or TrainOptions(seeds=seeds), None, algorithm, problem, None, content["done"])
-
-    def on_chunk(progress: loop.Progress) -> bool:
-        run.done, run.seconds = progress.done, progress.seconds
-        return run.done >= algorithm.num_updates or group.any(stop.asked)
-
-    with group.training(), stop.saving("stopped at once; what process 0 has saved can be resumed"):
-        run.state = loop.train(
-            algorithm,
-            problem,
-            state,
-            num_updates=algorithm.num_updates,
-            num_seeds=seeds,
-            devices=devices,
-            done=run.done,
-            on_compiled=memory.check(algorithm, devices),
-            on_chunk=on_chunk,
-        )
-    run.stopped = run.done < algorithm.num_updates
-    return run
-
-
 OWN = ("out", "json")
 """Options in which processes may differ."""
 
 
-def _compare(index: int, mine: dict[str, Any], theirs: dict[str, Any]) -> None:
-    for name, value in mine.items():
-        if name not in OWN and theirs.get(name) != value:
-            raise ConfigError(
-                f"--{name.replace('_', '-')}: expected the same as in process 0, {theirs.get(name)!r}; found "
-                f"{value!r} in process {index}. Start all with the same words"
-            )
-
-
-def _plain(settings: Recipe | Settings) -> dict[str, Any]:
-    """Names and values, those of parts included."""
-    plain = dataclasses.asdict(settings)
-    for name in ("algorithm_settings", "problem_settings"):
-        plain.update(plain.pop(name, {}))
-    return plain
-
-
-def _shapes(algorithm: Any, problem: Any, num_seeds: int) -> Any:
+def shapes(algorithm: Any, problem: Any, num_seeds: int) -> Any:
     """Shapes and types of what training starts from; nothing is computed."""
     return jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), num_seeds))

@@ -10,13 +10,19 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
+from adaptax.core.errors import one_line
+
 STOPPED = 75
 """Exit code of what was stopped and can be resumed or repeated (EX_TEMPFAIL)."""
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_SAME = 1.0
+"""Seconds in which a second signal is taken for the first: `timeout` and batch systems send one to a process and to its
+group. Ctrl-C is typed by a person, who means it."""
 _WAKE = b"\xff"
 """Ends the thread; no signal has that number."""
 
@@ -54,10 +60,10 @@ class StopSignal:
         finally:
             self.at_once = before
 
-    def end(self, message: str) -> None:
+    def end(self, message: str, code: int = STOPPED) -> None:
         """Called, in a thread, where waiting is in vain, as another process is lost: it has to end this one."""
         _say(message)
-        os._exit(STOPPED)
+        os._exit(code)
 
 
 class Interrupts(StopSignal):
@@ -69,6 +75,7 @@ class Interrupts(StopSignal):
     def __init__(self, at_once: str = "stopped; nothing was saved by this command") -> None:
         super().__init__(at_once)
         self._before: dict[int, Any] = {}
+        self._asked_at = 0.0
         self._reader = self._writer = self._wakeup_before = -1
 
     def __enter__(self) -> "Interrupts":
@@ -102,19 +109,21 @@ class Interrupts(StopSignal):
     def _heard(self, number: int) -> None:
         if self.at_once is not None:
             self.end(self.at_once)
-        elif self.asked and number == signal.SIGINT:
-            self.end(self._second)
         elif not self.asked:
             self.ask()
+            self._asked_at = time.monotonic()
             _say("stopping after this chunk; Ctrl-C again to stop at once")
+        elif number == signal.SIGINT or time.monotonic() - self._asked_at > _SAME:
+            self.end(self._second)
 
-    def end(self, message: str) -> None:
+    def end(self, message: str, code: int = STOPPED) -> None:
         """End the process at once; from any thread."""
-        show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar may have hidden it
-        _say(show_cursor + message)
-        os._exit(STOPPED)
+        if sys.stderr.isatty():
+            os.write(2, b"\x1b[?25h")  # show the cursor, which a progress bar may have hidden
+        _say(message)
+        os._exit(code)
 
 
 def _say(message: str) -> None:
     with contextlib.suppress(OSError, ValueError):
-        os.write(2, (message + "\n").encode())
+        os.write(2, (one_line(message) + "\n").encode())

@@ -16,9 +16,11 @@ class Surroundings:
         on_message: Called with lines for a person.
         stop: Asked after each chunk of a training whether to stop.
         group: The processes that train together.
+        chunk_timeout: Seconds that a chunk of updates may take, before this process is ended; None: any.
     """
 
     on_progress: OnProgress = ignore
     on_message: OnMessage = log
     stop: StopSignal = dataclasses.field(default_factory=StopSignal)
     group: Group = dataclasses.field(default_factory=Group)
+    chunk_timeout: float | None = None

@@ -1,6 +1,6 @@
 """Which published table is meant, and which of its cells. No JAX here."""
 
-from adaptax.core.errors import ConfigError
+from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import suggestion
 from adaptax.registry.paper_tables import TABLES, Table
 
@@ -12,7 +12,9 @@ def table_called(name: str) -> Table:
         ConfigError: if there is none.
     """
     if name not in TABLES:
-        raise ConfigError(f"NAME: expected one of {', '.join(TABLES)}; found '{name}'{suggestion(name, TABLES)}")
+        raise ConfigError(
+            f"NAME: expected one of {', '.join(TABLES)}; found {short_repr(name)}{suggestion(name, TABLES)}"
+        )
     return TABLES[name]
 
 
@@ -26,9 +28,9 @@ def cells_of(table: Table, wanted: str) -> list[str]:
         return list(table.cells)
     cells = [cell.strip().replace("×", "x") for cell in wanted.split(",") if cell.strip()]
     if not cells:
-        raise ConfigError(f"--cells: expected some of {', '.join(table.cells)}; found '{wanted}'")
+        raise ConfigError(f"--cells: expected some of {', '.join(table.cells)}; found {short_repr(wanted)}")
     for cell in cells:
         if cell not in table.cells:
             hint = suggestion(cell, table.cells)
-            raise ConfigError(f"--cells: expected some of {', '.join(table.cells)}; found '{cell}'{hint}")
+            raise ConfigError(f"--cells: expected some of {', '.join(table.cells)}; found {short_repr(cell)}{hint}")
     return cells

@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+from adaptax.core.precision import in_single_precision
 from adaptax.experiment.distributed import Group
 from adaptax.experiment.evaluation import assess, write_assessment
+from adaptax.experiment.follower import follow
 from adaptax.experiment.options import TrainOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, ignore, log
 from adaptax.experiment.recipes import options_of, recipe_for
-from adaptax.experiment.session import Run, TrainSession, follow
+from adaptax.experiment.results import kept
+from adaptax.experiment.session import Run, TrainSession
 from adaptax.experiment.signals import StopSignal
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.tracebacks import tracebacks_into
@@ -30,6 +33,7 @@ def train(
     on_message: OnMessage = log,
     stop: StopSignal | None = None,
     group: Group | None = None,
+    chunk_timeout: float | None = None,
     **changes: Any,
 ) -> Run | None:
     """Train, evaluate, and leave a run's directory behind, as `adaptax train` does; nothing is printed.
@@ -48,6 +52,8 @@ def train(
         on_message: Called with lines for a person; by default they go to the logger "adaptax".
         stop: Says when to stop early.
         group: The processes that train together, of which the first returns the run; None: this one is alone.
+        chunk_timeout: Seconds that a chunk of updates may take. If one takes longer, this process is ended; where it is
+            stuck is in the run's directory then, and the last checkpoint can be resumed.
         changes: Single settings and options, by the names that can be typed: `num_tasks=32`, `eval_tasks=0`.
 
     Raises:
@@ -58,7 +64,7 @@ def train(
         ResourceError: if memory or disk is not enough.
     """
     recipe, options = recipe_for(algorithm, problem, options or TrainOptions(), preset, changes)
-    surroundings = Surroundings(on_progress, on_message, stop or StopSignal(), group or Group())
+    surroundings = Surroundings(on_progress, on_message, stop or StopSignal(), group or Group(), chunk_timeout)
     if not surroundings.group.is_writer:
         return follow(surroundings, recipe, options)
     out = options.out if directory is None else Path(directory)
@@ -74,6 +80,7 @@ def resume(
     on_message: OnMessage = log,
     stop: StopSignal | None = None,
     group: Group | None = None,
+    chunk_timeout: float | None = None,
     problem: str | None = None,
     algorithm: str | None = None,
 ) -> Run | None:
@@ -85,6 +92,7 @@ def resume(
         on_message: As for `train`.
         stop: As for `train`.
         group: As for `train`.
+        chunk_timeout: As for `train`.
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
         algorithm: The run's algorithm, if it is your own.
 
@@ -95,7 +103,7 @@ def resume(
         EnvironmentContractError: if the environment did something that it must not.
         ResourceError: if memory or disk is not enough.
     """
-    surroundings = Surroundings(on_progress, on_message, stop or StopSignal(), group or Group())
+    surroundings = Surroundings(on_progress, on_message, stop or StopSignal(), group or Group(), chunk_timeout)
     if not surroundings.group.is_writer:
         return follow(surroundings)
     directory = Path(directory)
@@ -106,6 +114,7 @@ def resume(
         return go_on(recipe, started_with, directory, surroundings)
 
 
+@in_single_precision
 def begin(
     recipe: Recipe, options: TrainOptions, directory: Path, surroundings: Surroundings, *, preset: str = DEFAULT
 ) -> Run:
@@ -113,6 +122,7 @@ def begin(
     return _evaluated(TrainSession(recipe, options, directory, surroundings, preset=preset).run(), surroundings)
 
 
+@in_single_precision
 def go_on(recipe: Recipe, started_with: dict[str, Any], directory: Path, surroundings: Surroundings) -> Run:
     """Go on in a directory that this process has claimed, with what `read_recipe` read there, then evaluate."""
     options = options_of(started_with)
@@ -135,5 +145,7 @@ def _evaluated(run: Run, surroundings: Surroundings) -> Run:
         against=None,
         surroundings=surroundings,
     )
-    run.evaluation = write_assessment(found, run.directory, run.figures(), surroundings.on_message)
+    run.evaluation = found
+    with kept(run, run.directory):
+        run.evaluation = write_assessment(found, run.directory, run.figures(), surroundings.on_message)
     return run

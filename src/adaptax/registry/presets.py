@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adaptax.core.entry import DEFAULT, Entry, Preset
-from adaptax.core.errors import ConfigError
+from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings, suggestion
 from adaptax.registry.registry import AGENTS, ALGORITHMS, FROM_SCRATCH, LEARNERS, build, build_agent, suited
 from adaptax.registry.resolve import resolve_algorithm, resolve_problem
@@ -76,7 +76,7 @@ def settings_for(algorithm: str, problem: str, preset: str = DEFAULT) -> tuple[S
     if preset not in known:
         raise ConfigError(
             f"--preset: expected one of {', '.join(known)} for {algorithm} on {problem}; "
-            f"found '{preset}'{suggestion(preset, known)}"
+            f"found {short_repr(preset)}{suggestion(preset, known)}"
         )
     assert algorithm_entry.settings is not None
     assert problem_entry.settings is not None

@@ -9,7 +9,7 @@ from typing import Any
 
 from adaptax import algorithms, problems
 from adaptax.core.entry import Entry, load_target
-from adaptax.core.errors import ConfigError
+from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings, suggestion
 
 PROBLEMS: dict[str, Entry] = {**problems.PROBLEMS}
@@ -56,7 +56,7 @@ def lookup(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
     """
     if name not in entries:
         hint = suggestion(name, entries)
-        raise ConfigError(f"{kind}: expected one of {', '.join(entries)}; found '{name}'{hint}")
+        raise ConfigError(f"{kind}: expected one of {', '.join(entries)}; found {short_repr(name)}{hint}")
     return entries[name]
 
 

@@ -180,8 +180,9 @@ def _found(name: str, known: Mapping[str, Entry], group: str, what: str) -> Any:
 
 
 def _unknown(name: str, known: Mapping[str, Any], what: str) -> ConfigError:
-    found = f"'{name}'" if name.isprintable() and len(name) <= 80 else short_repr(name)
-    return ConfigError(f"{what}: expected one of {', '.join(known)}, or {FORM}; found {found}{suggestion(name, known)}")
+    return ConfigError(
+        f"{what}: expected one of {', '.join(known)}, or {FORM}; found {short_repr(name)}{suggestion(name, known)}"
+    )
 
 
 def _is_problem(target: Any) -> bool:

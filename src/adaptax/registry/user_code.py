@@ -45,7 +45,7 @@ def expect_module(name: str) -> None:
     """
     module, _ = split_reference(name)
     top = module.partition(".")[0]
-    if not (top in sys.modules or PathFinder.find_spec(top, [str(Path.cwd())]) or importlib.util.find_spec(top)):
+    if not (top in sys.modules or PathFinder.find_spec(top, [_here()]) or importlib.util.find_spec(top)):
         raise _no_module(module)
 
 
@@ -107,10 +107,18 @@ def parameters_of(factory: Callable[..., Any]) -> Mapping[str, inspect.Parameter
         return {}
 
 
+def _here() -> str:
+    """The working directory; a name that is no folder's, if it was deleted meanwhile."""
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return "/the working directory was deleted"
+
+
 @contextlib.contextmanager
 def _beside() -> Iterator[None]:
     """While this lasts, modules are also looked for in the working directory."""
-    here = str(Path.cwd())
+    here = _here()
     if here in sys.path:
         yield
         return
@@ -137,7 +145,7 @@ def _imported(module_name: str) -> Any:
 
 
 def _no_module(module_name: str) -> ConfigError:
-    files = [path.stem for path in Path.cwd().glob("*.py")]
+    files = [path.stem for path in Path(_here()).glob("*.py")]
     near = difflib.get_close_matches(module_name, files, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     return ConfigError(f"{module_name}: expected a module, here or installed; found none{hint}")
@@ -152,7 +160,7 @@ def described(error: BaseException) -> str:
 def _line(error: BaseException) -> str:
     """The last line in the user's directory, or else the last that is not of the import machinery."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
-    here = Path.cwd().resolve()
+    here = Path(_here()).resolve()
     installed = ("site-packages", "dist-packages")
     own = [
         f

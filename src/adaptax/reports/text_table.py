@@ -4,6 +4,8 @@ import dataclasses
 import textwrap
 from typing import Any
 
+from adaptax.core.errors import one_line
+
 WIDTH = 100
 """Columns of a terminal that a table is printed for plainly."""
 LEAST = 10
@@ -31,6 +33,10 @@ class Table:
     rows: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
     emphasis: list[str | None] = dataclasses.field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Show the title as it may reach a terminal; cells are shown so, too."""
+        self.title = one_line(self.title)
+
     def add_row(self, *cells: str, emphasis: str | None = None) -> None:
         """Add a row.
 
@@ -39,7 +45,7 @@ class Table:
         """
         if len(cells) != len(self.headers):
             raise ValueError(f"row: expected {len(self.headers)} cells, found {len(cells)}")
-        self.rows.append(cells)
+        self.rows.append(tuple(map(one_line, cells)))
         self.emphasis.append(emphasis)
 
     def __str__(self) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptax.core import atomic_files
-from adaptax.core.errors import CheckpointError, ConfigError, OutputError, short_repr
+from adaptax.core.errors import CheckpointError, ConfigError, OutputError, short_repr, unwritten
 from adaptax.runs.options import KeptOptions
 from adaptax.runs.recipe import Recipe, accept_names, check_known, defaults, recipe_of
 
@@ -58,13 +58,11 @@ def create_directory(out: Path | None, stem: str, *, fresh: bool = True) -> Path
             directory = out
         else:
             Path("runs").mkdir(exist_ok=True)
-            directory = _first_free(
-                Path("runs"), stem.replace(":", ".")
-            )  # of MODULE:NAME; no colon is in names of files
+            directory = _first_free(Path("runs"), stem.replace(":", "."))  # of MODULE:NAME; no file's name has a colon
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        raise OutputError(f"{out or 'runs'}: cannot write there ({error.strerror}). Choose another --out") from error
+        raise unwritten(out or "runs", error, "Choose another --out") from error
     return directory
 
 
@@ -173,9 +171,7 @@ def _lock(directory: Path) -> int:
                 unless_taken.callback(os.close, descriptor)
                 taken = _take(descriptor)
             except OSError as error:
-                raise OutputError(
-                    f"{path}: cannot write there ({error.strerror or error}). Choose another directory"
-                ) from error
+                raise unwritten(path, error, "Choose another directory") from error
             if not taken:
                 raise OutputError(
                     f"{directory}: in use by {_holder(descriptor)}; nothing was changed. Wait for it, or stop it"

@@ -21,6 +21,10 @@ TOKEN_BYTES = 16
 _HELLO = struct.Struct(f"!{TOKEN_BYTES}sI64s")
 _BEAT_SECONDS = 1.0
 _BEAT = b"."
+_FAREWELL = b"!"
+"""Begins what a process says last: why it ends. It goes on until the connection closes."""
+_LONGEST = 2000
+"""Bytes of that."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,15 +101,24 @@ def connect(address: Address, index: int, seconds: float) -> dict[Peer, socket.s
 class Heartbeat:
     """Watches over connections until it is closed."""
 
-    def __init__(self, lines: Mapping[Peer, socket.socket], silence: float, on_lost: Callable[[Peer, str], None]):
+    def __init__(
+        self,
+        lines: Mapping[Peer, socket.socket],
+        silence: float,
+        on_lost: Callable[[Peer, str], None],
+        on_farewell: Callable[[Peer, str], None] = lambda peer, why: None,
+    ):
         """Begin.
 
         Args:
             lines: Connections to others.
             silence: Seconds without a sign of life after which one is taken for lost.
             on_lost: Called, in a thread, with the first that is lost, and how it was noticed.
+            on_farewell: Called, in a thread, with the first that says why it ends, and what it says; the others, who
+                cannot hear it, have been told.
         """
-        self._lines, self._silence, self._on_lost = dict(lines), silence, on_lost
+        self._lines, self._silence = dict(lines), silence
+        self._on_lost, self._on_farewell = on_lost, on_farewell
         self._closed = threading.Event()
         for line in self._lines.values():
             line.setblocking(False)
@@ -116,12 +129,19 @@ class Heartbeat:
         """From here on others may end; this process stays with them until it hangs up."""
         self._closed.set()
 
-    def hang_up(self) -> None:
-        """Close the connections: those who still watch take this process for lost."""
+    def hang_up(self, farewell: str = "") -> None:
+        """Close the connections: those who still watch take this process for lost, or hear why it ends."""
         self._closed.set()
         self._thread.join(2 * _BEAT_SECONDS)
+        if farewell:
+            self._say_to_all(farewell)
         for line in self._lines.values():
             line.close()
+
+    def _say_to_all(self, farewell: str) -> None:
+        for line in self._lines.values():
+            with contextlib.suppress(OSError):
+                line.send(_FAREWELL + farewell.encode()[:_LONGEST])
 
     def _watch(self) -> None:
         begin = time.monotonic()
@@ -131,9 +151,12 @@ class Heartbeat:
             ready, _, _ = select.select(list(self._lines.values()), [], [], _BEAT_SECONDS / 4)
             now = time.monotonic()
             for peer, line in self._lines.items():
-                if line in ready and not _heard(line):
-                    return self._tell(peer, "it has ended")
                 if line in ready:
+                    data = _heard(line)
+                    if _FAREWELL in data:
+                        return self._part(peer, line, data.partition(_FAREWELL)[2])
+                    if not data:
+                        return self._tell(peer, "it has ended")
                     heard[peer] = now
                 elif now - heard[peer] > self._silence:
                     return self._tell(peer, f"silent for {self._silence:g} s")
@@ -145,19 +168,30 @@ class Heartbeat:
                 beat = now + _BEAT_SECONDS
         return None
 
+    def _part(self, peer: Peer, line: socket.socket, begun: bytes) -> None:
+        """Hear to its end why another ends, and pass it on: only the first process hears them all."""
+        line.settimeout(_BEAT_SECONDS)
+        with contextlib.suppress(OSError):
+            while len(begun) < _LONGEST and (more := line.recv(_LONGEST)):
+                begun += more
+        if not self._closed.is_set():
+            why = begun.decode(errors="replace")
+            self._say_to_all(why)
+            self._on_farewell(peer, why)
+
     def _tell(self, peer: Peer, how: str) -> None:
         if not self._closed.is_set():
             self._on_lost(peer, how)
 
 
-def _heard(line: socket.socket) -> bool:
-    """Whether there was a sign of life, not the end of the connection."""
+def _heard(line: socket.socket) -> bytes:
+    """Signs of life, or nothing if that was the end of the connection."""
     try:
-        return bool(line.recv(4096))
+        return line.recv(4096)
     except BlockingIOError:
-        return True
+        return _BEAT
     except OSError:
-        return False
+        return b""
 
 
 def _exactly(line: socket.socket, size: int) -> bytes:

@@ -21,6 +21,7 @@ from jax.experimental import multihost_utils
 
 from adaptax.core.errors import ConfigError, LostError
 from adaptax.core.types import key_data, shape_of_key_data, wrap_key_data
+from adaptax.training import roll_call
 from adaptax.training.heartbeat import Address, Heartbeat, Peer, Server, connect
 
 PATIENCE = 300
@@ -84,10 +85,14 @@ class Hosts:
             jax.distributed.shutdown()
         self.count, self._heartbeat = 1, None
 
-    def part(self) -> None:
-        """Let go of the others, who may not know: those that still need this process notice at once, and end."""
+    def part(self, farewell: str = "") -> None:
+        """Let go of the others, who may not know: those that still need this process notice at once, and end.
+
+        Args:
+            farewell: Why, if there is something to say.
+        """
         if self._heartbeat is not None:
-            self._heartbeat.hang_up()
+            self._heartbeat.hang_up(farewell)
 
     def lost(self, error: Exception) -> LostError:
         """What to say of an error in a computation with others, if the heartbeat has not said it soon after."""
@@ -109,6 +114,7 @@ def join(
     silence: float,
     on_absent: Callable[[str], None],
     on_lost: Callable[[Peer, str], None],
+    on_farewell: Callable[[Peer, str], None] = lambda peer, why: None,
     on_message: Callable[[str], None],
 ) -> Hosts:
     """Meet the other processes.
@@ -121,14 +127,16 @@ def join(
         on_absent: Called, in a thread, if they are not all there in time, with a line for a person; it must end the
             process, which JAX would otherwise abort.
         on_lost: Called, in a thread, with the first that is lost, and how it was noticed.
+        on_farewell: Called, in a thread, with the first that ends and says why, and with what it says.
         on_message: Called with a line for a person.
 
     Raises:
-        ConfigError: if nothing says who the others are, or the first cannot listen where they will look for it.
+        ConfigError: if nothing says who the others are, two have the same number, or the first cannot listen where they
+            will look for it.
         LostError: if they do not come.
     """
-    if coordinator is not None and process_id == 0:
-        _check_port(coordinator)
+    if coordinator is not None and num_processes is not None and process_id is not None:
+        _call_roll(coordinator, num_processes, process_id)
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM to itself
     late = threading.Timer(PATIENCE, on_absent, [f"the other processes did not come in {PATIENCE} s"])
     late.daemon = True
@@ -155,7 +163,7 @@ def join(
     if hosts.count == 1:
         jax.distributed.shutdown()
         return Hosts()
-    heartbeat = _heartbeat(hosts, coordinator, silence, on_lost, on_message)
+    heartbeat = _heartbeat(hosts, coordinator, silence, on_lost, on_farewell, on_message)
     return Hosts(hosts.index, hosts.count, heartbeat, silence)
 
 
@@ -164,6 +172,7 @@ def _heartbeat(
     coordinator: str | None,
     silence: float,
     on_lost: Callable[[Peer, str], None],
+    on_farewell: Callable[[Peer, str], None],
     on_message: Callable[[str], None],
 ) -> Heartbeat | None:
     """Watch over the others; None, if some could not be reached."""
@@ -179,13 +188,16 @@ def _heartbeat(
             f"warning: if a process is lost, the others are aborted after {_BEYOND * silence:g} s, without a message"
         )
         return None
-    return Heartbeat(lines, silence, on_lost)
+    return Heartbeat(lines, silence, on_lost, on_farewell)
 
 
-def _check_port(coordinator: str) -> None:
-    """Refuse a port that is in use: JAX would share it, and wait in vain for whoever finds the other."""
+def _call_roll(coordinator: str, count: int, index: int) -> None:
+    """Wait until all are there. A port that is in use is refused: JAX would share it, and wait in vain."""
+    host, _, port = coordinator.rpartition(":")
+    if index:
+        return roll_call.answer(host.strip("[]"), int(port), index, count, PATIENCE)
     try:
-        socket.create_server(("", int(coordinator.rpartition(":")[2]))).close()
+        return roll_call.gather(int(port), count, PATIENCE)
     except OSError as error:
         raise ConfigError(
             f"--coordinator: expected a port at which process 0 can listen; found {coordinator} "

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from adaptax.core.errors import EnvironmentContractError
+from adaptax.core.precision import in_single_precision
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.step_checks import mismatch, type_of
@@ -53,6 +54,7 @@ def check(problem: Any, *, seed: int = 0, steps: int = 1000, tasks: int = 32) ->
     return list(examine(problem, seed=seed, steps=steps, tasks=tasks).findings)
 
 
+@in_single_precision
 def examine(problem: Any, *, seed: int = 0, steps: int = 1000, tasks: int = 32) -> Verdict:
     """As `check`, and how much was looked at.
 
