@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import pytest
 
 from adaptax.cli import main
+from adaptax.core import atomic_files
 from adaptax.deployment.agent import Agent
-from adaptax.runs import atomic_files
 from tests.cli.conftest import run
 
 EVIL = "x\x1b[31mred\x07\n\u202e"

@@ -263,12 +263,13 @@ class Straight(MAML):
         return jnp.where(timestep.observation == 7.0, jnp.nan, timestep.observation), memory, aux
 
 
-def test_E41_an_action_beyond_the_bounds_is_clipped_as_it_leaves_and_remembered_as_it_was():
+def test_E41_an_action_beyond_the_bounds_is_clipped_as_it_leaves_and_learned_from_as_it_was_chosen():
     problem = point_robot(num_episodes=6, horizon=4)
     agent = Agent(TrainedAgent.initial(Straight(hidden_size=3, num_tasks=2, trajectories=2), problem))
     bound = np.float32(problem.env.action_space.high)
     np.testing.assert_array_equal(agent.act([5.0, bound / 2]), np.array([bound, bound / 2]))
-    np.testing.assert_array_equal(agent._action, np.array([5.0, bound / 2], np.float32))
+    np.testing.assert_array_equal(agent._action, np.array([bound, bound / 2], np.float32))
+    np.testing.assert_array_equal(agent._acted[1], np.array([5.0, bound / 2], np.float32))
     agent.observe(0.0)
     with pytest.raises(DivergenceError, match=r"^act\(\): Straight put out nan at index \[1\], expected finite"):
         agent.act([0.0, 7.0])

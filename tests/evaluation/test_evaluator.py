@@ -10,10 +10,13 @@ from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.algorithms.standard_rl.ppo import PPO
 from adaptax.core.algorithm import FromScratch, init
 from adaptax.core.errors import UseError
+from adaptax.core.experience import sample_tasks as sample_training
+from adaptax.core.splits import is_in_split
 from adaptax.core.trained_agent import TrainedAgent
-from adaptax.core.types import AgentState, Window
+from adaptax.core.types import AgentState, TrainState, Window
 from adaptax.evaluation.evaluator import (
     Evaluation,
+    encounters,
     evaluate,
     oracle_return,
     sample_tasks,
@@ -54,10 +57,21 @@ def test_an_odd_number_of_tasks_over_several_chunks_is_complete(monkeypatch):
 
 def test_E21_evaluation_tasks_are_of_the_test_split_and_never_of_training():
     tasks = sample_tasks(PROBLEM.test, 500, jax.random.key(0))
-    marks = np.asarray(tasks.probabilities).view(np.int32) & 3
-    assert set(marks.ravel()) == {3}
+    assert jax.vmap(lambda task: is_in_split(task, "test"))(tasks).all()
     training = jax.vmap(PROBLEM.train.sample)(jax.random.split(jax.random.key(0), 500))
-    assert set((np.asarray(training.probabilities).view(np.int32) & 3).ravel()) == {0, 1}
+    assert jax.vmap(lambda task: is_in_split(task, "train"))(training).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_E48_no_task_of_an_evaluation_is_near_one_of_the_first_updates(seed):
+    """By the marks of before, test task 2j was training task j up to 4e-7: nearest distances were 0 or nearly."""
+    state = TrainState(None, None, jnp.asarray(0), jax.random.key(0))
+    trained = [sample_training(PROBLEM, dataclasses.replace(state, step=jnp.asarray(i)), 2000)[0] for i in range(3)]
+    trained = np.concatenate([np.asarray(tasks.probabilities) for tasks in trained])
+    tested = np.asarray(encounters(PROBLEM.test, 2000, seed)[0].probabilities)
+    nearest = np.sqrt([np.square(x - trained).sum(-1).min() for x in tested])
+    assert nearest.min() > 1e-5  # of independent draws, with probability 1 − 5e-8
+    assert (nearest < 1e-3).sum() < 3  # .05 are expected
 
 
 def test_E21_agents_are_evaluated_in_test_tasks_and_not_in_those_of_training():

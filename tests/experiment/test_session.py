@@ -36,7 +36,7 @@ def gone_on_with(tmp_path, monkeypatch):
 def test_a_run_that_was_stopped_at_once_begins_again(gone_on_with, tmp_path):
     (tmp_path / "checkpoints").mkdir()
     said, raised = gone_on_with()
-    assert said == [f"{tmp_path}: stopped before its first update; starting at update 0"]
+    assert said[0] == f"{tmp_path}: stopped before its first update; starting at update 0"
     assert isinstance(raised, BeginsError)
 
 

@@ -93,7 +93,7 @@ def meanwhile(tiny, monkeypatch):
     monkeypatch.setattr(reproduction, "TrainSession", Session)
     monkeypatch.setattr(evaluation, "assess", assess)
     monkeypatch.setattr(comparison, "measure", measure)
-    monkeypatch.setattr(comparison, "_write_report", lambda path, content: atomic_files.write(path, b"page"))
+    monkeypatch.setattr("adaptax.reports.comparison_page.report", lambda content: "page")
     monkeypatch.setattr(
         "adaptax.reports.figures.plot_adaptation", lambda path, *rest, **more: atomic_files.write(path, b"picture")
     )

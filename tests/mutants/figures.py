@@ -9,8 +9,8 @@ BUGS = (
     Mutant(
         "training tasks in the evaluation",
         "evaluation/evaluator.py",
-        "encounters(agent.problem.test if family is None else family, num_tasks, seed)",
-        "encounters(agent.problem.train if family is None else family, num_tasks, seed)",
+        "agent.problem.test if family is None else family",
+        "agent.problem.train if family is None else family",
         "E21: the benchmark that was trained on",
         EVALUATION,
     ),

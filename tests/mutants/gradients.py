@@ -29,8 +29,8 @@ BUGS = (
     Mutant(
         "the inner step climbs the loss instead of descending it",
         "algorithms/gradient/inner_loop.py",
-        "return -jnp.mean(gain)",
-        "return jnp.mean(gain)",
+        "return -jnp.sum(gain)",
+        "return jnp.sum(gain)",
         "a sign; a meta-learner can hide it, since it may learn to start where climbing helps",
         INNER_LOOP,
     ),
@@ -77,8 +77,8 @@ BUGS = (
     Mutant(
         "every outer step sees the same tasks",
         "core/experience.py",
-        "jax.random.split(jax.random.fold_in(state.key, state.step), (num_tasks, num_keys))",
-        "jax.random.split(state.key, (num_tasks, num_keys))",
+        'update_key = jax.random.fold_in(fold_in_name(state.key, "update"), state.step)',
+        'update_key = fold_in_name(state.key, "update")',
         "E20: a key that nobody folds the step into",
         ("tests/algorithms/gradient/test_maml.py::test_E20_every_task_of_every_update_is_another_one",),
     ),

@@ -112,8 +112,8 @@ BUGS = (
     Mutant(
         "every update sees the same tasks",
         "core/experience.py",
-        "keys = jax.random.split(jax.random.fold_in(state.key, state.step), (num_tasks, num_keys))",
-        "keys = jax.random.split(state.key, (num_tasks, num_keys))",
+        'update_key = jax.random.fold_in(fold_in_name(state.key, "update"), state.step)',
+        'update_key = fold_in_name(state.key, "update")',
         "E20: a key that nobody folds the step into",
         RL2_UPDATE,
     ),
