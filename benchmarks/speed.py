@@ -175,7 +175,9 @@ def measure(name: str, devices: int, rounds: int) -> dict[str, Any]:
     program = jax.jit(function).lower(state).compile()
     compiling = time.perf_counter() - begin
     each = seconds(lambda: program(state), rounds) / UPDATES
-    steps = algorithm.update_steps(problem)
+    _, (metrics, _) = program(state)
+    # Those that were taken: where episodes end early, slots are more than steps (trap E51).
+    steps = float(metrics["env_steps"].mean()) if problem.env.ends_early else algorithm.update_steps(problem)
     size = getattr(algorithm, "memory_size", getattr(algorithm, "hidden_size", 64))
     rows = algorithm.num_tasks * getattr(algorithm, "trajectories", 1)
     operations = products(jax.make_jaxpr(chunk_of_updates(algorithm, problem, UPDATES))(state).jaxpr) / UPDATES

@@ -8,13 +8,15 @@ import abc
 import functools
 
 import jax
-from jaxtyping import Array, Key, PyTree
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key, PyTree
 
+from adaptax.core import parallel
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.experience import Experience, sample_tasks
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import run_trial
-from adaptax.core.types import Metrics, Task, TrainState, Transition
+from adaptax.core.types import ENV_STEPS, Metrics, Task, TrainState, Transition
 
 
 class MetaLearner(Algorithm):
@@ -50,18 +52,25 @@ class MetaLearner(Algorithm):
         trial = functools.partial(self.training_trial, problem, state.meta)
         return Experience(tasks, jax.vmap(trial, out_axes=1)(tasks, keys[:, 1]))
 
+    def steps_taken(self, experience: Experience) -> Int[Array, ""]:
+        """Environment steps that this device took to collect experience: those that happened, not slots for them."""
+        return jnp.sum(experience.trajectory.valid, dtype=jnp.int32)
+
     def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
-        """Collect, then learn.
+        """Collect, then learn; where episodes end early, count the steps that were taken as a metric "env_steps".
 
         Raises:
             TypeError: if "return" is not among the metrics, while the program is traced.
         """
-        state, metrics = self.learn(problem, state, self.collect(problem, state))
+        experience = self.collect(problem, state)
+        state, metrics = self.learn(problem, state, experience)
         if "return" not in metrics:
             raise TypeError(
                 f"{type(self).__name__}.learn: expected a metric 'return', the mean return of what was collected; "
                 f"found {', '.join(sorted(metrics)) or 'no metrics'}"
             )
+        if problem.env.ends_early:
+            metrics = {**metrics, ENV_STEPS: parallel.total(self.steps_taken(experience))}
         return state, metrics
 
     @property

@@ -18,6 +18,9 @@ Task: TypeAlias = PyTree[Array]
 Metrics: TypeAlias = dict[str, Array]
 """Scalars that an update reports, by name."""
 
+ENV_STEPS = "env_steps"
+"""Metric of an update where episodes end early: environment steps that were taken, by one seed."""
+
 
 def is_key(x: Any) -> bool:
     """Whether an array, or its shape and dtype, is one of random keys."""

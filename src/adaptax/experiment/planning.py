@@ -36,7 +36,8 @@ class TrainingPlan:
         devices: Devices that share the tasks of an update.
         parameters: Numbers in θ, of one training.
         updates: Updates.
-        steps_per_update: Environment steps in each.
+        steps_per_update: Environment steps in each, at most.
+        ends_early: Whether episodes may end early, so that there are fewer.
         checkpoint_bytes: Size of a checkpoint.
     """
 
@@ -50,6 +51,7 @@ class TrainingPlan:
     parameters: int
     updates: int
     steps_per_update: int
+    ends_early: bool
     checkpoint_bytes: int
 
     def to_json(self) -> dict[str, Any]:
@@ -60,13 +62,14 @@ class TrainingPlan:
         """What is needed, in words."""
         shared = f"; {self.devices} devices of the processor" if self.devices > 1 else ""
         steps = self.updates * self.steps_per_update
+        fewer = " at most: episodes may end early" if self.ends_early else ""
         return [
             (
                 "memory",
                 f"{_size(self.needed_bytes)} of {_size(self.free_bytes)} free, beside the program itself{shared}",
             ),
             *(("largest" if number == 0 else "", text) for number, text in enumerate(self.largest)),
-            ("work", f"{self.updates:,} updates × {self.steps_per_update:,} = {steps:,} environment steps"),
+            ("work", f"{self.updates:,} updates × {self.steps_per_update:,} = {steps:,} environment steps{fewer}"),
             ("parameters", f"{self.parameters:,}"),
             ("disk", f"{_size(self.checkpoint_bytes)} for each checkpoint, of which {KEEP} are kept"),
         ]
@@ -140,6 +143,7 @@ def plan_for(recipe: Recipe, options: TrainOptions, on_message: OnMessage = log)
         parameters=num_parameters(state.meta) // options.seeds,
         updates=algorithm.num_updates,
         steps_per_update=algorithm.update_steps(problem) * options.seeds,
+        ends_early=problem.env.ends_early,
         checkpoint_bytes=sum(map(_bytes_of, jax.tree.leaves(state))),
     )
 

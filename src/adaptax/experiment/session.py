@@ -45,7 +45,8 @@ class Run:
         state: The `TrainState` after the last update done.
         done: Updates done.
         seconds: Seconds of training in this process, compilation apart.
-        steps_per_second: Environment steps per second in training.
+        env_steps: Environment steps that were taken in this training; what was done before a resumption is not in it.
+        steps_per_second: Those, per second.
         stopped: Whether it was stopped early.
         metrics: One row for each update, as in `metrics.jsonl`.
         evaluation: On held-out tasks, after the last update; None if none was asked for, or it was stopped.
@@ -59,6 +60,7 @@ class Run:
     state: Any = dataclasses.field(repr=False)
     done: int = 0
     seconds: float = 0.0
+    env_steps: int = 0
     steps_per_second: float = 0.0
     stopped: bool = False
     metrics: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -86,6 +88,7 @@ class Run:
         return {
             "directory": str(self.directory),
             "seconds": self.seconds,
+            "env_steps": self.env_steps,
             "steps_per_second": self.steps_per_second,
         }
 
@@ -161,8 +164,10 @@ class TrainSession:
             group.leave()
             return run
         steps = algorithm.update_steps(run.problem) * run.options.seeds
+        at_most = "at most " if run.problem.env.ends_early else ""
         self._on_message(
-            f"{recipe.algorithm} on {recipe.problem}: {algorithm.num_updates} updates × {steps:,} environment steps, "
+            f"{recipe.algorithm} on {recipe.problem}: {algorithm.num_updates} updates × {at_most}{steps:,} environment "
+            f"steps, "
             f"{num_parameters(run.state.meta) // run.options.seeds:,} parameters, "
             f"{self._devices} device{'s'[: self._devices > 1]}; compiling …"
         )
@@ -203,7 +208,8 @@ class TrainSession:
         def on_chunk(progress: loop.Progress) -> bool:
             watchdog.rest()
             run.done, run.seconds, run.state = progress.done, progress.seconds, progress.state
-            run.steps_per_second = (progress.done - before) * steps / progress.seconds
+            run.env_steps += sum(progress.env_steps(steps))
+            run.steps_per_second = run.env_steps / progress.seconds
             text = f"return {progress.metrics['return'].mean():.4g} · {run.steps_per_second:,.0f} steps/s"
             self._around.on_progress(Progress("train", progress.done, total, text, progress.metrics))
             last = progress.done >= total or group.any(stop.asked)

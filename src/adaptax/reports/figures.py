@@ -174,7 +174,7 @@ def plot_training(
 
     Args:
         path: PNG file to write; missing folders are made.
-        metrics: One row per update (or chunk of them), with `env_steps` (since the start, in one seed) and
+        metrics: One row per update (or chunk of them), with `env_steps` (taken since the start, by all seeds) and
             `return` (a number, or one for each seed).
         title: Above the picture.
         references: Total returns to compare with, by name, drawn as horizontal lines.

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from adaptax.core import atomic_files
+from adaptax.core.types import ENV_STEPS
 from adaptax.runs.directory import METRICS, first_free
 from adaptax.runs.tensorboard import TensorBoard
 from adaptax.training.loop import Progress
@@ -64,7 +65,7 @@ class RunLog:
 
         Args:
             directory: The run's directory.
-            steps_per_update: Environment steps in an update.
+            steps_per_update: Environment steps in an update of all seeds, if no episode ends early.
             position: Where to go on; None: at the beginning.
             done: Updates done before.
             on_message: Called with a line for a person if the rows up to there are not what was written.
@@ -79,10 +80,11 @@ class RunLog:
         if done:
             self._take_up(path, position, done, on_message)
         self._first = done
+        self._taken = self._before = int(self.rows[-1]["env_steps"]) if self.rows else done * steps_per_update
         self._file = atomic_files.open_to_update(path)
         os.ftruncate(self._file, self._size)
         os.lseek(self._file, self._size, os.SEEK_SET)
-        self._board = TensorBoard(directory / "tensorboard", self._first * steps_per_update + 1, on_message)
+        self._board = TensorBoard(directory / "tensorboard", self._taken + 1, on_message)
 
     def _take_up(self, path: Path, position: Any, done: int, on_message: Callable[[str], None]) -> None:
         """Read the rows of the updates done, which are before `position`; if they are damaged, put the file aside."""
@@ -121,19 +123,20 @@ class RunLog:
         Raises:
             OSError: if it cannot be written, for want of space on_message. The rows wait for the next call.
         """
-        length = len(next(iter(progress.metrics.values())))
-        for offset in range(length):
-            update = progress.done - length + offset + 1
-            row: dict[str, Any] = {"update": update, "env_steps": update * self._steps}
-            row |= {name: float(values[offset].mean()) for name, values in progress.metrics.items()}
+        metrics = {name: values for name, values in progress.metrics.items() if name != ENV_STEPS}
+        taken = progress.env_steps(self._steps)
+        for offset, steps in enumerate(taken):
+            self._taken += steps
+            row: dict[str, Any] = {"update": progress.done - len(taken) + offset + 1, ENV_STEPS: self._taken}
+            row |= {name: float(values[offset].mean()) for name, values in metrics.items()}
             if progress.metrics["return"].shape[1] > 1:
                 row["returns"] = progress.metrics["return"][offset].tolist()
             self.rows.append(row)
             self._waiting += (json.dumps(row) + "\n").encode()
         self._flush()
-        speed = (progress.done - self._first) * self._steps / progress.seconds
-        means = {name: float(values.mean()) for name, values in progress.metrics.items()}
-        self._board.scalars({**means, "steps_per_second": speed}, progress.done * self._steps)
+        speed = (self._taken - self._before) / progress.seconds
+        means = {name: float(values.mean()) for name, values in metrics.items()}
+        self._board.scalars({**means, "steps_per_second": speed}, self._taken)
 
     def _flush(self) -> None:
         """Write what waits, or nothing of it."""

@@ -19,7 +19,7 @@ from adaptax.core.algorithm import Algorithm
 from adaptax.core.errors import DivergenceError
 from adaptax.core.meta_learner import check_declared
 from adaptax.core.problem import Problem
-from adaptax.core.types import Metrics, TrainState
+from adaptax.core.types import ENV_STEPS, Metrics, TrainState
 
 CHUNK = 10
 """Updates between two looks of the host, at most."""
@@ -39,6 +39,16 @@ class Progress(NamedTuple):
     metrics: dict[str, np.ndarray]
     seconds: float
     state: TrainState
+
+    def env_steps(self, nominal: int) -> list[int]:
+        """Environment steps that were taken in each update of this chunk, by all seeds together.
+
+        Args:
+            nominal: How many there are where no episode ends early.
+        """
+        length = len(next(iter(self.metrics.values())))
+        taken = self.metrics.get(ENV_STEPS)
+        return [nominal] * length if taken is None else [int(x) for x in taken.sum(1, dtype=np.int64)]
 
 
 def chunk_length(num_updates: int, at_most: int) -> int:

@@ -27,7 +27,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Key, PyTree
+from jaxtyping import Array, Bool, Int, Key, PyTree
 
 from adaptax.algorithms.memory import rl2
 from adaptax.algorithms.memory.rl2 import RL2
@@ -201,25 +201,30 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         repeated = jax.tree.map(lambda x: jnp.repeat(x, self.replicas, 0), tasks)
         trial_keys = jax.vmap(lambda key: jax.random.split(key, self.replicas))(keys[:, 1]).reshape(-1)
         one = functools.partial(self._trial, problem, state.meta)
-        explored, before, after = jax.vmap(one, out_axes=(1, 0, 0))(repeated, trial_keys)
+        explored, (before, tested), (after, tested_after) = jax.vmap(one, out_axes=(1, 0, 0))(repeated, trial_keys)
         explored = jax.tree.map(lambda x: x.reshape(len(x), len(keys), self.replicas, *x.shape[2:]), explored)
-        return Experience(tasks, explored, extra={"before": before, "after": after})
+        tests = jnp.sum(tested + tested_after, dtype=jnp.int32)
+        return Experience(tasks, explored, extra={"before": before, "after": after, "test_steps": tests})
+
+    def steps_taken(self, experience: Experience) -> Int[Array, ""]:
+        """Those of explorations, and of the episodes before and after learning from them."""
+        return super().steps_taken(experience) + experience.extra["test_steps"]
 
     def _trial(
         self, problem: Problem, meta: MetaPolicyParams, task: Task, key: Key[Array, ""]
-    ) -> tuple[Transition, Float[Array, ""], Float[Array, ""]]:
-        """One exploration, leaves `[time, ...]`; returns of one episode before and after learning from it."""
+    ) -> tuple[Transition, tuple[Array, Array], tuple[Array, Array]]:
+        """One exploration, leaves `[time, ...]`; return and steps of one episode before and after learning from it."""
         start_key, explore_key, adapt_key, test_key = jax.random.split(key, 4)
         fresh = start(self, problem, meta, task, start_key)
         steps = self.window(problem).steps
         state, explored = rollout(self, problem, meta, task, fresh, explore_key, clock=0, steps=steps)
         learned = self.adapt(meta, AgentState(state.adapted, state.memory), explored, adapt_key)
 
-        def episode(adapted: MetaPolicyAdapted) -> Float[Array, ""]:
+        def episode(adapted: MetaPolicyAdapted) -> tuple[Array, Array]:
             state = replace(fresh, adapted=adapted)
             steps = problem.env.horizon
             trajectory = rollout(self, problem, meta, task, state, test_key, clock=0, steps=steps, explore=False)[1]
-            return jnp.sum(trajectory.reward)
+            return jnp.sum(trajectory.reward), jnp.sum(trajectory.valid, dtype=jnp.int32)
 
         return jax.tree.map(lambda x: x[:, 0], explored), episode(fresh.adapted), episode(learned.adapted)
 
