@@ -29,6 +29,28 @@ def test_discrete_samples_are_uniform():
     np.testing.assert_array_less(np.abs(counts - 10_000), 4 * np.sqrt(40_000 * 0.25 * 0.75))
 
 
+@pytest.mark.parametrize("bound", [3.4e38, 1e6, np.inf])
+def test_E33_bounds_that_promise_nothing_are_no_scale(bound):
+    space = Box((2,), -bound, bound)
+    seen = jnp.asarray([0.5, -3.0])
+    np.testing.assert_array_equal(space.encode(seen), seen)
+    np.testing.assert_array_equal(space.encode(jnp.stack([seen, 2 * seen])), [[0.5, -3], [1, -6]])
+
+
+def test_an_action_may_be_anywhere_in_its_range():
+    space = Box((2,), -1e6, 1e6)
+    np.testing.assert_allclose(space.encode_action(jnp.asarray([1e6, -5e5])), [1, -0.5])
+    np.testing.assert_allclose(space.from_policy(jnp.asarray([1.0, -0.5])), [1e6, -5e5])
+
+
+def test_what_is_done_of_an_action_lies_between_the_bounds():
+    np.testing.assert_array_equal(Box((3,), -1.0, 2.0).clip(jnp.asarray([-5.0, 0.5, 7.0])), [-1, 0.5, 2])
+    np.testing.assert_array_equal(Box((2,)).clip(jnp.asarray([-1e9, 1e9])), np.float32([-1e9, 1e9]))
+    np.testing.assert_array_equal(Box((2,), 0.0).clip(jnp.asarray([-1.0, 1e9])), np.float32([0, 1e9]))
+    assert np.isnan(Box((1,), -1.0, 1.0).clip(jnp.asarray([jnp.nan]))).all()
+    assert Discrete(3).clip(jnp.asarray(2)) == 2
+
+
 @pytest.mark.parametrize("num", [0, -1])
 def test_empty_discrete_is_refused(num):
     with pytest.raises(ValueError, match=r"Discrete\(num\): expected a positive integer"):

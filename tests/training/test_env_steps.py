@@ -71,9 +71,13 @@ def test_E51_what_is_printed_and_written_of_a_cart_pole_are_steps_that_were_take
     settings = dataclasses.replace(LEARNERS["rl2"], num_updates=11)
     said = []
     done = train(
-        RL2Settings(**dataclasses.asdict(settings)), CartPoleSettings(num_episodes=2, horizon=100), directory=tmp_path / "run",
-        eval_tasks=0, devices=1, on_message=said.append,
-    )  # fmt: skip
+        RL2Settings(**dataclasses.asdict(settings)),
+        CartPoleSettings(num_episodes=2, horizon=100),
+        directory=tmp_path / "run",
+        eval_tasks=0,
+        devices=1,
+        on_message=said.append,
+    )
     rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     taken = [row[ENV_STEPS] for row in rows]
     slots = settings.update_steps(cart_pole(num_episodes=2, horizon=100))

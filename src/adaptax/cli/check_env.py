@@ -64,10 +64,12 @@ def report(name: str, problem: object, options: CheckEnvOptions) -> int:
     if options.json:
         counts = {"rules": len(RULES), "tasks": verdict.tasks, "steps": verdict.steps, "seconds": seconds}
         findings = [dataclasses.asdict(finding) for finding in verdict.findings]
-        print(json.dumps({"name": name, **counts, "findings": findings}))
+        print(json.dumps({"name": name, **counts, "findings": findings, "notes": verdict.notes}))
     else:
         for finding in verdict.findings:
             tell(finding.line())
+        for note in verdict.notes:
+            tell(f"note: {note}")
         rules = f"FAIL {broken} of {len(RULES)} rules" if broken else f"PASS {len(RULES)}/{len(RULES)} rules"
         extent = f"{verdict.tasks:,} tasks, {verdict.steps:,} steps" if verdict.steps else "found before any step"
         print(f"{rules}, {extent} ({seconds:.1f} s)")

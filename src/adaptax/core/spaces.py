@@ -8,6 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+WIDEST = 100.0
+"""Half a range, at most, that counts as a scale of what is observed: bounds of ± 3.4e38 or ± 10⁶ promise nothing, and
+whoever divided by them would see 0 everywhere (trap E33)."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Discrete:
@@ -31,6 +35,10 @@ class Discrete:
     def encode(self, x: Int[Array, "*batch"]) -> Float[Array, "*batch {self.num}"]:
         """One-hot vector of `x`; all zeros for `null()`."""
         return jax.nn.one_hot(x, self.num)
+
+    def encode_action(self, action: Int[Array, "*batch"]) -> Float[Array, "*batch {self.num}"]:
+        """What a network reads of an action: the same."""
+        return self.encode(action)
 
     def policy_action(self, action: Int[Array, "*batch"]) -> Int[Array, "*batch"]:
         """What a policy's distribution is over: the action itself."""
@@ -96,13 +104,19 @@ class Box:
         return (self.high - self.low) / 2 if self.bounded else 1.0
 
     def encode(self, x: Float[Array, "*batch_and_shape"]) -> Float[Array, "*batch features"]:
-        """The entries of `x` as one vector, from −1 to 1 where the space is bounded."""
+        """The entries of `x` as one vector, from −1 to 1 where the space is bounded by no more than ± `WIDEST`."""
         batch = x.shape[: x.ndim - len(self.shape)]
-        return (x.reshape(*batch, self.encoded_size) - self.center) / self.scale
+        entries = x.reshape(*batch, self.encoded_size)
+        return entries if self.scale > WIDEST else (entries - self.center) / self.scale
+
+    def encode_action(self, action: Float[Array, "*batch_and_shape"]) -> Float[Array, "*batch features"]:
+        """The entries of an action as one vector, from −1 to 1 where the space is bounded: actions fill their range."""
+        batch = action.shape[: action.ndim - len(self.shape)]
+        return (action.reshape(*batch, self.encoded_size) - self.center) / self.scale
 
     def policy_action(self, action: Float[Array, "*batch_and_shape"]) -> Float[Array, "*batch features"]:
         """What a policy's distribution is over: the action, encoded."""
-        return self.encode(action)
+        return self.encode_action(action)
 
     def from_policy(self, policy_action: Float[Array, " features"]) -> Float[Array, "*shape"]:
         """The inverse of `policy_action`, for one element."""

@@ -107,7 +107,7 @@ class RL2Params(eqx.Module):
             begun: Whether there was a step before it in this trial; without one there is no reward, whatever is 0.
         """
         observation = self.observation_space.encode(timestep.observation)
-        action = self.network.policy.space.encode(timestep.action)
+        action = self.network.policy.space.encode_action(timestep.action)
         deviations = (timestep.reward - self.reward_center) / self.reward.std
         reward = jnp.where(begun, jnp.clip(deviations, -REWARD_BOUND, REWARD_BOUND), 0.0)[..., None]
         first = timestep.first.astype(jnp.float32)[..., None]

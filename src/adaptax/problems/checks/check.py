@@ -18,6 +18,7 @@ from adaptax.core.problem import Problem
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.step_checks import mismatch, type_of
 from adaptax.problems.checks.findings import RULES, Finding, raised
+from adaptax.problems.checks.notes import observation_notes
 from adaptax.problems.checks.recording import Recorder, tasks_of
 from adaptax.problems.checks.rules import families, numbers, run, steps_each, termination
 
@@ -35,11 +36,13 @@ class Verdict:
         findings: What is wrong; each rule is named once, at its first violation.
         tasks: Tasks that were tried, in all families.
         steps: Environment steps that were taken there, the first time; 0 if it did not come to that.
+        notes: What breaks no rule and is worth knowing, a line each.
     """
 
     findings: tuple[Finding, ...]
     tasks: int = 0
     steps: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def check(problem: Any, *, seed: int = 0, steps: int = 1000, tasks: int = 32) -> list[Finding]:
@@ -73,7 +76,8 @@ def examine(problem: Any, *, seed: int = 0, steps: int = 1000, tasks: int = 32) 
     except Exception as error:
         findings.append(raised("while living in it", error))
     count = len(families(problem)) * tasks
-    return Verdict(_first(findings), count, count * steps_each(problem.env, steps, tasks))
+    notes = () if findings else tuple(observation_notes(problem, key))
+    return Verdict(_first(findings), count, count * steps_each(problem.env, steps, tasks), notes)
 
 
 def _first(findings: list[Finding]) -> tuple[Finding, ...]:
