@@ -67,12 +67,13 @@ class PolicyHead(eqx.Module):
     log_std: Float[Array, " action_size"] | None
     space: Space = eqx.field(static=True)
 
-    def __init__(self, feature_size: int, space: Space, initial_std: float, key: Key[Array, ""]):
+    def __init__(self, feature_size: int, space: Space, initial_std: float | Array, key: Key[Array, ""]):
         self.space = space
         self.layer = Linear(feature_size, space.encoded_size, 0.01, key)
         self.log_std = None
         if not isinstance(space, Discrete):
-            self.log_std = jnp.full((space.encoded_size,), math.log(initial_std), self.layer.bias.dtype)
+            log_std = math.log(initial_std) if isinstance(initial_std, int | float) else jnp.log(initial_std)
+            self.log_std = jnp.full((space.encoded_size,), log_std, self.layer.bias.dtype)
 
     def __call__(self, features: Float[Array, "*batch feature_size"]) -> Distribution:
         """The distribution of the space's `policy_action`."""

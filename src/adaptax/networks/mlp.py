@@ -62,7 +62,7 @@ class Policy(eqx.Module):
         key: Key[Array, ""],
         *,
         activation: str = "tanh",
-        initial_std: float = 1.0,
+        initial_std: float | Array = 1.0,
         context_size: int = 0,
     ):
         body_key, head_key = jax.random.split(key)

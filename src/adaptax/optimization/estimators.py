@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Steps = Float[Array, "time *batch"]
+Number = float | Float[Array, ""]
 
 
 def magic_box(log_weights: Steps) -> Steps:
@@ -27,17 +28,19 @@ def magic_box(log_weights: Steps) -> Steps:
     return jnp.exp(log_weights - jax.lax.stop_gradient(log_weights))
 
 
-def policy_gradient(log_probs: Steps, old_log_probs: Steps, advantages: Steps, gae_lambda: float = 1.0) -> Steps:
+def policy_gradient(log_probs: Steps, old_log_probs: Steps, advantages: Steps, gae_lambda: Number = 1.0) -> Steps:
     """Log π A: the usual loss. Its second derivative misses how the *sampling* depends on θ."""
     return log_probs * advantages
 
 
-def low_variance_curvature(log_probs: Steps, old_log_probs: Steps, advantages: Steps, gae_lambda: float = 1.0) -> Steps:
+def low_variance_curvature(
+    log_probs: Steps, old_log_probs: Steps, advantages: Steps, gae_lambda: Number = 1.0
+) -> Steps:
     """π/π_old A (Rothfuss et al. 2019, equation 12), π_old the policy that acted."""
     return jnp.exp(log_probs - old_log_probs) * advantages
 
 
-def loaded_dice(log_probs: Steps, old_log_probs: Steps, advantages: Steps, gae_lambda: float = 1.0) -> Steps:
+def loaded_dice(log_probs: Steps, old_log_probs: Steps, advantages: Steps, gae_lambda: Number = 1.0) -> Steps:
     """Σ_t (□(w_t) − □(w_t − log π_t)) A_t with w_t = λ w_{t−1} + log π_t (Farquhar et al. 2019, arXiv 1909.10549).
 
     Its value is 0 everywhere; its derivatives of every order are those of the objective.
@@ -51,7 +54,7 @@ def loaded_dice(log_probs: Steps, old_log_probs: Steps, advantages: Steps, gae_l
     return (magic_box(upto) - magic_box(before)) * advantages
 
 
-def dice(log_probs: Steps, old_log_probs: Steps, advantages: Steps, gae_lambda: float = 1.0) -> Steps:
+def dice(log_probs: Steps, old_log_probs: Steps, advantages: Steps, gae_lambda: Number = 1.0) -> Steps:
     """The infinitely differentiable Monte-Carlo estimator (Foerster et al. 2018, arXiv 1802.05098).
 
     Equation 6, Σ_t □(Σ_{t'≤t} log π_t') r_t, with its sum rearranged by parts, so that a reward's place can be taken by

@@ -1,7 +1,7 @@
 """The shared outer step: gradients over minibatches of tasks, joined over devices, into an optax optimiser."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -14,7 +14,7 @@ from adaptax.core.types import Metrics
 
 
 def adam(
-    learning_rate: float, num_steps: int, *, max_gradient_norm: float, b2: float = 0.999
+    learning_rate: float | Array, num_steps: int, *, max_gradient_norm: float | Array, b2: float | Array = 0.999
 ) -> optax.GradientTransformation:
     """Adam with gradient clipping, and a learning rate that falls to 0 along a cosine over `num_steps` steps.
 
@@ -24,7 +24,8 @@ def adam(
         max_gradient_norm: Global norm above which a gradient is scaled down.
         b2: Decay of the second moments.
     """
-    schedule = optax.warmup_cosine_decay_schedule(learning_rate, learning_rate, 0, num_steps)
+    # optax's schedule with a warm-up asks whether the rate is 0, which a rate that is swept cannot tell.
+    schedule = optax.cosine_decay_schedule(cast(float, learning_rate), num_steps)
     return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optax.adam(schedule, b2=b2, eps=1e-5))
 
 

@@ -57,7 +57,7 @@ def _with_parts(critic: ReturnCritic, parts: tuple[MLP, Linear]) -> ReturnCritic
     return eqx.tree_at(lambda critic: (critic.body, critic.head), critic, parts)
 
 
-def critic_optimizer(learning_rate: float) -> optax.GradientTransformation:
+def critic_optimizer(learning_rate: float | Array) -> optax.GradientTransformation:
     """Adam at a constant rate."""
     return optax.adam(learning_rate)
 
@@ -65,7 +65,7 @@ def critic_optimizer(learning_rate: float) -> optax.GradientTransformation:
 def fit(
     critic: ReturnCritic,
     opt_state: PyTree[Array],
-    learning_rate: float,
+    learning_rate: float | Array,
     observations: Float[Array, "task window time env size"],
     returns: Float[Array, "task window time env"],
     valid: Array,

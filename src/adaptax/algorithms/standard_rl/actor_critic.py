@@ -178,7 +178,7 @@ def boundaries(settings: ActorCriticSettings, trajectory: Transition) -> tuple[A
     return trajectory.terminated, trajectory.truncated | last
 
 
-def importance(learner: ActorCriticState, trajectory: Transition, max_ratio: float) -> Float[Array, "time env"]:
+def importance(learner: ActorCriticState, trajectory: Transition, max_ratio: float | Array) -> Float[Array, "time env"]:
     """min(ρ̄, π/μ) of every action, μ the policy that acted; a constant."""
     action = learner.network.policy.head.space.policy_action(trajectory.action)
     log_prob = learner.network.policy(trajectory.timestep.observation).log_prob(action)
@@ -193,7 +193,7 @@ def make_batch(
     *,
     discount: float | Array,
     gae_lambda: float | Array,
-    max_ratio: float | None = None,
+    max_ratio: float | Array | None = None,
 ) -> Batch:
     """What a window, leaves `[time, env, ...]`, teaches a learner: a function of γ and λ, not of φ (trap E6).
 

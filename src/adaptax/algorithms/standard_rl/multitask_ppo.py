@@ -57,6 +57,11 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
         steps = self.num_updates * self.num_epochs * self.num_minibatches
         return optim.adam(self.learning_rate, steps, max_gradient_norm=self.max_gradient_norm)
 
+    @property
+    def _fine_tunes(self) -> bool:
+        """Whether it goes on learning in a task; with a rate that is swept it does, if at 0 now and then."""
+        return not isinstance(self.fine_tuning_rate, int | float) or self.fine_tuning_rate > 0
+
     def _fine_tuning(self) -> optax.GradientTransformation:
         return actor_critic.adam(self, self.fine_tuning_rate)
 
@@ -85,14 +90,13 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
 
     def window(self, problem: Problem) -> Window:
         """Whole episodes, if it goes on learning; else the whole trial."""
-        if self.fine_tuning_rate > 0:
+        if self._fine_tunes:
             return actor_critic.window_of(self, problem)
         return Window(1, problem.trial_steps)
 
     def begin(self, meta: MultiTaskParams, key: Key[Array, ""]) -> AgentState:
         """Enter a task with the policy that is best on average."""
-        fine_tunes = self.fine_tuning_rate > 0
-        opt_state = self._fine_tuning().init(meta.network) if fine_tunes else None
+        opt_state = self._fine_tuning().init(meta.network) if self._fine_tunes else None
         return AgentState(ActorCriticState(meta.network, opt_state, meta.returns), None)
 
     def act(
@@ -106,6 +110,6 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
         self, meta: MultiTaskParams, agent: AgentState, trajectory: Transition, key: Key[Array, ""]
     ) -> AgentState:
         """Go on learning, if asked to."""
-        if self.fine_tuning_rate == 0:
+        if not self._fine_tunes:
             return agent
         return AgentState(improve(self, self._fine_tuning(), agent.adapted, trajectory, key), agent.memory)

@@ -100,7 +100,7 @@ class Memory(eqx.Module):
         return jnp.concatenate(parts, -1)
 
     def heads(
-        self, sizes: MemorySizes, initial_std: float, key: Key[Array, ""]
+        self, sizes: MemorySizes, initial_std: float | Array, key: Key[Array, ""]
     ) -> tuple[Readout | None, PolicyHead | ScoreHead]:
         """What reads it: a layer that reads the observation too (None: there is none), and the policy's head."""
         policy = PolicyHead(sizes.policy_size or self.size, sizes.action, initial_std, key)

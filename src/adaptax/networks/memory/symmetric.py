@@ -104,7 +104,7 @@ class Symmetric(Memory):
         """All that is remembered, side by side in one vector."""
         return jnp.concatenate([seen.observation, seen.previous, seen.action, seen.reward, seen.first], -1)
 
-    def heads(self, sizes: MemorySizes, initial_std: float, key: Key[Array, ""]) -> tuple[None, ScoreHead]:
+    def heads(self, sizes: MemorySizes, initial_std: float | Array, key: Key[Array, ""]) -> tuple[None, ScoreHead]:
         """Its outputs are scores already."""
         return None, ScoreHead(sizes.action)
 
