@@ -120,7 +120,7 @@ def _manifest_fields() -> dict[str, Attack]:
         "files": (None, [], "x", 1, elsewhere),
         "update": ("30", None, [], {}, -1),
         "about": (None, [], 1, "x", deep(250)),
-        "schema": (control * 1000, None, 10**300, 2),
+        "schema": (control * 1000, None, 10**300, 3),
     }
     entries: dict[str, tuple[Any, ...]] = {
         "size": (float("nan"), float("inf"), -1, 0, True, None, "1", [1], {}, 2**63, 10**300, 1e300),

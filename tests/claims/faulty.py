@@ -14,6 +14,7 @@ from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.rollout import collect
 from adaptax.core.spaces import Box, Discrete, Space
+from adaptax.core.splits import fold_in_name
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, replace
 from adaptax.networks.distributions import Categorical
 from adaptax.optimization import minibatches
@@ -188,7 +189,7 @@ class Averager(Algorithm):
 
     def update(self, problem: Problem, state: TrainState) -> tuple[TrainState, Metrics]:
         """Go towards the mean reward."""
-        keys = jax.random.split(jax.random.fold_in(state.key, state.step), (self.num_tasks, 2))
+        keys = jax.random.split(jax.random.fold_in(fold_in_name(state.key, "update"), state.step), (self.num_tasks, 2))
         tasks = jax.vmap(problem.train.sample)(keys[:, 0])
         reward = jnp.mean(collect(self, problem, state.meta, tasks, keys[:, 1]).reward)
         mean, action = state.meta

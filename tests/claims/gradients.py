@@ -19,6 +19,7 @@ from adaptax.algorithms import MAML
 from adaptax.algorithms.gradient.inner_loop import GradientParams
 from adaptax.algorithms.gradient.outer_loop import MetaGradient, by_window
 from adaptax.core.problem import Problem, TaskDistribution
+from adaptax.core.splits import fold_in_name
 from adaptax.core.types import Task, TrainState, Transition
 from adaptax.networks.distributions import Normal
 from adaptax.optimization.baselines import linear_baseline, returns_to_go, time_features
@@ -55,8 +56,12 @@ class OthersSwapped(TaskDistribution):
 
     def draw(self, key: Key[Array, ""]) -> Task:
         """Draw an MDP."""
+        return self.family.draw(key)
+
+    def sample(self, key: Key[Array, ""]) -> Task:
+        """Draw an MDP of training."""
         stays = jnp.all(jax.random.key_data(key) == self.kept)
-        own, other = self.family.draw(key), self.family.draw(jax.random.fold_in(key, self.salt))
+        own, other = self.family.sample(key), self.family.sample(jax.random.fold_in(key, self.salt))
         return jax.tree.map(lambda a, b: jnp.where(stays, a, b), own, other)
 
     def oracle(self, task: Task) -> Float[Array, ""]:
@@ -80,8 +85,8 @@ def check_isolation(key: Key[Array, ""]) -> Iterator[Check]:
     """Swap all other tasks: nothing of a task's inner loop changes by a bit (real rollouts, as in training)."""
     algorithm = MAML(hidden_size=4, num_layers=1, num_tasks=4, trajectories=3, inner_steps=2)
     problem = tiny_problem()
-    first = jax.random.split(jax.random.fold_in(key, 0), (algorithm.num_tasks, 2))[0, 0]
-    kept = jax.random.key_data(jax.random.split(first)[0])
+    update_key = jax.random.fold_in(fold_in_name(key, "update"), 0)
+    kept = jax.random.key_data(jax.random.split(update_key, (algorithm.num_tasks, 2))[0, 0])
 
     @jit
     def outcome(salt: Array) -> tuple[PyTree[Array], PyTree[Array]]:
@@ -137,9 +142,7 @@ def check_baseline(key: Key[Array, ""]) -> Iterator[Check]:
 
     def fitted_on_itself(experience: Transition) -> Array:
         """The usual baseline: the two episodes' own returns take part in predicting them."""
-        features = time_features(
-            meta.theta.policy.observation_space.encode(experience.timestep.observation), experience.valid
-        )
+        features = time_features(meta.theta.policy.observation_space.encode(experience.timestep.observation))
         targets = returns_to_go(experience.reward, 1.0)
         twice = lambda x: jnp.tile(x, (1, 2) + (1,) * (x.ndim - 2))  # noqa: E731  (what is left out has a copy)
         return targets - linear_baseline(twice(features), twice(targets), twice(experience.valid))[:, :2]

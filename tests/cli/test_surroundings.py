@@ -176,7 +176,7 @@ def test_a_terminal_that_goes_away_while_it_trains(undisturbed, tmp_path, start)
         seen += os.read(ours, 1024)
     os.close(ours)
     # All that was to be kept is kept; what was to be printed at the end cannot be.
-    assert process.wait(timeout=PATIENCE) in (0, 1)
+    assert process.wait(timeout=PATIENCE) in (0, 6)  # the terminal may be found gone, or not be written to any more
     assert results(tmp_path / "out") == undisturbed
 
 

@@ -192,7 +192,7 @@ BUGS = (
     Mutant(
         "splits overlap: all shares are that of training",
         "core/splits.py",
-        'SHARES["test" if split == SHIFTED else split]',
+        '(SHARES["train"][1], NUMBERS) if split == SHIFTED else SHARES[split]',
         'SHARES["train"]',
         "E21: the split is an argument that nobody reads",
         ("tests/core/test_splits.py",),

@@ -13,16 +13,9 @@ def test_returns_to_go_by_hand():
 
 
 def test_features_by_hand():
-    observations = jnp.asarray([[[1002.0]], [[998.0]], [[7.0]], [[7.0]]])  # of one stream; two steps happened
-    valid = jnp.asarray([True, True, False, False])[:, None]
-    expected = [[[1, 1, 1, 0, 0, 0]], [[-1, 1, 1, 0.25, 0.0625, 0.015625]]]
-    np.testing.assert_array_equal(time_features(observations, valid)[:2], np.asarray(expected, np.float32))
-
-
-def test_an_outlier_is_bounded():
-    observations = jnp.zeros((1000, 1, 1)).at[0].set(1e6)
-    features = time_features(observations, jnp.ones((1000, 1), bool))
-    np.testing.assert_array_equal(features[0, 0, :2], [10, 100])
+    observations = jnp.asarray([[[2.0]], [[-30.0]]])  # two steps of one stream; bounded at 10
+    expected = [[[2, 4, 1, 0, 0, 0]], [[-10, 100, 1, 0.5, 0.25, 0.125]]]
+    np.testing.assert_array_equal(time_features(observations), np.asarray(expected, np.float32))
 
 
 def _data(streams, seed=0):

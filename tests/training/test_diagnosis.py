@@ -8,6 +8,7 @@ import pytest
 from adaptax.algorithms import RL2, Random
 from adaptax.core.algorithm import init
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
+from adaptax.core.splits import fold_in_name
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import replace
 from adaptax.evaluation.evaluator import encounters, evaluate
@@ -36,7 +37,7 @@ def fallen(problem, healthy, **options):
 
 def wrong_tasks(problem, state, num_tasks=8):
     """Indices of an update's tasks that are broken."""
-    keys = jax.random.split(jax.random.fold_in(state.key, state.step), (num_tasks, 2))
+    keys = jax.random.split(jax.random.fold_in(fold_in_name(state.key, "update"), state.step), (num_tasks, 2))
     return np.flatnonzero(jax.vmap(problem.train.sample)(keys[:, 0]).broken)
 
 

@@ -18,7 +18,7 @@ SHARES = {"train": (0, 12), "validation": (12, 14), "test": (14, 16)}
 NUMBERS = 16
 SPLITS = tuple(SHARES)
 SHIFTED = "shifted"
-"""The split of tasks from another family: those of test, drawn with other keys."""
+"""The split of tasks from another family: whatever is not training's, drawn with other keys."""
 MOST_DRAWS = 200
 """For one task. A family of so few tasks that none is in a split's share has nothing to hold out, and says `finite`."""
 
@@ -64,7 +64,7 @@ def split_number(task: Task) -> UInt32[Array, ""]:
 
 def is_in_split(task: Task, split: str) -> Bool[Array, ""]:
     """Whether a task falls into the share of a split."""
-    low, high = SHARES["test" if split == SHIFTED else split]
+    low, high = (SHARES["train"][1], NUMBERS) if split == SHIFTED else SHARES[split]
     number = split_number(task)
     return (number >= low) & (number < high)
 

@@ -20,7 +20,7 @@ from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.rollout import TrialResult, evaluate_trial
 from adaptax.core.splits import fold_in_name, is_in_split
 from adaptax.core.trained_agent import TrainedAgent
-from adaptax.core.types import Task
+from adaptax.core.types import Task, key_data
 from adaptax.evaluation.statistics import Summary, stderr, summarize
 from adaptax.evaluation.trials import run_trials
 

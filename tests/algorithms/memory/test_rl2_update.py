@@ -14,6 +14,7 @@ from adaptax.algorithms.memory.settings import RL2Settings
 from adaptax.core import parallel
 from adaptax.core.problem import make_problem
 from adaptax.core.rollout import collect
+from adaptax.core.splits import fold_in_name, is_in_split
 from adaptax.core.types import replace
 from adaptax.optimization.losses import masked_mean
 from adaptax.optimization.moments import Moments
@@ -37,7 +38,8 @@ def _numpy_gae(rewards, values, valid, discount, gae_lambda):
 def _update_again(algorithm, problem, state):
     """The loss of the first gradient step, from the definitions: advantages and targets are plain numbers."""
     meta = state.meta
-    keys = jax.random.split(jax.random.fold_in(state.key, state.step), (algorithm.num_tasks, 2))
+    update_key = jax.random.fold_in(fold_in_name(state.key, "update"), state.step)
+    keys = jax.random.split(update_key, (algorithm.num_tasks, 2))
     tasks = jax.vmap(problem.train.sample)(keys[:, 0])
     trajectory = quick_jit(lambda keys: collect(algorithm, problem, meta, tasks, keys))(keys[:, 1])
     trajectory = jax.tree.map(lambda x: x.squeeze(2), trajectory)

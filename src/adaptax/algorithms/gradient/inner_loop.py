@@ -218,7 +218,7 @@ class GradientBased(InnerSettings, MetaLearner):
         values = jnp.zeros_like(trajectory.reward)
         if self.baseline == "linear":
             targets = returns_to_go(trajectory.reward, self.discount)
-            values = linear_baseline(time_features(observations, valid), targets, valid)
+            values = linear_baseline(time_features(observations), targets, valid)
         elif self.baseline == "value":
             assert meta.critic is not None
             values = meta.critic(observations, steps)

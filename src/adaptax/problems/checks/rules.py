@@ -230,7 +230,12 @@ def _eventless(env: Environment, seen: Record) -> bool:
 def distinct(problem: Problem, pools: dict[str, Task], key: Key[Array, ""]) -> Iterator[Finding]:
     """Tasks differ, and families have none in common."""
     apart = {name: set(rows(pool)) for name, pool in pools.items()}
+    everything = set[bytes]().union(*apart.values())
     for name, family in families(problem).items():
+        if len(apart[name]) == 1 and family.finite is None and len(everything) > 1:
+            advice = "There are too few tasks to hold any out: set `finite` to how many there are"
+            yield Finding("splits", f"{name}.sample", "many tasks", f"{len(everything)} in all families", advice)
+            return
         if len(apart[name]) == 1 and family.finite != 1:
             advice = "Draw with the key; if there is but one task, set finite=1"
             yield Finding("same tasks", f"{name}.sample", "tasks that differ", f"{POOL} equal ones", advice)
