@@ -128,7 +128,9 @@ def test_E29_without_learning_its_hyper_parameters_it_is_a2c():
     before = AgentState(agents[0].adapted.learner, None)
     expected = program(fixed.adapt)(fixed.describe(problem), before, collected[0], key).adapted
     found = agents[1].adapted.learner
-    assert all(np.allclose(a, b, atol=2e-6) for a, b in zip(*map(jax.tree.leaves, (expected, found)), strict=True))
+    for a, b in zip(*map(jax.tree.leaves, (expected, found)), strict=True):
+        # Adam divides by |g| + 1e-5: of a gradient that cancels to 0, rounding of 1e-7 makes a hundredth of the rate.
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-2 * learned.learning_rate)
 
 
 @pytest.mark.compiles
