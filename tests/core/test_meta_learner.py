@@ -67,7 +67,9 @@ def test_an_update_is_learning_from_what_was_collected():
     collect = quick_jit(lambda state: learner.collect(PROBLEM, state))
     for _ in range(3):
         (state, metrics), apart = update(state), learn(state, collect(state))
+        counted = metrics.pop("env_steps")  # which an update adds where episodes end early
         assert same((state, metrics), apart)
+    assert 0 < counted <= 6 * 2 * 3
     # Episodes of a task last min(length, 3) of 3 steps, and there are two.
     lengths = [np.asarray(sample_tasks(PROBLEM, replace(state, step=jnp.asarray(i)), 6, 3)[0].length) for i in range(3)]
     assert state.meta == 2 * np.minimum(np.concatenate(lengths), 3).sum()
