@@ -8,7 +8,7 @@ import pytest
 
 from adaptax.core import atomic_files
 from adaptax.runs.directory import METRICS
-from adaptax.runs.metrics_log import RunLog, rows_after
+from adaptax.runs.metrics_log import RunLog, _parse, rows_after
 from adaptax.training.loop import Progress
 
 
@@ -151,3 +151,11 @@ def test_E43_nothing_is_said_to_be_moved_where_there_was_nothing(tmp_path):
         pass
     assert said == [f"{tmp_path / METRICS}: rows are damaged or missing; training is not affected"]
     assert not list(tmp_path.glob("damaged-*"))
+
+
+@pytest.mark.parametrize("steps", [float("inf"), float("nan"), -1, 1.5, 10**30, True])
+def test_E51_steps_that_none_can_be_are_damage(steps):
+    row = {"update": 1, "env_steps": 40, "return": 0.5}
+    assert _parse(json.dumps(row).encode(), 1) == [row]
+    with pytest.raises(ValueError, match="steps|values"):
+        _parse(json.dumps({**row, "env_steps": steps}).encode(), 1)

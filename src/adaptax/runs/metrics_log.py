@@ -80,7 +80,7 @@ class RunLog:
         if done:
             self._take_up(path, position, done, on_message)
         self._first = done
-        self._taken = self._before = int(self.rows[-1]["env_steps"]) if self.rows else done * steps_per_update
+        self._taken = self._before = self.rows[-1][ENV_STEPS] if self.rows else done * steps_per_update
         self._file = atomic_files.open_to_update(path)
         os.ftruncate(self._file, self._size)
         os.lseek(self._file, self._size, os.SEEK_SET)
@@ -185,10 +185,12 @@ def _parse(data: bytes, done: int) -> list[dict[str, Any]]:
     if len(rows) > done:
         raise ValueError("number of rows")
     for number, row in enumerate(rows, done - len(rows) + 1):
-        if not isinstance(row, dict) or row.get("update") != number or not {"env_steps", "return"} <= set(row):
+        if not isinstance(row, dict) or row.get("update") != number or not {ENV_STEPS, "return"} <= set(row):
             raise ValueError("rows")
         returns = row.get("returns", [])
         others = [value for name, value in row.items() if name != "returns"]
         if not isinstance(returns, list) or not all(type(x) in numbers for x in (*others, *returns)):
             raise ValueError("values")
+        if type(row[ENV_STEPS]) is not int or not 0 <= row[ENV_STEPS] < 2**63:
+            raise ValueError("steps")
     return rows
