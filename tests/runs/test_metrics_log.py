@@ -157,5 +157,5 @@ def test_E43_nothing_is_said_to_be_moved_where_there_was_nothing(tmp_path):
 def test_E51_steps_that_none_can_be_are_damage(steps):
     row = {"update": 1, "env_steps": 40, "return": 0.5}
     assert _parse(json.dumps(row).encode(), 1) == [row]
-    with pytest.raises(ValueError, match="steps|values"):
+    with pytest.raises(ValueError, match=r"steps|values"):
         _parse(json.dumps({**row, "env_steps": steps}).encode(), 1)
