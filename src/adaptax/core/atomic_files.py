@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from adaptax.core.errors import FULL, OutputError, ResourceError
+from adaptax.core.errors import FULL, AdaptaxError, OutputError, ResourceError
 
 TEMPORARY = ".tmp"
 """Ends the name of a file that is being written. One that is left over comes from a process that died, and is never
@@ -64,10 +64,15 @@ def explained(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        refused = f"cannot write {what}: {error.strerror or error}; what was there is as it was."
-        if error.errno in FULL:
-            raise ResourceError(f"{refused} Make room, then repeat the command") from error
-        raise OutputError(f"{refused} Move away what is in its place, or choose another directory") from error
+        raise refusal(what, error) from error
+
+
+def refusal(what: object, error: OSError) -> AdaptaxError:
+    """What the system has said about writing `what`, as `explained` raises it."""
+    refused = f"cannot write {what}: {error.strerror or error}; what was there is as it was."
+    if error.errno in FULL:
+        return ResourceError(f"{refused} Make room, then repeat the command")
+    return OutputError(f"{refused} Move away what is in its place, or choose another directory")
 
 
 def sync_directory(directory: Path) -> None:

@@ -128,14 +128,11 @@ def compare_in(
         on_message(f"warning: {warning}")
     found = Comparison(content, directory)
     with kept(found, directory):
-        with atomic_files.explained(str(directory / FIGURES)):
-            write_json(directory / FIGURES, content)
+        write_json(directory / FIGURES, content)
         with if_installed(REPORT, on_message):
             from adaptax.reports.comparison_page import report
 
-            page = report(content).encode()
-            with atomic_files.explained(f"the report {directory / REPORT}"):
-                atomic_files.write(directory / REPORT, page)
+            atomic_files.write(directory / REPORT, report(content).encode())
     return found
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.core import atomic_files
 from adaptax.core.errors import if_installed
 from adaptax.core.precision import in_single_precision
 from adaptax.core.rollout import evaluation_episodes, num_evaluations, num_windows
@@ -270,8 +269,7 @@ def write_assessment(
     drawn: dict[str, Path] = {}
     assessment = dataclasses.replace(assessment, directory=directory, pictures=drawn)
     with kept(assessment, directory):
-        with atomic_files.explained(str(directory / FIGURES)):
-            write_json(directory / FIGURES, {**extra, **assessment.to_json()})
+        write_json(directory / FIGURES, {**extra, **assessment.to_json()})
         with if_installed(PICTURE, on_message):
             _draw(assessment, directory, drawn)
     return assessment

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.core import atomic_files
 from adaptax.core.errors import if_installed
 from adaptax.core.precision import in_single_precision
 from adaptax.evaluation import inspection
@@ -110,8 +109,7 @@ def inspect(
     shown = Inspection(found, content, recipe.title(), unit, into)
     with kept(shown, into):
         check_place()
-        with atomic_files.explained(str(into / FIGURES)):
-            write_json(into / FIGURES, content)
+        write_json(into / FIGURES, content)
         with if_installed(PICTURE, on_message):
             from adaptax.reports.inspection_figures import plot_inspection
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adaptax.core.errors import OutputError, ResourceError, unwritten
+from adaptax.core import atomic_files
+from adaptax.core.errors import OutputError, ResourceError
 from adaptax.runs.directory import create_directory
 
 
@@ -33,6 +34,6 @@ def kept(result: Any, directory: Path) -> Iterator[None]:
         error.result = result
         raise
     except OSError as error:
-        refused = unwritten(error.filename or directory, error, "The result was not written down completely")
+        refused = atomic_files.refusal(error.filename or directory, error)
         refused.result = result
         raise refused from error
