@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -204,3 +205,22 @@ def test_what_a_file_says_is_shown_in_a_short_line():
     assert short_repr(nested) == "a deeply nested list"
     while nested:  # or freeing it recurses
         nested = nested.pop()
+
+
+@pytest.mark.parametrize("obstacle", ["a folder of that name", "no folder to write into", "no room"])
+def test_E44_what_cannot_be_written_is_named_as_the_user_knows_it(tmp_path, monkeypatch, obstacle):
+    path = tmp_path / "folder" / "figures.json"
+    if obstacle != "no folder to write into":
+        path.parent.mkdir()
+    if obstacle == "a folder of that name":
+        path.mkdir()
+    if obstacle == "no room":
+
+        def full(descriptor, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match=rf"'{path}'$") as refused:
+        atomic_files.write(path, b"figures")
+    assert refused.value.filename == str(path)
+    assert not list(path.parent.glob("*.tmp"))

@@ -32,7 +32,7 @@ def write(path: Path, data: bytes) -> None:
     """Put `data` into a file that is the old one until it is the whole new one, whatever dies meanwhile.
 
     Raises:
-        OSError: if it cannot be written; nothing is left of it then.
+        OSError: if it cannot be written; it names `path`, and nothing is left of what was begun.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(8)}{TEMPORARY}")
     try:
@@ -43,9 +43,11 @@ def write(path: Path, data: bytes) -> None:
         finally:
             os.close(descriptor)
         os.replace(temporary, path)
-    except BaseException:  # Ctrl-C, too
+    except BaseException as error:  # Ctrl-C, too
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # the name of a file that is gone says nothing to anyone
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     sync_directory(path.parent)
 
