@@ -6,6 +6,7 @@ the host, a buffer, a file. `learn` does not ask where from.
 
 import abc
 import functools
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +34,9 @@ class MetaLearner(Algorithm):
     num_tasks: int
     num_minibatches: int = 1
     replicas: int = 1
+
+    fills_slots: ClassVar[bool] = False
+    """Whether another episode begins where one ends early, so that an update takes `update_steps` and never fewer."""
 
     @abc.abstractmethod
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
@@ -92,3 +96,8 @@ def check_declared(algorithm: Algorithm) -> None:
                 f"{type(algorithm).__name__}: expected a field {name} with a positive integer; "
                 f"found {'none' if found is None else repr(found)}"
             )
+
+
+def may_take_fewer_steps(algorithm: Algorithm, problem: Problem) -> bool:
+    """Whether an update may take fewer steps than `update_steps`: where episodes end early, and their slots stay."""
+    return problem.env.ends_early and not getattr(algorithm, "fills_slots", False)

@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from adaptax.core.spaces import Space
 from adaptax.core.splits import SHIFTED, SPLITS, draw_in_split, fold_in_name
@@ -47,6 +47,11 @@ class Environment(eqx.Module):
     action_space: eqx.AbstractVar[Space]
     horizon: eqx.AbstractVar[int]
     ends_early: eqx.AbstractVar[bool]
+
+    @property
+    def dear_reset(self) -> bool:
+        """Whether `reset` costs much more than `step`. Where it does not, it may be computed at every step."""
+        return False
 
     @abc.abstractmethod
     def reset(self, task: Task, key: Key[Array, ""]) -> tuple[PyTree[Array], PyTree[Array]]:
@@ -106,6 +111,9 @@ class Problem(eqx.Module):
         shifted: Tasks of the same type and shapes from another distribution than all the others, to measure how far
             what was learned carries; of the split "shifted", and with an oracle of its own. None if there is none.
         shift: In what way they differ, in one line; empty if there are none.
+        training_steps: A training trial has so many steps, however many episodes that are, and the next one begins
+            when one is over. Only where episodes end early; None: it has `episodes` episodes. An evaluation is by
+            episodes in any case.
     """
 
     env: Environment
@@ -116,6 +124,7 @@ class Problem(eqx.Module):
     optimum: tuple[float, ...] | None = eqx.field(static=True, default=None)
     shifted: TaskDistribution | None = None
     shift: str = eqx.field(static=True, default="")
+    training_steps: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         if self.episodes < 1:
@@ -137,10 +146,32 @@ class Problem(eqx.Module):
                 f"shift={self.shift!r} and shifted={self.shifted!r}"
             )
 
+        if self.training_steps is not None and not (self.env.ends_early and self.training_steps >= 1):
+            raise ValueError(
+                "Problem.training_steps: expected at least 1 step, and only where episodes end early (elsewhere "
+                f"`episodes` says how many there are); got {self.training_steps} with ends_early={self.env.ends_early}"
+            )
+
     @property
     def trial_steps(self) -> int:
         """Environment steps of a whole trial in one environment, if no episode ends early."""
         return self.episodes * self.env.horizon
+
+    @property
+    def stream_steps(self) -> int:
+        """Steps in which one environment goes through at least one training trial."""
+        return self.training_steps or self.trial_steps
+
+    def next_clock(self, clock: Int[Array, "*batch"], terminated: Bool[Array, "*batch"]) -> Int[Array, "*batch"]:
+        """Where a training trial stands after a step at `clock`; 0: it is over.
+
+        In a trial of so many episodes, one that has ended early counts as if it had lasted to its horizon: `clock` is
+        the number of steps that can no longer come, and what is left of the trial is at most the rest.
+        """
+        if self.training_steps is None:
+            horizon = self.env.horizon
+            clock = jnp.where(terminated, clock - clock % horizon + horizon - 1, clock)
+        return (clock + 1) % self.stream_steps
 
 
 def make_problem(
@@ -150,7 +181,8 @@ def make_problem(
     optimum: tuple[float, ...] | None = None,
     shifted: TaskDistribution | None = None,
     shift: str = "",
+    training_steps: int | None = None,
 ) -> Problem:
     """Build a problem from `family`, a function that takes `split=` and returns a `TaskDistribution`."""
     splits = family(split="train"), family(split="validation"), family(split="test")
-    return Problem(env, *splits, episodes, optimum, shifted, shift)
+    return Problem(env, *splits, episodes, optimum, shifted, shift, training_steps)

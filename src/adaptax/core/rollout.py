@@ -1,4 +1,4 @@
-"""The only place where agents meet environments.
+"""Where agents meet environments: here, and in `adaptax.core.streams` by the same `interact`.
 
 A trial is `problem.episodes` episodes with one task. Every episode has a slot of exactly `horizon` steps. If
 it terminates before, the rest of the slot is idle (`Transition.valid` is False) and the next episode begins
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from adaptax.core.algorithm import Algorithm
-from adaptax.core.problem import Environment, Problem
+from adaptax.core.problem import Environment, Problem, Step
 from adaptax.core.step_checks import action_is_in, check_action, check_outcome, check_types, is_in, is_sound
 from adaptax.core.types import AgentState, Task, TimeStep, Transition, replace
 
@@ -129,12 +129,7 @@ def rollout(
         def one_env(before: TrialState, agent_key: Any, env_key: Any) -> tuple[TrialState, Transition]:
             agent = AgentState(state.adapted, before.memory)
             action, memory, aux = algorithm.act(meta, agent, before.timestep, agent_key, explore=explore)
-            check_action(problem.env, action)
-            done = problem.env.action_space.clip(action)
-            step = problem.env.step(before.env_state, done, task, env_key)
-            check_types(problem.env, step.observation, "step")
-            check_outcome(problem.env, step.reward, step.terminated)
-            next_step = TimeStep(step.observation, done, step.reward, jnp.asarray(False))
+            step, next_step = interact(problem.env, before.env_state, action, task, env_key)
             after = TrialState(None, memory, step.state, next_step, before.active)
             return _close_step(problem.env, clock, before, after, action, step.terminated, aux)
 
@@ -144,10 +139,22 @@ def rollout(
 
     clocks = jnp.asarray(clock, jnp.int32) + jnp.arange(steps, dtype=jnp.int32)
     state, trajectory = jax.lax.scan(one_step, state, (clocks, agent_keys, env_keys))
-    return state, _checked(problem.env, trajectory)
+    return state, checked(problem.env, trajectory)
 
 
-def _checked(env: Environment, trajectory: Transition) -> Transition:
+def interact(
+    env: Environment, env_state: PyTree[Array], action: PyTree[Array], task: Task, key: Key[Array, ""]
+) -> tuple[Step, TimeStep]:
+    """Do what a policy chose, within the action space's bounds; return what came of it and what the agent sees next."""
+    check_action(env, action)
+    done = env.action_space.clip(action)
+    step = env.step(env_state, done, task, key)
+    check_types(env, step.observation, "step")
+    check_outcome(env, step.reward, step.terminated)
+    return step, TimeStep(step.observation, done, step.reward, jnp.asarray(False))
+
+
+def checked(env: Environment, trajectory: Transition) -> Transition:
     """The trajectory; where it broke the contract, or the policy did, with a reward of NaN, so that none learns of it.
 
     All of it at once, after it has happened: in the loop, where every operation has its price, the same costs more.

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Bool, Float, Key, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree, Shaped
 
 Task: TypeAlias = PyTree[Array]
 """What differs between two tasks of a family, and nothing else."""
@@ -74,6 +74,9 @@ class Transition(eqx.Module):
         aux: What the algorithm's `act` put aside for learning (log-probabilities, say).
         valid: False after an episode has terminated until the next one begins. Such a step never happened:
             it keeps shapes static, has reward 0, leaves memory as it was, and must not enter a loss.
+        clock: Where in its trial the step is, 0 in the first one (`Problem.next_clock`), if trials follow each other
+            without idle steps (`adaptax.core.streams`). None where all environments keep step: the place along the
+            axis of time says it.
     """
 
     timestep: TimeStep
@@ -84,6 +87,7 @@ class Transition(eqx.Module):
     next_observation: PyTree[Array]
     aux: PyTree[Array]
     valid: Bool[Array, "*batch"]
+    clock: Int[Array, "*batch"] | None = None
 
 
 class AgentState(eqx.Module):

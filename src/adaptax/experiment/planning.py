@@ -8,6 +8,7 @@ import jax
 
 from adaptax.core.algorithm import num_parameters
 from adaptax.core.errors import ConfigError
+from adaptax.core.meta_learner import may_take_fewer_steps
 from adaptax.core.precision import in_single_precision
 from adaptax.experiment import memory
 from adaptax.experiment.jax_setup import devices_for
@@ -37,7 +38,7 @@ class TrainingPlan:
         parameters: Numbers in θ, of one training.
         updates: Updates.
         steps_per_update: Environment steps in each, at most.
-        ends_early: Whether episodes may end early, so that there are fewer.
+        ends_early: Whether episodes may end early, and so there may be fewer.
         checkpoint_bytes: Size of a checkpoint.
     """
 
@@ -143,7 +144,7 @@ def plan_for(recipe: Recipe, options: TrainOptions, on_message: OnMessage = log)
         parameters=num_parameters(state.meta) // options.seeds,
         updates=algorithm.num_updates,
         steps_per_update=algorithm.update_steps(problem) * options.seeds,
-        ends_early=problem.env.ends_early,
+        ends_early=may_take_fewer_steps(algorithm, problem),
         checkpoint_bytes=sum(map(_bytes_of, jax.tree.leaves(state))),
     )
 

@@ -10,6 +10,7 @@ import jax
 
 from adaptax.core.algorithm import first_state, init, num_parameters
 from adaptax.core.errors import OutputError, ResourceError, if_installed
+from adaptax.core.meta_learner import may_take_fewer_steps
 from adaptax.core.rollout import num_windows
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.experiment import causes, memory
@@ -164,7 +165,7 @@ class TrainSession:
             group.leave()
             return run
         steps = algorithm.update_steps(run.problem) * run.options.seeds
-        at_most = "at most " if run.problem.env.ends_early else ""
+        at_most = "at most " if may_take_fewer_steps(algorithm, run.problem) else ""
         self._on_message(
             f"{recipe.algorithm} on {recipe.problem}: {algorithm.num_updates} updates × {at_most}{steps:,} environment "
             f"steps, "

@@ -22,7 +22,7 @@ from adaptax.core.types import Task, replace
 NUM_TASKS = 1024
 """Training tasks from which mean and deviation are taken."""
 CONSTANT = 1e-6
-"""A feature varies if its deviation exceeds this part of its size; the splits' marks alone are below 4e-7."""
+"""A feature varies if its deviation exceeds this part of its size: less is rounding."""
 
 
 class Informed(Environment):
@@ -50,6 +50,11 @@ class Informed(Environment):
         self.action_space = env.action_space
         self.horizon = env.horizon
         self.ends_early = env.ends_early
+
+    @property
+    def dear_reset(self) -> bool:
+        """As that of the environment within."""
+        return self.env.dear_reset
 
     def _show(self, observation: PyTree[Array], task: Task) -> Float[Array, " features"]:
         """The inner observation and the task, as one vector."""

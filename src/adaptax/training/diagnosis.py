@@ -74,6 +74,11 @@ class Reporting(Environment):
         self.observation_space, self.action_space = env.observation_space, env.action_space
         self.horizon, self.ends_early = env.horizon, env.ends_early
 
+    @property
+    def dear_reset(self) -> bool:
+        """As that of the environment within."""
+        return self.env.dear_reset
+
     def reset(self, task: Task, key: Key[Array, ""]) -> tuple[PyTree[Array], PyTree[Array]]:
         """Begin an episode; its state holds the observation, the steps so far and whether it is over."""
         state, observation = self.env.reset(task, key)

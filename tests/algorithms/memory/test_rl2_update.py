@@ -13,8 +13,8 @@ from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.algorithms.memory.settings import RL2Settings
 from adaptax.core import parallel
 from adaptax.core.problem import make_problem
-from adaptax.core.rollout import collect
-from adaptax.core.splits import fold_in_name, is_in_split
+from adaptax.core.splits import is_in_split
+from adaptax.core.streams import trial_returns
 from adaptax.core.types import replace
 from adaptax.optimization.losses import masked_mean
 from adaptax.optimization.moments import Moments
@@ -25,11 +25,13 @@ from tests.sample_problems import TINY, OddBandit, clockwork, odd_bandit, quick_
 # ---------------------------------------------------------------- one update, computed again
 
 
-def _numpy_gae(rewards, values, valid, discount, gae_lambda):
+def _numpy_gae(rewards, values, last_values, ended, discount, gae_lambda):
     advantages = np.zeros_like(rewards)
     for task in range(rewards.shape[1]):
-        after = next_value = 0.0
-        for t in reversed(np.flatnonzero(valid[:, task])):
+        after, next_value = 0.0, last_values[task]
+        for t in reversed(range(len(rewards))):
+            if ended[t, task]:
+                after = next_value = 0.0
             after = rewards[t, task] + discount * next_value - values[t, task] + discount * gae_lambda * after
             advantages[t, task], next_value = after, values[t, task]
     return advantages
@@ -38,20 +40,25 @@ def _numpy_gae(rewards, values, valid, discount, gae_lambda):
 def _update_again(algorithm, problem, state):
     """The loss of the first gradient step, from the definitions: advantages and targets are plain numbers."""
     meta = state.meta
-    update_key = jax.random.fold_in(fold_in_name(state.key, "update"), state.step)
-    keys = jax.random.split(update_key, (algorithm.num_tasks, 2))
-    tasks = jax.vmap(problem.train.sample)(keys[:, 0])
-    trajectory = quick_jit(lambda keys: collect(algorithm, problem, meta, tasks, keys))(keys[:, 1])
-    trajectory = jax.tree.map(lambda x: x.squeeze(2), trajectory)
-    valid = np.asarray(trajectory.valid)
-    to_go = np.cumsum(algorithm.discount ** np.arange(problem.trial_steps))[::-1, None]
+    experience = quick_jit(lambda state: algorithm.collect(problem, state))(state)
+    tasks, trajectory = experience.tasks, jax.tree.map(lambda x: x.squeeze(2), experience.trajectory)
+    assert trajectory.valid.all()
+    steps, shape = problem.trial_steps, trajectory.reward.shape
+    clock = np.broadcast_to(np.arange(steps)[:, None], shape) if trajectory.clock is None else trajectory.clock
+    following = np.asarray(problem.next_clock(clock, trajectory.terminated))
+    worth = np.cumsum(algorithm.discount ** np.arange(steps))[::-1]
+    to_go = worth[clock]
     center, spread = float(meta.reward.mean), float(meta.reward.std)
     average = np.asarray(algorithm.values(meta, trajectory.aux["hidden"], tasks), np.float64)
     values = to_go * (center + spread * average)
     rewards = np.asarray(trajectory.reward, np.float64)
-    raw = _numpy_gae(rewards, values, valid, algorithm.discount, algorithm.gae_lambda)
+    last_values = np.zeros(shape[1])
+    if experience.extra is not None:
+        last = np.asarray(algorithm.values(meta, experience.extra[None, :, 0], tasks), np.float64)[0]
+        last_values = worth[following[-1]] * (center + spread * last)
+    raw = _numpy_gae(rewards, values, last_values, following == 0, algorithm.discount, algorithm.gae_lambda)
     targets = jnp.asarray(((raw + values) / to_go - center) / spread, jnp.float32)
-    advantages = jnp.asarray((raw - raw[valid].mean()) / raw[valid].std(), jnp.float32)
+    advantages = jnp.asarray((raw - raw.mean()) / raw.std(), jnp.float32)
 
     def loss(network):
         new = replace(meta, network=network)
@@ -66,7 +73,7 @@ def _update_again(algorithm, problem, state):
 
     (_, (error, entropy)), gradient = quick_jit(jax.value_and_grad(loss, has_aux=True))(meta.network)
     norm = np.sqrt(sum(float(jnp.sum(x**2)) for x in jax.tree.leaves(gradient)))
-    return {"value_loss": error, "entropy": entropy, "gradient_norm": norm, "return": rewards.sum(0).mean()}
+    return {"value_loss": error, "entropy": entropy, "gradient_norm": norm, "return": trial_returns(trajectory).mean()}
 
 
 ONE_STEP = RL2(**TINY | {"num_minibatches": 1, "num_epochs": 1, "entropy_cost": 0.8}, discount=0.9)

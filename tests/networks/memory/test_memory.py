@@ -15,7 +15,7 @@ from adaptax.core.entry import load_target
 from adaptax.core.errors import ConfigError
 from adaptax.core.spaces import Box, Discrete
 from adaptax.networks.memory.base import Memory, MemorySizes, Seen, dense_input_size
-from adaptax.problems import bernoulli_bandit, tabular_mdp
+from adaptax.problems import bernoulli_bandit, cart_pole, tabular_mdp
 
 
 class MovingAverages(Memory):
@@ -41,15 +41,17 @@ class MovingAverages(Memory):
         state = keep * state + (1 - keep) * jnp.tanh(x @ self.weight)
         return state, state
 
-    def unroll(self, xs, valid=None):
+    def unroll(self, xs, valid=None, starts=None):
         happened = jnp.ones(xs.shape[:2], bool) if valid is None else valid
+        starts = jnp.zeros(xs.shape[:2], bool) if starts is None else starts
 
         def step(state, now):
-            new, _ = jax.vmap(self.step)(state, now[0])
-            new = jnp.where(now[1][:, None], new, state)
+            x, happened, starts = now
+            state = jnp.where(starts[:, None], 0.0, state)
+            new = jnp.where(happened[:, None], jax.vmap(self.step)(state, x)[0], state)
             return new, new
 
-        return jax.lax.scan(step, jnp.zeros((xs.shape[1], self.size)), (xs, happened))[1]
+        return jax.lax.scan(step, jnp.zeros((xs.shape[1], self.size)), (xs, happened, starts))[1]
 
 
 moving_averages = MovingAverages.build
@@ -61,7 +63,7 @@ class AveragingRL2(RL2):
 
 
 @pytest.mark.compiles
-@pytest.mark.parametrize("problem", [bernoulli_bandit(2, 4), tabular_mdp(3, 2, 2, 2)], ids=["bandit", "mdp"])
+@pytest.mark.parametrize("problem", [bernoulli_bandit(2, 4), tabular_mdp(3, 2, 2, 2), cart_pole(1, 30)])
 def test_a_new_memory_trains_by_its_name_alone(problem, monkeypatch):
     monkeypatch.setitem(MEMORIES, "moving-averages", f"{__name__}:moving_averages")
     learner = AveragingRL2(memory_size=5, critic_size=4, num_tasks=4, num_minibatches=2, num_updates=2)

@@ -1,4 +1,5 @@
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -80,6 +81,20 @@ def test_step_that_did_not_happen_leaves_the_state_alone(kind):
     np.testing.assert_array_equal(unrolled[4], unrolled[3])
 
 
+@pytest.mark.parametrize("kind", ["lstm", "gru", "none"])
+def test_E51_a_trial_in_the_middle_begins_with_a_fresh_state(kind):
+    memory = _memory(kind)
+    xs, _ = _inputs()
+    starts = np.zeros((6, 2), bool)
+    starts[[0, 2, 3], 0] = starts[[0, 4], 1] = True
+    unrolled = memory.unroll(xs, None, jnp.asarray(starts))
+    for stream, cuts in enumerate([[0, 2, 3, 6], [0, 4, 6]]):
+        for begin, end in itertools.pairwise(cuts):
+            alone = memory.unroll(xs[begin:end])[:, stream]
+            np.testing.assert_allclose(unrolled[begin:end, stream], alone, rtol=1e-5, atol=1e-6)
+    assert (np.abs(unrolled - memory.unroll(xs))[4:, 1] > 1e-4).any() == (kind != "none")
+
+
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_memory_lasts_and_memoryless_does_not(kind):
     xs, _ = _inputs()
@@ -99,11 +114,12 @@ def test_fresh_states_are_zero_and_causal(kind):
     np.testing.assert_array_equal(memory.unroll(xs)[:3], memory.unroll(xs.at[3:].set(9.0))[:3])
 
 
-def _problem(kind, masked, dtype):
+def _problem(kind, masked, fresh, dtype):
     cell, gates, states = CELLS[kind]
     size, time, batch = 3, 5, 2
     draw = lambda *shape: jnp.asarray(RNG.normal(size=shape), dtype)  # noqa: E731
     valid = jnp.asarray(RNG.random((time, batch)) < 0.6, dtype) if masked else None
+    kept = jnp.asarray([[1, 0], [1, 1], [0, 1], [1, 0], [1, 1]], dtype) if fresh else None
     arguments = (
         draw(size, gates * size),
         tuple(draw(batch, size) for _ in range(states)),
@@ -112,24 +128,26 @@ def _problem(kind, masked, dtype):
     target = draw(time, batch, size)
 
     def custom(weight, state, inputs):
-        return jnp.sum(target * jnp.sin(scan_cell(cell, weight, state, (inputs, valid))))
+        return jnp.sum(target * jnp.sin(scan_cell(cell, weight, state, (inputs, valid, kept))))
 
     def plain(weight, state, inputs):
         def step(state, now):
+            if now[2] is not None:
+                state = tuple(jnp.where(now[2][:, None] > 0, s, 0.0) for s in state)
             state = _masked(cell, state, now, state[0] @ weight)
             return state, state[0]
 
-        return jnp.sum(target * jnp.sin(jax.lax.scan(step, state, (inputs, valid))[1]))
+        return jnp.sum(target * jnp.sin(jax.lax.scan(step, state, (inputs, valid, kept))[1]))
 
     return custom, plain, arguments
 
 
 @pytest.mark.compiles
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("masked", "fresh"), [(False, False), (True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
-def test_E14_gradient_through_time_is_complete(kind, masked):
+def test_E14_gradient_through_time_is_complete(kind, masked, fresh):
     with jax.enable_x64(True):
-        custom, plain, arguments = _problem(kind, masked, jnp.float64)
+        custom, plain, arguments = _problem(kind, masked, fresh, jnp.float64)
         gradient = quick_jit(jax.grad(custom, (0, 1, 2)))(*arguments)
         automatic = quick_jit(jax.grad(plain, (0, 1, 2)))(*arguments)
         for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(automatic), strict=True):

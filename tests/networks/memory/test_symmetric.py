@@ -1,6 +1,7 @@
 """The memory of pairs: new names for states and actions must change nothing but the names."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -112,6 +113,22 @@ def test_E9_unroll_is_step_by_step(has_states):
             if valid[t, stream]:
                 np.testing.assert_allclose(unrolled[t, stream], output, atol=1e-6)
                 state = new
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("has_states", [True, False])
+def test_E51_a_trial_in_the_middle_begins_with_empty_memories(has_states):
+    memory = _memory(has_states)
+    states, actions, rewards, first = _experience()
+    xs = _inputs(states, actions, rewards, first) if has_states else _bandit_inputs(actions, rewards)
+    starts = np.zeros((TIME, BATCH), bool)
+    starts[0], starts[2, 0], starts[3, 1] = True, True, True
+    unrolled = memory.unroll(xs, None, jnp.asarray(starts))
+    for stream in range(BATCH):
+        cuts = [*np.flatnonzero(starts[:, stream]), TIME]
+        for begin, end in itertools.pairwise(cuts):
+            alone = memory.unroll(xs[begin:end])[:, stream]
+            np.testing.assert_allclose(unrolled[begin:end, stream], alone, atol=1e-6)
 
 
 @pytest.mark.compiles

@@ -23,12 +23,14 @@ Differences from the paper:
     - Rewards enter as differences from what a random policy earns, in units of their running deviation, and the critic
       predicts the *average* reward of the remaining steps in those units, so trials of 10 and of 500 steps, rewards of
       1 and of 1000, and rewards to which a constant is added train alike.
+    - Where episodes end early, trials of a task follow each other without idle steps (`adaptax.core.streams`), and the
+      critic stands for what a trial that is cut off would still bring.
     - The critic is told the task in training (`informed_critic`); policy and deployment never are.
 """
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -40,12 +42,13 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from adaptax.algorithms.memory.settings import MEMORIES, RL2Settings
 from adaptax.core import parallel
 from adaptax.core.entry import load_target
-from adaptax.core.experience import Experience
+from adaptax.core.experience import Experience, sample_tasks
 from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem, task_features
 from adaptax.core.rollout import collect
 from adaptax.core.spaces import Discrete, Space
-from adaptax.core.types import AgentState, Metrics, TimeStep, TrainState, Transition, replace
+from adaptax.core.streams import stream, trial_returns
+from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, replace
 from adaptax.networks import Critic, Memory, MemorySizes, PolicyHead, Readout, ScoreHead, Seen
 from adaptax.networks.distributions import Distribution
 from adaptax.optimization import minibatches
@@ -135,20 +138,26 @@ class Remembered(eqx.Module):
 
 
 def previous_observations(
-    observations: Float[Array, "time task size"], valid: Bool[Array, "time task"]
+    observations: Float[Array, "time task size"],
+    valid: Bool[Array, "time task"],
+    starts: Bool[Array, "time task"] | None = None,
 ) -> Float[Array, "time task size"]:
-    """The observation of the last step before each that happened; zeros where there was none."""
+    """The observation of the last step before each that happened; zeros where there was none in the same trial."""
 
-    def step(last: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-        observation, valid = now
+    def step(last: Array, now: tuple[Array, Array, Array | None]) -> tuple[Array, Array]:
+        observation, valid, starts = now
+        if starts is not None:
+            last = jnp.where(starts[:, None], 0.0, last)
         return jnp.where(valid[:, None], observation, last), last
 
-    return jax.lax.scan(step, jnp.zeros_like(observations[0]), (observations, valid))[1]
+    return jax.lax.scan(step, jnp.zeros_like(observations[0]), (observations, valid, starts))[1]
 
 
 @dataclasses.dataclass(frozen=True)
 class RL2(RL2Settings, MetaLearner):
     """RL² with PPO; see the module and `RL2Settings`."""
+
+    fills_slots: ClassVar[bool] = True
 
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
         """Build the network for `problem`, and look at its tasks and at the rewards of a random policy."""
@@ -179,8 +188,28 @@ class RL2(RL2Settings, MetaLearner):
         return minibatches.adam(self.learning_rate, steps, max_gradient_norm=self.max_gradient_norm, b2=self.adam_b2)
 
     def update_steps(self, problem: Problem) -> int:
-        """One trial in each task."""
-        return self.num_tasks * problem.trial_steps
+        """A trial in each task; where episodes end early, as many as go into the same number of steps."""
+        return self.num_tasks * problem.stream_steps
+
+    def collect(self, problem: Problem, state: TrainState) -> Experience:
+        """Go through a trial in each of many tasks; where episodes end early, through one after the other.
+
+        `extra` is the memory's output after the last step then, leaves `[task, env, ...]`: what the critic reads of a
+        trial that is cut off.
+        """
+        if not problem.env.ends_early:
+            return super().collect(problem, state)
+        tasks, keys = sample_tasks(problem, state, self.num_tasks, self.num_minibatches)
+
+        def one_task(task: Task, key: Key[Array, ""]) -> tuple[Transition, Array]:
+            last, trajectory = stream(self, problem, state.meta, task, key)
+
+            def one_env(memory: PyTree[Array], timestep: TimeStep) -> Array:
+                return self.act(state.meta, AgentState(None, memory), timestep, key, explore=False)[2]["hidden"]
+
+            return trajectory, jax.vmap(one_env)(last.memory, last.timestep)
+
+        return Experience(tasks, *jax.vmap(one_task, out_axes=(1, 0))(tasks, keys[:, 1]))
 
     def begin(self, meta: RL2Params, key: Key[Array, ""]) -> AgentState:
         """Enter a trial with an empty memory."""
@@ -203,11 +232,13 @@ class RL2(RL2Settings, MetaLearner):
         """Memory's outputs and action distributions for whole trials, leaves `[time, task, ...]`, as in acting."""
         observations = meta.observation_space.encode(trajectory.timestep.observation)
         previous = jnp.zeros_like(observations)
+        starts = None if trajectory.clock is None else trajectory.clock == 0
         if meta.counts_pairs:
             valid = jnp.ones(observations.shape[:2], bool) if trajectory.valid is None else trajectory.valid
-            previous = previous_observations(observations, valid)
+            previous = previous_observations(observations, valid, starts)
         begun = jnp.broadcast_to(jnp.arange(len(observations))[:, None] > 0, observations.shape[:2])
-        hidden = meta.network.memory.unroll(meta.inputs(trajectory.timestep, previous, begun), trajectory.valid)
+        inputs = meta.inputs(trajectory.timestep, previous, begun if starts is None else ~starts)
+        hidden = meta.network.memory.unroll(inputs, trajectory.valid, starts)
         return hidden, meta.distribution(hidden, trajectory.timestep)
 
     def values(
@@ -218,14 +249,15 @@ class RL2(RL2Settings, MetaLearner):
         return meta.network.critic(hidden, features)
 
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
-        """Do PPO on one whole trial in each task."""
+        """Do PPO on the trials of each task: one whole trial, or some in a row of which the last may be cut off."""
         meta: RL2Params = state.meta
         tasks = experience.tasks
         trajectory = jax.tree.map(lambda x: x.squeeze(2), experience.trajectory)  # one environment per task
 
         hidden, old_log_probs = trajectory.aux["hidden"], trajectory.aux["log_prob"]
-        advantages, targets = self._advantages(problem, meta, trajectory, hidden, tasks)
-        if not problem.env.ends_early:
+        after = None if experience.extra is None else experience.extra.squeeze(1)
+        advantages, targets = self._advantages(problem, meta, trajectory, hidden, tasks, after)
+        if not problem.env.ends_early or trajectory.clock is not None:
             trajectory = replace(trajectory, valid=None)
         trajectory = replace(trajectory, aux=None, next_observation=None)
 
@@ -243,30 +275,52 @@ class RL2(RL2Settings, MetaLearner):
         )
         valid = None if trajectory.valid is None else trajectory.valid.ravel().astype(jnp.float32)
         meta = replace(meta, network=network, reward=meta.reward.observe(trajectory.reward.ravel(), valid))
-        metrics = {"return": jnp.mean(jnp.sum(trajectory.reward, 0)), **metrics}
+        metrics = {"return": jnp.mean(trial_returns(trajectory)), **metrics}
         return replace(state, meta=meta, opt_state=opt_state, step=state.step + 1), parallel.mean(metrics)
 
-    def _remaining(self, problem: Problem) -> Float[np.ndarray, "time 1"]:
-        """Σ_{i=t}^{T-1} γ^{i-t}: what an average reward of 1 over the remaining steps is worth at each step."""
-        powers = self.discount ** np.arange(problem.trial_steps, dtype=np.float64)
-        return np.cumsum(powers)[::-1, None].astype(np.float32)
+    def _remaining(self, problem: Problem) -> Float[np.ndarray, " clock"]:
+        """Σ_{i=t}^{T-1} γ^{i-t}: what an average reward of 1 over the remaining steps is worth at each place t."""
+        powers = self.discount ** np.arange(problem.stream_steps, dtype=np.float64)
+        return np.cumsum(powers)[::-1].astype(np.float32)
 
     def _advantages(
-        self, problem: Problem, meta: RL2Params, trajectory: Transition, hidden: Array, tasks: PyTree[Array]
+        self,
+        problem: Problem,
+        meta: RL2Params,
+        trajectory: Transition,
+        hidden: Array,
+        tasks: PyTree[Array],
+        after: Float[Array, "task size"] | None = None,
     ) -> tuple[Float[Array, "time task"], Float[Array, "time task"]]:
-        """Normalised advantages over the whole trial, and targets for the critic in its units."""
-        remaining = jnp.asarray(self._remaining(problem))
-        values = remaining * (meta.reward.mean + meta.reward.std * self.values(meta, hidden, tasks))
-        last_step = jnp.arange(problem.trial_steps)[:, None] == problem.trial_steps - 1
+        """Normalised advantages over whole trials, and targets for the critic in its units.
+
+        `after` is the memory's output after the last step, where the last trial may be cut off.
+        """
+
+        def values(hidden: Array, remaining: Array) -> Array:
+            return remaining * (meta.reward.mean + meta.reward.std * self.values(meta, hidden, tasks))
+
+        table = jnp.asarray(self._remaining(problem))
+        clock = jnp.arange(problem.stream_steps)[:, None] if trajectory.clock is None else trajectory.clock
+        next_clock = problem.next_clock(clock, trajectory.terminated)
+        remaining = table[:, None] if trajectory.clock is None else table[clock]
+        before = values(hidden, remaining)
+        cut = bootstraps = None
+        if after is not None:
+            last_step = jnp.arange(len(before))[:, None] == len(before) - 1
+            cut = jnp.broadcast_to(last_step, before.shape)
+            bootstraps = jnp.broadcast_to(values(after[None], table[next_clock[-1:]]), before.shape)
         advantages = generalized_advantages(
             trajectory.reward,
-            values,
+            before,
             discount=self.discount,
             gae_lambda=self.gae_lambda,
-            ended=jnp.broadcast_to(last_step, values.shape),
+            ended=jnp.broadcast_to(next_clock == 0, before.shape),
+            cut=cut,
+            bootstraps=bootstraps,
             valid=trajectory.valid,
         )
-        targets = ((advantages + values) / remaining - meta.reward.mean) / meta.reward.std
+        targets = ((advantages + before) / remaining - meta.reward.mean) / meta.reward.std
         spread = no_moments().observe(advantages.ravel(), trajectory.valid.ravel().astype(jnp.float32))
         return (advantages - spread.mean) / spread.std, targets
 

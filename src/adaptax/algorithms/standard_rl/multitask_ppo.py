@@ -9,7 +9,7 @@ Differences from the paper: those of `ppo`.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -26,6 +26,7 @@ from adaptax.core.experience import Experience
 from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import rollout, start
+from adaptax.core.streams import stream, trial_returns
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
 from adaptax.optimization import minibatches as optim
 from adaptax.optimization.moments import Moments, no_moments
@@ -47,6 +48,8 @@ class MultiTaskParams(eqx.Module):
 class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
     """PPO trained once for all tasks, without memory; see the module and `MultiTaskPPOSettings`."""
 
+    fills_slots: ClassVar[bool] = True
+
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
         """Draw networks."""
         spaces = Spaces(problem.env.observation_space, problem.env.action_space)
@@ -66,7 +69,7 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
         return actor_critic.adam(self, self.fine_tuning_rate)
 
     def update_steps(self, problem: Problem) -> int:
-        """`streams` episodes in each task."""
+        """`streams` episodes in each task; where they end early, as many as go into the same number of steps."""
         return self.num_tasks * self.streams * problem.env.horizon
 
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
@@ -78,12 +81,18 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
         batch = actor_critic.make_batch(self, learner, trajectory, discount=self.discount, gae_lambda=self.gae_lambda)
         returns = actor_critic.observe(learner, batch)
         learner, metrics = epochs(self, self._optimizer(), learner, returns, normalized(batch), 2)
-        metrics = parallel.mean({"return": jnp.mean(jnp.sum(trajectory.reward, 0)), **metrics})
+        metrics = parallel.mean({"return": jnp.mean(trial_returns(trajectory)), **metrics})
         meta = MultiTaskParams(learner.network, learner.returns)
         return replace(state, meta=meta, opt_state=learner.opt_state, step=state.step + 1), metrics
 
     def training_trial(self, problem: Problem, meta: MultiTaskParams, task: Task, key: Key[Array, ""]) -> Transition:
-        """`streams` episodes in one task, side by side, leaves `[time, env, ...]`."""
+        """`streams` episodes in one task, side by side, leaves `[time, env, ...]`.
+
+        Where they end early, others follow, until as many steps are taken as the first may have lasted.
+        """
+        if problem.env.ends_early:
+            one_episode = replace(problem, episodes=1, training_steps=None, optimum=None)
+            return stream(self, one_episode, meta, task, key, num_envs=self.streams)[1]
         start_key, trial_key = jax.random.split(key)
         state = start(self, problem, meta, task, start_key, self.streams)
         return rollout(self, problem, meta, task, state, trial_key, clock=0, steps=problem.env.horizon)[1]

@@ -87,9 +87,18 @@ class Memory(eqx.Module):
 
     @abc.abstractmethod
     def unroll(
-        self, xs: Float[Array, "time batch input_size"], valid: Bool[Array, "time batch"] | None = None
+        self,
+        xs: Float[Array, "time batch input_size"],
+        valid: Bool[Array, "time batch"] | None = None,
+        starts: Bool[Array, "time batch"] | None = None,
     ) -> Float[Array, "time batch size"]:
-        """Outputs for whole trials, from fresh states; `valid`: which steps happened, None: all."""
+        """Outputs for trials, from fresh states.
+
+        Args:
+            xs: What it reads.
+            valid: Which steps happened; None: all.
+            starts: With which steps a trial begins, and the state is fresh again; None: with the first ones only.
+        """
 
     def inputs(self, seen: Seen) -> Float[Array, "*batch input_size"]:
         """What it reads: by default all there is, and rewards by action (and state), so that counting is linear."""

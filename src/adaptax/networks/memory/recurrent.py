@@ -42,9 +42,14 @@ def gru_cell(state: State, from_input: Array, from_hidden: Array) -> State:
     return (n + z * (h - n),)
 
 
+def _kept(state: State, kept: Array | None) -> State:
+    """The state that a step begins with: zeros where a trial begins with it."""
+    return state if kept is None else tuple(s * kept[..., None] for s in state)
+
+
 def _masked(cell: Callable[..., State], state: State, inputs: Any, from_hidden: Array) -> State:
     """One cell step that leaves the state alone where a step did not happen."""
-    from_input, valid = inputs
+    from_input, valid, _ = inputs
     new = cell(state, from_input, from_hidden)
     if valid is None:
         return new
@@ -59,11 +64,12 @@ def scan_cell(cell: Callable[..., State], weight: Array, state: State, inputs: A
         cell: Elementwise in (state, what comes from the input, h @ weight).
         weight: Recurrent weights, `[size, gates]`.
         state: Initial state, leaves `[*batch, size]`.
-        inputs: What comes from the input, `[time, *batch, gates]`, and which steps happened as floats,
-            `[time, *batch]` or None.
+        inputs: What comes from the input, `[time, *batch, gates]`; which steps happened, and before which ones the
+            state is kept (elsewhere it is zeros), as floats, `[time, *batch]` or None.
     """
 
     def step(state: State, now: Any) -> tuple[State, Array]:
+        state = _kept(state, now[2])
         state = _masked(cell, state, now, state[0] @ weight)
         return state, state[0]
 
@@ -72,24 +78,26 @@ def scan_cell(cell: Callable[..., State], weight: Array, state: State, inputs: A
 
 def _scan_cell_forward(cell: Callable[..., State], weight: Array, state: State, inputs: Any) -> tuple[Array, Any]:
     def step(state: State, now: Any) -> tuple[State, Any]:
+        state = _kept(state, now[2])
         # What the derivative needs of the gates is kept: computing them again in the backward scan would cost more.
         new, pull_back = jax.vjp(functools.partial(_masked, cell), state, now, state[0] @ weight)
         return new, (new[0], state[0], pull_back)
 
     _, (outputs, hidden, pull_backs) = jax.lax.scan(step, state, inputs)
-    return outputs, (weight, hidden, pull_backs, state)
+    return outputs, (weight, hidden, pull_backs, state, inputs[2])
 
 
 def _scan_cell_backward(cell: Callable[..., State], residuals: Any, d_outputs: Array) -> tuple[Array, State, Any]:
-    weight, hidden, pull_backs, state = residuals
+    weight, hidden, pull_backs, state, kept = residuals
 
     def step(d_state: State, now: Any) -> tuple[State, Any]:
-        pull_back, d_output = now
+        pull_back, d_output, kept = now
         d_state, d_inputs, d_from_hidden = pull_back((d_state[0] + d_output, *d_state[1:]))
-        return (d_state[0] + d_from_hidden @ weight.T, *d_state[1:]), (d_inputs, d_from_hidden)
+        d_state = _kept((d_state[0] + d_from_hidden @ weight.T, *d_state[1:]), kept)
+        return d_state, (d_inputs, d_from_hidden)
 
     nothing = tuple(jnp.zeros_like(s) for s in state)
-    d_state, (d_inputs, d_from_hidden) = jax.lax.scan(step, nothing, (pull_backs, d_outputs), reverse=True)
+    d_state, (d_inputs, d_from_hidden) = jax.lax.scan(step, nothing, (pull_backs, d_outputs, kept), reverse=True)
 
     def rows(x: Array) -> Array:
         return x.reshape(-1, x.shape[-1])
@@ -177,13 +185,18 @@ class Recurrent(Memory):
         return state, state[0]
 
     def unroll(
-        self, xs: Float[Array, "time batch input_size"], valid: Bool[Array, "time batch"] | None = None
+        self,
+        xs: Float[Array, "time batch input_size"],
+        valid: Bool[Array, "time batch"] | None = None,
+        starts: Bool[Array, "time batch"] | None = None,
     ) -> Float[Array, "time batch size"]:
-        """Outputs for whole trials, from fresh states. Steps that are not `valid` leave the state alone."""
+        """Outputs for trials, from fresh states. Steps that are not `valid` leave the state alone."""
         state = tuple(jnp.zeros((xs.shape[1], self.size)) for _ in self.initial())
         from_input = (xs.reshape(-1, xs.shape[-1]) @ self.input_weight).reshape(*xs.shape[:2], -1)
         from_input = from_input + self.bias[None, None]
-        return scan_cell(self.cell, self.weight, state, (from_input, None if valid is None else valid.astype(xs.dtype)))
+        happened = None if valid is None else valid.astype(xs.dtype)
+        kept = None if starts is None else (~starts).astype(xs.dtype)
+        return scan_cell(self.cell, self.weight, state, (from_input, happened, kept))
 
 
 class Memoryless(Memory):
@@ -226,9 +239,12 @@ class Memoryless(Memory):
         return (), jnp.tanh(x @ self.weight + self.bias)
 
     def unroll(
-        self, xs: Float[Array, "time batch input_size"], valid: Bool[Array, "time batch"] | None = None
+        self,
+        xs: Float[Array, "time batch input_size"],
+        valid: Bool[Array, "time batch"] | None = None,
+        starts: Bool[Array, "time batch"] | None = None,
     ) -> Float[Array, "time batch size"]:
-        """Outputs for a batch of whole trials, each from its own input alone."""
+        """Outputs for a batch of trials, each from its own input alone."""
         return jnp.tanh(xs @ self.weight + self.bias[None, None])
 
 

@@ -143,18 +143,23 @@ class Symmetric(Memory):
         return (table, context), jnp.concatenate([self.score(features)[:, 0], context])
 
     def unroll(
-        self, xs: Float[Array, "time batch input_size"], valid: Bool[Array, "time batch"] | None = None
+        self,
+        xs: Float[Array, "time batch input_size"],
+        valid: Bool[Array, "time batch"] | None = None,
+        starts: Bool[Array, "time batch"] | None = None,
     ) -> Float[Array, "time batch size"]:
-        """Outputs for whole trials, from fresh states. Steps that are not `valid` leave the state alone."""
+        """Outputs for trials, from fresh states. Steps that are not `valid` leave the state alone."""
         happened = jnp.ones(xs.shape[:2], bool) if valid is None else valid
 
-        def step(state: State, now: tuple[Array, Array]) -> tuple[State, Array]:
-            x, happened = now
+        def step(state: State, now: tuple[Array, Array, Array | None]) -> tuple[State, Array]:
+            x, happened, starts = now
+            if starts is not None:
+                state = jax.tree.map(lambda s: jnp.where(starts, 0.0, s), state)
             new, output = self.step(state, x)
             return jax.tree.map(lambda n, s: jnp.where(happened, n, s), new, state), output
 
         initial = jax.tree.map(lambda s: jnp.zeros((xs.shape[1], *s.shape)), self.initial())
-        return jax.lax.scan(jax.vmap(step), initial, (xs, happened))[1]
+        return jax.lax.scan(jax.vmap(step), initial, (xs, happened, starts))[1]
 
 
 def _lookup(table: Float[Array, "state action size"], state: Float[Array, " state"]) -> Float[Array, "action size"]:
