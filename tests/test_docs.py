@@ -18,7 +18,6 @@ from tests.cli.conftest import run
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-WORDS = {0: "no", 1: "one", 2: "two", 3: "three"}
 
 
 def section(title):
