@@ -9,6 +9,8 @@ import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from adaptax.core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from adaptax.core.algorithm import Algorithm as Algorithm
     from adaptax.core.algorithm import init as init

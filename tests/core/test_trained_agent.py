@@ -48,3 +48,11 @@ def test_trainings_are_joined_in_their_order(pair):
 def test_who_learns_from_windows():
     assert TrainedAgent.initial(QLearning(), PROBLEM).learns_from_windows
     assert not TrainedAgent.initial(Random(), PROBLEM).learns_from_windows
+
+
+def test_an_agent_says_who_it_is_and_how_large_and_prints_no_arrays():
+    problem = bernoulli_bandit(num_arms=2)
+    agent = TrainedAgent(QLearning(), problem, {"w": jnp.zeros((2, 60, 20)), "b": jnp.zeros((2,))}, 2)
+    assert repr(agent) == "TrainedAgent(QLearning on BernoulliBandit: 2 trainings, 1,201 numbers in θ)"
+    assert repr(agent.of_seed(1)) == "TrainedAgent(QLearning on BernoulliBandit: 1,201 numbers in θ)"
+    assert repr(TrainedAgent(Random(), problem, None, name="chance")) == "TrainedAgent(chance on BernoulliBandit)"

@@ -233,3 +233,17 @@ def test_a_learner_from_scratch_asks_what_is_seen_after_a_time_limit():
     agent.act(0)
     agent.observe(1.0, episode_over=True)
     assert agent.adaptations == 3
+
+
+def test_an_agent_is_a_small_table_in_a_notebook():
+    trained = TrainedAgent.initial(QLearning(), tabular_mdp(num_states=3, num_actions=2), name="<i>mine</i>")
+    agent = Agent(trained)
+    agent.act(0)
+    before = repr(agent)
+    page = agent._repr_html_()
+    assert "<i>" not in page
+    assert "Agent: &lt;i&gt;mine&lt;/i&gt; on TabularMDP" in page
+    assert "sees</th><td>Discrete(num=3)</td>" in page
+    assert "this task</th><td>number 1: 1 step</td>" in page
+    assert "learned</th><td>from 0 windows of this task</td>" in page
+    assert repr(agent) == before

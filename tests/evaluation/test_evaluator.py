@@ -287,3 +287,25 @@ def test_an_evaluation_says_what_it_found():
     found = Evaluation(np.array([[[1.0, 2.0, 4.0], [3.0, 2.0, 6.0]]]), np.ones((1, 2, 3)))
     assert repr(found) == "Evaluation(9 ± 2 in a trial; 1 seed × 2 tasks × 3 episodes, the first 2, the last 5)"
     assert repr(Evaluation(found.returns * np.nan, found.steps)).startswith("Evaluation(nan ± nan in a trial;")
+
+
+def test_an_evaluation_is_a_small_table_in_a_notebook():
+    returns = np.array([[[1.0, 2.0, 4.0], [3.0, 2.0, 6.0]]])
+    page = Evaluation(returns, np.ones((1, 2, 3)), title="<b>mine</b> on X")._repr_html_()
+    assert "<b>mine" not in page
+    assert "&lt;b&gt;mine&lt;/b&gt; on X" in page
+    # The mean of 7 and 11 has a standard error of 2, that of 2 and 2 none.
+    assert "whole trial</th><td>9</td><td>5.08 to 12.92</td>" in page
+    assert "episode 2</th><td>2</td><td>2 to 2</td>" in page
+    assert "1 training seed × 2 tasks × 3 episodes" in page
+    assert "<td>nan</td><td>unknown</td>" in Evaluation(returns * np.nan, returns)._repr_html_()
+    long = Evaluation(np.ones((2, 3, 5000)), np.ones((2, 3, 5000)))._repr_html_()
+    assert long.count("<tr>") < 15
+    assert "episode 5,000" in long
+
+
+def test_an_evaluation_says_who_was_evaluated_on_what():
+    found = evaluate(TrainedAgent.initial(RANDOM, PROBLEM, name="chance"), num_tasks=2)
+    assert found.title == f"chance on {type(PROBLEM.env).__name__}"
+    assert repr(found).startswith(f"Evaluation({found.title}: ")
+    assert found.title in found._repr_html_()

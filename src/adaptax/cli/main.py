@@ -10,6 +10,7 @@ from typing import NamedTuple
 from adaptax.cli.streams import Patient, Results, any_letter, open_what_is_closed, say
 from adaptax.core.errors import FULL, AdaptaxError, ConfigError, ResourceError, short_repr, unwritten
 from adaptax.core.settings import suggestion
+from adaptax.core.version import __version__
 from adaptax.experiment.signals import STOPPED, Interrupts, StopSignal
 from adaptax.experiment.tracebacks import write_traceback
 
@@ -130,9 +131,7 @@ def _dispatch(arguments: Sequence[str], stop: StopSignal) -> int:
         print(usage())
         return 0 if arguments else 2
     if arguments[0] == "--version":
-        from importlib.metadata import version
-
-        print(version("adaptax"))
+        print(__version__)
         return 0
     name = arguments[0]
     if name not in COMMANDS:

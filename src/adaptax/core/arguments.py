@@ -91,4 +91,4 @@ def in_words(found: Any) -> str:
 
 def counted(number: int, noun: str) -> str:
     """How many: "1 step", "2 steps"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,15 +1,17 @@
 """An agent as it is handed on: what it does, where, what it has learned, and in how many trainings."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, PyTree
 
 from adaptax.core.algorithm import Algorithm, init
-from adaptax.core.arguments import whole_number
+from adaptax.core.arguments import counted, whole_number
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import num_evaluations, num_windows
 
@@ -71,6 +73,21 @@ class TrainedAgent:
         if self.num_seeds == 1:
             return self
         return dataclasses.replace(self, meta=jax.tree.map(lambda x: x[index], self.meta), num_seeds=1)
+
+    def __repr__(self) -> str:
+        size = [f"{counted(self.num_parameters, 'number')} in θ"] if self.num_parameters else []
+        trainings = [counted(self.num_seeds, "training")] if self.num_seeds > 1 else []
+        return f"TrainedAgent({': '.join(filter(None, (self.title, ', '.join(trainings + size))))})"
+
+    @property
+    def title(self) -> str:
+        """Who it is, and on what: "rl2 on BernoulliBandit"."""
+        return f"{self.name or type(self.algorithm).__name__} on {type(self.problem.env).__name__}"
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers are in θ of one training."""
+        return sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(self.meta)) // self.num_seeds
 
     @property
     def learns_from_windows(self) -> bool:

@@ -15,6 +15,7 @@ from jaxtyping import Array, PyTree
 from adaptax.core.algorithm import leaf_that_is_not_finite
 from adaptax.core.arguments import counted, flag, in_words, instance, seed_number
 from adaptax.core.errors import DivergenceError, UseError
+from adaptax.core.notebook import html_table
 from adaptax.core.precision import in_single_precision
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Transition, replace
@@ -65,6 +66,7 @@ class Agent:
         algorithm, problem = trained.algorithm, trained.problem
         self.algorithm, self._meta = algorithm, trained.meta
         self._env, self._who = problem.env, type(algorithm).__name__
+        self._title, self._kind, self._size = trained.title, trained.kind, trained.num_parameters
         self._sees, self._does = problem.env.observation_space, problem.env.action_space
         self._window = algorithm.window(problem) if trained.learns_from_windows else None
         self._seed = seed_number("Agent(seed)", seed)
@@ -139,9 +141,22 @@ class Agent:
     def __repr__(self) -> str:
         learned = f", {counted(self.adaptations, 'adaptation')}" if self._window is not None else ""
         return (
-            f"Agent({self._who} on {type(self._env).__name__}: sees {self._sees}, does {self._does}; "
+            f"Agent({self._title}: sees {self._sees}, does {self._does}; "
             f"task {self._tasks}: {counted(self._steps, 'step')}{learned})"
         )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("kind", self._kind),
+            ("numbers in θ", f"{self._size:,}"),
+            ("sees", str(self._sees)),
+            ("does", str(self._does)),
+            ("episodes", f"of at most {counted(self._env.horizon, 'step')}"),
+            ("this task", f"number {self._tasks}: {counted(self._steps, 'step')}"),
+        ]
+        if self._window is not None:
+            rows.append(("learned", f"from {counted(self.adaptations, 'window')} of this task"))
+        return html_table(f"Agent: {self._title}", (), [row for row in rows if row[1]])
 
     @contextlib.contextmanager
     def _all_or_nothing(self) -> Iterator[None]:

@@ -16,12 +16,13 @@ from jaxtyping import Array, Key
 
 from adaptax.core.arguments import counted, flag, instance, seed_number, whole_number
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
+from adaptax.core.notebook import evenly_spaced, html_table
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.rollout import TrialResult, evaluate_trial
 from adaptax.core.splits import fold_in_name, is_in_split
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Task, key_data
-from adaptax.evaluation.statistics import Summary, stderr, summarize
+from adaptax.evaluation.statistics import NORMAL_95, Summary, stderr, summarize
 from adaptax.evaluation.trials import run_trials
 
 
@@ -35,20 +36,34 @@ class Evaluation:
         evaluation_episodes: For agents that learn by `adapt` after windows: mean return of one more episode by the best
             action known, learning nothing, before any window and at evenly spaced times (after every window, if
             they are few), `[seed, task, evaluation]`.
+        title: Who was evaluated, and on what; empty if it is not known.
     """
 
     returns: np.ndarray
     steps: np.ndarray
     evaluation_episodes: np.ndarray | None = None
+    title: str = ""
 
     def __repr__(self) -> str:
-        seeds, tasks, episodes = self.returns.shape
         mean, by_episode = self.scores.mean(), self.episode_returns
+        shape = zip(self.returns.shape, ("seed", "task", "episode"), strict=True)
         error = stderr(self.scores) if np.isfinite(mean) else np.nan
+        who = f"{self.title}: " if self.title else ""
         return (
-            f"Evaluation({mean:.4g} ± {error:.2g} in a trial; {counted(seeds, 'seed')} × {counted(tasks, 'task')} × "
-            f"{counted(episodes, 'episode')}, the first {by_episode[0]:.4g}, the last {by_episode[-1]:.4g})"
+            f"Evaluation({who}{mean:.4g} ± {error:.2g} in a trial; {' × '.join(counted(*each) for each in shape)}, "
+            f"the first {by_episode[0]:.4g}, the last {by_episode[-1]:.4g})"
         )
+
+    def _repr_html_(self) -> str:
+        seeds, tasks, episodes = self.returns.shape
+        note = (
+            f"{counted(seeds, 'training seed')} × {counted(tasks, 'task')} × {counted(episodes, 'episode')}; "
+            f"intervals are ± {NORMAL_95} standard errors over seeds and tasks"
+        )
+        rows = [("whole trial", *_with_interval(self.scores))]
+        for index in evenly_spaced(episodes):
+            rows.append((f"episode {index + 1:,}", *_with_interval(self.returns[..., index])))
+        return html_table(self.title or "Evaluation", ("return", "mean", "95 % interval"), rows, note)
 
     @property
     def scores(self) -> np.ndarray:
@@ -98,6 +113,15 @@ class Evaluation:
                 for name, values in (("sample", self.window_returns), ("mode", self.evaluation_episodes))
             }
         return content
+
+
+def _with_interval(values: np.ndarray) -> tuple[str, str]:
+    """The mean of `[seed, task]`, and its interval."""
+    mean = float(values.mean(dtype=np.float64))
+    if not np.isfinite(mean):
+        return f"{mean:.4g}", "unknown"
+    half = NORMAL_95 * stderr(values)
+    return f"{mean:.4g}", f"{mean - half:.4g} to {mean + half:.4g}"
 
 
 def sample_tasks(family: TaskDistribution, num_tasks: int, key: Key[Array, ""]) -> Task:
@@ -183,7 +207,7 @@ def evaluate(
         )
 
     found = run_trials(agent, tasks, keys, trial, on_progress=on_progress)
-    evaluation = Evaluation(found.returns, found.steps, found.evaluation_episodes)
+    evaluation = Evaluation(found.returns, found.steps, found.evaluation_episodes, agent.title)
     _check(agent, found.sound, evaluation)
     return evaluation
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from adaptax.core.lazy import by_name, imported_when_used
 
 if TYPE_CHECKING:
+    from adaptax.few_shot.losses import LossTask as LossTask
     from adaptax.few_shot.maml import History as History
     from adaptax.few_shot.maml import MAMLOptions as MAMLOptions
     from adaptax.few_shot.maml import MetaTrained as MetaTrained
@@ -13,11 +14,10 @@ if TYPE_CHECKING:
     from adaptax.few_shot.sinusoids import Sinusoids as Sinusoids
     from adaptax.few_shot.sinusoids import SinusoidTask as SinusoidTask
     from adaptax.few_shot.sinusoids import sinusoid_network as sinusoid_network
-    from adaptax.few_shot.tasks import LossTask as LossTask
 
 _WHERE = {
     "maml": ("History", "MAMLOptions", "MetaTrained", "adapt", "maml_train"),
     "sinusoids": ("SinusoidTask", "Sinusoids", "sinusoid_network"),
-    "tasks": ("LossTask",),
+    "losses": ("LossTask",),
 }
 __getattr__, __dir__, __all__ = imported_when_used(__name__, by_name(__name__, _WHERE))

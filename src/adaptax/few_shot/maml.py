@@ -3,7 +3,16 @@
     min_θ Σ_i L_i(φ_i^N)   with   φ_i^0 = θ,   φ_i^{k+1} = φ_i^k − α ∇L_i(φ_i^k)
 
 (Finn et al. 2017, arXiv 1703.03400, algorithms 1 and 2), differentiated *through* the inner steps, whichever inner
-optimiser takes them (`adaptax.optimization.inner_optimizers`). A task is any object with `loss(model)`.
+optimiser takes them (`adaptax.optimization.inner_optimizers`, or any of optax). A task is any object with a loss.
+
+A model may have a state s beside its parameters (batch statistics, say), which losses read and change. Each task is
+entered with the s of the outer loop; each inner step leaves it as its support loss returns it; the query loss after the
+last inner step reads that, and what it returns is the task's. The outer loop goes on with the mean over the step's
+tasks (of what is no floating-point number, such as a count: with that of the first task). Within a task the
+meta-gradient goes through s; it never goes through an outer step. `docs/few_shot.md` shows how.
+
+Keys: outer step n has `fold_in(key, n)`; a task of it that, with "task" and the task's number folded in; a loss in it
+that, with its purpose ("support_loss", "query_loss") and the number of inner steps done folded in.
 
 Differences from the paper: the loss is averaged over the tasks of an outer step, not summed; the outer optimiser is any
 of optax.
@@ -22,11 +31,12 @@ import optax
 from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.core.errors import AdaptaxError
-from adaptax.few_shot.tasks import LossTask, Source, loss_of, sources
-from adaptax.optimization.inner_optimizers import SGD, InnerOptimizer, descend
-
-LEARNING_RATE = 0.01
-"""α where none is given: the sinusoids' (Finn et al. 2017, section 5.1)."""
+from adaptax.core.splits import fold_in_name
+from adaptax.few_shot.inner_loop import Found, Method, Start, inner_optimizer_of
+from adaptax.few_shot.losses import LossTask, state_of
+from adaptax.few_shot.tasks import Source, sources
+from adaptax.optimization.inner_optax import Optax, check_derivative
+from adaptax.optimization.inner_optimizers import InnerOptimizer
 
 PIECES = 100
 """The outer loop runs in so many pieces at most: after each the model must be finite, and `on_progress` is called."""
@@ -54,9 +64,12 @@ class MAMLOptions:
 
     Attributes:
         inner_lr: α of plain gradient descent, 0.01 if not given.
-        inner_optimizer: Takes the inner steps, instead of plain gradient descent;
-            `adaptax.optimization.inner_optimizers.MetaSGD(0.01)`, say.
-        first_order: Take inner gradients for constants (FOMAML; Finn et al. 2017, section 5.2).
+        inner_optimizer: Takes the inner steps, instead of plain gradient descent: one of optax, such as
+            `optax.adam(1e-2)`, or `adaptax.optimization.inner_optimizers.MetaSGD(0.01)`, say. What it remembers
+            (moments, momentum) is fresh in each task. Its derivative is finite where a gradient is 0: see
+            `adaptax.optimization.inner_optax`.
+        first_order: Take inner gradients for constants (FOMAML; Finn et al. 2017, section 5.2), and the state that
+            inner steps leave too.
         tasks_per_step: How many tasks make an outer step: of a sampler, 25 if not given; of a sequence, all if not
             given, otherwise a random choice without replacement, for which all its tasks must be stackable.
         outer_loss: What the outer loop descends: the query loss after the "last" inner step (MAML), the "mean" of those
@@ -67,7 +80,7 @@ class MAMLOptions:
     """
 
     inner_lr: float | None = None
-    inner_optimizer: InnerOptimizer | None = None
+    inner_optimizer: InnerOptimizer | optax.GradientTransformation | None = None
     first_order: bool = False
     tasks_per_step: int | None = None
     outer_loss: Literal["last", "mean"] | Sequence[float] = "last"
@@ -83,16 +96,26 @@ class MetaTrained:
         learned: What the inner optimiser learned beside it (Meta-SGD's rates, say); None if it learns nothing.
         inner_optimizer: The inner optimiser that `model` was trained for.
         history: What each outer step was like.
+        state: The model's state, such as its batch statistics; None if it has none.
     """
 
     model: Any
     learned: PyTree[Array]
     inner_optimizer: InnerOptimizer
     history: History
+    state: Any = None
 
-    def adapt(self, task: Any, steps: int) -> Any:
-        """`adapt(model, task, steps)` with the inner optimiser as it was trained."""
-        return adapt(self.model, task, steps, inner_optimizer=self.inner_optimizer, learned=self.learned)
+    def adapt(self, task: Any, steps: int, *, key: Key[Array, ""] | None = None) -> Any:
+        """`adapt(model, task, steps)` with the inner optimiser as it was trained, and with the model's state if any."""
+        return adapt(
+            self.model,
+            task,
+            steps,
+            inner_optimizer=self.inner_optimizer,
+            learned=self.learned,
+            state=self.state,
+            key=key,
+        )
 
 
 def adapt(
@@ -101,10 +124,12 @@ def adapt(
     steps: int,
     lr: float | Float[Array, ""] | None = None,
     *,
-    inner_optimizer: InnerOptimizer | None = None,
+    inner_optimizer: InnerOptimizer | optax.GradientTransformation | None = None,
     learned: PyTree[Array] = None,
     first_order: bool = False,
     checkpoint: bool = False,
+    state: Any = None,
+    key: Key[Array, ""] | None = None,
 ) -> Any:
     """Adapt a model to a task: `steps` inner steps on the task's `support_loss`, or else its `loss`.
 
@@ -116,25 +141,32 @@ def adapt(
         task: What to adapt to (see `LossTask`).
         steps: Inner steps N; 0 returns the model.
         lr: Inner learning rate α of plain gradient descent, 0.01 if not given.
-        inner_optimizer: Takes the inner steps, instead of plain gradient descent.
+        inner_optimizer: Takes the inner steps, instead of plain gradient descent; may be one of optax.
         learned: What that optimiser learned in meta-training, `MetaTrained.learned`.
         first_order: If the result is differentiated, take inner gradients for constants.
         checkpoint: If it is, compute inner steps once more in the backward pass, instead of keeping what they computed.
+        state: The model's state, for losses that ask for one.
+        key: What this task's random numbers follow from, for losses that ask for a key.
+
+    Returns:
+        The adapted model; if there is a state, that and the state after the last inner step.
 
     Raises:
         TypeError: `task` has no loss or `model` nothing to adapt.
-        ValueError: A loss is no scalar, or arguments contradict each other.
+        ValueError: A loss is no scalar, arguments contradict each other, or a loss asks for what is not given.
     """
     _check_count("steps", steps)
     parameters, static = _split(model)
-    method = _Method(_inner_optimizer(lr, inner_optimizer, "lr"), steps, first_order, checkpoint)
+    method = Method(inner_optimizer_of(lr, inner_optimizer, "lr"), steps, first_order, checkpoint)
     if learned is None and jax.tree.leaves(method.optimizer.init(parameters)):
         raise ValueError(
             f"adapt: {type(inner_optimizer).__name__} adapts with what it learned in meta-training; pass "
             "learned=trained.learned, or call trained.adapt(task, steps) on the result of maml_train"
         )
-    adapted, _ = method.adapted(parameters, learned, static, task, "task", lambda _: None)
-    return eqx.combine(adapted, static)
+    start = Start(parameters, learned, state_of(state), key)
+    adapted, after, _ = method.adapted(start, static, task, "task", lambda *_: None)
+    adapted = eqx.combine(adapted, static)
+    return adapted if state is None else (adapted, after)
 
 
 def maml_train(
@@ -145,6 +177,7 @@ def maml_train(
     outer_steps: int,
     options: MAMLOptions | None = None,
     *,
+    state: Any = None,
     key: Key[Array, ""] | None = None,
     on_progress: OnProgress | None = None,
     **changes: Any,
@@ -165,16 +198,21 @@ def maml_train(
         inner_steps: N; with 0 the model is trained on all tasks at once, without adaptation.
         outer_steps: How often the outer optimiser steps.
         options: How, if not as `MAMLOptions()` says.
-        key: What sampled and chosen tasks follow from, `jax.random.key(0)` if not given.
+        state: The model's first state, such as the batch statistics that `eqx.nn.make_with_state` returns beside the
+            model: any pytree of arrays. Losses with a parameter `state` get it, and return (loss, state). After an
+            outer step with a loss or gradient that is not finite it is what it was before.
+        key: What sampled and chosen tasks follow from, and the keys of losses that have a parameter `key` (for
+            dropout, say); `jax.random.key(0)` if not given.
         on_progress: Called about a hundred times, with the outer steps done and the history of the losses up to there.
         **changes: Fields of `MAMLOptions` that are otherwise than in `options`: `inner_lr=0.3`, say.
 
     Returns:
-        The trained model, with what the inner optimiser learned and the history of the losses.
+        The trained model, with its state, what the inner optimiser learned and the history of the losses.
 
     Raises:
         TypeError: A task has no loss, or an argument is of the wrong kind.
-        ValueError: A loss is no scalar, an argument is out of range, or arguments contradict each other.
+        ValueError: A loss is no scalar, an argument is out of range, arguments contradict each other, or the derivative
+            of an inner optimiser of optax is not finite where gradients are 0.
         AdaptaxError: The model is no longer finite; the message says since which outer step.
 
     Examples:
@@ -197,101 +235,55 @@ def maml_train(
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise TypeError(f"maml_train: optimizer must be one of optax, such as optax.adam(1e-3); found {optimizer!r}")
     options = _changed(options or MAMLOptions(), changes)
-    inner = _inner_optimizer(options.inner_lr, options.inner_optimizer, "inner_lr")
+    inner = inner_optimizer_of(options.inner_lr, options.inner_optimizer, "inner_lr")
     weights = _weights(options.outer_loss, inner_steps)
-    method = _Method(inner, inner_steps, options.first_order, options.checkpoint, weights)
+    method = Method(inner, inner_steps, options.first_order, options.checkpoint, weights)
     if options.tasks_per_step is not None:
         _check_count("tasks_per_step", options.tasks_per_step, at_least=1)
     drawn = sources(tasks, options.tasks_per_step)
     parameters, static = _split(model)
     parameters = jax.tree.map(jnp.asarray, parameters)
-    meta = {"model": parameters, "learned": inner.init(parameters)}
+    if isinstance(inner, Optax):
+        check_derivative(inner.transformation, parameters)
+    meta, state = {"model": parameters, "learned": inner.init(parameters)}, state_of(state)
     with jax.numpy_dtype_promotion("standard"):
         opt_state = optimizer.init(meta)
     run = _program(method, static, drawn, optimizer, jax.random.key(0) if key is None else key)
-    meta, history = _train((meta, opt_state), run, outer_steps, on_progress)
-    return MetaTrained(eqx.combine(meta["model"], static), meta["learned"], inner, history)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Method:
-    """How one task is learned, and what the outer loop wants of it."""
-
-    optimizer: InnerOptimizer
-    steps: int
-    first_order: bool = False
-    checkpoint: bool = False
-    weights: tuple[float, ...] | None = None  # of the query loss after each step; None: after the last
-
-    def adapted(
-        self, parameters: Any, learned: Any, static: Any, task: Any, name: str, score: Callable[[Any], Any]
-    ) -> tuple[Any, Any]:
-        """φ^N, and the `score` of each of φ^1 … φ^N."""
-        optimizer, first_order = self._of_task(task, name)
-        loss = loss_of(task, "support_loss", static, name)
-
-        def step(carry: Any, _: None) -> tuple[Any, Any]:
-            carry = descend(optimizer, learned, carry[1], carry[0], loss, first_order=first_order)[:2]
-            return carry, score(carry[0])
-
-        carry, scores = (parameters, optimizer.start(learned, parameters)), []
-        if self.checkpoint:  # a scan, since XLA may well do what is recomputed in unrolled steps all at once
-            carry, stacked = jax.lax.scan(jax.checkpoint(step, prevent_cse=False), carry, None, length=self.steps)
-            return carry[0], stacked
-        for _ in range(self.steps):
-            carry, each = step(carry, None)
-            scores.append(each)
-        return carry[0], jax.tree.map(lambda *xs: jnp.stack(xs), *scores) if scores else None
-
-    def objective(self, meta: Any, static: Any, task: Any, name: str) -> tuple[Array, tuple[Array, Array]]:
-        """What the outer loop descends, and the query loss before and after the inner steps."""
-        loss = loss_of(task, "query_loss", static, name)
-        score = loss if self.weights else lambda _: None
-        parameters, scores = self.adapted(meta["model"], meta["learned"], static, task, name, score)
-        after = scores[-1] if self.weights else loss(parameters)
-        objective = jnp.sum(jnp.asarray(self.weights, scores.dtype) * scores) if self.weights else after
-        return objective, (loss(meta["model"]), after)
-
-    def _of_task(self, task: Any, name: str) -> tuple[InnerOptimizer, bool]:
-        """The inner optimiser and order for `task`, which may have its own."""
-        first_order, lr = getattr(task, "first_order", None), getattr(task, "inner_lr", None)
-        if not isinstance(first_order, bool | None):
-            raise TypeError(
-                f"{name}.first_order must be True, False or None, the same on each call; found {first_order!r}"
-            )
-        if lr is not None and not isinstance(self.optimizer, SGD):
-            raise ValueError(
-                f"{name} has an inner_lr, which {type(self.optimizer).__name__} does not use; set it to None"
-            )
-        optimizer = self.optimizer if lr is None else SGD(_rate(lr))
-        return optimizer, self.first_order if first_order is None else first_order
+    (meta, _, state), history = _train((meta, opt_state, state), run, outer_steps, on_progress)
+    return MetaTrained(eqx.combine(meta["model"], static), meta["learned"], inner, history, state)
 
 
 def _program(
-    method: _Method, static: Any, drawn: list[Source], optimizer: optax.GradientTransformation, key: Array
+    method: Method, static: Any, drawn: list[Source], optimizer: optax.GradientTransformation, key: Array
 ) -> Callable[[Any, int, int], Any]:
     """The compiled outer loop: from state and history after `start` steps to those after `stop` steps."""
     total = sum(source.size for source in drawn)
 
-    def objective(meta: Any, data: list[Any], key: Array) -> tuple[Array, tuple[Array, Array]]:
-        sums = []
+    def objective(meta: Any, state: Any, data: list[Any], key: Array) -> tuple[Array, Found]:
+        found, task_key = [], fold_in_name(key, "task")
         for source, arrays in zip(drawn, data, strict=True):
 
-            def of_task(element: Any, source: Source = source, arrays: Any = arrays) -> Any:
-                return method.objective(meta, static, source.build(arrays, element), source.name)
+            def of_task(number: Array, element: Any, source: Source = source, arrays: Any = arrays) -> Any:
+                start = Start(meta["model"], meta["learned"], state, jax.random.fold_in(task_key, number))
+                return method.objective(start, static, source.build(arrays, element), source.name)
 
-            values = jax.vmap(of_task, axis_size=source.size)(source.draw(arrays, key))
-            sums.append(jax.tree.map(lambda x: jnp.sum(x, 0), values))
-        return jax.tree.map(lambda *xs: sum(xs[1:], xs[0]) / total, *sums)
+            found.append(jax.vmap(of_task, axis_size=source.size)(*source.draw(arrays, key)))
+        value, joined = jax.tree.map(lambda *xs: _mean(xs, total), *found)
+        return value, joined
 
     def outer_step(number: Array, carry: Any, data: list[Any], key: Array) -> Any:
-        (meta, opt_state), history = carry
+        (meta, opt_state, state), history = carry
         step_key = jax.random.fold_in(key, number)
-        (_, losses), gradient = jax.value_and_grad(objective, has_aux=True)(meta, data, step_key)
+        gradient_of = jax.value_and_grad(objective, has_aux=True)
+        (_, found), gradient = gradient_of(meta, state, data, step_key)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
             updates, opt_state = optimizer.update(gradient, opt_state, meta)
             meta = optax.apply_updates(meta, updates)
-        return (meta, opt_state), jax.tree.map(lambda all_, x: all_.at[number].set(x), history, losses)
+        if state is not None:  # one task that diverged would be in all later states
+            sound = jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves((gradient, found[:2]))]).all()
+            state = jax.tree.map(lambda new, old: jnp.where(sound, new, old), found.state, state)
+        losses = History(found.before, found.after)
+        return (meta, opt_state, state), jax.tree.map(lambda all_, x: all_.at[number].set(x), history, losses)
 
     def run(carry: Any, start: Array, stop: Array, data: list[Any], key: Array) -> Any:
         return jax.lax.fori_loop(start, stop, lambda n, c: outer_step(n, c, data, key), carry)
@@ -300,11 +292,19 @@ def _program(
     return lambda carry, start, stop: program(carry, np.int32(start), np.int32(stop), data, key)
 
 
+def _mean(of_groups: Sequence[Array], total: int) -> Array:
+    """Over the tasks of all groups, leaves `[task, ...]`; of what is no floating-point number the first task's."""
+    if not jnp.issubdtype(of_groups[0].dtype, jnp.inexact):
+        return of_groups[0][0]
+    sums = [jnp.sum(x, 0) for x in of_groups]
+    return sum(sums[1:], sums[0]) / total
+
+
 def _train(
     state: Any, run: Callable[..., Any], outer_steps: int, on_progress: OnProgress | None
 ) -> tuple[Any, History]:
-    """Run the program, in pieces of one length."""
-    losses: Any = jnp.zeros((outer_steps,)), jnp.zeros((outer_steps,))
+    """Run the program, in pieces of one length; return its last state, and what each step was like."""
+    losses: Any = History(*(jnp.zeros((outer_steps,)) for _ in History._fields))  # type: ignore[arg-type]
     piece = max(1, -(-outer_steps // PIECES))
     for start in range(0, outer_steps, piece):
         done = min(start + piece, outer_steps)
@@ -313,7 +313,7 @@ def _train(
         _check_finite(state[0], history)
         if on_progress is not None:
             on_progress(done, history)
-    return state[0], History(*(np.asarray(x) for x in losses))
+    return state, History(*(np.asarray(x) for x in losses))
 
 
 def _check_finite(meta: Any, history: History) -> None:
@@ -346,19 +346,11 @@ def _is_trained(leaf: Any) -> bool:
 
 
 def _split(model: Any) -> tuple[Any, Any]:
-    """What of a model is trained, and the rest."""
-    parameters, static = eqx.partition(model, _is_trained)
+    """What of a model is trained, and the rest: the places of a state too, which may hold its first values."""
+    parameters, static = eqx.partition(model, _is_trained, is_leaf=lambda x: isinstance(x, eqx.nn.StateIndex))
     if not jax.tree.leaves(parameters):
         raise TypeError(f"model has nothing to train: expected floating-point arrays, found {type(model).__name__}")
     return parameters, static
-
-
-def _inner_optimizer(lr: Any, inner_optimizer: InnerOptimizer | None, name: str) -> InnerOptimizer:
-    if inner_optimizer is None:
-        return SGD(_rate(LEARNING_RATE if lr is None else lr))
-    if lr is not None:
-        raise ValueError(f"{name} and inner_optimizer cannot both be given; give {name} to the inner optimiser")
-    return inner_optimizer
 
 
 def _weights(outer_loss: Any, steps: int) -> tuple[float, ...] | None:
@@ -370,11 +362,6 @@ def _weights(outer_loss: Any, steps: int) -> tuple[float, ...] | None:
             f'outer_loss must be "last", "mean" or {steps} weights, one per inner step; found {outer_loss!r}'
         )
     return tuple(float(weight) for weight in outer_loss)
-
-
-def _rate(lr: Any) -> Any:
-    """A number of NumPy as one of Python, which takes on the precision of what it is multiplied with."""
-    return float(lr) if isinstance(lr, int | float | np.number) else lr
 
 
 def _check_count(name: str, value: Any, at_least: int = 0) -> None:

@@ -21,7 +21,7 @@ Parameters = TypeVar("Parameters")
 
 
 class InnerOptimizer(Protocol):
-    """What changes parameters within a task."""
+    """What changes parameters within a task. `adaptax.optimization.inner_optax.Optax` makes one of any of optax."""
 
     def init(self, parameters: PyTree[Array]) -> PyTree[Array]:
         """What the outer loop learns about this optimiser, at the start of meta-training; may be None."""

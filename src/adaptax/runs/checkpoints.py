@@ -32,6 +32,7 @@ from safetensors.numpy import save as serialise
 from adaptax.core import atomic_files
 from adaptax.core.errors import CheckpointError, short_repr
 from adaptax.core.types import key_data, shape_of_key_data, wrap_key_data
+from adaptax.core.version import __version__
 from adaptax.runs import seals
 from adaptax.runs.seals import Damaged, seal
 
@@ -95,7 +96,7 @@ class _Wanted(NamedTuple):
 
 def versions() -> dict[str, str]:
     """Versions of what decides the results."""
-    return {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {name: __version__ if name == "adaptax" else importlib.metadata.version(name) for name in LIBRARIES}
 
 
 def save(
@@ -380,10 +381,9 @@ def _unknown(expected: Any, found: Any, name: str = "about") -> str | None:
 def _other_version(folder: Path, update: int, manifest: Mapping[str, Any], what: str) -> str:
     made = manifest.get("versions")
     by = short_repr(made.get("adaptax") if isinstance(made, dict) else None)
-    here = importlib.metadata.version("adaptax")
     return (
-        f"{folder}: checkpoint {update} was made by adaptax {by}{what}; this is {here} (schema {SCHEMA}), which does "
-        "not know that. Nothing was changed; use the newer version that made it"
+        f"{folder}: checkpoint {update} was made by adaptax {by}{what}; this is {__version__} (schema {SCHEMA}), "
+        "which does not know that. Nothing was changed; use the newer version that made it"
     )
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from adaptax.core import atomic_files
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError, short_repr, unwritten
+from adaptax.core.version import __version__
 from adaptax.runs.options import KeptOptions
 from adaptax.runs.recipe import Recipe, accept_names, check_known, defaults, recipe_of
 
@@ -300,10 +301,7 @@ def _versions(content: Any) -> str:
     """Which adaptax wrote a configuration and which this is, as far as it says."""
     made = content.get("versions") if isinstance(content, dict) else None
     by = made.get("adaptax") if isinstance(made, dict) else None
-    import importlib.metadata  # slow to import, and needed only here
-
-    here = importlib.metadata.version("adaptax")
-    return f" (written by adaptax {'of unknown version' if by is None else short_repr(by)}; this is {here})"
+    return f" (written by adaptax {'of unknown version' if by is None else short_repr(by)}; this is {__version__})"
 
 
 def _options(content: dict[str, Any]) -> dict[str, Any]:
