@@ -87,7 +87,15 @@ def init(algorithm: Algorithm, problem: Problem, *, seed: int, num_seeds: int = 
     Raises:
         DivergenceError: if a leaf of it is NaN or infinite. Algorithms may look at tasks and rewards before they learn.
     """
-    state = jax.jit(lambda root: first_state(algorithm, problem, root, num_seeds))(jax.random.key(seed))
+
+    def first(root: Key[Array, ""]) -> TrainState:
+        return first_state(algorithm, problem, root, num_seeds)
+
+    # It runs once and takes longer to compile than to run: on a CPU, code that is not optimised is there in half the
+    # time; and what is told everything has nothing to compile.
+    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    told = isinstance(algorithm, FromScratch)
+    state = (first if told else jax.jit(first, compiler_options=options))(jax.random.key(seed))
     bad = leaf_that_is_not_finite(state)
     if bad:
         raise DivergenceError(f"before the first update: leaf {bad} is NaN or infinite; nothing was trained")

@@ -7,6 +7,8 @@ from jaxtyping import Array, Bool, Float
 RIDGE = 1e-4
 """Relative to each feature's mean square, so that neither its scale nor the number of idle slots matters."""
 
+_TINY = 1e-30
+
 
 def returns_to_go(
     rewards: Float[Array, "time *batch"], discount: float | Float[Array, ""]
@@ -34,13 +36,26 @@ def linear_baseline(
     features: Float[Array, "time env size"],
     targets: Float[Array, "time env"],
     valid: Bool[Array, "time env"],
+    worth: Float[Array, " time"] | None = None,
 ) -> Float[Array, "time env"]:
     """Predictions of `targets` that are linear in `features`, by ridge regression on the *other* environments.
 
     Duan et al. 2016b (arXiv 1604.06778, section 3) fit on the data that they predict. Then a return is compared with
     a prediction that it took part in, which biases the gradient towards 0 (trap E6). Leaving out the environment's own
     episode costs a small linear system each, and leaves the gradient unbiased. A single environment gets 0.
+
+    Args:
+        features: What predictions are linear in.
+        targets: Returns to go.
+        valid: Steps that happened.
+        worth: What the steps to go would bring at 1 each. The others' mean reward times that is predicted first, and
+            the ridge only shrinks what is on top of it. Without, of a reward of 1000 in each step it shrinks away more
+            than there is to learn (trap E32).
     """
+    spread = jnp.zeros_like(targets) if worth is None else jnp.where(valid, worth[:, None], 0.0)
+    size = jnp.sum(spread**2, 0)
+    level = jnp.sum(spread * targets) / jnp.maximum(jnp.sum(size), _TINY)  # it cancels, and keeps numbers small
+    targets = targets - level * spread
     rows = jnp.where(valid[..., None], features, 0.0)
     squares = jnp.einsum("tsi,tsj->sij", rows, rows)
     products = jnp.einsum("tsi,ts->si", rows, targets)
@@ -48,12 +63,15 @@ def linear_baseline(
     def others(x: Array) -> Array:
         return jnp.sum(x, 0, keepdims=True) - x
 
-    squares, products = others(squares), others(products)
+    slopes = others(jnp.sum(spread * targets, 0)) / jnp.maximum(others(size), _TINY)
+    squares = others(squares)
+    products = others(products) - slopes[:, None] * others(jnp.einsum("tsi,ts->si", rows, spread))
     sizes = jnp.sqrt(jnp.diagonal(squares, axis1=-2, axis2=-1))
     sizes = jnp.where(sizes > 0, sizes, 1.0)  # a feature that is always 0 gets weight 0
     ridge = RIDGE * jnp.eye(features.shape[-1], dtype=features.dtype)[None]
     weights = solve_positive(squares / (sizes[:, :, None] * sizes[:, None]) + ridge, products / sizes) / sizes
-    return jnp.where(valid, jnp.einsum("tsi,si->ts", features, weights), 0.0)
+    first = jnp.where(others(size) > 0, level + slopes, 0.0)[None] * spread
+    return jnp.where(valid, first + jnp.einsum("tsi,si->ts", features, weights), 0.0)
 
 
 def solve_positive(matrices: Float[Array, "env size size"], targets: Float[Array, "env size"]) -> Array:

@@ -74,7 +74,8 @@ class ESMAML(ESMAMLSettings, WholePolicy):
         noises, reward = experience.extra, experience.trajectory.reward
         plus, minus = (jax.vmap(self._returns, 1)(part) for part in jnp.split(reward, 2, 2))
         gaps = plus[:, -1] - minus[:, -1]
-        gaps = gaps / (jnp.sqrt(parallel.mean(jnp.mean(gaps**2))) + 1e-8)
+        typical = jnp.sqrt(parallel.mean(jnp.mean(gaps**2)))
+        gaps = gaps / jnp.where(typical > 0, typical, 1.0)
         slopes = jax.tree.map(lambda e: -jnp.tensordot(gaps, e, 1) / len(gaps), noises)
         slopes = parallel.mean(slopes)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats

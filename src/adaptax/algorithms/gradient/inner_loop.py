@@ -218,7 +218,8 @@ class GradientBased(InnerSettings, MetaLearner):
         values = jnp.zeros_like(trajectory.reward)
         if self.baseline == "linear":
             targets = returns_to_go(trajectory.reward, self.discount)
-            values = linear_baseline(time_features(observations), targets, valid)
+            worth = returns_to_go(jnp.ones(len(targets), targets.dtype), self.discount)
+            values = linear_baseline(time_features(observations), targets, valid, worth)
         elif self.baseline == "value":
             assert meta.critic is not None
             values = meta.critic(observations, steps)
@@ -266,8 +267,12 @@ class WholePolicy(GradientBased):
 
 
 def normalized(x: Float[Array, "time env"], valid: Array) -> Float[Array, "time env"]:
-    """Mean 0 and deviation 1 over one task's valid entries; 0 elsewhere."""
+    """Mean 0 and deviation 1 over one task's valid entries, in whatever units; 0 elsewhere, and where all are equal."""
     count = jnp.maximum(jnp.sum(valid), 1).astype(x.dtype)
     mean = jnp.sum(jnp.where(valid, x, 0.0)) / count
     centered = jnp.where(valid, x - mean, 0.0)
-    return centered / (jnp.sqrt(jnp.sum(centered**2) / count) + 1e-8)
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(centered)))
+    centered = centered / jnp.where(largest > 0, largest, 1.0)  # squares of 1e-23 would be 0
+    variance = jnp.sum(centered**2) / count
+    varies = variance > 0
+    return jnp.where(varies, centered / jnp.sqrt(jnp.where(varies, variance, 1.0)), 0.0)
