@@ -66,6 +66,22 @@ class Evaluation:
         return np.array([stderr(self.returns[..., episode]) for episode in range(self.returns.shape[-1])])
 
     @property
+    def stderr_of_sums(self) -> np.ndarray:
+        """Standard error, over tasks and seeds, of the mean return up to and with each episode, `[episode]`."""
+        sums = self.returns.cumsum(-1, dtype=np.float64)
+        return np.array([stderr(sums[..., episode]) for episode in range(sums.shape[-1])])
+
+    @property
+    def adapted_returns(self) -> np.ndarray:
+        """Return of an episode when most is learned, `[seed, task]`: by the best action, after all windows but one.
+
+        That is what the last window of a trial is lived with. Where no evaluation episode asks, the trial's last
+        episode is meant.
+        """
+        found = self.returns if self.evaluation_episodes is None else self.evaluation_episodes
+        return found[..., -1].astype(np.float64)
+
+    @property
     def window_returns(self) -> np.ndarray:
         """Mean return of the trial's own episodes between one evaluation and the next, `[seed, task, evaluation]`."""
         assert self.evaluation_episodes is not None

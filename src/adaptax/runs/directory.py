@@ -25,7 +25,7 @@ from typing import Any
 
 from adaptax.core import atomic_files
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError, short_repr, unwritten
-from adaptax.runs.options import KeptOptions
+from adaptax.runs.options import KeptOptions, of_older
 from adaptax.runs.recipe import Recipe, accept_names, check_known, defaults, recipe_of
 
 CONFIG = "config.json"
@@ -311,6 +311,7 @@ def _options(content: dict[str, Any]) -> dict[str, Any]:
     options = content.get("options")
     if not isinstance(options, dict):
         raise ConfigError(f"options: expected names and values; found {short_repr(options)}")
+    options = of_older(options)
     check_known(KeptOptions, options, "options")
     seeds = options.get("seeds", KeptOptions.seeds)
     if type(seeds) is not int or not 1 <= seeds <= _MOST_SEEDS:
