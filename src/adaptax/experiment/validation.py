@@ -58,6 +58,7 @@ class Validator:
         self._chunk = chunk_length(max(algorithm.num_updates - since, 1), CHUNK)
         self._known: list[validations.Validation] = []
         self._newest: validations.Validation | None = None
+        self._evaluate: Any = None
         self.selects = options.select_on == "validation"
         self.text = ""
 
@@ -112,7 +113,9 @@ class Validator:
             patience("evaluating on validation tasks", self._on_message),
             causes.of_evaluation(agent, **how, on_message=self._on_message),
         ):
-            evaluation = evaluator.evaluate(agent, **how)
+            if self._evaluate is None:
+                self._evaluate = evaluator.prepare(agent, **how)
+            evaluation = self._evaluate(meta, lambda done: None)
         found = {"tasks": self._options.validation_tasks, **_figures("return", evaluation.scores)}
         if agent.learns_from_windows:
             found |= _figures("adapted_return", evaluation.adapted_returns)

@@ -226,12 +226,14 @@ def _draw_trained(axes: Axes, metrics: Sequence[Mapping[str, Any]]) -> None:
     """What training lived: its mean, each seed, and what shows how much it varies. Sets the limits of the axes."""
     all_steps = np.asarray([row["env_steps"] for row in metrics], np.float64)
     lived = np.stack([np.atleast_1d(np.asarray(row["return"], np.float64)) for row in metrics])
-    seeds, bins = lived.shape[1], min(len(all_steps), MOST_POINTS)
-    steps, returns = (np.stack([part.mean(0) for part in np.array_split(x, bins)]) for x in (all_steps, lived))
-    lone: dict[str, Any] = {"marker": "o", "markersize": 5} if bins == 1 else {}
+    seeds, size = lived.shape[1], -(-len(all_steps) // MOST_POINTS)
+    # Of one size, or the curve would look less certain where fewer are averaged; what is left over is at the start.
+    starts = [0, *range(len(all_steps) % size or size, len(all_steps), size)]
+    steps, returns = (np.stack([part.mean(0) for part in np.split(x, starts[1:])]) for x in (all_steps, lived))
+    lone: dict[str, Any] = {"marker": "o", "markersize": 5} if len(steps) == 1 else {}
     mean, label = returns.mean(1), "in training: sampled actions, fresh training tasks"
     if seeds == 1:
-        if bins < len(all_steps):
+        if size > 1:
             axes.plot(all_steps, lived[:, 0], color=TRAINED, linestyle="", marker=".", markersize=2.5, alpha=0.35)
             label = f"{label}; dots: single updates"
         label = f"{label}; 1 seed"

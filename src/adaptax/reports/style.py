@@ -106,5 +106,7 @@ def label_ends(axes: Axes, finals: Mapping[str, float], drawn: Mapping[str, Mapp
             name, (end, value), xytext=(1.05, (position - low) / (high - low)), textcoords="axes fraction",
             color=colour, fontsize=FONT_SIZE, va="center", annotation_clip=False,
             fontweight="bold" if colour == TRAINED else "normal",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5),
+            },
         )  # fmt: skip
