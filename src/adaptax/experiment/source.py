@@ -49,11 +49,11 @@ class Source:
         return changed
 
 
-def source_of(directory: Path, run: "Run", on_message: OnMessage) -> Source:
+def source_of(other: Any, run: "Run", on_message: OnMessage) -> Source:
     """Read what a run is to begin from.
 
     Args:
-        directory: The other run's.
+        other: The other run, by its directory, or as what `train` returns.
         run: The new one.
         on_message: Called with lines for a person.
 
@@ -61,6 +61,7 @@ def source_of(directory: Path, run: "Run", on_message: OnMessage) -> Source:
         ConfigError: if the other is of another algorithm or network, or has another number of trainings.
         CheckpointError: if it cannot be read.
     """
+    directory = Path(getattr(other, "directory", other))
     recipe, _ = read_recipe(directory)
     if recipe.algorithm != run.recipe.algorithm or recipe.algorithm in FROM_SCRATCH:
         found = f"{short_repr(recipe.algorithm)} in {directory}"
