@@ -1,10 +1,12 @@
 """A run's directory: what was asked for, what was measured, and what was learned.
 
 config.json             the algorithm, the problem, the run's options, versions and device
-metrics.jsonl           one line per update
+metrics.jsonl           one line per update, and one per evaluation on validation tasks
+times.jsonl             how long it took
 tensorboard/            the same for TensorBoard
 checkpoints/            what was learned, and everything else that decides how training goes on (`checkpoints.py`)
 evaluation.json         figures of the last evaluation
+returns.npz             what every agent earned in every task of it
 adaptation.png          its picture
 validation.json         with --select-on validation: how each checkpoint did on validation tasks (`validations.py`)
 training.png            return over updates
