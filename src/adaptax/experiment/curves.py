@@ -12,15 +12,18 @@ from adaptax.runs.metrics_log import returns_of
 
 if TYPE_CHECKING:
     from adaptax.experiment.evaluation import Assessment
-    from adaptax.experiment.session import Run
 
 CURVE = "training.png"
 
 
-def draw_training(run: "Run", on_message: OnMessage) -> None:
+def draw_training(run: Any, on_message: OnMessage) -> None:
     """Draw the returns of a training, with references if it is evaluated by now.
 
     The picture is left out where matplotlib is not installed, or there is no room: the run is good.
+
+    Args:
+        run: The training, as what `train` returns.
+        on_message: Called with a line for a person if it is left out.
     """
     if not run.metrics or run.directory is None:
         return

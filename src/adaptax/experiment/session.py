@@ -131,7 +131,7 @@ class TrainSession:
             require(problem, seed=options.seed)
             self._devices = self._devices_for(options.devices)
             if options.from_ is not None:
-                self._source = source_of(options.from_, self._run, self._on_message)
+                self._source = source_of(options.from_, recipe, algorithm, problem, options.seeds, self._on_message)
             # `out` is a path of the machine that trained and says nothing about the run.
             typed = {**dataclasses.asdict(options), "out": None, "from_": None}
             source = {} if self._source is None else self._source.written

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,7 @@ from adaptax.experiment.progress import OnMessage
 from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.runs.directory import read_recipe
 from adaptax.runs.load import read_agent
-
-if TYPE_CHECKING:
-    from adaptax.experiment.session import Run
+from adaptax.runs.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,12 +47,17 @@ class Source:
         return changed
 
 
-def source_of(other: Any, run: "Run", on_message: OnMessage) -> Source:
+def source_of(
+    other: Any, recipe: Recipe, algorithm: Any, problem: Any, num_seeds: int, on_message: OnMessage
+) -> Source:
     """Read what a run is to begin from.
 
     Args:
         other: The other run, by its directory, or as what `train` returns.
-        run: The new one.
+        recipe: What the new one trains.
+        algorithm: The algorithm that it trains.
+        problem: The problem, as that sees it.
+        num_seeds: Its trainings.
         on_message: Called with lines for a person.
 
     Raises:
@@ -62,27 +65,27 @@ def source_of(other: Any, run: "Run", on_message: OnMessage) -> Source:
         CheckpointError: if it cannot be read.
     """
     directory = Path(getattr(other, "directory", other))
-    recipe, _ = read_recipe(directory)
-    if recipe.algorithm != run.recipe.algorithm or recipe.algorithm in FROM_SCRATCH:
-        found = f"{short_repr(recipe.algorithm)} in {directory}"
-        raise ConfigError(f"--from: expected a run of '{run.recipe.algorithm}', which is to be trained; found {found}")
+    name = read_recipe(directory)[0].algorithm
+    if name != recipe.algorithm or name in FROM_SCRATCH:
+        raise ConfigError(
+            f"--from: expected a run of '{recipe.algorithm}', which is to be trained; found {short_repr(name)} in "
+            f"{directory}"
+        )
     agent, update = read_agent(directory, on_message)
-    seeds = run.options.seeds
-    if agent.num_seeds not in (1, seeds):
-        wanted = "1 training" if seeds == 1 else f"1 or {seeds} trainings, as --seeds says"
+    if agent.num_seeds not in (1, num_seeds):
+        wanted = "1 training" if num_seeds == 1 else f"1 or {num_seeds} trainings, as --seeds says"
         raise ConfigError(f"--from: expected a run of {wanted}; found {agent.num_seeds} in {directory}")
-    differing = _difference(run, agent)
+    differing = _difference(algorithm, problem, agent)
     if differing is not None:
         raise ConfigError(
             f"--from: expected the network that is to be trained; found another in {directory}: {differing}"
         )
-    name = directory.resolve().name
-    return Source(agent, {"from_": name, "from_update": update, "from_sha256": _digest(agent.meta)})
+    return Source(agent, {"from_": directory.resolve().name, "from_update": update, "from_sha256": _digest(agent.meta)})
 
 
-def _difference(run: "Run", agent: TrainedAgent) -> str | None:
-    """Where the parameters of an agent are others than those of a run, in shape or structure; None: nowhere."""
-    wanted = jax.eval_shape(lambda: first_state(run.algorithm, run.problem, jax.random.key(0), 1)).meta
+def _difference(algorithm: Any, problem: Any, agent: TrainedAgent) -> str | None:
+    """Where the parameters of an agent are others than an algorithm's, in shape or structure; None: nowhere."""
+    wanted = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), 1)).meta
     found = agent.of_seed(0).meta
     ours, theirs = (
         {jax.tree_util.keystr(p): x for p, x in jax.tree_util.tree_leaves_with_path(t)} for t in (wanted, found)
