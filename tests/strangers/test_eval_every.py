@@ -119,7 +119,7 @@ def test_it_is_shown_with_seeds_and_does_not_choose_a_checkpoint(tmp_path, monke
     run = train(tmp_path / "run", seeds=2, eval_tasks=50, on_progress=lambda progress: said.append(progress.text))
     assert all(len(row["validation_returns"]) == 2 for row in run.validations)
     assert run.validations[1]["validation_return"] == pytest.approx(np.mean(run.validations[1]["validation_returns"]))
-    assert "validation" in said[0]
+    assert "validation" in said[1]
     assert any(f"· validation {run.validations[-1]['validation_return']:.4g}" in text for text in said)
     first, last = drawn  # before the evaluation on held-out tasks, and after it
     assert [row["env_steps"] for row in first[1]["evaluations"]] == [row["env_steps"] for row in run.validations]

@@ -141,7 +141,7 @@ def test_a_schedule_goes_on_as_if_it_had_been_planned_so(tmp_path):
 
 
 def test_what_learns_from_nothing_has_no_updates(tmp_path):
-    small = {"num_episodes": 4, "horizon": 3, "eval_tasks": 0}
+    small = {"num_episodes": 4, "length": 4, "horizon": 3, "eval_tasks": 0}
     experiment.train("q-learning", "chain", directory=tmp_path / "run", **small)
     with pytest.raises(ConfigError, match="--num-updates: q-learning learns every task from nothing"):
         experiment.resume(tmp_path / "run", num_updates=5)

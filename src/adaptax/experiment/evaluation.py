@@ -71,7 +71,9 @@ class Assessment:
 
     @property
     def note(self) -> str:
-        """What a curve of it shows, in a line."""
+        """What a curve of it shows, in a line; empty if there is none."""
+        if not self.results:
+            return ""
         protocol, trained = self.protocol, next(iter(self.results))
         policy = "the best action known" if protocol["policy"] == "mode" else "sampled actions"
         seeds = protocol["training_seeds"]
