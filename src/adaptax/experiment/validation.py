@@ -121,7 +121,9 @@ class Validator:
             found |= _figures("adapted_return", evaluation.adapted_returns)
         found["validation_episode_returns"] = evaluation.episode_returns.tolist()
         self._newest = _validation(done, found)
-        self.text = f"validation {self._newest.mean:.4g} ± {self._newest.stderr:.2g} at {done}"
+        name = "adapted_" if agent.learns_from_windows else ""  # as the return in training is meant
+        mean, error = found[f"validation_{name}return"], found[f"validation_{name}stderr"]
+        self.text = f"validation {mean:.4g} ± {error:.2g} at {done}"
         return found
 
     def record(self) -> None:
