@@ -252,7 +252,7 @@ def test_E40_a_training_curve_says_what_it_is_of_how_many_seeds_and_how_sure(mon
     axes = figures[0].axes[0]
     trained, evaluated = legend(figures[0])
     assert trained.startswith("in training: sampled actions")
-    assert "mean of 3 seeds with 95 % over seeds" in trained
+    assert "mean of 3 seeds, with 95 % over seeds" in trained
     assert evaluated.startswith("evaluated: best action known, 400 validation tasks")
     assert "tasks and 3 seeds" in evaluated
     width = bands(axes)
@@ -267,6 +267,9 @@ def test_E40_a_training_curve_says_what_it_is_of_how_many_seeds_and_how_sure(mon
     low, high = axes.get_ylim()
     assert low < -3 < 40 < high
     plot_training("a.png", [{"env_steps": 1, "return": 2.0}])
+    plot_training("a.png", [{"env_steps": i, "return": [1.0, 2.0 * i]} for i in (1, 2)])
+    assert "mean of 2 seeds, too few for an interval; thin: each seed" in legend(figures[2])[0]
+    assert not figures[2].axes[0].collections
     assert legend(figures[1]) == ["in training: sampled actions, fresh training tasks; 1 seed"]
 
 

@@ -31,6 +31,8 @@ with needs("reports", "a picture"):
 
 FEW = 10
 """Up to so many episodes, each is marked by a point."""
+FEWEST_SEEDS = 3
+"""Of two, a band reaches six times as far as they are apart to each side, or nothing at all: it says nothing."""
 MOST_POINTS = 80
 """A training curve is averaged over neighbouring updates down to so many points."""
 
@@ -241,11 +243,13 @@ def _draw_trained(axes: Axes, metrics: Sequence[Mapping[str, Any]]) -> None:
         axes.plot(steps, seed, color=TRAINED, linewidth=0.9, alpha=0.45, **lone)
     axes.plot(steps, mean, color=TRAINED, linewidth=2.6, label=None if seeds > 1 else label, **lone)
     if seeds > 1:
-        axes.lines[-1].set_label(f"{label}; mean of {seeds} seeds with 95 % over seeds; thin: each seed")
+        sure = "with 95 % over seeds" if seeds >= FEWEST_SEEDS else "too few for an interval"
+        axes.lines[-1].set_label(f"{label}; mean of {seeds} seeds, {sure}; thin: each seed")
+    if seeds >= FEWEST_SEEDS:
         limits = axes.get_ylim()
         margin = student_95(seeds - 1) * returns.std(1, ddof=1) / np.sqrt(seeds)
         axes.fill_between(steps, mean - margin, mean + margin, color=TRAINED, alpha=0.18, linewidth=0)
-        axes.set_ylim(limits)  # of two seeds the band is six times as wide as they are apart
+        axes.set_ylim(limits)  # of three seeds the band is wider than they are apart
     axes.set_autoscaley_on(False)
 
 
