@@ -71,7 +71,9 @@ def test_seeds_train_side_by_side_and_differ(tmp_path):
     assert weights.shape[0] == 2
     assert np.abs(weights[0] - weights[1]).max() > 0.1
     rows = (tmp_path / "runs/rl2-bandit-1/metrics.jsonl").read_text().splitlines()
-    assert len(json.loads(rows[0])["returns"]) == 2
+    first = json.loads(rows[0])
+    assert len(first["by_seed"]["return"]) == 2
+    assert set(first["by_seed"]) == set(first) - {"update", "env_steps", "by_seed"}
 
 
 def test_a_directory_that_holds_a_run_is_not_touched(finished_run):

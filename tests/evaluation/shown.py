@@ -22,6 +22,10 @@ class Shown:
     def stderr_per_episode(self):
         return self.returns.mean(0).std(0, ddof=1) / np.sqrt(self.returns.shape[1])
 
+    @property
+    def stderr_of_sums(self):
+        return self.returns.cumsum(-1).mean(0).std(0, ddof=1) / np.sqrt(self.returns.shape[1])
+
     @functools.cached_property
     def summary(self):
         return summarize(self.returns.sum(-1))

@@ -14,7 +14,7 @@ class Log:
 
     position = None
 
-    def write(self, progress):
+    def write(self, progress, evaluation=None):
         pass
 
 

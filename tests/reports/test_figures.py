@@ -68,11 +68,11 @@ def test_plot_of_bandits_shows_every_agent(tmp_path):
     path = tmp_path / "new" / "adaptation.png"
     plot_adaptation(path, bandits(), title="Bandits", oracle=0.9, unit="pull")
     picture = pixels(path)
-    assert picture.shape == (660, 1500, 3)
+    assert picture.shape == (660, 1800, 3)
     trained = count(picture, style.TRAINED)
     assert trained > 2000
     for look in list(style.styles(list(bandits())).values())[1:]:
-        assert 150 < count(picture, look["color"]) < trained
+        assert count(picture, look["color"]) > 150
 
 
 def test_plot_of_few_episodes_shows_the_optimum(tmp_path):
@@ -96,6 +96,32 @@ def test_plot_of_a_single_episode_and_a_single_agent(tmp_path):
     assert count(pixels(tmp_path / "a.png"), style.TRAINED) > 20
 
 
+def bands(axes):
+    """Half the height of each band at each point, by its colour."""
+    found = {}
+    for band in axes.collections:
+        x = band.get_paths()[0].vertices
+        colour = matplotlib.colors.to_hex(band.get_facecolor()[0][:3])
+        found[colour] = [np.ptp(x[np.isclose(x[:, 0], point), 1]) / 2 for point in np.unique(x[:, 0])]
+    return found
+
+
+def test_E40_every_agent_has_its_band_and_its_name_in_both_panels(monkeypatch):
+    figures = []
+    monkeypatch.setattr(reporting, "save", lambda figure, path: figures.append(figure))
+    results = {name: agent([1.0, 2.0, 4.0], noise) for name, noise in (("rl2", 0.3), ("random", 0.1), ("ucb1", 0.2))}
+    plot_adaptation("a.png", results, title="", oracle=4.5, note="Mean of 8 tasks")
+    returns, regret = figures[0].axes
+    colours = {name: look["color"].lower() for name, look in style.styles(list(results)).items()}
+    for name, result in results.items():
+        np.testing.assert_allclose(bands(returns)[colours[name]], 1.96 * result.stderr_per_episode, rtol=1e-6)
+        np.testing.assert_allclose(bands(regret)[colours[name]], 1.96 * result.stderr_of_sums, rtol=1e-6)
+        for axes in (returns, regret):
+            named = [text for text in axes.texts if text.get_text() == name]
+            assert [text.get_color().lower() for text in named] == [colours[name]]
+    assert figures[0].get_supxlabel() == "Mean of 8 tasks"
+
+
 def test_plot_has_the_band_of_the_trained_agent(tmp_path):
     narrow, wide = (
         {**grid(), "rl2": agent([3.6, 10.5, 10.8, 10.9], noise)} for noise in (0.0, 1.5)
@@ -113,6 +139,7 @@ def test_labels_say_what_is_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(reporting, "save", lambda figure, path: figures.append(figure))
     plot_adaptation("a.png", bandits(), title="Bandits", oracle=0.9, unit="pull")
     returns, regret = figures[0].axes
+    assert {text.get_text() for text in returns.texts} == {*bandits(), "knows the task"}
     assert returns.get_ylabel() == "return per pull (mean of 5 pulls)"
     assert regret.get_ylabel() == "regret up to this pull"
     assert figures[0].get_suptitle() == "Bandits"
@@ -183,7 +210,7 @@ def test_plot_of_training(tmp_path, seeds):
     ]
     plot_training(tmp_path / "a.png", rows, references={"random": 50.0, "gittins": 83.0})
     picture = pixels(tmp_path / "a.png")
-    assert picture.shape == (660, 1050, 3)
+    assert picture.shape == (660, 1350, 3)
     assert count(picture, style.TRAINED) > 1000
     assert count(picture, style.RANDOM) > 150
     assert count(picture, style.CLASSICAL[1]) > 150
@@ -198,6 +225,52 @@ def test_training_curve_is_averaged_over_neighbouring_updates(monkeypatch):
     assert len(seeds) == 2
     assert mean.get_xdata()[:2].tolist() == [5.0, 25.0]
     assert mean.get_ydata()[:2].tolist() == [1.0, 5.0]
+
+
+def test_points_of_a_training_curve_are_of_equally_many_updates(monkeypatch):
+    figures = []
+    monkeypatch.setattr(reporting, "save", lambda figure, path: figures.append(figure))
+    plot_training("a.png", [{"env_steps": i, "return": 1.0 * i} for i in range(1, 122)])
+    single, mean = figures[0].axes[0].lines
+    assert len(single.get_xdata()) == 121
+    assert mean.get_xdata().tolist() == [1.0, *np.arange(2.5, 121.5, 2.0)]
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_E40_a_training_curve_says_what_it_is_of_how_many_seeds_and_how_sure(monkeypatch):
+    figures = []
+    monkeypatch.setattr(reporting, "save", lambda figure, path: figures.append(figure))
+    rows = [{"env_steps": 10 * i, "return": [1.0 * i, 3.0 * i, 5.0 * i]} for i in range(1, 5)]
+    found = [
+        {"env_steps": 10 * i, "return": [4.0 * i, 5.0 * i, 6.0 * i], "mean": 5.0 * i, "stderr": 0.5, "tasks": 400}
+        for i in (0, 2, 4)
+    ]
+    plot_training("a.png", rows, evaluations=found, references={"random": -3.0, "knows the task": 40.0})
+    axes = figures[0].axes[0]
+    trained, evaluated = legend(figures[0])
+    assert trained.startswith("in training: sampled actions")
+    assert "mean of 3 seeds, with 95 % over seeds" in trained
+    assert evaluated.startswith("evaluated: best action known, 400 validation tasks")
+    assert "tasks and 3 seeds" in evaluated
+    width = bands(axes)
+    # Of three seeds 2 apart: Student's t of 2 degrees of freedom, 4.303, times 2i / √3.
+    np.testing.assert_allclose(
+        width[style.TRAINED.lower()], [4.302653 * 2 * i / 3**0.5 for i in range(1, 5)], rtol=1e-5
+    )
+    np.testing.assert_allclose(width[style.CLASSICAL[0].lower()], [0.98] * 3, rtol=1e-5)
+    points = next(line for line in axes.lines if line.get_label() == evaluated)
+    assert points.get_xydata().tolist() == [[0, 0], [20, 10], [40, 20]]
+    assert [text.get_text() for text in axes.texts] == ["random", "knows the task"]
+    low, high = axes.get_ylim()
+    assert low < -3 < 40 < high
+    plot_training("a.png", [{"env_steps": 1, "return": 2.0}])
+    plot_training("a.png", [{"env_steps": i, "return": [1.0, 2.0 * i]} for i in (1, 2)])
+    assert "mean of 2 seeds, too few for an interval; thin: each seed" in legend(figures[2])[0]
+    assert not figures[2].axes[0].collections
+    assert legend(figures[1]) == ["in training: sampled actions, fresh training tasks; 1 seed"]
 
 
 def test_plot_of_paths_has_a_panel_for_each_task_and_window(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 from adaptax.core import atomic_files
 from adaptax.runs.directory import METRICS
-from adaptax.runs.metrics_log import RunLog, _parse, rows_after
+from adaptax.runs.metrics_log import RunLog, _parse, returns_of, rows_after
 from adaptax.training.loop import Progress
 
 
@@ -25,7 +25,8 @@ def test_a_row_per_update_and_means_over_seeds(tmp_path):
     assert [row["update"] for row in rows] == [1, 2, 3, 4]
     assert [row["env_steps"] for row in rows] == [10, 20, 30, 40]
     assert [row["return"] for row in rows] == [2, 3, 5, 7]
-    assert rows[0]["returns"] == [1, 3]
+    assert rows[0]["by_seed"] == {"return": [1, 3], "entropy": [1, 1]}
+    assert returns_of(rows[1]) == [2, 4]
     assert [row["entropy"] for row in rows] == [1, 1, 0, 0]
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
@@ -156,6 +157,62 @@ def test_E43_nothing_is_said_to_be_moved_where_there_was_nothing(tmp_path):
 @pytest.mark.parametrize("steps", [float("inf"), float("nan"), -1, 1.5, 10**30, True])
 def test_E51_steps_that_none_can_be_are_damage(steps):
     row = {"update": 1, "env_steps": 40, "return": 0.5}
-    assert _parse(json.dumps(row).encode(), 1) == [row]
+    assert _parse(json.dumps(row).encode(), 1) == ([row], [])
     with pytest.raises(ValueError, match=r"steps|values"):
         _parse(json.dumps({**row, "env_steps": steps}).encode(), 1)
+
+
+FOUND = {"tasks": 4, "validation_return": 2.0, "validation_stderr": 0.5, "validation_returns": [2.0]}
+
+
+def test_E40_rows_of_evaluations_are_told_apart_and_cut_off_with_those_of_updates(tmp_path):
+    with RunLog(tmp_path, 10) as log:
+        log.write_evaluation(0, FOUND)
+        log.write(chunk(2), FOUND)
+        position = log.position
+        log.write(chunk(4), FOUND)
+    whole = (tmp_path / METRICS).read_bytes()
+    rows = [json.loads(line) for line in whole.splitlines()]
+    assert [(row["update"], row.get("split")) for row in rows] == [
+        (0, "validation"), (1, None), (2, None), (2, "validation"), (3, None), (4, None), (4, "validation"),
+    ]  # fmt: skip
+    assert [row["env_steps"] for row in log.evaluations] == [0, 20, 40]
+    assert all("return" not in row for row in log.evaluations)  # who draws "return" of all rows mixes nothing
+    assert rows_after(tmp_path, position) == 2
+    assert rows_after(tmp_path, None) == 4
+    with RunLog(tmp_path, 10, position, done=2) as log:
+        assert [row["update"] for row in log.evaluations] == [0, 2]
+        log.write(chunk(4), FOUND)
+    assert (tmp_path / METRICS).read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"split": "validation", "update": 2, "env_steps": 10, **FOUND},
+        {"split": "test", "update": 1, "env_steps": 10, **FOUND},
+        {"split": "validation", "update": 1, "env_steps": 10, **FOUND, "validation_returns": [1.0, 2.0]},
+        {"split": "validation", "update": 1, "env_steps": 10, **FOUND, "validation_return": "2"},
+        {"split": "validation", "update": 1, "env_steps": 10},
+    ],
+)
+def test_rows_of_evaluations_that_none_can_be_are_damage(row):
+    trained = {"update": 1, "env_steps": 10, "return": 0.5}
+    good = {"split": "validation", "update": 1, "env_steps": 10, **FOUND}
+    assert _parse(b"\n".join(json.dumps(x).encode() for x in (trained, good)), 1) == ([trained], [good])
+    with pytest.raises(ValueError, match=r"rows|values|seeds"):
+        _parse(b"\n".join(json.dumps(x).encode() for x in (trained, row)), 1)
+
+
+def test_returns_of_each_seed_are_read_from_rows_of_all_versions():
+    assert returns_of({"return": 2.0}) == [2.0]
+    assert returns_of({"return": 2.0, "returns": [1.0, 3.0]}) == [1.0, 3.0]
+    assert returns_of({"return": 2.0, "by_seed": {"return": [0.0, 4.0]}}) == [0.0, 4.0]
+
+
+def test_numbers_of_seeds_are_the_ones_that_were_measured(tmp_path):
+    measured = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    with RunLog(tmp_path, 10) as log:
+        log.write(Progress(3, {"return": measured}, 1.0, jnp.zeros(())))
+    read = [row["by_seed"]["return"] for row in map(json.loads, (tmp_path / METRICS).read_text().splitlines())]
+    np.testing.assert_array_equal(np.asarray(read, np.float32), measured)

@@ -13,7 +13,7 @@ from adaptax.runs.load import load_agent
 from tests.strangers.tiring_learner import Tiring
 
 pytestmark = pytest.mark.compiles
-SELECT = {"select_on": "validation", "validate_every": 10, "validation_tasks": 100, "save_every": 10}
+SELECT = {"select_on": "validation", "eval_every": 10, "validation_tasks": 100, "save_every": 10}
 SMALL = {"num_arms": 3, "num_pulls": 20, "num_updates": 60, "num_tasks": 4, "devices": 1}
 
 
@@ -84,7 +84,7 @@ def test_one_that_died_between_a_checkpoint_and_its_validation_makes_up_for_it(w
     def die(self, done, meta):
         if done == 20:
             raise Died
-        validate(self, done, meta)
+        return validate(self, done, meta)
 
     validate = experiment.validation.Validator.validate
     monkeypatch.setattr(experiment.validation.Validator, "validate", die)
@@ -97,10 +97,10 @@ def test_one_that_died_between_a_checkpoint_and_its_validation_makes_up_for_it(w
 
 
 def test_without_it_the_last_is_the_result_and_the_best_is_not_known(tmp_path):
-    run = train(tmp_path / "run", select_on="last", validate_every=10, validation_tasks=400, eval_tasks=0)
+    run = train(tmp_path / "run", select_on="last", eval_every=0, validation_tasks=400, eval_tasks=0)
     assert not (run.directory / "validation.json").exists()
     assert clear_of(run.directory) == 0.0
-    with pytest.raises(CheckpointError, match="no checkpoint of it was validated"):
+    with pytest.raises(CheckpointError, match="no checkpoint of it was chosen by validation"):
         load_agent(run.directory, checkpoint="best")
 
 

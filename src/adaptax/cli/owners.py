@@ -22,14 +22,14 @@ MOST = 3
 
 def owners(option: str, program: str) -> str:
     """Who but `program` has an option of exactly this name, in words; an empty string if nobody has."""
+    entries = {**LEARNERS, **PROBLEMS}
+    names = [name for name, entry in entries.items() if entry.settings and _is_of(option, (entry.settings,))]
+    if names:  # before the commands: `--num-updates` is one of train, but with --resume only
+        return f"it is an option of training with {_few(names)}"
     commands = [f"adaptax {name}" for name, kinds in COMMANDS.items() if _is_of(option, kinds)]
     if program in commands:  # with --resume
         return "a run knows what it was started with"
-    if commands:
-        return f"it is an option of {_few(commands)}"
-    entries = {**LEARNERS, **PROBLEMS}
-    names = [name for name, entry in entries.items() if entry.settings and _is_of(option, (entry.settings,))]
-    return f"it is an option of training with {_few(names)}" if names else ""
+    return f"it is an option of {_few(commands)}" if commands else ""
 
 
 def _is_of(option: str, kinds: Iterable[Any]) -> bool:

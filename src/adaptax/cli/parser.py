@@ -89,7 +89,7 @@ def values_of(field: dataclasses.Field[Any]) -> int | str | None:
 
 def spellings(field: dataclasses.Field[Any]) -> list[str]:
     """How a field is typed; the second one is no."""
-    name = field.name.replace("_", "-")
+    name = field.name.rstrip("_").replace("_", "-")  # `from_`, as Python keeps `from` for itself
     return [f"--{name}", f"--no-{name}"] if field.type is bool else [f"--{name}"]
 
 

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 USAGE = """\
 usage: adaptax train ALGORITHM PROBLEM [--preset NAME] [options]
-       adaptax train --resume DIR
+       adaptax train --resume DIR [--num-updates N]
 
 Meta-train ALGORITHM on the training tasks of PROBLEM, then evaluate it on held-out tasks beside classical agents.
 A learner from scratch (q-learning, ppo, …) has nothing to meta-train, and is evaluated at once.
-A run that was stopped or killed goes on with --resume, to bitwise the same result on the same machine.
+A run that was stopped or killed goes on with --resume, to bitwise the same result on the same machine; with
+--num-updates, also after the last update that was planned. With --from DIR, a run begins from another's parameters.
 With --distributed, several processes train together, on one host or many: start each with the same words.
 Options depend on both: adaptax train ALGORITHM PROBLEM --help
 """
@@ -142,7 +143,7 @@ def resume(arguments: Sequence[str], stop: StopSignal) -> int:
     if chosen:
         raise ConfigError(
             f"--resume: a run knows its algorithm, problem and settings; found {short_repr(chosen[0])} too. "
-            "Type only: adaptax train --resume DIR"
+            "Type only: adaptax train --resume DIR [--num-updates N]"
         )
     parsed = parse(
         {"resume": ResumeOptions(), "hosts": HostOptions(), "watch": WatchOptions()},
@@ -164,7 +165,7 @@ def resume(arguments: Sequence[str], stop: StopSignal) -> int:
             from adaptax.experiment.training import go_on
 
             with _shown_all_the_same(as_json=options.json):
-                run = go_on(recipe, started_with, options.resume, around)
+                run = go_on(recipe, started_with, options.resume, around, options.num_updates)
             return show(run, as_json=options.json)
 
 

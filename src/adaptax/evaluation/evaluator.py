@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Key, PyTree
 
 from adaptax.core.arguments import counted, flag, instance, seed_number, whole_number
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
@@ -23,7 +23,7 @@ from adaptax.core.splits import fold_in_name, is_in_split
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Task, key_data
 from adaptax.evaluation.statistics import NORMAL_95, Summary, stderr, summarize
-from adaptax.evaluation.trials import run_trials
+from adaptax.evaluation.trials import prepare_trials
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +79,22 @@ class Evaluation:
     def stderr_per_episode(self) -> np.ndarray:
         """Standard error, over tasks and seeds, of the mean return of each episode, `[episode]`."""
         return np.array([stderr(self.returns[..., episode]) for episode in range(self.returns.shape[-1])])
+
+    @property
+    def stderr_of_sums(self) -> np.ndarray:
+        """Standard error, over tasks and seeds, of the mean return up to and with each episode, `[episode]`."""
+        sums = self.returns.cumsum(-1, dtype=np.float64)
+        return np.array([stderr(sums[..., episode]) for episode in range(sums.shape[-1])])
+
+    @property
+    def adapted_returns(self) -> np.ndarray:
+        """Return of an episode when most is learned, `[seed, task]`: by the best action, after all windows but one.
+
+        That is what the last window of a trial is lived with. Where no evaluation episode asks, the trial's last
+        episode is meant.
+        """
+        found = self.returns if self.evaluation_episodes is None else self.evaluation_episodes
+        return found[..., -1].astype(np.float64)
 
     @property
     def window_returns(self) -> np.ndarray:
@@ -193,6 +209,22 @@ def evaluate(
             the agent put out an action that is none.
         DivergenceError: if what an agent learns in a task becomes NaN or infinite.
     """
+    return prepare(agent, num_tasks=num_tasks, seed=seed, explore=explore, family=family)(agent.meta, on_progress)
+
+
+def prepare(
+    agent: TrainedAgent, *, num_tasks: int, seed: int = 0, explore: bool = False, family: TaskDistribution | None = None
+) -> Callable[[PyTree[Array], Callable[[int], None]], Evaluation]:
+    """What `evaluate` does, for whoever does it again and again as an agent learns: it is compiled once.
+
+    Arguments are those of `evaluate`; the agent's θ is not looked at.
+
+    Returns:
+        A function of θ and of `on_progress`, which raises what `evaluate` raises.
+
+    Raises:
+        UseError: if an argument is none that it takes.
+    """
     instance("evaluate(agent)", agent, TrainedAgent, "An untrained one: TrainedAgent.initial(algorithm, problem)")
     num_tasks, seed = whole_number("evaluate(num_tasks)", num_tasks, 1), seed_number("evaluate(seed)", seed)
     explore, family = flag("evaluate(explore)", explore), agent.problem.test if family is None else family
@@ -206,9 +238,14 @@ def evaluate(
             algorithm, problem, meta, task, key, explore=explore or adapts, with_evaluation=with_evaluation
         )
 
-    found = run_trials(agent, tasks, keys, trial, on_progress=on_progress)
-    evaluation = Evaluation(found.returns, found.steps, found.evaluation_episodes, agent.title)
-    _check(agent, found.sound, evaluation)
+    run = prepare_trials(agent, trial, num_tasks)
+
+    def evaluation(meta: PyTree[Array], on_progress: Callable[[int], None]) -> Evaluation:
+        found = run(meta, tasks, keys, on_progress)
+        result = Evaluation(found.returns, found.steps, found.evaluation_episodes, agent.title)
+        _check(agent, found.sound, result)
+        return result
+
     return evaluation
 
 

@@ -52,19 +52,38 @@ def run_trials(
     Returns:
         What `trial` returns, as NumPy arrays with leaves `[seed, task, ...]`, the seed axis also if there is one only.
     """
-    num_tasks, devices = len(keys), jax.local_devices()
+    return prepare_trials(agent, trial, len(keys))(agent.meta, tasks, keys, on_progress)
+
+
+def prepare_trials(agent: TrainedAgent, trial: Trial, num_tasks: int) -> Callable[..., Any]:
+    """What `run_trials` does, for whoever does it again and again with other θ: it is compiled once.
+
+    Args:
+        agent: The agent; its θ is not looked at.
+        trial: What is looked at in one trial.
+        num_tasks: In how many tasks.
+
+    Returns:
+        A function of θ, tasks, keys and `on_progress`, as `run_trials` takes them.
+    """
+    devices = jax.local_devices()
     chunk = max(CHUNK // agent.algorithm.window(agent.problem).num_envs, 1) * len(devices)
     if num_tasks < chunk:
         chunk = -(-num_tasks // len(devices)) * len(devices)
-    run, parts = _compiled(agent, trial, devices), []
-    for begin in range(0, num_tasks, chunk):
-        # The last chunk is filled up with repetitions, so that one compiled program serves all.
-        indices = np.arange(begin, begin + chunk) % num_tasks
-        seen = run(agent.meta, jax.tree.map(lambda x: x[indices], tasks), keys[indices])  # noqa: B023
-        use = min(chunk, num_tasks - begin)
-        parts.append(jax.tree.map(functools.partial(_kept, several=agent.num_seeds > 1, use=use), seen))
-        on_progress(begin + use)
-    return jax.tree.map(lambda *x: np.concatenate(x, 1), *parts)
+    run, several = _compiled(agent, trial, devices), agent.num_seeds > 1
+
+    def run_all(meta: PyTree[Array], tasks: Task, keys: Key[Array, " task"], on_progress: Callable[[int], None]) -> Any:
+        parts = []
+        for begin in range(0, num_tasks, chunk):
+            # The last chunk is filled up with repetitions, so that one compiled program serves all.
+            indices = np.arange(begin, begin + chunk) % num_tasks
+            seen = run(meta, jax.tree.map(lambda x: x[indices], tasks), keys[indices])  # noqa: B023
+            use = min(chunk, num_tasks - begin)
+            parts.append(jax.tree.map(functools.partial(_kept, several=several, use=use), seen))
+            on_progress(begin + use)
+        return jax.tree.map(lambda *x: np.concatenate(x, 1), *parts)
+
+    return run_all
 
 
 def _kept(x: Array, *, several: bool, use: int) -> np.ndarray:

@@ -21,12 +21,13 @@ from adaptax.experiment.options import EvaluateOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
 from adaptax.experiment.recipes import options_for
 from adaptax.experiment.results import expect_room, kept
+from adaptax.experiment.returns import RETURNS, write_returns
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.registry.presets import agent_for, check_agent
 from adaptax.registry.registry import PROBLEMS
 from adaptax.reports.results import goals_of
 from adaptax.runs.directory import read_recipe, staying, write_json
-from adaptax.runs.load import load_agent
+from adaptax.runs.load import read_agent
 from adaptax.runs.recipe import Recipe
 
 FIGURES, PICTURE, PATHS = "evaluation.json", "adaptation.png", "paths.png"
@@ -67,6 +68,20 @@ class Assessment:
     def unit(self) -> str:
         """What an episode is called."""
         return "pull" if self.protocol["horizon"] == 1 else "episode"
+
+    @property
+    def note(self) -> str:
+        """What a curve of it shows, in a line; empty if there is none."""
+        if not self.results:
+            return ""
+        protocol, trained = self.protocol, next(iter(self.results))
+        policy = "the best action known" if protocol["policy"] == "mode" else "sampled actions"
+        seeds = protocol["training_seeds"]
+        held_out = "held-out" if protocol["held_out"] else "test"
+        return (
+            f"Mean of {protocol['tasks']:,} {held_out} tasks, the same for all; {trained}: {policy}, "
+            f"{seeds} training seed{'s'[: seeds > 1]}. Bands: 95 % over tasks{' and seeds' if seeds > 1 else ''}."
+        )
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """A row for each agent: its name, its return with standard error, the 95 % interval and the IQM."""
@@ -130,9 +145,10 @@ def evaluate(
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)
     into = expect_room(directory, options.out)
+    agent, update = read_agent(directory, on_message, checkpoint=options.checkpoint)
     found = assess(
         recipe,
-        load_agent(directory, on_message, checkpoint=options.checkpoint),
+        agent,
         num_tasks=options.tasks,
         seed=options.seed,
         against=options.against,
@@ -141,7 +157,7 @@ def evaluate(
     )
     with kept(found, into):
         check_place()
-    return write_assessment(found, into, {"directory": str(directory)}, on_message)
+    return write_assessment(found, into, {"directory": str(directory), "update": update}, on_message)
 
 
 def directory_of(run: Any) -> Path:
@@ -258,7 +274,7 @@ def _warn(assessment: Assessment, on_message: OnMessage) -> None:
 def write_assessment(
     assessment: Assessment, directory: Path, extra: Mapping[str, Any], on_message: OnMessage = log
 ) -> Assessment:
-    """Write evaluation.json, with `extra` in front, and the pictures into a directory.
+    """Write evaluation.json, with `extra` in front, returns.npz and the pictures into a directory.
 
     Pictures are left out, and that is said, where matplotlib is not installed.
 
@@ -270,6 +286,7 @@ def write_assessment(
     assessment = dataclasses.replace(assessment, directory=directory, pictures=drawn)
     with kept(assessment, directory):
         write_json(directory / FIGURES, {**extra, **assessment.to_json()})
+        write_returns(directory / RETURNS, assessment.results)
         with if_installed(PICTURE, on_message):
             _draw(assessment, directory, drawn)
     return assessment
@@ -289,5 +306,6 @@ def _draw(assessment: Assessment, directory: Path, drawn: dict[str, Path]) -> No
         oracle=assessment.oracle,
         optimum=None if assessment.optimum is None else np.asarray(assessment.optimum),
         unit=assessment.unit,
+        note=assessment.note,
     )
     drawn["picture"] = directory / PICTURE

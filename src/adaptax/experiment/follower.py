@@ -55,7 +55,7 @@ def follow(surroundings: Surroundings, recipe: Recipe | None = None, options: Tr
         watchdog.begin(run.done, length)
 
     watchdog = Watchdog(surroundings.chunk_timeout, stop, None)
-    length = loop.chunk_length(algorithm.num_updates, loop.CHUNK)
+    length = loop.chunk_length(algorithm.num_updates - content["since"], loop.CHUNK)
     at_once = "stopped at once; what process 0 has saved can be resumed"
     with group.training(), watchdog.open(), stop.saving(at_once):
         run.state = loop.train(
@@ -66,6 +66,7 @@ def follow(surroundings: Surroundings, recipe: Recipe | None = None, options: Tr
             num_seeds=seeds,
             devices=devices,
             done=run.done,
+            since=content["since"],
             on_compiled=on_compiled,
             on_chunk=on_chunk,
         )

@@ -73,12 +73,15 @@ class ResumeOptions(Settings):
 
     Attributes:
         resume: The run's directory.
+        num_updates: How many updates it is to have in all, more or fewer than was planned, but not fewer than it has
+            made; by default as many as was planned.
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
         algorithm: The run's algorithm, if it is your own.
         json: Print one JSON object on standard output and nothing else there.
     """
 
     resume: Path = Path()
+    num_updates: int | None = setting(None, low=1, high=LARGEST_COUNT)
     problem: str | None = None
     algorithm: str | None = None
     json: bool = False

@@ -58,6 +58,11 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
             f"--seeds: {recipe.algorithm} learns every task from nothing, so there are no trainings to repeat; found "
             f"{options.seeds}. More --eval-tasks are more independent trials"
         )
+    for name, value in (("--eval-every", options.eval_every), ("--from", options.from_)):
+        if recipe.algorithm in FROM_SCRATCH and value:
+            raise ConfigError(
+                f"{name}: {recipe.algorithm} learns every task from nothing, so there is nothing to train; leave it out"
+            )
 
 
 def with_changes(parts: list[Any], changes: Mapping[str, Any]) -> list[Any]:
@@ -89,7 +94,8 @@ def options_for(default: Options, changes: Mapping[str, Any]) -> Options:
 
 def options_of(started_with: Mapping[str, Any]) -> TrainOptions:
     """The options with which a run was started, as they were typed, of those that `read_recipe` returns."""
-    return TrainOptions(**{field.name: started_with[field.name] for field in dataclasses.fields(TrainOptions)})
+    known = {field.name: started_with[field.name] for field in dataclasses.fields(TrainOptions)}
+    return TrainOptions(**{**known, "from_": None})  # what it began from is in its checkpoints
 
 
 def _name_of(what: Any, kind: str, entries: Mapping[str, Entry]) -> str:

@@ -209,4 +209,6 @@ def _begun(recipe: Recipe, options: ReproduceOptions, directory: Path) -> dict[s
     except CheckpointError:
         return None
     same = found == recipe and started_with["seed"] == options.seed and not os.path.lexists(directory / RESULT)
+    # One that began from another's parameters, or had another plan meanwhile, is not what the table is of.
+    same = same and not started_with["from_"] and not started_with["planned_before"]
     return started_with if same else None

@@ -50,11 +50,12 @@ class RunWriter:
         self.saved, self._failures = saved, 0
         self.best: int | None = None
 
-    def chunk(self, progress: Progress, *, last: bool) -> None:
+    def chunk(self, progress: Progress, *, last: bool, evaluation: Mapping[str, Any] | None = None) -> None:
         """Write what a chunk has brought; a checkpoint if it is due, or the last.
 
         Args:
             progress: What it has brought.
+            evaluation: What an evaluation after it has found, by name.
             last: Whether a checkpoint is written in any case.
 
         Raises:
@@ -62,7 +63,7 @@ class RunWriter:
             OutputError: if the directory cannot be written to for another reason.
         """
         try:
-            self._metrics.write(progress)
+            self._metrics.write(progress, evaluation)
             if last or progress.done - self.saved >= self._save_every:
                 self.checkpoint(progress.state, progress.done)
         except OSError as error:

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import functools
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,16 +11,17 @@ from typing import Any
 import jax
 
 from adaptax.core.algorithm import first_state, init, num_parameters
-from adaptax.core.errors import OutputError, ResourceError, if_installed
+from adaptax.core.errors import AdaptaxError, CheckpointError
 from adaptax.core.meta_learner import may_take_fewer_steps
-from adaptax.core.rollout import num_windows
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.experiment import causes, memory
+from adaptax.experiment.curves import draw_training
 from adaptax.experiment.evaluation import Assessment
 from adaptax.experiment.jax_setup import devices_for
 from adaptax.experiment.options import TrainOptions
 from adaptax.experiment.progress import Progress, patience
 from adaptax.experiment.run_writer import RunWriter, unwritable, warn_if_disk_is_nearly_full
+from adaptax.experiment.source import Source, source_of
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.validation import Validator
 from adaptax.experiment.watchdog import Watchdog
@@ -50,6 +53,7 @@ class Run:
         steps_per_second: Those, per second.
         stopped: Whether it was stopped early.
         metrics: One row for each update, as in `metrics.jsonl`.
+        validations: One for each evaluation on validation tasks, as there.
         evaluation: On held-out tasks, after the last update; None if none was asked for, or it was stopped.
     """
 
@@ -65,6 +69,7 @@ class Run:
     steps_per_second: float = 0.0
     stopped: bool = False
     metrics: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    validations: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     evaluation: Assessment | None = None
 
     def __repr__(self) -> str:
@@ -120,22 +125,26 @@ class TrainSession:
         """
         algorithm, problem = recipe.build()
         self._run = Run(recipe, options, directory, algorithm, problem, None)
+        self._source: Source | None = None
         self._directory, self._around, self._on_message = directory, surroundings, surroundings.on_message
         self._trains, self._new = recipe.algorithm not in FROM_SCRATCH, started_with is None
         if started_with is None:
             require(problem, seed=options.seed)
             self._devices = self._devices_for(options.devices)
+            if options.from_ is not None:
+                self._source = source_of(options.from_, recipe, algorithm, problem, options.seeds, self._on_message)
             # `out` is a path of the machine that trained and says nothing about the run.
-            typed = {**dataclasses.asdict(options), "out": None}
-            written = dataclasses.asdict(KeptOptions(**typed, preset=preset, used_devices=self._devices))
+            typed = {**dataclasses.asdict(options), "out": None, "from_": None}
+            source = {} if self._source is None else self._source.written
+            kept = KeptOptions(**{**typed, **source}, preset=preset, used_devices=self._devices)
+            written = dataclasses.asdict(kept)
             with self._writing():
                 save_config(directory, recipe, written)
         else:
             written, self._devices = started_with, self._devices_again(started_with["used_devices"])
         self._written, self._about = written, recipe.about(written)
+        self._since: int = written["planned_at"]
         self._validator: Validator | None = None
-        if self._trains and options.select_on == "validation":
-            self._validator = Validator(algorithm, problem, options, directory, self._on_message)
 
     def run(self) -> Run:
         """Train to the end, or until it is asked to stop.
@@ -151,9 +160,10 @@ class TrainSession:
         group.directory = self._directory
         self._around.stop.at_once = f"stopped; to go on: adaptax train --resume {self._directory}"
         position = self._first_state()
-        if self._validator is not None:
-            with self._writing():
-                self._validator.take_up(run.done, run.state.meta)
+        if self._trains and run.options.evaluation_interval:
+            self._validator = Validator(
+                algorithm, run.problem, run.options, self._directory, self._on_message, since=self._since
+            )
         if not self._trains or run.done >= algorithm.num_updates:
             from_scratch = "learns every task from nothing, so there is nothing to train"
             self._on_message(
@@ -161,6 +171,9 @@ class TrainSession:
                 if self._trains
                 else f"{recipe.algorithm} on {recipe.problem}: {from_scratch}"
             )
+            if self._validator is not None and self._validator.selects:
+                with self._writing():
+                    self._validator.take_up(run.done, run.state.meta, ())
             group.broadcast(None)
             group.leave()
             return run
@@ -178,10 +191,8 @@ class TrainSession:
             opened = RunLog(self._directory, steps, position, done=run.done, on_message=self._on_message)
         with opened as metrics_log, self._explained():
             self._train(metrics_log, steps)
-            what = "a training trial" if num_windows(algorithm, run.problem) == 1 else "an adapted episode in training"
-            run.metrics = metrics_log.rows
-            if run.metrics:
-                self._draw(what)
+            run.metrics, run.validations = metrics_log.rows, metrics_log.evaluations
+            draw_training(run, self._on_message)
         self._on_message(f"trained {run.done} updates in {run.seconds:.1f} s")
         return run
 
@@ -189,6 +200,11 @@ class TrainSession:
         """Tell the others what to train, and train with them; `run` says how far it is."""
         run, options, group, stop = self._run, self._run.options, self._around.group, self._around.stop
         before, total = run.done, run.algorithm.num_updates
+        if self._validator is not None:
+            with self._writing():
+                found = self._validator.take_up(before, run.state.meta, metrics_log.evaluations)
+                if found is not None:
+                    metrics_log.write_evaluation(before, found)
         writer = RunWriter(
             self._directory,
             metrics_log,
@@ -199,22 +215,29 @@ class TrainSession:
             on_message=self._on_message,
         )
         shared = {name: value for name, value in self._written.items() if name not in OWN}
-        group.broadcast({"recipe": run.recipe.to_json(), "options": shared, "devices": self._devices, "done": before})
+        content = {"recipe": run.recipe.to_json(), "options": shared, "devices": self._devices, "done": before}
+        group.broadcast({**content, "since": self._since})
         state = group.broadcast_arrays(run.state)
         self._around.on_progress(Progress("train", before, total))
 
         watchdog = Watchdog(self._around.chunk_timeout, stop, self._directory)
-        length = loop.chunk_length(total, loop.CHUNK)
+        length, evaluating = loop.chunk_length(total - self._since, loop.CHUNK), 0.0
 
         def on_chunk(progress: loop.Progress) -> bool:
+            nonlocal evaluating
             watchdog.rest()
+            progress = progress._replace(seconds=progress.seconds - evaluating)
             run.done, run.seconds, run.state = progress.done, progress.seconds, progress.state
             run.env_steps += sum(progress.env_steps(steps))
             run.steps_per_second = run.env_steps / progress.seconds
-            text = f"return {progress.metrics['return'].mean():.4g} · {run.steps_per_second:,.0f} steps/s"
+            begun = time.monotonic()
+            found = None if stop.asked and progress.done < total else self._validated(writer, progress)
+            evaluating += time.monotonic() - begun
+            said = "" if self._validator is None or not self._validator.text else f" · {self._validator.text}"
+            text = f"return {progress.metrics['return'].mean():.4g}{said} · {run.steps_per_second:,.0f} steps/s"
             self._around.on_progress(Progress("train", progress.done, total, text, progress.metrics))
             last = progress.done >= total or group.any(stop.asked)
-            self._write(writer, progress, last=last)
+            self._write(writer, progress, found, last=last)
             if not last:
                 watchdog.begin(progress.done, length, writer.saved)
             return last
@@ -238,36 +261,33 @@ class TrainSession:
                 num_seeds=options.seeds,
                 devices=self._devices,
                 done=before,
+                since=self._since,
                 on_compiled=on_compiled,
                 on_chunk=on_chunk,
             )
         run.stopped = run.done < total
 
-    def _write(self, writer: RunWriter, progress: loop.Progress, *, last: bool) -> None:
-        """Write what a chunk has brought; validate it if it is time, and could be written."""
+    def _validated(self, writer: RunWriter, progress: loop.Progress) -> dict[str, Any] | None:
+        """What an evaluation on validation tasks has found, if it is time; if that fails, the chunk is kept first."""
+        if self._validator is None or not self._validator.is_due(progress.done):
+            return None
+        try:
+            return self._validator.validate(progress.done, progress.state.meta)
+        except AdaptaxError:
+            writer.chunk(progress, last=True)
+            raise
+
+    def _write(self, writer: RunWriter, progress: loop.Progress, found: dict[str, Any] | None, *, last: bool) -> None:
+        """Write what a chunk has brought and an evaluation has found; there is a checkpoint of what may be best."""
         validator = self._validator
-        if validator is None:
-            writer.chunk(progress, last=last)
-            return
-        due = validator.is_due(progress.done)
-        writer.best = validator.best
-        writer.chunk(progress, last=last or due)
-        if due and writer.saved == progress.done:
+        selected = validator is not None and validator.selects and found is not None
+        writer.best = None if validator is None else validator.best
+        writer.chunk(progress, last=last or selected, evaluation=found)
+        if validator is not None and selected and writer.saved == progress.done:
             try:
-                validator.validate(progress.done, progress.state.meta)
+                validator.record()
             except OSError as error:
                 raise unwritable(self._directory, error, f"the validation of update {progress.done}") from error
-
-    def _draw(self, what: str) -> None:
-        """Draw the returns in training, unless matplotlib is not installed, or there is no room: the run is good."""
-        path = self._directory / "training.png"
-        try:
-            with if_installed(path.name, self._on_message):
-                from adaptax.reports.figures import plot_training
-
-                plot_training(path, self._run.metrics, title=self._run.title, what=what)
-        except (OutputError, ResourceError) as error:
-            self._on_message(f"warning: {error}")
 
     def _devices_for(self, requested: int) -> int:
         algorithm = self._run.algorithm
@@ -293,18 +313,28 @@ class TrainSession:
         updates = checkpoints.updates_in(directory)
         trained = any(updates) or rows_after(directory, None, 1_000_000) > 0
         trained = trained or (not updates and checkpoints.missing_after(directory) is not None)
+        begun_from = self._written["from_"]
+        trained = trained or bool(begun_from and updates)  # that state cannot be made again without the other run
         if self._new or not trained:
+            if begun_from and self._source is None:
+                raise CheckpointError(
+                    f"{directory}: was stopped before the parameters that it begins from (of {begun_from}) were kept; "
+                    "nothing was trained. Begin again, into another directory: adaptax train … --from DIR --out OTHER"
+                )
             if not self._new:
                 self._on_message(f"{directory}: stopped before its first update; starting at update 0")
             self._on_message(f"{run.recipe.algorithm} on {run.recipe.problem}: preparing the first state …")
             with self._explained(), patience("preparing", self._on_message):
                 run.state = init(run.algorithm, run.problem, seed=run.options.seed, num_seeds=run.options.seeds)
+            if self._source is not None:
+                run.state = self._source.put_into(run.state, run.options.seeds)
             with self._writing():
                 checkpoints.save(directory, run.state, update=0, about=self._about)
             return None
         like = shapes(run.algorithm, run.problem, run.options.seeds)
         last = getattr(run.algorithm, "num_updates", 0)
-        found = checkpoints.newest(directory, like, self._about, self._on_message, run.recipe.complete, at_most=last)
+        complete = functools.partial(run.recipe.complete, planned_before=self._written["planned_before"])
+        found = checkpoints.newest(directory, like, self._about, self._on_message, complete, at_most=last)
         position = found.manifest.get("metrics")
         lost = rows_after(directory, position)
         self._on_message(f"{directory}: resumed at update {found.update} ({lost} lost)")
@@ -314,7 +344,24 @@ class TrainSession:
                 "warning: made with other versions or on another kind of device: equal up to rounding, not bitwise"
             )
         run.state, run.done = found.state, found.update
+        self._fit_the_plan()
         return position
+
+    def _fit_the_plan(self) -> None:
+        """See to it that chunks can be counted from where the run got its plan, or let that be where it is now."""
+        run, since = self._run, self._since
+        if not self._written["planned_before"] or run.done >= run.algorithm.num_updates:
+            return
+        length = loop.chunk_length(run.algorithm.num_updates - since, loop.CHUNK)
+        if run.done >= since and (run.done - since) % length == 0:
+            return
+        self._since = self._written["planned_at"] = run.done
+        with self._writing():
+            save_config(self._directory, run.recipe, self._written)
+        self._on_message(
+            f"warning: {self._directory}: planned for {run.algorithm.num_updates} updates at update {since}, goes on "
+            f"at {run.done}: what is trained twice may be other than it was"
+        )
 
     def _explained(self) -> contextlib.AbstractContextManager[None]:
         """Say what made numbers NaN, and what memory was too small for."""
@@ -337,7 +384,7 @@ class TrainSession:
             raise unwritable(self._directory, error, "the beginning; nothing was trained") from error
 
 
-OWN = ("out", "json")
+OWN = ("out", "json", "from_")
 """Options in which processes may differ."""
 
 

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from adaptax.core.precision import in_single_precision
+from adaptax.experiment.curves import draw_training
 from adaptax.experiment.distributed import Group
 from adaptax.experiment.evaluation import assess, write_assessment
+from adaptax.experiment.extension import replanned
 from adaptax.experiment.follower import follow
 from adaptax.experiment.options import TrainOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, ignore, log
@@ -18,7 +20,7 @@ from adaptax.experiment.tracebacks import tracebacks_into
 from adaptax.registry.presets import DEFAULT
 from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.runs.directory import claim, claim_run, create_directory
-from adaptax.runs.load import load_agent
+from adaptax.runs.load import read_agent
 from adaptax.runs.recipe import Recipe
 
 
@@ -81,10 +83,14 @@ def resume(
     stop: StopSignal | None = None,
     group: Group | None = None,
     chunk_timeout: float | None = None,
+    num_updates: int | None = None,
     problem: str | None = None,
     algorithm: str | None = None,
 ) -> Run | None:
     """Go on with a run that was stopped or killed, from its newest good checkpoint, to bitwise the same result.
+
+    With `num_updates` it goes on after the last update that was planned, or ends earlier. What falls to 0 over a run (a
+    learning rate, an entropy cost) is from here on as if that had been planned from the beginning.
 
     Args:
         directory: The run's.
@@ -93,10 +99,12 @@ def resume(
         stop: As for `train`.
         group: As for `train`.
         chunk_timeout: As for `train`.
+        num_updates: How many updates it is to have in all; None: as many as was planned.
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
         algorithm: The run's algorithm, if it is your own.
 
     Raises:
+        ConfigError: if it has made more updates than it is to have.
         CheckpointError: if there is no run, or it cannot be gone on with.
         OutputError: if the directory is in use, or cannot be written to.
         DivergenceError: if numbers became NaN or infinite.
@@ -111,7 +119,7 @@ def resume(
         claim_run(directory, problem=problem, algorithm=algorithm) as (recipe, started_with),
         tracebacks_into(directory),
     ):
-        return go_on(recipe, started_with, directory, surroundings)
+        return go_on(recipe, started_with, directory, surroundings, num_updates)
 
 
 @in_single_precision
@@ -123,8 +131,15 @@ def begin(
 
 
 @in_single_precision
-def go_on(recipe: Recipe, started_with: dict[str, Any], directory: Path, surroundings: Surroundings) -> Run:
+def go_on(
+    recipe: Recipe,
+    started_with: dict[str, Any],
+    directory: Path,
+    surroundings: Surroundings,
+    num_updates: int | None = None,
+) -> Run:
     """Go on in a directory that this process has claimed, with what `read_recipe` read there, then evaluate."""
+    recipe, started_with = replanned(recipe, started_with, directory, num_updates, surroundings.on_message)
     options = options_of(started_with)
     return _evaluated(TrainSession(recipe, options, directory, surroundings, started_with).run(), surroundings)
 
@@ -134,9 +149,9 @@ def _evaluated(run: Run, surroundings: Surroundings) -> Run:
     if run.stopped or run.options.eval_tasks == 0:
         return run
     assert run.directory is not None
-    agent = run.agent
+    agent, update = run.agent, run.done
     if run.options.select_on == "validation" and run.recipe.algorithm not in FROM_SCRATCH:
-        agent = load_agent(run.directory, surroundings.on_message)
+        agent, update = read_agent(run.directory, surroundings.on_message)
     found = assess(
         run.recipe,
         agent,
@@ -146,6 +161,8 @@ def _evaluated(run: Run, surroundings: Surroundings) -> Run:
         surroundings=surroundings,
     )
     run.evaluation = found
+    draw_training(run, surroundings.on_message)
     with kept(run, run.directory):
-        run.evaluation = write_assessment(found, run.directory, run.figures(), surroundings.on_message)
+        extra = {**run.figures(), "update": update}
+        run.evaluation = write_assessment(found, run.directory, extra, surroundings.on_message)
     return run

@@ -1,6 +1,11 @@
-"""Validation during training: which checkpoint is the best on tasks that are neither trained on nor tested on."""
+"""Evaluation on validation tasks during training: how good the agent is by then, and which checkpoint is the best.
+
+Those tasks are neither trained on nor tested on, and their keys are nobody else's: a training is bitwise the same
+with and without it.
+"""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +14,7 @@ from adaptax.evaluation import evaluator
 from adaptax.evaluation.statistics import stderr
 from adaptax.experiment import causes
 from adaptax.experiment.options import TrainOptions
-from adaptax.experiment.progress import OnMessage
+from adaptax.experiment.progress import OnMessage, patience
 from adaptax.runs import validations
 from adaptax.training.loop import CHUNK, chunk_length
 
@@ -20,45 +25,83 @@ def seed_of(seed: int) -> int:
 
 
 class Validator:
-    """Evaluates checkpoints on `Problem.validation`, and keeps the best.
+    """Evaluates on `Problem.validation` between chunks; with `--select-on validation`, knows which checkpoint is best.
 
-    When it is time depends on the update alone, so that a run that was stopped and gone on with has the same best.
+    When it is time depends on the update alone, so that a run that was stopped and gone on with has the same figures.
+
+    Attributes:
+        text: What was found last, in a few words.
     """
 
-    def __init__(self, algorithm: Any, problem: Any, options: TrainOptions, directory: Path, on_message: OnMessage):
+    def __init__(
+        self,
+        algorithm: Any,
+        problem: Any,
+        options: TrainOptions,
+        directory: Path,
+        on_message: OnMessage,
+        *,
+        since: int = 0,
+    ):
+        """Begin.
+
+        Args:
+            algorithm: What is trained.
+            problem: Where.
+            options: How.
+            directory: The run's.
+            on_message: Called with lines for a person.
+            since: Updates that there were when it was decided how many there are to be.
+        """
         self._algorithm, self._problem, self._options = algorithm, problem, options
         self._directory, self._on_message = directory, on_message
-        self._chunk = chunk_length(algorithm.num_updates, CHUNK)
+        self._chunk = chunk_length(max(algorithm.num_updates - since, 1), CHUNK)
         self._known: list[validations.Validation] = []
+        self._newest: validations.Validation | None = None
+        self._evaluate: Any = None
+        self.selects = options.select_on == "validation"
+        self.text = ""
 
-    def take_up(self, done: int, meta: Any) -> None:
+    def take_up(self, done: int, meta: Any, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         """Begin at update `done`, of which there is a checkpoint: what was validated later counts no more.
+
+        Args:
+            done: The update.
+            meta: θ.
+            rows: What the metrics say of evaluations until then.
+
+        Returns:
+            What an evaluation has found that should have been made and was not; None: nothing is missing.
 
         Raises:
             CheckpointError: if it is not known what was validated before.
             OSError: if it cannot be written down.
         """
-        self._known = [one for one in validations.read(self._directory) if one.update <= done]
-        if self.is_due(done) and all(one.update != done for one in self._known):
-            self.validate(done, meta)
+        if self.selects:
+            self._known = [one for one in validations.read(self._directory) if one.update <= done]
+        known = next((row for row in rows if row["update"] == done), None)
+        if known is not None:
+            self._newest = _validation(done, known)
+        missing = (
+            known is None and self.is_due(done) and (not self.selects or all(x.update != done for x in self._known))
+        )
+        found = self.validate(done, meta) if missing else None
+        self.record()
+        return found
 
     @property
     def best(self) -> int | None:
         """Update of the best checkpoint so far; None: there is none."""
-        best = validations.best_of(self._directory, self._known)
+        best = validations.best_of(self._directory, self._known) if self.selects else None
         return None if best is None else best.update
 
     def is_due(self, done: int) -> bool:
-        """Whether the checkpoint of an update, which ends a chunk, is to be validated."""
-        every, before = self._options.validate_every, done - self._chunk
-        return done > 0 and (done == self._algorithm.num_updates or done // every > before // every)
+        """Whether it is time after an update, which ends a chunk: at the beginning and the end, and now and then."""
+        every, before = self._options.evaluation_interval, done - self._chunk
+        return done in (0, self._algorithm.num_updates) or done // every > before // every
 
-    def validate(self, done: int, meta: Any) -> None:
-        """Evaluate the checkpoint of an update, which has been written, and write down what is found.
-
-        Raises:
-            OSError: if it cannot be written down.
-        """
+    def validate(self, done: int, meta: Any) -> dict[str, Any]:
+        """Evaluate θ after an update; return what is found, as it stands in the metrics."""
         agent = TrainedAgent(self._algorithm, self._problem, meta, self._options.seeds)
         how: dict[str, Any] = {
             "num_tasks": self._options.validation_tasks,
@@ -66,7 +109,45 @@ class Validator:
             "explore": False,
             "family": self._problem.validation,
         }
-        with causes.of_evaluation(agent, **how, on_message=self._on_message):
-            scores = evaluator.evaluate(agent, **how).scores
-        self._known.append(validations.Validation(done, float(scores.mean()), float(stderr(scores))))
-        validations.write(self._directory, self._known)
+        with (
+            patience("evaluating on validation tasks", self._on_message),
+            causes.of_evaluation(agent, **how, on_message=self._on_message),
+        ):
+            if self._evaluate is None:
+                self._evaluate = evaluator.prepare(agent, **how)
+            evaluation = self._evaluate(meta, lambda done: None)
+        found = {"tasks": self._options.validation_tasks, **_figures("return", evaluation.scores)}
+        if agent.learns_from_windows:
+            found |= _figures("adapted_return", evaluation.adapted_returns)
+        found["validation_episode_returns"] = evaluation.episode_returns.tolist()
+        self._newest = _validation(done, found)
+        name = "adapted_" if agent.learns_from_windows else ""  # as the return in training is meant
+        mean, error = found[f"validation_{name}return"], found[f"validation_{name}stderr"]
+        self.text = f"validation {mean:.4g} ± {error:.2g} at {done}"
+        return found
+
+    def record(self) -> None:
+        """The checkpoint of what was validated last is written: with `--select-on validation`, it may be the best.
+
+        Raises:
+            OSError: if it cannot be written down.
+        """
+        newest, self._newest = self._newest, None
+        if not self.selects or newest is None or newest.update == 0:
+            return
+        if all(one.update != newest.update for one in self._known):
+            self._known.append(newest)
+            validations.write(self._directory, self._known)
+
+
+def _figures(name: str, scores: Any) -> dict[str, Any]:
+    """Mean of `scores[seed, task]`, its standard error over tasks and seeds, and the mean of each seed."""
+    return {
+        f"validation_{name}": float(scores.mean()),
+        f"validation_{name.removesuffix('return')}stderr": float(stderr(scores)),
+        f"validation_{name}s": scores.mean(1).tolist(),
+    }
+
+
+def _validation(update: int, found: Mapping[str, Any]) -> validations.Validation:
+    return validations.Validation(update, found["validation_return"], found["validation_stderr"])

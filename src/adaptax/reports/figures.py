@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from adaptax.core.errors import needs
-from adaptax.evaluation.statistics import NORMAL_95
-from adaptax.reports.results import BAYES_OPTIMAL, Results, after_steps, known
+from adaptax.evaluation.statistics import NORMAL_95, student_95
+from adaptax.reports.results import BAYES_OPTIMAL, KNOWS, Results, after_steps, known
 from adaptax.reports.style import (
     CLASSICAL,
     FONT_SIZE,
@@ -16,7 +16,6 @@ from adaptax.reports.style import (
     RANDOM,
     REFERENCE,
     TRAINED,
-    draw_level,
     frame,
     label_ends,
     new_figure,
@@ -32,6 +31,8 @@ with needs("reports", "a picture"):
 
 FEW = 10
 """Up to so many episodes, each is marked by a point."""
+FEWEST_SEEDS = 3
+"""Of two, a band reaches six times as far as they are apart to each side, or nothing at all: it says nothing."""
 MOST_POINTS = 80
 """A training curve is averaged over neighbouring updates down to so many points."""
 
@@ -62,17 +63,19 @@ def plot_adaptation(
     oracle: float | None = None,
     optimum: np.ndarray | None = None,
     unit: str = "episode",
+    note: str = "",
 ) -> None:
     """Draw how agents adapt: return per episode, and regret piled up to there against an oracle.
 
     Args:
         path: PNG file to write; missing folders are made.
-        results: Agents by name, the trained one first. It has a band of 95 %.
+        results: Agents by name, the trained one first. Each has a band of 95 %, and its name beside each curve.
         title: Above the picture.
         oracle: Mean expected return of one episode for a policy that knows the task. If unknown (None or
             NaN), the picture has no second panel.
         optimum: Expected return of each episode for the Bayes-optimal agent, `[episode]`, if known.
         unit: What an episode is called ("pull", for a bandit).
+        note: Below the picture: of how many tasks and seeds it is, and what the bands are.
 
     Raises:
         OutputError: The file cannot be written.
@@ -80,38 +83,41 @@ def plot_adaptation(
     """
     if not results:
         raise ValueError("results: expected at least one agent, found none")
-    figure = new_figure(10 if known(oracle) else 7, title)
-    returns = figure.add_subplot(1, 2 if known(oracle) else 1, 1)
-    _draw_returns(returns, results, oracle, optimum, unit)
+    figure = new_figure(12 if known(oracle) else 7, title)
+    _draw_returns(figure.add_subplot(1, 2 if known(oracle) else 1, 1), results, oracle, optimum, unit)
     if known(oracle):
         _draw_regret(figure.add_subplot(1, 2, 2), results, oracle, optimum, unit)
-    else:
-        window = smoothing_window(len(next(iter(results.values())).episode_returns))
-        finals = {name: smooth(result.episode_returns, window)[-1] for name, result in results.items()}
-        if optimum is not None:
-            finals[BAYES_OPTIMAL] = optimum[-1]
-        label_ends(returns, finals, styles(list(results)))
+    if note:
+        figure.supxlabel(note, x=0.012, ha="left", fontsize=FONT_SIZE - 2)
     save(figure, path)
+
+
+def _draw_band(axes: Axes, episodes: np.ndarray, values: np.ndarray, stderr: np.ndarray, style: dict[str, Any]) -> None:
+    """A band of 95 % around a curve, in its colour."""
+    margin, alpha = NORMAL_95 * stderr, 0.22 if style["color"] == TRAINED else 0.15
+    axes.fill_between(episodes, values - margin, values + margin, color=style["color"], alpha=alpha, linewidth=0)
 
 
 def _draw_returns(axes: Axes, results: Results, oracle: float | None, optimum: np.ndarray | None, unit: str) -> None:
     """Return per episode."""
     num_episodes = len(next(iter(results.values())).episode_returns)
     window, episodes = smoothing_window(num_episodes), np.arange(1, num_episodes + 1)
-    drawn = styles(list(results))
-    for number, (name, result) in enumerate(results.items()):
+    drawn, finals = styles(list(results)), {}
+    for name, result in results.items():
         values = smooth(result.episode_returns, window)
         axes.plot(episodes, values, **drawn[name], **_markers(num_episodes))
-        if number == 0:
-            # Neighbouring episodes share their task's luck: averaging them does not make the band narrower.
-            margin = NORMAL_95 * smooth(result.stderr_per_episode, window)
-            axes.fill_between(episodes, values - margin, values + margin, color=TRAINED, alpha=0.22, linewidth=0)
+        # Neighbouring episodes share their task's luck: averaging them does not make the band narrower.
+        _draw_band(axes, episodes, values, smooth(result.stderr_per_episode, window), drawn[name])
+        finals[name] = values[-1]
     if optimum is not None:
         axes.plot(episodes, optimum, **OPTIMUM)
+        finals[BAYES_OPTIMAL] = optimum[-1]
     if known(oracle):
-        draw_level(axes, oracle, "knows the task", {"color": REFERENCE, "linestyle": ":"})
+        axes.axhline(oracle, color=REFERENCE, linestyle=":", linewidth=1.3, zorder=1)
+        finals[KNOWS] = oracle
     smoothed = f" (mean of {window} {unit}s)" if window > 1 else ""
     _dress(axes, num_episodes, unit, f"return per {unit}{smoothed}")
+    label_ends(axes, finals, drawn)
 
 
 def _draw_regret(axes: Axes, results: Results, oracle: float, optimum: np.ndarray | None, unit: str) -> None:
@@ -122,6 +128,7 @@ def _draw_regret(axes: Axes, results: Results, oracle: float, optimum: np.ndarra
     drawn = styles(list(results))
     for name, curve in curves.items():
         axes.plot(episodes, curve, **drawn[name], **_markers(num_episodes))
+        _draw_band(axes, episodes, curve, results[name].stderr_of_sums, drawn[name])
     if optimum is not None:
         curves[BAYES_OPTIMAL] = np.cumsum(oracle - np.asarray(optimum))
         axes.plot(episodes, curves[BAYES_OPTIMAL], **OPTIMUM)
@@ -168,17 +175,23 @@ def plot_training(
     *,
     title: str = "Training",
     references: Mapping[str, float] | None = None,
-    what: str = "a training trial",
+    what: str = "a trial",
+    evaluations: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Draw the return in training over environment steps.
+    """Draw returns over environment steps: those of training itself, and those of evaluations on the way.
+
+    They are not the same: training samples its actions, an evaluation takes the best one known, in tasks that training
+    never sees (trap E40).
 
     Args:
         path: PNG file to write; missing folders are made.
         metrics: One row per update (or chunk of them), with `env_steps` (taken since the start, by all seeds) and
             `return` (a number, or one for each seed).
         title: Above the picture.
-        references: Total returns to compare with, by name, drawn as horizontal lines.
+        references: Returns to compare with, by name, drawn as horizontal lines.
         what: What the return is of.
+        evaluations: One row per evaluation, with `env_steps`, `return` (of each seed), `mean`, `stderr` (its standard
+            error over tasks and seeds) and `tasks` (how many).
 
     Raises:
         OutputError: The file cannot be written.
@@ -186,25 +199,80 @@ def plot_training(
     """
     if not metrics:
         raise ValueError("metrics: expected at least one row, found none")
-    steps = np.asarray([row["env_steps"] for row in metrics], np.float64)
-    returns = np.stack([np.atleast_1d(np.asarray(row["return"], np.float64)) for row in metrics])
-    figure = new_figure(7, title)
+    figure = new_figure(9, title)
     axes = figure.add_subplot()
-    bins = min(len(steps), MOST_POINTS)
-    steps, returns = (np.stack([part.mean(0) for part in np.array_split(x, bins)]) for x in (steps, returns))
-    lone: dict[str, Any] = {"marker": "o", "markersize": 5} if bins == 1 else {}
-    for seed in returns.T if returns.shape[1] > 1 else ():
-        axes.plot(steps, seed, color=TRAINED, linewidth=0.9, alpha=0.45, **lone)
-    axes.plot(steps, returns.mean(1), color=TRAINED, linewidth=2.6, **lone)
+    _draw_trained(axes, metrics)
+    if evaluations:
+        _draw_evaluations(axes, evaluations)
+    low, high = axes.get_ylim()
+    levels = list((references or {}).values())
+    margin = 0.05 * (max(high, *levels) - min(low, *levels)) if levels else 0.0
+    axes.set_ylim(min([low, *(x - margin for x in levels)]), max([high, *(x + margin for x in levels)]))
+    drawn: dict[str, Any] = {}
     for turn, (name, value) in enumerate((references or {}).items()):
-        colour = RANDOM if name == "random" else CLASSICAL[turn % len(CLASSICAL)]
-        draw_level(axes, value, name, {"color": colour, "linestyle": "--"})
-    seeds = f", mean of {returns.shape[1]} seeds" if returns.shape[1] > 1 else ""
+        drawn[name] = {"color": CLASSICAL[turn % len(CLASSICAL)], "linestyle": "--", "linewidth": 1.3, "zorder": 1}
+        drawn[name] |= {"random": {"color": RANDOM}, KNOWS: {"color": REFERENCE, "linestyle": ":"}}.get(name, {})
+        drawn[name] |= OPTIMUM if name == BAYES_OPTIMAL else {}
+        axes.axhline(value, **drawn[name])
+    if references:
+        label_ends(axes, references, drawn)
     axes.set_xlabel("environment steps", fontsize=FONT_SIZE)
-    axes.set_ylabel(f"return of {what}{seeds}", fontsize=FONT_SIZE)
+    axes.set_ylabel(f"return of {what}", fontsize=FONT_SIZE)
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     frame(axes)
+    figure.legend(loc="outside lower left", frameon=False, fontsize=FONT_SIZE - 2)
     save(figure, path)
+
+
+def _draw_trained(axes: Axes, metrics: Sequence[Mapping[str, Any]]) -> None:
+    """What training lived: its mean, each seed, and what shows how much it varies. Sets the limits of the axes."""
+    all_steps = np.asarray([row["env_steps"] for row in metrics], np.float64)
+    lived = np.stack([np.atleast_1d(np.asarray(row["return"], np.float64)) for row in metrics])
+    seeds, size = lived.shape[1], -(-len(all_steps) // MOST_POINTS)
+    # Of one size, or the curve would look less certain where fewer are averaged; what is left over is at the start.
+    starts = [0, *range(len(all_steps) % size or size, len(all_steps), size)]
+    steps, returns = (np.stack([part.mean(0) for part in np.split(x, starts[1:])]) for x in (all_steps, lived))
+    lone: dict[str, Any] = {"marker": "o", "markersize": 5} if len(steps) == 1 else {}
+    mean, label = returns.mean(1), "in training: sampled actions, fresh training tasks"
+    if seeds == 1:
+        if size > 1:
+            axes.plot(all_steps, lived[:, 0], color=TRAINED, linestyle="", marker=".", markersize=2.5, alpha=0.35)
+            label = f"{label}; dots: single updates"
+        label = f"{label}; 1 seed"
+    for seed in returns.T if seeds > 1 else ():
+        axes.plot(steps, seed, color=TRAINED, linewidth=0.9, alpha=0.45, **lone)
+    axes.plot(steps, mean, color=TRAINED, linewidth=2.6, label=None if seeds > 1 else label, **lone)
+    if seeds > 1:
+        sure = "with 95 % over seeds" if seeds >= FEWEST_SEEDS else "too few for an interval"
+        axes.lines[-1].set_label(f"{label}; mean of {seeds} seeds, {sure}; thin: each seed")
+    if seeds >= FEWEST_SEEDS:
+        limits = axes.get_ylim()
+        margin = student_95(seeds - 1) * returns.std(1, ddof=1) / np.sqrt(seeds)
+        axes.fill_between(steps, mean - margin, mean + margin, color=TRAINED, alpha=0.18, linewidth=0)
+        axes.set_ylim(limits)  # of three seeds the band is wider than they are apart
+    axes.set_autoscaley_on(False)
+
+
+def _draw_evaluations(axes: Axes, evaluations: Sequence[Mapping[str, Any]]) -> None:
+    """What evaluations found: points with a band, and each seed."""
+    steps, mean, stderr = (
+        np.asarray([row[k] for row in evaluations], np.float64) for k in ("env_steps", "mean", "stderr")
+    )
+    by_seed = np.stack([np.asarray(row["return"], np.float64) for row in evaluations])
+    colour, margin, seeds = CLASSICAL[0], NORMAL_95 * stderr, by_seed.shape[1]
+    label = f"evaluated: best action known, {evaluations[-1]['tasks']:,} validation tasks; 95 % over tasks"
+    if seeds > 1:
+        axes.plot(steps, by_seed, color=colour, linestyle="", marker=".", markersize=4, alpha=0.5, zorder=3)
+        label = f"{label} and {seeds} seeds; dots: each seed"
+    axes.fill_between(steps, mean - margin, mean + margin, color=colour, alpha=0.18, linewidth=0)
+    axes.plot(steps, mean, color=colour, linewidth=1.4, marker="o", markersize=4.5, zorder=4, label=label)
+    low, high = axes.get_ylim()
+    bottom, top = (
+        float(np.min([by_seed.min(), (mean - margin).min()])),
+        float(np.max([by_seed.max(), (mean + margin).max()])),
+    )
+    room = 0.05 * (max(high, top) - min(low, bottom))
+    axes.set_ylim(min(low, bottom - room), max(high, top + room))
 
 
 def plot_paths(path: str | Path, paths: np.ndarray, goals: np.ndarray | None, *, title: str) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 from adaptax.evaluation.statistics import Summary
 
 BAYES_OPTIMAL = "Bayes-optimal"
+KNOWS = "knows the task"
+"""What a policy is called that does."""
 
 
 class EvaluationLike(Protocol):
@@ -20,6 +22,10 @@ class EvaluationLike(Protocol):
     @property
     def stderr_per_episode(self) -> np.ndarray:
         """Standard error of each of them, `[episode]`."""
+
+    @property
+    def stderr_of_sums(self) -> np.ndarray:
+        """Standard error of the mean return up to and with each of them, `[episode]`."""
 
     @property
     def summary(self) -> Summary:

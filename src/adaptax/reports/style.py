@@ -94,17 +94,6 @@ def frame(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def draw_level(axes: Axes, value: float, name: str, style: Mapping[str, Any]) -> None:
-    """A horizontal line with its name on it."""
-    axes.axhline(value, **style, linewidth=1.3, zorder=1)
-    axes.annotate(
-        name, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, 3), textcoords="offset points",
-        color=style["color"], fontsize=FONT_SIZE - 1, ha="right", bbox=BEHIND_TEXT,
-    )  # fmt: skip
-    low, high = axes.get_ylim()
-    axes.set_ylim(top=max(high, value + 0.07 * (high - low)))
-
-
 def label_ends(axes: Axes, finals: Mapping[str, float], drawn: Mapping[str, Mapping[str, Any]]) -> None:
     """Write each agent's name beside the end of its line, moved apart where lines end close to each other."""
     low, high = axes.get_ylim()
@@ -117,5 +106,7 @@ def label_ends(axes: Axes, finals: Mapping[str, float], drawn: Mapping[str, Mapp
             name, (end, value), xytext=(1.05, (position - low) / (high - low)), textcoords="axes fraction",
             color=colour, fontsize=FONT_SIZE, va="center", annotation_clip=False,
             fontweight="bold" if colour == TRAINED else "normal",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5),
+            },
         )  # fmt: skip

@@ -1,10 +1,12 @@
 """A run's directory: what was asked for, what was measured, and what was learned.
 
 config.json             the algorithm, the problem, the run's options, versions and device
-metrics.jsonl           one line per update
+metrics.jsonl           one line per update, and one per evaluation on validation tasks
+times.jsonl             how long it took
 tensorboard/            the same for TensorBoard
 checkpoints/            what was learned, and everything else that decides how training goes on (`checkpoints.py`)
 evaluation.json         figures of the last evaluation
+returns.npz             what every agent earned in every task of it
 adaptation.png          its picture
 validation.json         with --select-on validation: how each checkpoint did on validation tasks (`validations.py`)
 training.png            return over updates
@@ -26,7 +28,7 @@ from typing import Any
 from adaptax.core import atomic_files
 from adaptax.core.errors import CheckpointError, ConfigError, OutputError, short_repr, unwritten
 from adaptax.core.version import __version__
-from adaptax.runs.options import KeptOptions
+from adaptax.runs.options import KeptOptions, of_older
 from adaptax.runs.recipe import Recipe, accept_names, check_known, defaults, recipe_of
 
 CONFIG = "config.json"
@@ -309,6 +311,7 @@ def _options(content: dict[str, Any]) -> dict[str, Any]:
     options = content.get("options")
     if not isinstance(options, dict):
         raise ConfigError(f"options: expected names and values; found {short_repr(options)}")
+    options = of_older(options)
     check_known(KeptOptions, options, "options")
     seeds = options.get("seeds", KeptOptions.seeds)
     if type(seeds) is not int or not 1 <= seeds <= _MOST_SEEDS:

@@ -1,5 +1,6 @@
 """What a run has learned, read from its directory."""
 
+import functools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,21 @@ def load_agent(
 ) -> TrainedAgent:
     """The agent that a run has trained, with all its seeds; it is called by its algorithm's name.
 
+    For arguments and errors, see `read_agent`.
+    """
+    return read_agent(directory, on_message, checkpoint=checkpoint, problem=problem, algorithm=algorithm)[0]
+
+
+def read_agent(
+    directory: Path,
+    on_message: Callable[[str], None] = warnings.warn,
+    *,
+    checkpoint: Which = "auto",
+    problem: str | None = None,
+    algorithm: str | None = None,
+) -> tuple[TrainedAgent, int]:
+    """The agent that a run has trained, and the number of updates behind it.
+
     Args:
         directory: The run's directory.
         on_message: Called with a line if a damaged checkpoint is passed over, training is not finished, or it is not
@@ -54,9 +70,8 @@ def load_agent(
         checkpoint = "best" if options["select_on"] == "validation" else "last"
     only = None if checkpoint == "last" else _best(directory, on_message)
     planned = getattr(learner, "num_updates", 0)
-    found = checkpoints.newest(
-        directory, like, recipe.about(options), on_message, recipe.complete, only=only, at_most=planned
-    )
+    complete = functools.partial(recipe.complete, planned_before=options["planned_before"])
+    found = checkpoints.newest(directory, like, recipe.about(options), on_message, complete, only=only, at_most=planned)
     if bad := leaf_that_is_not_finite(found.state.meta):
         raise CheckpointError(
             f"{directory}: expected finite numbers in checkpoint {found.update}, found NaN or infinity in leaf {bad}. "
@@ -68,7 +83,7 @@ def load_agent(
             f"{directory}: training is not finished: {reached} of {planned} updates. "
             f"To go on: adaptax train --resume {directory}"
         )
-    return TrainedAgent(learner, seen, found.state.meta, num_seeds, name=recipe.algorithm)
+    return TrainedAgent(learner, seen, found.state.meta, num_seeds, name=recipe.algorithm), found.update
 
 
 def _best(directory: Path, on_message: Callable[[str], None]) -> int:
@@ -76,8 +91,8 @@ def _best(directory: Path, on_message: Callable[[str], None]) -> int:
     best = validations.best_of(directory, validations.read(directory))
     if best is None:
         raise CheckpointError(
-            f"{directory}: no checkpoint of it was validated (train with --select-on validation), so the best is not "
-            "known. Nothing was changed; use the last: --checkpoint last"
+            f"{directory}: no checkpoint of it was chosen by validation (train with --select-on validation), so the "
+            "best is not known. Nothing was changed; use the last: --checkpoint last"
         )
     on_message(
         f"{directory}: using checkpoint {best.update}, the best on validation tasks ({best.mean:.4g} in a trial)"

@@ -13,21 +13,34 @@ from adaptax.core import atomic_files
 from adaptax.core.types import ENV_STEPS
 from adaptax.runs.directory import METRICS, first_free
 from adaptax.runs.tensorboard import TensorBoard
+from adaptax.runs.times import Times
 from adaptax.training.loop import Progress
 
-_ROW = 65_536
-"""Bytes of a row, at most: one with the returns of 1024 seeds has about 25,000."""
+_ROW = 500_000
+"""Bytes of a row, at most: one with ten metrics of 1024 seeds has about 130,000."""
+SPLIT = "split"
+"""In the rows of evaluations, and in those alone: the split of the tasks."""
+VALIDATION = "validation"
+_EVALUATION = b'{"%b": ' % SPLIT.encode()
+"""Begins the rows of evaluations."""
+
+
+def returns_of(row: Mapping[str, Any]) -> list[float]:
+    """The return in training of each seed, from a row of any version."""
+    by_seed: list[float] = row["by_seed"]["return"] if "by_seed" in row else row.get("returns", [row["return"]])
+    return by_seed
 
 
 def rows_after(directory: Path, position: Any, at_most: int = 16_000_000) -> int:
-    """Rows that a run has measured after a checkpoint's `position`, as far as they are in the next `at_most` bytes."""
+    """Updates that a run has measured after a checkpoint's `position`, as far as their rows are in `at_most` bytes."""
     start = _start(position)
     try:
         descriptor = atomic_files.open_to_read(directory / METRICS)
     except OSError:
         return 0
     try:
-        return os.pread(descriptor, at_most, start[0] if start else 0).count(b"\n")
+        rows = os.pread(descriptor, at_most, start[0] if start else 0).splitlines(keepends=True)
+        return sum(row.endswith(b"\n") and not row.startswith(_EVALUATION) for row in rows)
     except (OSError, OverflowError):
         return 0
     finally:
@@ -46,10 +59,12 @@ class RunLog:
     """Writes metrics of every update to `metrics.jsonl`, and of every chunk to TensorBoard; a context manager.
 
     A checkpoint notes how far the file was (`position`). Whoever goes on from it cuts the file back to there, so each
-    update has one row, however often a run was killed.
+    update, and each evaluation, has one row, however often a run was killed. There is no clock in it: what is gone on
+    with writes the same bytes. Times are in a file of their own (`Times`).
 
     Attributes:
-        rows: The rows of `metrics.jsonl`.
+        rows: The rows of `metrics.jsonl` that are of updates.
+        evaluations: Those that are of evaluations between updates.
     """
 
     def __init__(
@@ -74,6 +89,7 @@ class RunLog:
             OSError: if they cannot be written.
         """
         self.rows: list[dict[str, Any]] = []
+        self.evaluations: list[dict[str, Any]] = []
         self._steps, self._size, self._hash = steps_per_update, 0, hashlib.sha256()
         self._waiting = b""
         path = directory / METRICS
@@ -85,12 +101,13 @@ class RunLog:
         os.ftruncate(self._file, self._size)
         os.lseek(self._file, self._size, os.SEEK_SET)
         self._board = TensorBoard(directory / "tensorboard", self._taken + 1, on_message)
+        self._times = Times(directory, done, on_message)
 
     def _take_up(self, path: Path, position: Any, done: int, on_message: Callable[[str], None]) -> None:
         """Read the rows of the updates done, which are before `position`; if they are damaged, put the file aside."""
         try:
             data = _read_rows(path, position, done)
-            self.rows = _parse(data, done)
+            self.rows, self.evaluations = _parse(data, done)
         except (OSError, ValueError, RecursionError):
             moved = ""
             if os.path.lexists(path):
@@ -116,12 +133,17 @@ class RunLog:
     ) -> None:
         os.close(self._file)
         self._board.close()
+        self._times.close()
 
-    def write(self, progress: Progress) -> None:
-        """Write one chunk: a row per update with each metric's mean over seeds (and every seed's return).
+    def write(self, progress: Progress, evaluation: Mapping[str, Any] | None = None) -> None:
+        """Write one chunk: a row per update with each metric's mean over seeds (and, if there are several, each one's).
+
+        Args:
+            progress: The chunk.
+            evaluation: What an evaluation after it has found, by name; None: there was none.
 
         Raises:
-            OSError: if it cannot be written, for want of space on_message. The rows wait for the next call.
+            OSError: if it cannot be written, for want of space say. The rows wait for the next call.
         """
         metrics = {name: values for name, values in progress.metrics.items() if name != ENV_STEPS}
         taken = progress.env_steps(self._steps)
@@ -130,13 +152,31 @@ class RunLog:
             row: dict[str, Any] = {"update": progress.done - len(taken) + offset + 1, ENV_STEPS: self._taken}
             row |= {name: float(values[offset].mean()) for name, values in metrics.items()}
             if progress.metrics["return"].shape[1] > 1:
-                row["returns"] = progress.metrics["return"][offset].tolist()
+                row["by_seed"] = {name: _digits(values[offset]) for name, values in metrics.items()}
             self.rows.append(row)
             self._waiting += (json.dumps(row) + "\n").encode()
+        if evaluation is not None:
+            self._add(progress.done, evaluation)
+        self._times.write(progress.done, self._taken, progress.seconds)
         self._flush()
         speed = (self._taken - self._before) / progress.seconds
         means = {name: float(values.mean()) for name, values in metrics.items()}
         self._board.scalars({**means, "steps_per_second": speed}, self._taken)
+
+    def write_evaluation(self, update: int, found: Mapping[str, Any]) -> None:
+        """Write what an evaluation after an update has found, by name.
+
+        Raises:
+            OSError: as `write`.
+        """
+        self._add(update, found)
+        self._flush()
+
+    def _add(self, update: int, found: Mapping[str, Any]) -> None:
+        row = {SPLIT: VALIDATION, "update": update, ENV_STEPS: self._taken, **found}
+        self.evaluations.append(row)
+        self._waiting += (json.dumps(row) + "\n").encode()
+        self._board.scalars({"validation_return": row["validation_return"]}, self._taken)
 
     def _flush(self) -> None:
         """Write what waits, or nothing of it."""
@@ -159,7 +199,7 @@ def _read_rows(path: Path, position: Any, done: int) -> bytes:
         ValueError: if they are not what a checkpoint says, or too many for so few updates.
     """
     start = _start(position)
-    if start is None or start[0] > done * _ROW:
+    if start is None or start[0] > (2 * done + 1) * _ROW:
         raise ValueError("no position")
     size, digest = start
     descriptor = atomic_files.open_to_read(path)
@@ -172,8 +212,41 @@ def _read_rows(path: Path, position: Any, done: int) -> bytes:
     return data
 
 
-def _parse(data: bytes, done: int) -> list[dict[str, Any]]:
-    """Rows as `RunLog.write` writes them, up to that of update `done`: a picture is drawn of them.
+def _digits(values: Any) -> list[float]:
+    """Numbers in single precision, with as many digits as tell them apart."""
+    return [float(f"{x:.9g}") for x in values]
+
+
+def _returns(row: Mapping[str, Any]) -> list[float]:
+    """Return of each seed, in a row of either kind.
+
+    Raises:
+        ValueError: if they are none.
+    """
+    try:
+        returns = row["validation_returns"] if SPLIT in row else returns_of(row)
+    except (KeyError, TypeError):
+        raise ValueError("returns") from None
+    if not isinstance(returns, list) or not all(type(x) in (int, float) for x in returns):
+        raise ValueError("returns")
+    return returns
+
+
+def _are_numbers(value: Any) -> bool:
+    """Whether it is a number, or lists and names of numbers, a few deep."""
+    if isinstance(value, dict):
+        value = [x if isinstance(x, list) else [x] for x in value.values()]
+    if isinstance(value, list):
+        return all(map(_are_numbers, value))
+    return type(value) in (int, float)
+
+
+_TRAINED = {"update", ENV_STEPS, "return"}
+_EVALUATED = {SPLIT, "update", ENV_STEPS, "tasks", "validation_return", "validation_stderr", "validation_returns"}
+
+
+def _parse(data: bytes, done: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows as `RunLog.write` writes them, up to update `done`: those of updates, and those of evaluations.
 
     They need not begin with the first, if earlier ones were damaged and put aside.
 
@@ -181,16 +254,20 @@ def _parse(data: bytes, done: int) -> list[dict[str, Any]]:
         ValueError: if they are something else.
     """
     rows = [json.loads(line) for line in data.decode().splitlines()]
-    numbers = (int, float)
-    if len(rows) > done:
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("rows")
+    updates = [row for row in rows if SPLIT not in row]
+    if len(updates) > done:
         raise ValueError("number of rows")
-    for number, row in enumerate(rows, done - len(rows) + 1):
-        if not isinstance(row, dict) or row.get("update") != number or not {ENV_STEPS, "return"} <= set(row):
+    last = done - len(updates)
+    for row in rows:
+        last += SPLIT not in row
+        if row.get("update") != last or not (_EVALUATED if SPLIT in row else _TRAINED) <= set(row):
             raise ValueError("rows")
-        returns = row.get("returns", [])
-        others = [value for name, value in row.items() if name != "returns"]
-        if not isinstance(returns, list) or not all(type(x) in numbers for x in (*others, *returns)):
+        if row.get(SPLIT, VALIDATION) != VALIDATION or not _are_numbers([x for k, x in row.items() if k != SPLIT]):
             raise ValueError("values")
         if type(row[ENV_STEPS]) is not int or not 0 <= row[ENV_STEPS] < 2**63:
             raise ValueError("steps")
-    return rows
+        if len(_returns(row)) != len(_returns(rows[0])):
+            raise ValueError("seeds")
+    return updates, [row for row in rows if SPLIT in row]

@@ -1,7 +1,7 @@
 """What a run trains, as settings and as plain data."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from adaptax.core.entry import Entry
@@ -10,9 +10,11 @@ from adaptax.core.settings import Settings
 from adaptax.registry.registry import LEARNERS, PROBLEMS, build, view
 from adaptax.registry.resolve import resolve_algorithm, resolve_problem
 from adaptax.registry.user_code import LONGEST, is_reference
-from adaptax.runs.options import KeptOptions
+from adaptax.runs.options import PLAN, KeptOptions, of_older
 
 _LARGEST_INTEGER = 2**31 - 1
+UPDATES = "num_updates"
+"""The setting of an algorithm that says how many updates a run is planned for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +53,16 @@ class Recipe:
 
     def about(self, options: dict[str, Any]) -> dict[str, Any]:
         """What a checkpoint of a run with these options is of."""
-        return {**self.to_json(), "options": options}
+        return {**self.to_json(), "options": {name: x for name, x in options.items() if name not in PLAN}}
 
-    def complete(self, about: Any) -> Any:
+    def complete(self, about: Any, planned_before: Collection[int] | None = None) -> Any:
         """What a file says that it is of (`about`), with the defaults of the fields that were not there yet.
 
         Nothing is believed: what is of another kind stays as it is, for whoever compares.
+
+        Args:
+            about: What it says.
+            planned_before: Numbers of updates that the run was planned for earlier, if it was: as good as the present.
         """
         if not isinstance(about, dict):
             return about
@@ -66,7 +72,14 @@ class Recipe:
             "options": KeptOptions,
         }
         said = {name: about[name] for name in kinds if isinstance(about.get(name), dict)}
-        return {**about, **{name: {**defaults(kinds[name]), **values} for name, values in said.items()}}
+        full = {name: {**defaults(kinds[name]), **values} for name, values in said.items()}
+        if "options" in full:
+            present = of_older({**defaults(KeptOptions), **said["options"]})
+            full["options"] = {name: value for name, value in present.items() if name not in PLAN}
+        settings = full.get("algorithm_settings", {})
+        if type(settings.get(UPDATES)) is int and settings[UPDATES] in (planned_before or ()):
+            settings[UPDATES] = getattr(self.algorithm_settings, UPDATES)
+        return {**about, **full}
 
 
 def accept_names(*, problem: str | None, algorithm: str | None) -> None:

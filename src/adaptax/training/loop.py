@@ -66,6 +66,7 @@ def train(
     devices: int = 1,
     chunk: int = CHUNK,
     done: int = 0,
+    since: int = 0,
     on_compiled: Callable[[Any], None] = lambda program: None,
     on_chunk: Callable[[Progress], bool] = lambda progress: False,
 ) -> TrainState:
@@ -80,6 +81,7 @@ def train(
         devices: Devices to split the tasks of an update over, those of other processes included.
         chunk: Updates between two calls of `on_chunk`, at most.
         done: Updates that `state` has behind it: after a whole number of chunks, as `on_chunk` sees it.
+        since: Updates that there were when it was decided how many there are to be: chunks are counted from there.
         on_compiled: Called with the compiled program, which knows how much memory it needs, before it runs.
         on_chunk: Called after every chunk; training stops if it returns True.
 
@@ -89,9 +91,10 @@ def train(
             update; `on_chunk` is not called for its chunk.
     """
     check_declared(algorithm)
-    length = chunk_length(num_updates, chunk)
-    if done % length:
-        raise ValueError(f"train(done): expected a multiple of {length}, the length of a chunk; found {done}")
+    length = chunk_length(num_updates - since, chunk)
+    if done < since or (done - since) % length:
+        after = f"{since} and a multiple of {length}" if since else f"a multiple of {length}"
+        raise ValueError(f"train(done): expected {after}, the length of a chunk; found {done}")
 
     run = chunk_of_updates(algorithm, problem, length, num_seeds, devices)
     state = parallel.everywhere(state, devices)
