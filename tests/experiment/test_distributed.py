@@ -16,7 +16,6 @@ from adaptax.experiment.surroundings import Surroundings
 from adaptax.runs import numerics
 from tests.claims.tiny_run import options, recipe
 
-
 RANDOM = numerics.configured(numerics.RANDOM)
 
 

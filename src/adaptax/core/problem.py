@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from adaptax.core.errors import UseError
 from adaptax.core.spaces import Space
 from adaptax.core.splits import SHIFTED, SPLITS, draw_in_split, fold_in_name
 from adaptax.core.types import Task, is_key
@@ -119,20 +120,20 @@ class Problem(eqx.Module):
 
     def __check_init__(self):
         if self.episodes < 1:
-            raise ValueError(f"Problem.episodes: expected at least 1 episode in a trial, got {self.episodes}")
+            raise UseError(f"Problem.episodes: expected at least 1 episode in a trial, got {self.episodes}")
         for name in SPLITS:
             if getattr(self, name).split != name:
-                raise ValueError(
+                raise UseError(
                     f"Problem.{name}: expected a distribution with split={name!r}, got "
                     f"split={getattr(self, name).split!r}"
                 )
         if self.shifted is not None and self.shifted.split not in (SHIFTED, "test"):
-            raise ValueError(
+            raise UseError(
                 f"Problem.shifted: expected a distribution with split={SHIFTED!r}, since nobody trains on it, got "
                 f"split={self.shifted.split!r}"
             )
         if (self.shifted is None) != (not self.shift):
-            raise ValueError(
+            raise UseError(
                 "Problem.shift: expected a line that says how `shifted` differs, and nothing if it is None; got "
                 f"shift={self.shift!r} and shifted={self.shifted!r}"
             )

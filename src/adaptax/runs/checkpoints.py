@@ -5,8 +5,8 @@ DIR/checkpoints/
     update-00000120.json          its manifest, written last: without it there is no checkpoint
 
 A manifest says what the checkpoint is of (`about`: algorithm, problem, settings, options), how far the metrics were,
-what its numbers were computed with (`numerics`), and size and SHA-256 of the other file; and it has a SHA-256 of itself. So a changed bit anywhere is found, and the
-checkpoint before is used.
+what its numbers were computed with (`numerics`), and size and SHA-256 of the other file; and it has a SHA-256 of
+itself. So a changed bit anywhere is found, and the checkpoint before is used.
 Checkpoints are data: nothing in them is executed, imported, or used as a path, and no size in them is believed before
 it has been compared with what the run's configuration makes one expect.
 """
@@ -378,8 +378,8 @@ def _other_version(folder: Path, update: int, manifest: Mapping[str, Any], what:
     by = short_repr(made.get("adaptax") if isinstance(made, dict) else None)
     here = importlib.metadata.version("adaptax")
     return (
-        f"{folder}: checkpoint {update} was made by adaptax {by}{what}; this is {here} (schema {schemas.SCHEMA}), which does "
-        "not know that. Nothing was changed; use the newer version that made it"
+        f"{folder}: checkpoint {update} was made by adaptax {by}{what}; this is {here} (schema {schemas.SCHEMA}), "
+        "which does not know that. Nothing was changed; use the newer version that made it"
     )
 
 

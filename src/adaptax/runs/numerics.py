@@ -98,7 +98,7 @@ def processor() -> str:
 
 
 def xla_flags() -> list[str]:
-    """XLA's flags in the environment, sorted; where a value is a path, which names somebody's folders, it is left out."""
+    """XLA's flags in the environment, sorted; a value that is a path, and so names somebody's folders, is left out."""
     words = os.environ.get("XLA_FLAGS", "").split()
     flags = dict(word.partition("=")[::2] for word in words if not word.startswith(_ELSEWHERE))
     return sorted(
