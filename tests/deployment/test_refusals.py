@@ -343,7 +343,9 @@ def test_E41_an_agent_whose_windows_do_not_fill_a_trial_is_refused(episodes, hor
         lambda: TrainedAgent.initial(QLearning(), cart_pole(4, horizon=4)),
         lambda: TrainedAgent.initial(DQN(), point_robot(num_episodes=2, horizon=4)),
         lambda: TrainedAgent.initial(ThompsonSampling(), point_robot(num_episodes=2, horizon=4)),
-        lambda: TrainedAgent.initial(dataclasses.replace(_RL2, memory="symmetric"), point_robot(num_episodes=2, horizon=4)),
+        lambda: TrainedAgent.initial(
+            dataclasses.replace(_RL2, memory="symmetric"), point_robot(num_episodes=2, horizon=4)
+        ),
         lambda: TrainedAgent.initial(QLearning(), tabular_mdp(**_MDP), num_seeds=2).of_seed(2),
         lambda: bernoulli_bandit(num_arms=2, num_pulls=0),
         lambda: bernoulli_bandit(num_arms=0, num_pulls=5),

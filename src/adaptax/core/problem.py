@@ -58,10 +58,48 @@ class Environment(eqx.Module):
         """Do one action."""
 
 
+FAR = 10.0
+"""Deviations from the mean at which networks see what is infinite."""
+LARGEST = 1e18
+"""The square of anything beyond overflows float32."""
+
+
 def task_features(task: Task) -> Float[Array, " features"]:
-    """A task as one vector of float32, without its keys; integers are cast, though they may be names of something."""
-    numbers = [x.ravel().astype(jnp.float32) for x in jax.tree.leaves(task) if not is_key(x)]
+    """A task as one vector of float32, without its keys; integers are cast, though they may be names of something.
+
+    Real and imaginary parts are two numbers. What is infinite or NaN in the task is so here: see `standardized`.
+    """
+    numbers = [part.ravel().astype(jnp.float32) for x in jax.tree.leaves(task) if not is_key(x) for part in parts_of(x)]
     return jnp.concatenate([jnp.zeros(0, jnp.float32), *numbers])
+
+
+def parts_of(x: Any) -> list[Any]:
+    """An array of numbers as real ones."""
+    return [x.real, x.imag] if jnp.issubdtype(x.dtype, jnp.complexfloating) else [x]
+
+
+def known_features(tasks: Task) -> Float[Array, "task features"]:
+    """Features of tasks, leaves `[task, ...]`, to take means and deviations of.
+
+    What no mean can be taken of, since it is infinite, NaN or too large to be squared, is the mean of the others.
+    """
+    features = jax.vmap(task_features)(tasks)
+    known = jnp.abs(features) < LARGEST
+    count = jnp.maximum(jnp.sum(known, 0, keepdims=True, dtype=jnp.float32), 1.0)
+    mean = jnp.sum(jnp.where(known, features / count, 0.0), 0, keepdims=True)
+    return jnp.where(known, features, mean)
+
+
+def standardized(
+    features: Float[Array, "*batch features"], mean: Float[Array, "*features"], std: Float[Array, "*features"]
+) -> Float[Array, "*batch features"]:
+    """Features of tasks as networks read them: in deviations from the mean.
+
+    Where one is infinite or too large it is `FAR` deviations away, and 0 where it is NaN, so that "no limit" is something
+    that a network can read, and no NaN gets into it.
+    """
+    away = jnp.where(jnp.isnan(features), 0.0, FAR * jnp.sign(features))
+    return jnp.where(jnp.abs(features) < LARGEST, (features - mean) / std, away)
 
 
 class TaskDistribution(eqx.Module):
