@@ -95,8 +95,8 @@ def standardized(
 ) -> Float[Array, "*batch features"]:
     """Features of tasks as networks read them: in deviations from the mean.
 
-    Where one is infinite or too large it is `FAR` deviations away, and 0 where it is NaN, so that "no limit" is something
-    that a network can read, and no NaN gets into it.
+    Where one is infinite or too large it is `FAR` deviations away, and 0 where it is NaN, so that "no limit" is
+    something that a network can read, and no NaN gets into it.
     """
     away = jnp.where(jnp.isnan(features), 0.0, FAR * jnp.sign(features))
     return jnp.where(jnp.abs(features) < LARGEST, (features - mean) / std, away)

@@ -124,11 +124,6 @@ class CartPoles(TaskDistribution):
             HALF_LENGTH * factors[0], POLE_MASS * factors[1], CART_MASS * factors[2], FORCE * factors[3]
         )
 
-    def sample(self, key: Key[Array, ""]) -> CartPoleTask:
-        """Draw a task of this split."""
-        # A single task leaves nothing to hold out, and marks would only turn it into several.
-        return super().sample(key) if self.finite is None else self.draw(key)
-
     @property
     def balanced(self) -> bool:
         """Whether the pole is known to stay up in every task (see the module)."""

@@ -45,11 +45,6 @@ class CorrelatedArms(TaskDistribution):
             first = jnp.where(jax.random.bernoulli(key), self.low, 1 - self.low)
         return BernoulliArms(jnp.stack([first, 1 - first]))
 
-    def sample(self, key: Key[Array, ""]) -> BernoulliArms:
-        """Draw a task of this split; p₁ + p₂ is 1 up to the 4e-7 that tell the splits apart."""
-        # Two tasks leave nothing to hold out, and marks would only turn them into several.
-        return super().sample(key) if self.finite is None else self.draw(key)
-
     def oracle(self, task: BernoulliArms) -> Float[Array, ""]:
         """The better arm's success probability."""
         return jnp.max(task.probabilities)

@@ -22,7 +22,7 @@ from adaptax.core.types import Task, replace
 NUM_TASKS = 1024
 """Training tasks from which mean and deviation are taken."""
 CONSTANT = 1e-6
-"""A feature varies if its deviation exceeds this part of its size; the splits' marks alone are below 4e-7."""
+"""A feature varies if its deviation exceeds this part of its size."""
 
 
 class Informed(Environment):
