@@ -12,7 +12,7 @@ import pytest
 
 from adaptax.runs.checkpoints import FOLDER
 from adaptax.runs.directory import CONFIG
-from tests.golden.digests import processor
+from adaptax.runs.numerics import processor
 from tests.golden.make import LACKING, RUNS
 from tests.golden.replay import REWARDS, acted, actions_of, outcome
 

@@ -63,6 +63,18 @@ CLAIMS: Mapping[str, Claim] = {
         "a corpus of hostile run directories, n random ones of each kind, and a few typed (2 minutes)",
         n=300,
     ),
+    "any-line": Claim(
+        "tests.claims.any_input:run_lines",
+        "command lines of any words, up to where computing begins: a code of the table, a line (10 minutes)",
+        n=5000,
+        starts_jax=False,
+    ),
+    "any-run": Claim(
+        "tests.claims.any_input:run_runs",
+        "runs with anything done to their files, before every command that reads them (10 minutes)",
+        n=1000,
+        starts_jax=False,
+    ),
     "storage": Claim(
         "tests.claims.storage:run",
         "n full disks, read-only and vanishing folders, n (at most 20) starts in one directory (3 minutes)",

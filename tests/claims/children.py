@@ -3,14 +3,16 @@
 import contextlib
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 """Where children find the tests."""
@@ -112,6 +114,48 @@ def wait_for_rows(process: "subprocess.Popen[str]", directory: Path, rows: int) 
     """Wait until a run has so many rows of metrics, or has ended."""
     while process.poll() is None and rows_in(directory) < rows:
         time.sleep(0.002)
+
+
+def lines_of(child: "subprocess.Popen[str]", patience: float) -> Iterator[str]:
+    """Lines that a process prints, as long as the next one comes in time."""
+    lines: queue.Queue[str | None] = queue.Queue()
+    assert child.stdout is not None
+    stream = child.stdout
+
+    def read() -> None:
+        for line in stream:
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        try:
+            line = lines.get(timeout=patience)
+        except queue.Empty:
+            return
+        if line is None:
+            return
+        yield line
+
+
+def answers(command: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """What a child says of its trials, a line of JSON for each, null after the last one.
+
+    It is started with the number of the trial to begin with as its last argument; one that does not come back, or dies,
+    is ended, that trial is "hung", and another goes on behind it.
+    """
+    done = 0
+    while True:
+        words = [*command, str(done)]
+        with subprocess.Popen(words, env=environment_for_tests(), stdout=subprocess.PIPE, text=True) as child:
+            for line in lines_of(child, patience=PATIENCE / 5):
+                if (answer := json.loads(line)) is None:
+                    return
+                done = answer["number"] + 1
+                yield answer
+            child.kill()
+        yield {"number": done, "words": [], "done": "", "faults": {"hung": ""}, "code": None, "seconds": 0, "memory": 0}
+        done += 1
 
 
 class Result(NamedTuple):

@@ -26,7 +26,7 @@ def plant(run: TinyRun, kind: str, rng: np.random.Generator) -> None:
     if kind == "fields of configurations":
         path = run.directory / CONFIG
         content = json.loads(path.read_bytes())
-        _mutate(content, rng)
+        mutate(content, rng)
         path.write_text(json.dumps(content, indent=2))
         return
     for update in UPDATES:
@@ -34,7 +34,7 @@ def plant(run: TinyRun, kind: str, rng: np.random.Generator) -> None:
             forge(run, update, _headers(weights(run, update).read_bytes(), rng))
         else:
             content = json.loads(manifest(run, update).read_bytes())["manifest"]
-            _mutate(content, rng)
+            mutate(content, rng)
             manifest(run, update).write_bytes(checkpoints.seal(content))
 
 
@@ -51,7 +51,7 @@ def _headers(data: bytes, rng: np.random.Generator) -> bytes:
     return bytes(changed)
 
 
-def _mutate(content: Any, rng: np.random.Generator) -> None:
+def mutate(content: Any, rng: np.random.Generator) -> None:
     """Replace, add, rename or remove something, at a random place of nested dictionaries."""
     here = content
     while True:

@@ -8,12 +8,10 @@ line, and the files are left as they are, byte by byte. Then come random ones, a
 
 import json
 import os
-import queue
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +19,7 @@ from typing import Any
 
 from tests.claims.attacks import corpus
 from tests.claims.checks import Check, at_least, at_most, measured
-from tests.claims.children import environment_for_tests
+from tests.claims.children import environment_for_tests, lines_of
 from tests.claims.forging import begin_again, precious
 from tests.claims.guard import SECONDS
 from tests.claims.tiny_run import TinyRun
@@ -97,7 +95,7 @@ def _trials(directory: Path, seed: int, n: int) -> Iterator[dict[str, Any]]:
         command = [sys.executable, "-c", program, str(directory), str(seed), str(n), str(done)]
         with subprocess.Popen(command, env=environment_for_tests(), stdout=subprocess.PIPE, text=True) as child:
             ended = False
-            for line in _lines(child, patience=60):
+            for line in lines_of(child, patience=60):
                 trial = json.loads(line)
                 ended = trial.get("ended", False)
                 if not ended:
@@ -113,28 +111,6 @@ def _trials(directory: Path, seed: int, n: int) -> Iterator[dict[str, Any]]:
 
 
 _NOTHING = {"seconds": 0.0, "memory": 0, "size": 0}
-
-
-def _lines(child: "subprocess.Popen[str]", patience: float) -> Iterator[str]:
-    """Lines that a process prints, as long as the next one comes in time."""
-    lines: queue.Queue[str | None] = queue.Queue()
-    assert child.stdout is not None
-    stream = child.stdout
-
-    def read() -> None:
-        for line in stream:
-            lines.put(line)
-        lines.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
-    while True:
-        try:
-            line = lines.get(timeout=patience)
-        except queue.Empty:
-            return
-        if line is None:
-            return
-        yield line
 
 
 def _commands(directory: Path, seed: int) -> Iterator[Check]:

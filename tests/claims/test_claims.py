@@ -12,6 +12,8 @@ from tests.cli.conftest import environment
 
 FEW = {
     "corrupt": 20,
+    "any-line": 60,
+    "any-run": 20,
     "nan": 1,
     "leak": 2,
     "heldout": 1,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.core.errors import ConfigError
 from adaptax.core.experience import sample_tasks
 from adaptax.core.meta_learner import MetaLearner, check_declared
 from adaptax.core.rollout import run_trial
@@ -80,7 +81,7 @@ def test_an_update_is_learning_from_what_was_collected():
 def test_a_learner_that_does_not_tell_its_return_is_named(tells, found):
     learner = Count(tells=tells)
     state = learner.init(PROBLEM, jax.random.key(0))
-    with pytest.raises(TypeError, match=rf"Count\.learn: expected a metric 'return', .*; found {found}\n"):
+    with pytest.raises(ConfigError, match=rf"Count\.learn: expected a metric 'return', .*; found {found}\n"):
         jax.eval_shape(lambda state: learner.update(PROBLEM, state), state)
 
 
@@ -96,9 +97,9 @@ def test_a_learner_that_does_not_tell_its_return_is_named(tells, found):
 )
 def test_what_it_does_not_declare_is_named_before_anything_is_computed(name, value, found):
     vague = Count(**{name: value})
-    with pytest.raises(TypeError, match=f"Count: expected a field {name} with a positive integer; found {found}$"):
+    with pytest.raises(ConfigError, match=f"Count: expected a field {name} with a positive integer; found {found}$"):
         check_declared(vague)
-    with pytest.raises(TypeError, match=name):
+    with pytest.raises(ConfigError, match=name):
         train(vague, PROBLEM, None, num_updates=1)
 
 
@@ -107,7 +108,7 @@ def test_a_class_that_declares_nothing_is_named_too():
         init = act = begin = learn = None
         num_updates = 3
 
-    with pytest.raises(TypeError, match="Vague: expected a field num_tasks with a positive integer; found none"):
+    with pytest.raises(ConfigError, match="Vague: expected a field num_tasks with a positive integer; found none"):
         train(Vague(), PROBLEM, None, num_updates=1)
 
 

@@ -2,9 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from adaptax.core.problem import Problem, make_problem, task_features
+from adaptax.core.problem import FAR, Problem, known_features, make_problem, standardized, task_features
 from adaptax.core.splits import SPLITS
 from adaptax.problems.bandit import BernoulliBandit, UniformBernoulliArms
 
@@ -20,6 +21,25 @@ def test_E37_keys_of_a_task_are_no_features():
     task = {"key": jax.random.key(3), "number": jnp.asarray([0.5])}
     assert task_features(task).tolist() == [0.5]
     assert task_features({"key": jax.random.key(3)}).shape == (0,)
+
+
+def test_features_of_a_complex_number_are_its_parts():
+    assert task_features({"z": jnp.asarray([1 + 2j, 3 - 4j])}).tolist() == [1, 3, 2, -4]
+
+
+def test_E37_what_has_no_mean_does_not_reach_networks():
+    numbers = [[1.0, jnp.inf, jnp.nan, 2.0], [2.0, jnp.inf, jnp.nan, jnp.inf], [6.0, jnp.inf, jnp.nan, -3e38]]
+    known = known_features(jnp.asarray(numbers))
+    assert known.tolist() == [[1, 0, 0, 2], [2, 0, 0, 2], [6, 0, 0, 2]]
+    seen = standardized(jnp.asarray(numbers), known.mean(0)[None], jnp.asarray([[2.0, 1, 1, 1]]))
+    assert seen.tolist() == [[-1, FAR, 0, 0], [-0.5, FAR, 0, FAR], [1.5, FAR, 0, -FAR]]
+
+
+def test_features_of_ordinary_tasks_are_read_as_they_were(key):
+    tasks = 1e3 * jax.random.normal(key, (100, 5))
+    np.testing.assert_array_equal(known_features(tasks), tasks)
+    mean, std = tasks.mean(0)[None], tasks.std(0)[None]
+    np.testing.assert_array_equal(standardized(tasks, mean, std), (tasks - mean) / std)
 
 
 def test_a_problem_knows_the_length_of_its_trials():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms.classical.random import Random
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Environment, Step
 from adaptax.core.rollout import (
     MANY_WINDOWS,
@@ -221,7 +222,7 @@ def test_streams_share_what_adapts_and_not_what_remembers():
 @pytest.mark.parametrize("window", [{"window_steps": 4}, {"streams": 2, "window_steps": 1}, {"streams": 4}])
 def test_trial_that_does_not_divide_into_windows_is_refused(window):
     problem = clockwork(horizon=2, episodes=3)
-    with pytest.raises(ValueError, match=r"Counter\.window: a trial of 3 episodes × 2 steps"):
+    with pytest.raises(UseError, match=r"Counter\.window: expected windows .* 3 episodes × 2 steps; found"):
         run_trial(Counter(**window), problem, NO_META, Length(jnp.asarray(9)), jax.random.key(0))
 
 

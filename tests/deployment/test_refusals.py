@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.algorithms import MAML, PPO, RL2, MetaPolicyGradient, QLearning, ThompsonSampling
+from adaptax.algorithms import DQN, MAML, PPO, RL2, MetaPolicyGradient, QLearning, ThompsonSampling
 from adaptax.core.errors import AdaptaxError, CheckpointError, DivergenceError, UseError
 from adaptax.core.spaces import Discrete
 from adaptax.core.step_checks import HUGE
@@ -305,6 +305,45 @@ def test_a_seed_that_is_none_is_refused(seed):
 def test_what_is_no_agent_is_refused(trained):
     with pytest.raises(UseError, match=r"^Agent\(trained\): expected a TrainedAgent, found .*Agent.load"):
         Agent(trained)
+
+
+@pytest.mark.parametrize(
+    ("episodes", "horizon", "trajectories", "fitting"), [(5, 4, 2, 2), (1, 4, 3, 3), (7, 1, 7 * 3, 21)]
+)
+def test_E41_an_agent_whose_windows_do_not_fill_a_trial_is_refused(episodes, horizon, trajectories, fitting):
+    def agent(num_episodes):
+        maml = MAML(hidden_size=3, num_tasks=2, trajectories=trajectories)
+        return TrainedAgent.initial(maml, point_robot(num_episodes=num_episodes, horizon=horizon))
+
+    with pytest.raises(UseError) as refused:
+        Agent(agent(episodes))
+    assert str(refused.value) == (
+        f"MAML.window: expected windows that divide a trial, which has {episodes} episodes × {horizon} steps; found "
+        f"{trajectories} environments × {horizon} steps. Choose a multiple of {fitting} episodes"
+    )
+    assert "MAML" in repr(Agent(agent(fitting)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: TrainedAgent.initial(QLearning(), cart_pole(4, horizon=4)),
+        lambda: TrainedAgent.initial(DQN(), point_robot(num_episodes=2, horizon=4)),
+        lambda: TrainedAgent.initial(ThompsonSampling(), point_robot(num_episodes=2, horizon=4)),
+        lambda: TrainedAgent.initial(
+            dataclasses.replace(_RL2, memory="symmetric"), point_robot(num_episodes=2, horizon=4)
+        ),
+        lambda: TrainedAgent.initial(QLearning(), tabular_mdp(**_MDP), num_seeds=2).of_seed(2),
+        lambda: bernoulli_bandit(num_arms=2, num_pulls=0),
+        lambda: bernoulli_bandit(num_arms=0, num_pulls=5),
+        lambda: cart_pole(4, horizon=4, variation=2.0),
+        lambda: Box((2,), 1.0, -1.0),
+    ],
+)
+def test_E41_what_does_not_go_together_is_refused_by_an_error_of_the_house(make):
+    with pytest.raises(UseError, match=r"expected .*(found|got)") as refused:
+        make()
+    assert str(refused.value).isprintable()
 
 
 @pytest.mark.parametrize("directory", [None, 3, ["runs"]])

@@ -13,7 +13,10 @@ from adaptax.experiment.options import HostOptions, TrainOptions
 from adaptax.experiment.session import TrainSession
 from adaptax.experiment.signals import StopSignal
 from adaptax.experiment.surroundings import Surroundings
+from adaptax.runs import numerics
 from tests.claims.tiny_run import options, recipe
+
+RANDOM = numerics.configured(numerics.RANDOM)
 
 
 class Others:
@@ -64,6 +67,7 @@ def test_the_writer_tells_what_to_train_but_not_where_it_writes(tmp_path):
     assert others.content["recipe"] == recipe().to_json()
     assert (others.content["devices"], others.content["done"]) == (2, 0)
     assert others.content["options"]["seed"] == 3
+    assert others.content["random"] == RANDOM
     assert {"out", "json"}.isdisjoint(others.content["options"])
     assert others.left == 1
 
@@ -95,7 +99,13 @@ def test_one_that_is_dismissed_has_nothing_to_do():
 
 
 def _sent(**changes):
-    return {"recipe": recipe().to_json(), "options": {**options(), **changes}, "devices": 1, "done": 30}
+    return {
+        "recipe": recipe().to_json(),
+        "options": {**options(), **changes},
+        "devices": 1,
+        "done": 30,
+        "random": RANDOM,
+    }
 
 
 @pytest.mark.parametrize(
@@ -115,6 +125,15 @@ def test_a_process_that_was_asked_for_something_else_says_what(mine, message):
         run = dataclasses.replace(run, **{name: value}) if hasattr(run, name) else run
     with pytest.raises(ConfigError, match=message):
         followed(Others(_sent()), asked, run)
+
+
+def test_E38_a_process_that_would_draw_other_random_numbers_says_so():
+    with jax.threefry_partitionable(False), pytest.raises(ConfigError, match="THREEFRY") as refused:
+        followed(Others(_sent()))
+    assert str(refused.value) == (
+        "JAX_THREEFRY_PARTITIONABLE: expected the same random numbers as in process 0, JAX_THREEFRY_PARTITIONABLE=1; "
+        "found JAX_THREEFRY_PARTITIONABLE=0 in process 1. Start all in the same environment"
+    )
 
 
 @pytest.mark.compiles

@@ -1,10 +1,12 @@
 import dataclasses
+import errno
 import json
 import os
 import threading
 
 import pytest
 
+from adaptax.core import atomic_files
 from adaptax.core.errors import CheckpointError, OutputError
 from adaptax.experiment import reproduction
 from adaptax.experiment.options import ReproduceOptions
@@ -12,6 +14,7 @@ from adaptax.experiment.reproduction import RESULT, finish, recipe_for_cell
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.registry.paper_tables import TABLES
 from adaptax.runs.directory import CONFIG, claim, save_config
+from tests.cli.conftest import run
 
 TABLE = TABLES["duan2016-bandits"]
 NAME = next(iter(TABLE.cells))
@@ -144,6 +147,37 @@ def test_E43_a_cell_that_is_not_what_was_written_is_told_in_a_line(cell, content
     assert refused.value.exit_code == 5
     assert str(refused.value).isprintable()
     assert (cell.directory / RESULT).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.ENOSPC, 7), (errno.EDQUOT, 7), (errno.EROFS, 6), (errno.EACCES, 6), (errno.EIO, 6)]
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_E44_a_finished_cell_that_cannot_be_written_down_is_shown_all_the_same(
+    cell, number, code, as_json, monkeypatch
+):
+    first, second = list(TABLE.cells)[:2]
+    monkeypatch.setattr(reproduction, "_measured", lambda of, *rest: {**FIGURES, "mean": 3.25 * of.published})
+    write, place = atomic_files.write, cell.directory.parent
+
+    def refuse(path, data):
+        if path == place / second / RESULT:
+            raise OSError(number, os.strerror(number), str(path))
+        write(path, data)
+
+    monkeypatch.setattr(atomic_files, "write", refuse)
+    words = ["reproduce", "duan2016-bandits", "--cells", f"{first},{second}", "--tasks", "40", "--out", str(place)]
+    done = run(*words, *["--json"][: int(as_json)], cwd=place)
+    assert done.returncode == code
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error")]
+    assert line.startswith(f"error[{code}]: cannot write {place / second / RESULT}: {os.strerror(number)}; ")
+    assert "Traceback" not in done.stderr
+    means = {name: 3.25 * TABLE.cells[name].published for name in (first, second)}
+    if as_json:
+        assert {name: found["mean"] for name, found in json.loads(done.stdout)["cells"].items()} == means
+    else:
+        assert all(f"{mean:.2f}" in done.stdout for mean in means.values())
+    assert json.loads((place / first / RESULT).read_text())["result"]["mean"] == means[first]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link", "loop"])

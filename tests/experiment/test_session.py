@@ -1,3 +1,6 @@
+import re
+
+import jax
 import pytest
 
 from adaptax.core.errors import CheckpointError
@@ -5,7 +8,7 @@ from adaptax.experiment import session
 from adaptax.experiment.recipes import options_of
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.runs.directory import METRICS, read_recipe, save_config
-from tests.claims.tiny_run import options, recipe
+from tests.claims.tiny_run import TinyRun, options, recipe
 
 
 class BeginsError(Exception):
@@ -47,3 +50,38 @@ def test_E43_a_run_whose_checkpoints_were_deleted_does_not_begin_again(gone_on_w
     assert said == []
     assert isinstance(raised, CheckpointError)
     assert f"{tmp_path / 'checkpoints'}: no checkpoint there, though {name} says that there was one" in str(raised)
+
+
+@pytest.fixture
+def taken_up(tmp_path, monkeypatch):
+    """Takes a run up at its last checkpoint, until training would begin; gives what is said."""
+
+    def begins(*arguments, **more):
+        raise BeginsError
+
+    TinyRun(tmp_path, 0)
+    monkeypatch.setattr(session.loop, "train", begins)
+
+    def attempt():
+        said = []
+        found, written = read_recipe(tmp_path)
+        with pytest.raises(BeginsError):
+            session.TrainSession(
+                found, options_of(written), tmp_path, Surroundings(on_message=said.append), written
+            ).run()
+        return said
+
+    return attempt
+
+
+def test_E38_gone_on_with_elsewhere_it_is_said_in_a_line_what_differs_and_what_that_means(taken_up, monkeypatch):
+    assert not [line for line in taken_up() if "warning" in line]
+    with jax.threefry_partitionable(False):
+        (line,) = [line for line in taken_up() if "warning" in line]
+    assert line.startswith(
+        "warning: checkpoint 30 was made with threefry_partitionable True (here False): other random"
+    )
+    assert line.endswith("JAX_THREEFRY_PARTITIONABLE=1")
+    monkeypatch.setenv("PJRT_NPROC", "99")
+    (line,) = [line for line in taken_up() if "warning" in line]
+    assert re.fullmatch(r"warning: checkpoint 30 was made with cores \d+ \(here 99\): .* up to rounding, .*", line)

@@ -1,8 +1,7 @@
-"""Fingerprints of numbers, and of the processor that computed them."""
+"""Fingerprints of numbers."""
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -26,13 +25,3 @@ def norms(tree: Any) -> list[float]:
     """Euclidean norm of every leaf of numbers, in order of size; to 7 digits."""
     numbers = (x.astype(np.float64) for x in arrays(tree) if np.issubdtype(x.dtype, np.floating))
     return sorted(float(f"{np.linalg.norm(x):.7g}") for x in numbers)
-
-
-def processor() -> str:
-    """A fingerprint of what this processor can do: XLA compiles for that, and rounds accordingly."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return "unknown"
-    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return hashlib.sha256(" ".join(sorted(flags.split())).encode()).hexdigest()[:16]

@@ -27,9 +27,9 @@ from adaptax.experiment.surroundings import Surroundings
 from adaptax.registry.presets import settings_for
 from adaptax.runs.checkpoints import FOLDER, seal, updates_in
 from adaptax.runs.directory import CONFIG, METRICS
+from adaptax.runs.numerics import processor
 from adaptax.runs.options import TrainOptions
 from adaptax.runs.recipe import Recipe
-from tests.golden.digests import processor
 from tests.golden.replay import acted, actions_of, outcome
 
 TRAIN = ["train", "rl2", "bandit", "--num-arms", "3", "--num-pulls", "10", "--num-tasks", "256", "--memory-size", "4"]

@@ -29,8 +29,9 @@ from adaptax.core.rollout import collect
 from adaptax.registry import registry
 from adaptax.registry.presets import agent_for, settings_for
 from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS, TRAINABLE, build, view
+from adaptax.runs.numerics import processor
 from adaptax.training.loop import train
-from tests.golden.digests import digest, processor
+from tests.golden.digests import digest
 
 UPDATES, TRIALS = 3, 3
 SMALL: dict[str, Any] = {

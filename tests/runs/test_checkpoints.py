@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from adaptax.core.errors import CheckpointError
-from adaptax.runs import checkpoints
+from adaptax.runs import checkpoints, numerics, schemas
 
 ABOUT = {"algorithm": "x", "settings": {"rate": 0.1, "layers": [3, 4]}, "options": {"seed": 0}}
 
@@ -139,7 +139,7 @@ def test_a_field_that_is_not_known_is_named_with_both_versions_and_nothing_older
     checkpoints.save(tmp_path, state(10), update=10, about=about)
     saved(tmp_path, 20)
     reseal(tmp_path, 20, versions={"adaptax": "0.9"})
-    here = checkpoints.versions()["adaptax"]
+    here = numerics.versions()["adaptax"]
     with pytest.raises(
         CheckpointError, match=rf"checkpoint 20 was made by adaptax '0.9' and {says} this is {here} .*newer"
     ):
@@ -187,7 +187,7 @@ def test_of_another_structure_the_leaf_is_named_with_both_shapes(tmp_path, like,
 def test_of_another_version_both_are_named(tmp_path):
     saved(tmp_path, 10)
     reseal(tmp_path, 10, schema=3, versions={"adaptax": "0.9"})
-    here = checkpoints.versions()["adaptax"]
+    here = numerics.versions()["adaptax"]
     with pytest.raises(CheckpointError, match=rf"made by adaptax '0.9' \(schema 3\); this is {here} \(schema 2\)"):
         newest(tmp_path)
 
@@ -201,13 +201,13 @@ def test_what_is_no_schema_is_refused(tmp_path, schema):
 
 
 def test_there_is_a_migration_from_every_schema_that_ever_was():
-    assert set(checkpoints.MIGRATIONS) | set(checkpoints.ADDED) == set(range(1, checkpoints.SCHEMA))
+    assert set(schemas.MIGRATIONS) | set(schemas.ADDED) == set(range(1, schemas.SCHEMA))
 
 
 def migrating(monkeypatch, *renames):
-    now = checkpoints.SCHEMA
-    monkeypatch.setattr(checkpoints, "MIGRATIONS", dict(enumerate(renames, now)))
-    monkeypatch.setattr(checkpoints, "SCHEMA", len(renames) + now)
+    now = schemas.SCHEMA
+    monkeypatch.setattr(schemas, "MIGRATIONS", dict(enumerate(renames, now)))
+    monkeypatch.setattr(schemas, "SCHEMA", len(renames) + now)
 
 
 def test_leaves_that_were_renamed_since_are_found_and_written_by_their_new_names(tmp_path, monkeypatch):
@@ -223,7 +223,7 @@ def test_leaves_that_were_renamed_since_are_found_and_written_by_their_new_names
     assert said == []
     checkpoints.save(tmp_path, found.state, update=20, about=ABOUT)
     manifest = json.loads((tmp_path / checkpoints.FOLDER / "update-00000020.json").read_bytes())["manifest"]
-    assert manifest["schema"] == checkpoints.SCHEMA
+    assert manifest["schema"] == schemas.SCHEMA
     assert set(manifest["leaves"]) == {"['matrix']", "['w']", "['key']", "['empty']"}
     same(newest(tmp_path, like=jax.eval_shape(new, 0.0))[0].state, new(10))
 
@@ -328,6 +328,33 @@ def test_E43_files_without_a_manifest_are_not_opened_one_by_one(tmp_path, monkey
     )
     newest(tmp_path)
     assert opened == ["update-00000010.json", "update-00000010.safetensors"]
+
+
+@pytest.mark.parametrize("kind", ["without weights", "beyond the run's last"])
+def test_E45_of_very_many_files_that_cannot_be_good_few_are_opened(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(checkpoints, "_OPENED", 20)
+    saved(tmp_path, 10)
+    for number in range(300):
+        for ending in ["json"] if kind == "without weights" else ["json", "safetensors"]:
+            (tmp_path / checkpoints.FOLDER / f"update-{10**7 + number}.{ending}").touch()
+    read, opened = checkpoints.atomic_files.read, []
+    monkeypatch.setattr(
+        checkpoints.atomic_files, "read", lambda path, at_most: opened.append(path.name) or read(path, at_most)
+    )
+    said, last = [], None if kind == "without weights" else 50
+    assert checkpoints.newest(tmp_path, LIKE, ABOUT, said.append, at_most=last).update == 10
+    assert len(opened) == 20 + 2
+    assert said[0].endswith("; and 295 more; using 10")
+    assert checkpoints._OPENED < 10_000
+
+
+@pytest.mark.parametrize("at_most", [None, 15])
+def test_a_checkpoint_of_a_newer_version_is_told_whatever_it_calls_its_weights(tmp_path, at_most):
+    saved(tmp_path, 10, 20)
+    reseal(tmp_path, 20, schema=3, versions={"adaptax": "0.9"})
+    (tmp_path / checkpoints.FOLDER / "update-00000020.safetensors").rename(tmp_path / "update-20.weights")
+    with pytest.raises(CheckpointError, match=r"made by adaptax '0.9' \(schema 3\)"):
+        checkpoints.newest(tmp_path, LIKE, ABOUT, print, at_most=at_most)
 
 
 def test_E42_what_a_training_removes_while_it_is_read_is_no_damage(tmp_path, monkeypatch):

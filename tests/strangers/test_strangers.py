@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from adaptax.core.algorithm import init
+from adaptax.core.errors import ConfigError
 from adaptax.core.rollout import evaluate_trial
 from adaptax.training.loop import train
 from tests.strangers.stranger_algorithm import LinearBandit
@@ -54,7 +55,7 @@ def test_a_learner_without_a_metric_of_the_return_is_named_before_anything_runs(
             return state, {"loss": metrics["return"]}
 
     state = init(Silent(), PROBLEM, seed=0)
-    with pytest.raises(TypeError, match=r"Silent\.learn: expected a metric 'return', .*; found loss"):
+    with pytest.raises(ConfigError, match=r"Silent\.learn: expected a metric 'return', .*; found loss"):
         train(Silent(), PROBLEM, state, num_updates=1)
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adaptax.cli.options import parse
 from adaptax.experiment import jax_setup
@@ -12,6 +12,9 @@ from adaptax.experiment.signals import STOPPED, StopSignal
 from adaptax.experiment.tables import cells_of, table_called
 from adaptax.registry.paper_tables import TABLES
 from adaptax.runs.directory import create_directory
+
+if TYPE_CHECKING:
+    from adaptax.experiment.reproduction import Reproduction
 
 
 def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
@@ -30,15 +33,18 @@ def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
     cells_of(table_called(name), options.cells)
     create_directory(options.out or Path("runs") / f"{name}-seed{options.seed}", name)
     jax_setup.start_jax()
-    from adaptax.cli.console import Bars, say
+    from adaptax.cli.console import Bars, say, showing_all_the_same
     from adaptax.experiment.reproduction import reproduce
 
-    with Bars() as bars:
+    def shown(found: "Reproduction") -> None:
+        report(name, found.title, found.cells, as_json=options.json)
+
+    with showing_all_the_same(shown), Bars() as bars:
         found = reproduce(name, options, on_progress=bars, on_message=say, stop=stop)
     if found.stopped:
         say("stopped; all is saved. To go on, type the same command again")
         return STOPPED
-    report(name, found.title, found.cells, as_json=options.json)
+    shown(found)
     return 0
 
 

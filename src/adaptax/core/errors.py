@@ -21,7 +21,10 @@ class AdaptaxError(Exception):
 
 
 class ConfigError(AdaptaxError):
-    """A setting is wrong. Raised before JAX is imported, so before anything was built or written."""
+    """A setting is wrong, or an algorithm of one's own does not say what training needs of it.
+
+    Of settings it is raised before JAX is imported, so before anything was built or written.
+    """
 
     exit_code = 2
 

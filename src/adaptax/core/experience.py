@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from adaptax.core import parallel
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Problem
 from adaptax.core.splits import fold_in_name
 from adaptax.core.types import Task, TrainState, Transition
@@ -36,19 +37,19 @@ class Experience(eqx.Module):
         """Check that all leaves agree on how many steps, tasks and environments there are.
 
         Raises:
-            ValueError: naming the leaf, what was expected, and what was found.
+            UseError: naming the leaf, what was expected, and what was found.
         """
         expected = self.trajectory.reward.shape
         if len(expected) != 3:
-            raise ValueError(f"Experience.trajectory.reward: expected axes [time, task, env], found shape {expected}")
+            raise UseError(f"Experience.trajectory.reward: expected axes [time, task, env], found shape {expected}")
         for path, x in jax.tree_util.tree_leaves_with_path(self.trajectory):
             if x.shape[:3] != expected:
                 name = "Experience.trajectory" + jax.tree_util.keystr(path)
-                raise ValueError(f"{name}: expected [time, task, env] = {expected} as of rewards, found {x.shape}")
+                raise UseError(f"{name}: expected [time, task, env] = {expected} as of rewards, found {x.shape}")
         for path, x in jax.tree_util.tree_leaves_with_path(self.tasks):
             if x.shape[:1] != expected[1:2]:
                 name = "Experience.tasks" + jax.tree_util.keystr(path)
-                raise ValueError(f"{name}: expected {expected[1]} tasks, as in the trajectory; found shape {x.shape}")
+                raise UseError(f"{name}: expected {expected[1]} tasks, as in the trajectory; found shape {x.shape}")
 
 
 def sample_tasks(

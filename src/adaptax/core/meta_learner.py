@@ -14,6 +14,7 @@ from jaxtyping import Array, Int, Key, PyTree
 
 from adaptax.core import parallel
 from adaptax.core.algorithm import Algorithm
+from adaptax.core.errors import ConfigError
 from adaptax.core.experience import Experience, sample_tasks
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import run_trial
@@ -64,12 +65,12 @@ class MetaLearner(Algorithm):
         """Collect, then learn; where episodes end early, count the steps that were taken as a metric "env_steps".
 
         Raises:
-            TypeError: if "return" is not among the metrics, while the program is traced.
+            ConfigError: if "return" is not among the metrics, while the program is traced.
         """
         experience = self.collect(problem, state)
         state, metrics = self.learn(problem, state, experience)
         if "return" not in metrics:
-            raise TypeError(
+            raise ConfigError(
                 f"{type(self).__name__}.learn: expected a metric 'return', the mean return of what was collected; "
                 f"found {', '.join(sorted(metrics)) or 'no metrics'}"
             )
@@ -87,12 +88,12 @@ def check_declared(algorithm: Algorithm) -> None:
     """Check that an algorithm says what training needs to know of it.
 
     Raises:
-        TypeError: naming the class and what it lacks.
+        ConfigError: naming the class and what it lacks.
     """
     for name in ("num_updates", "num_tasks", "num_minibatches") if isinstance(algorithm, MetaLearner) else ():
         found = getattr(algorithm, name, None)
         if not isinstance(found, int) or found < 1:
-            raise TypeError(
+            raise ConfigError(
                 f"{type(algorithm).__name__}: expected a field {name} with a positive integer; "
                 f"found {'none' if found is None else repr(found)}"
             )

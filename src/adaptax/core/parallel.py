@@ -17,6 +17,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
+from adaptax.core.errors import UseError
 from adaptax.core.types import key_data, wrap_key_data
 
 AXIS = "task"
@@ -62,13 +63,13 @@ def local(tree: PyTree[Array], groups: int = 1) -> Any:
     devices together is group i, however many devices there are.
 
     Raises:
-        ValueError: if the number of tasks is not divisible by groups × devices.
+        UseError: if the number of tasks is not divisible by groups × devices.
     """
     devices = num_devices()
 
     def take(x: Array) -> Array:
         if x.shape[0] % (groups * devices):
-            raise ValueError(
+            raise UseError(
                 f"num_tasks={x.shape[0]} does not divide into num_minibatches={groups} × {devices} devices; "
                 f"choose a multiple of {groups * devices}"
             )

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from adaptax.core.errors import UseError
 from adaptax.core.spaces import Space
 from adaptax.core.splits import SHIFTED, SPLITS, draw_in_split, fold_in_name
 from adaptax.core.types import Task, is_key
@@ -62,10 +63,48 @@ class Environment(eqx.Module):
         """Do one action."""
 
 
+FAR = 10.0
+"""Deviations from the mean at which networks see what is infinite."""
+LARGEST = 1e18
+"""The square of anything beyond overflows float32."""
+
+
 def task_features(task: Task) -> Float[Array, " features"]:
-    """A task as one vector of float32, without its keys; integers are cast, though they may be names of something."""
-    numbers = [x.ravel().astype(jnp.float32) for x in jax.tree.leaves(task) if not is_key(x)]
+    """A task as one vector of float32, without its keys; integers are cast, though they may be names of something.
+
+    Real and imaginary parts are two numbers. What is infinite or NaN in the task is so here: see `standardized`.
+    """
+    numbers = [part.ravel().astype(jnp.float32) for x in jax.tree.leaves(task) if not is_key(x) for part in parts_of(x)]
     return jnp.concatenate([jnp.zeros(0, jnp.float32), *numbers])
+
+
+def parts_of(x: Any) -> list[Any]:
+    """An array of numbers as real ones."""
+    return [x.real, x.imag] if jnp.issubdtype(x.dtype, jnp.complexfloating) else [x]
+
+
+def known_features(tasks: Task) -> Float[Array, "task features"]:
+    """Features of tasks, leaves `[task, ...]`, to take means and deviations of.
+
+    What no mean can be taken of, since it is infinite, NaN or too large to be squared, is the mean of the others.
+    """
+    features = jax.vmap(task_features)(tasks)
+    known = jnp.abs(features) < LARGEST
+    count = jnp.maximum(jnp.sum(known, 0, keepdims=True, dtype=jnp.float32), 1.0)
+    mean = jnp.sum(jnp.where(known, features / count, 0.0), 0, keepdims=True)
+    return jnp.where(known, features, mean)
+
+
+def standardized(
+    features: Float[Array, "*batch features"], mean: Float[Array, "*features"], std: Float[Array, "*features"]
+) -> Float[Array, "*batch features"]:
+    """Features of tasks as networks read them: in deviations from the mean.
+
+    Where one is infinite or too large it is `FAR` deviations away, and 0 where it is NaN, so that "no limit" is
+    something that a network can read, and no NaN gets into it.
+    """
+    away = jnp.where(jnp.isnan(features), 0.0, FAR * jnp.sign(features))
+    return jnp.where(jnp.abs(features) < LARGEST, (features - mean) / std, away)
 
 
 class TaskDistribution(eqx.Module):
@@ -128,20 +167,20 @@ class Problem(eqx.Module):
 
     def __check_init__(self):
         if self.episodes < 1:
-            raise ValueError(f"Problem.episodes: expected at least 1 episode in a trial, got {self.episodes}")
+            raise UseError(f"Problem.episodes: expected at least 1 episode in a trial, got {self.episodes}")
         for name in SPLITS:
             if getattr(self, name).split != name:
-                raise ValueError(
+                raise UseError(
                     f"Problem.{name}: expected a distribution with split={name!r}, got "
                     f"split={getattr(self, name).split!r}"
                 )
         if self.shifted is not None and self.shifted.split not in (SHIFTED, "test"):
-            raise ValueError(
+            raise UseError(
                 f"Problem.shifted: expected a distribution with split={SHIFTED!r}, since nobody trains on it, got "
                 f"split={self.shifted.split!r}"
             )
         if (self.shifted is None) != (not self.shift):
-            raise ValueError(
+            raise UseError(
                 "Problem.shift: expected a line that says how `shifted` differs, and nothing if it is None; got "
                 f"shift={self.shift!r} and shifted={self.shifted!r}"
             )

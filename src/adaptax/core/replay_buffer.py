@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from adaptax.core.errors import UseError
+
 
 class ReplayBuffer(eqx.Module):
     """The newest steps of experience, a ring; leaves `[capacity, ...]`. What `draw` returns has `[num, ...]`.
@@ -45,11 +47,11 @@ class ReplayBuffer(eqx.Module):
         """Put the steps that happened, which are valid, into the places of the oldest ones.
 
         Raises:
-            ValueError: if there are more steps than places: two would be put into one.
+            UseError: if there are more steps than places: two would be put into one.
         """
         capacity = len(self.reward)
         if len(valid) > capacity:
-            raise ValueError(f"ReplayBuffer.add: expected at most {capacity} steps, its capacity; found {len(valid)}")
+            raise UseError(f"ReplayBuffer.add: expected at most {capacity} steps, its capacity; found {len(valid)}")
         index = self.count + jnp.cumsum(valid, dtype=jnp.int32) - 1
         places = jnp.where(valid, index % capacity, capacity)  # out of range: dropped
 

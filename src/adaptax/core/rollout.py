@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from adaptax.core.algorithm import Algorithm
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Environment, Problem, Step
 from adaptax.core.step_checks import action_is_in, check_action, check_outcome, check_types, is_in, is_sound
 from adaptax.core.types import AgentState, Task, TimeStep, Transition, replace
@@ -222,14 +223,17 @@ def num_windows(algorithm: Algorithm, problem: Problem) -> int:
     """Windows of experience in a trial.
 
     Raises:
-        ValueError: if the trial does not divide into windows.
+        UseError: if the trial does not divide into windows.
     """
     window = algorithm.window(problem)
-    windows, left_over = divmod(problem.trial_steps, window.num_envs * window.steps)
+    size = window.num_envs * window.steps
+    windows, left_over = divmod(problem.trial_steps, size)
     if left_over or problem.episodes % window.num_envs:
-        raise ValueError(
-            f"{type(algorithm).__name__}.window: a trial of {problem.episodes} episodes × {problem.env.horizon} steps "
-            f"does not divide into windows of {window.num_envs} environments × {window.steps} steps"
+        fitting = math.lcm(window.num_envs, size // math.gcd(size, problem.env.horizon))
+        raise UseError(
+            f"{type(algorithm).__name__}.window: expected windows that divide a trial, which has {problem.episodes} "
+            f"episodes × {problem.env.horizon} steps; found {window.num_envs} environments × {window.steps} steps. "
+            f"Choose a multiple of {fitting} episodes"
         )
     return windows
 

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from adaptax.core.errors import UseError
+
 WIDEST = 100.0
 """Half a range, at most, that counts as a scale of what is observed: bounds of ± 3.4e38 or ± 10⁶ promise nothing, and
 whoever divided by them would see 0 everywhere (trap E33)."""
@@ -25,7 +27,7 @@ class Discrete:
 
     def __post_init__(self):
         if self.num < 1:
-            raise ValueError(f"Discrete(num): expected a positive integer, got {self.num!r}")
+            raise UseError(f"Discrete(num): expected a positive integer, got {self.num!r}")
 
     @property
     def encoded_size(self) -> int:
@@ -81,7 +83,7 @@ class Box:
 
     def __post_init__(self):
         if not self.low < self.high:
-            raise ValueError(f"Box(low, high): expected low < high, got {self.low!r} and {self.high!r}")
+            raise UseError(f"Box(low, high): expected low < high, got {self.low!r} and {self.high!r}")
 
     @property
     def encoded_size(self) -> int:

@@ -64,12 +64,9 @@ class TrainedAgent:
         """The agent of one training, counted from 0; θ has no seed axis then.
 
         Raises:
-            IndexError: if there are not so many.
-            UseError: if that is no integer from 0 on.
+            UseError: if that is no integer, or there are not so many.
         """
-        index = whole_number("training seed", index, 0)
-        if index >= self.num_seeds:
-            raise IndexError(f"training seed: expected 0 to {self.num_seeds - 1}, found {index}")
+        index = whole_number("training seed", index, 0, self.num_seeds - 1)
         if self.num_seeds == 1:
             return self
         return dataclasses.replace(self, meta=jax.tree.map(lambda x: x[index], self.meta), num_seeds=1)

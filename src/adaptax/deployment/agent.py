@@ -51,7 +51,8 @@ class Agent:
             seed: Decides the agent's own randomness.
 
         Raises:
-            UseError: if that is no agent, or one that holds several trainings; if the seed is none.
+            UseError: if that is no agent, one that holds several trainings, or one whose windows do not fill a trial;
+                if the seed is none.
             DivergenceError: if a leaf of θ is NaN or infinite.
         """
         instance("Agent(trained)", trained, TrainedAgent, "What a run has trained: Agent.load(directory)")
@@ -101,8 +102,7 @@ class Agent:
 
         Raises:
             CheckpointError: if there is no finished run, it is damaged, or its parameters are not finite.
-            IndexError: if the run has not so many trainings.
-            UseError: if an argument is of the wrong kind.
+            UseError: if an argument is of the wrong kind, or the run has not so many trainings.
         """
         if not isinstance(directory, str | Path):
             raise UseError(f"Agent.load(directory): expected a path, found {in_words(directory)}; nothing was done")

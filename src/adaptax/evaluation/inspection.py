@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax.core.errors import ConfigError
-from adaptax.core.problem import task_features
+from adaptax.core.problem import parts_of, task_features
 from adaptax.core.splits import fold_in_name
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Task, is_key
@@ -115,17 +115,22 @@ class Inspection:
 
 
 def features_of(train: Task, test: Task) -> Features:
-    """Features of training and held-out tasks, leaves `[task, ...]`, without what is the same in all of them."""
+    """Features of training and held-out tasks, leaves `[task, ...]`, without what is the same in all of them.
+
+    What is infinite or NaN in a task is left out too: no line can be fitted to it.
+    """
     names, leaves = [], []
     for path, leaf in jax.tree_util.tree_flatten_with_path(train)[0]:
         if is_key(leaf):
             continue
         stem = jax.tree_util.keystr(path, simple=True, separator=".") or "task"
-        for index in np.ndindex(leaf.shape[1:]):
-            leaves.append(stem)
-            names.append(stem + (f"[{','.join(map(str, index))}]" if index else ""))
+        for part in (".real", ".imag") if len(parts_of(leaf)) > 1 else ("",):
+            for index in np.ndindex(leaf.shape[1:]):
+                leaves.append(stem)
+                names.append(stem + part + (f"[{','.join(map(str, index))}]" if index else ""))
     columns = [np.asarray(jax.vmap(task_features)(tasks), np.float64) for tasks in (train, test)]
-    varies = [i for i in range(len(names)) if all(np.ptp(x[:, i]) > FLAT * np.abs(x[:, i]).max() for x in columns)]
+    finite = [i for i in range(len(names)) if all(np.isfinite(x[:, i]).all() for x in columns)]
+    varies = [i for i in finite if all(np.ptp(x[:, i]) > FLAT * np.abs(x[:, i]).max() for x in columns)]
     return Features([names[i] for i in varies], [leaves[i] for i in varies], *(x[:, varies] for x in columns))
 
 

@@ -17,6 +17,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from adaptax.core.errors import UseError
+
 Interval: TypeAlias = tuple[float, float]
 
 CONFIDENCE = 0.95
@@ -30,15 +32,15 @@ def checked(scores: np.ndarray) -> np.ndarray:
     """Return `scores` as float64 `[seed, task]`.
 
     Raises:
-        ValueError: They do not have two axes, are empty, or hold a number that is not finite.
+        UseError: They do not have two axes, are empty, or hold a number that is not finite.
     """
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 2 or scores.size == 0:
-        raise ValueError(f"scores: expected a non-empty array [seed, task], found shape {scores.shape}")
+        raise UseError(f"scores: expected a non-empty array [seed, task], found shape {scores.shape}")
     broken = np.argwhere(~np.isfinite(scores))
     if len(broken):
         seed, task = broken[0]
-        raise ValueError(
+        raise UseError(
             f"scores: expected finite numbers, found {scores[seed, task]} at seed {seed}, task {task} "
             f"({len(broken)} of {scores.size} are not finite)"
         )
@@ -213,9 +215,9 @@ def bootstrap_intervals(
     """Bootstrap interval of each of `statistics`, from the same resamples; see `bootstrap_interval`."""
     scores = checked(scores)
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence: expected a number between 0 and 1, found {confidence}")
+        raise UseError(f"confidence: expected a number between 0 and 1, found {confidence}")
     if resamples < 1:
-        raise ValueError(f"resamples: expected an integer ≥ 1, found {resamples}")
+        raise UseError(f"resamples: expected an integer ≥ 1, found {resamples}")
     (num_seeds, num_tasks), rng = scores.shape, np.random.default_rng(seed)
     chunk = max(1, ENTRIES_AT_ONCE // scores.size)
     found = []
@@ -246,7 +248,7 @@ def bootstrap_interval(
         seed: Decides them. The same seed draws the same tasks for every agent compared.
 
     Raises:
-        ValueError: An argument is out of range, or a score is not finite.
+        UseError: An argument is out of range, or a score is not finite.
     """
     return bootstrap_intervals(scores, (statistic,), confidence, resamples, seed)[0]
 
@@ -308,7 +310,7 @@ def summarize(scores: np.ndarray) -> Summary:
     """Summarise `scores[seed, task]`.
 
     Raises:
-        ValueError: They do not have two axes, are empty, or hold a number that is not finite.
+        UseError: They do not have two axes, are empty, or hold a number that is not finite.
     """
     scores = checked(scores)
     interval, iqm_interval = bootstrap_intervals(scores, (mean, iqm))

@@ -11,6 +11,7 @@ from adaptax.experiment.options import TrainOptions
 from adaptax.experiment.session import OWN, Run, shapes
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.watchdog import Watchdog
+from adaptax.runs import numerics
 from adaptax.runs.recipe import Recipe, recipe_of
 from adaptax.training import loop
 
@@ -37,6 +38,7 @@ def follow(surroundings: Surroundings, recipe: Recipe | None = None, options: Tr
     if recipe is not None and options is not None:
         theirs = {**_plain(found), **_plain(TrainOptions()), **content["options"]}
         _compare(group.index, {**_plain(recipe), **_plain(options)}, theirs)
+    _compare_random(group.index, content["random"])
     algorithm, problem = found.build()
     state = group.broadcast_arrays(shapes(algorithm, problem, seeds))
     surroundings.on_message(f"process {group.index}: trains with process 0, which writes and evaluates")
@@ -80,6 +82,17 @@ def _compare(index: int, mine: dict[str, Any], theirs: dict[str, Any]) -> None:
             raise ConfigError(
                 f"--{name.replace('_', '-')}: expected the same as in process 0, {short_repr(theirs.get(name))}; found "
                 f"{short_repr(value)} in process {index}. Start all with the same words"
+            )
+
+
+def _compare_random(index: int, theirs: dict[str, Any]) -> None:
+    """Refuse to draw other random numbers than the writer: its share of tasks would be another run's."""
+    for name, value in numerics.configured(numerics.RANDOM).items():
+        if theirs.get(name) != value:
+            there, here = (numerics.variable(name, x) for x in (theirs.get(name), value))
+            raise ConfigError(
+                f"{there.partition('=')[0]}: expected the same random numbers as in process 0, {there}; found {here} "
+                f"in process {index}. Start all in the same environment"
             )
 
 

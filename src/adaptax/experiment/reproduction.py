@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from adaptax.core import atomic_files
-from adaptax.core.errors import CheckpointError
+from adaptax.core.errors import AdaptaxError, CheckpointError
 from adaptax.core.precision import in_single_precision
 from adaptax.experiment.evaluation import assess
 from adaptax.experiment.notebook import html_table, text_table
 from adaptax.experiment.options import ReproduceOptions, TrainOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, ignore, log
 from adaptax.experiment.recipes import options_for, options_of
+from adaptax.experiment.results import kept
 from adaptax.experiment.session import Run, TrainSession
 from adaptax.experiment.signals import StopSignal
 from adaptax.experiment.surroundings import Surroundings
@@ -85,7 +86,9 @@ def reproduce(
 
     Raises:
         ConfigError: if there is no such table or cell, or an option is not what it must be.
-        OutputError: if the directory cannot be written to, or a cell is being trained by another process.
+        OutputError: if the directory cannot be written to, or a cell is being trained by another process. If a cell was
+            finished and could not be written down, the reproduction so far, with that cell, is its `result`.
+        ResourceError: the same, as the disk is full.
     """
     options = options_for(options or ReproduceOptions(), changes)
     table = table_called(name)
@@ -94,7 +97,12 @@ def reproduce(
     surroundings = Surroundings(on_progress, on_message, stop or StopSignal())
     results: dict[str, dict[str, Any]] = {}
     for cell in cells:
-        found = finish(table, cell, options, out / cell, surroundings)
+        try:
+            found = finish(table, cell, options, out / cell, surroundings)
+        except AdaptaxError as error:
+            if error.result is not None:  # of this cell; to be shown with those before
+                error.result = Reproduction(name, table.summary, {**results, cell: error.result}, out, stopped=True)
+            raise
         if found is None:
             return Reproduction(name, table.summary, results, out, stopped=True)
         results[cell] = found
@@ -112,7 +120,12 @@ def recipe_for_cell(table: Table, cell: Cell) -> Recipe:
 def finish(
     table: Table, name: str, options: ReproduceOptions, directory: Path, surroundings: Surroundings
 ) -> dict[str, Any] | None:
-    """A cell's result: the one that is kept if it was trained with the same settings, or a new one; None if stopped."""
+    """A cell's result: the one that is kept if it was trained with the same settings, or a new one; None if stopped.
+
+    Raises:
+        OutputError: if it cannot be written down; it has the cell's result as its `result`.
+        ResourceError: the same, as the disk is full.
+    """
     recipe = recipe_for_cell(table, table.cells[name])
     asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": options.tasks}
     with contextlib.ExitStack() as held:
@@ -138,7 +151,7 @@ def finish(
         if run.stopped:
             return None
         result = _measured(table.cells[name], run, options, surroundings)
-        with atomic_files.explained(str(directory / RESULT)):
+        with kept(result, directory / RESULT):
             write_json(directory / RESULT, {"asked": asked, "result": result})
     return result
 

@@ -28,7 +28,7 @@ from adaptax.experiment.watchdog import Watchdog
 from adaptax.problems.checks.check import require
 from adaptax.registry.presets import DEFAULT
 from adaptax.registry.registry import FROM_SCRATCH
-from adaptax.runs import checkpoints
+from adaptax.runs import checkpoints, numerics
 from adaptax.runs.directory import save_config
 from adaptax.runs.metrics_log import RunLog, rows_after
 from adaptax.runs.options import KeptOptions
@@ -215,8 +215,9 @@ class TrainSession:
             on_message=self._on_message,
         )
         shared = {name: value for name, value in self._written.items() if name not in OWN}
+        random = numerics.configured(numerics.RANDOM)
         content = {"recipe": run.recipe.to_json(), "options": shared, "devices": self._devices, "done": before}
-        group.broadcast({**content, "since": self._since})
+        group.broadcast({**content, "since": self._since, "random": random})
         state = group.broadcast_arrays(run.state)
         self._around.on_progress(Progress("train", before, total))
 
@@ -338,11 +339,8 @@ class TrainSession:
         position = found.manifest.get("metrics")
         lost = rows_after(directory, position)
         self._on_message(f"{directory}: resumed at update {found.update} ({lost} lost)")
-        made = found.manifest.get("versions")
-        if made != checkpoints.versions() or found.manifest.get("device") != jax.devices()[0].device_kind:
-            self._on_message(
-                "warning: made with other versions or on another kind of device: equal up to rounding, not bitwise"
-            )
+        if (other := numerics.differences(found.manifest)) is not None:
+            self._on_message(f"warning: checkpoint {found.update} was {other}")
         run.state, run.done = found.state, found.update
         self._fit_the_plan()
         return position

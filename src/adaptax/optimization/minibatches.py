@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, PyTree
 
 from adaptax.core import parallel
+from adaptax.core.errors import UseError
 from adaptax.core.types import Metrics
 
 
@@ -60,7 +61,7 @@ def minibatch_epochs(
     """
     num_local = jax.tree.leaves(batch[0])[0].shape[task_axes[0]]
     if num_local % num_minibatches:
-        raise ValueError(f"num_minibatches={num_minibatches} does not divide the {num_local} tasks of a device")
+        raise UseError(f"num_minibatches={num_minibatches} does not divide the {num_local} tasks of a device")
     size = num_local // num_minibatches
 
     def step(carry: tuple[Any, Any], index: Array) -> tuple[tuple[Any, Any], Metrics]:

@@ -28,6 +28,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Box, Discrete
 from adaptax.problems.settings import CartPoleSettings
@@ -147,10 +148,10 @@ def cart_pole(
             train and to test on.
 
     Raises:
-        ValueError: If `variation` is not between 0 and 1.
+        UseError: If `variation` is not between 0 and 1.
     """
     if not 0 <= variation <= 1:
-        raise ValueError(f"cart_pole(variation): expected a number between 0 and 1, got {variation!r}")
+        raise UseError(f"cart_pole(variation): expected a number between 0 and 1, got {variation!r}")
     family = CartPoles(0.0, variation, horizon, "train")
     shifted, shift = None, ""
     if variation > 0:

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Discrete
 from adaptax.problems.settings import ChainSettings
@@ -60,7 +61,7 @@ class Chain(Environment):
 
     def __init__(self, length: int, horizon: int):
         if length < 2:
-            raise ValueError(f"Chain(length): expected at least 2, so that depths differ, got {length!r}")
+            raise UseError(f"Chain(length): expected at least 2, so that depths differ, got {length!r}")
         self.length = length
         self.observation_space = Discrete(length + 1)
         self.action_space = Discrete(3)

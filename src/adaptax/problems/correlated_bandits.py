@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Problem, TaskDistribution, make_problem
 from adaptax.core.types import replace
 from adaptax.problems.bandit import BernoulliArms, BernoulliBandit, UniformBernoulliArms, bernoulli_bandit
@@ -63,14 +64,14 @@ def correlated_bandit(
         num_pulls: n, pulls in a trial.
 
     Raises:
-        ValueError: If there is no such variant.
+        UseError: If there is no such variant.
     """
     if variant == "independent":
         correlated, shift = CorrelatedArms(None, "test"), "correlated arms: p₂ = 1 − p₁ instead of independent ones"
         return replace(bernoulli_bandit(num_arms=2, num_pulls=num_pulls), shifted=correlated, shift=shift)
     if variant not in LOWER_PROBABILITY:
         names = ", ".join([*LOWER_PROBABILITY, "independent"])
-        raise ValueError(f"correlated_bandit(variant): expected one of {names}, got {variant!r}")
+        raise UseError(f"correlated_bandit(variant): expected one of {names}, got {variant!r}")
     low = LOWER_PROBABILITY[variant]
     optimum = correlated_rewards(low, num_pulls)
     return make_problem(

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Discrete
 from adaptax.problems.settings import CueSettings
@@ -50,7 +51,7 @@ class Cue(Environment):
 
     def __init__(self, num_cues: int):
         if num_cues < 2:
-            raise ValueError(f"Cue(num_cues): expected at least 2 cues, got {num_cues!r}")
+            raise UseError(f"Cue(num_cues): expected at least 2 cues, got {num_cues!r}")
         self.num_cues = num_cues
         self.observation_space = Discrete(num_cues + 1)
         self.action_space = Discrete(num_cues)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Box, Discrete
 from adaptax.problems.settings import GaussianBanditSettings
@@ -43,7 +44,7 @@ class GaussianBandit(Environment):
 
     def __init__(self, num_arms: int, noise: float):
         if noise < 0:
-            raise ValueError(f"GaussianBandit(noise): expected a standard deviation of at least 0, got {noise!r}")
+            raise UseError(f"GaussianBandit(noise): expected a standard deviation of at least 0, got {noise!r}")
         self.num_arms = num_arms
         self.noise = noise
         self.observation_space = Box((0,))

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Discrete
 from adaptax.problems.exact import GRID_MOVES, GRID_STEP_REWARD, grid_goals, grid_plan
@@ -43,7 +44,7 @@ class GridNavigation(Environment):
 
     def __init__(self, size: int, horizon: int):
         if size < 3:
-            raise ValueError(f"GridNavigation(size): expected at least 3, to have room for a goal, got {size!r}")
+            raise UseError(f"GridNavigation(size): expected at least 3, to have room for a goal, got {size!r}")
         self.size = size
         self.observation_space = Discrete(size * size)
         self.action_space = Discrete(len(GRID_MOVES))

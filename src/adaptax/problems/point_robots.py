@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Box
 from adaptax.problems.settings import PointRobotSettings, PointRobotSparseSettings
@@ -178,10 +179,10 @@ def point_robot_sparse(
         goal_radius: Distance from the goal within which there is a reward.
 
     Raises:
-        ValueError: If `goal_radius` is not positive.
+        UseError: If `goal_radius` is not positive.
     """
     if goal_radius <= 0:
-        raise ValueError(f"point_robot_sparse(goal_radius): expected a positive distance, got {goal_radius!r}")
+        raise UseError(f"point_robot_sparse(goal_radius): expected a positive distance, got {goal_radius!r}")
     env = PointRobot(horizon, goal_radius)
     return make_problem(
         env,

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax.core.problem import Environment, Problem, Step, task_features
+from adaptax.core.problem import Environment, Problem, Step, known_features, standardized, task_features
 from adaptax.core.spaces import Box, Space
 from adaptax.core.splits import fold_in_name
 from adaptax.core.types import Task, replace
@@ -58,7 +58,8 @@ class Informed(Environment):
 
     def _show(self, observation: PyTree[Array], task: Task) -> Float[Array, " features"]:
         """The inner observation and the task, as one vector."""
-        features = (task_features(task) - jnp.asarray(self.mean, jnp.float32)) / jnp.asarray(self.std, jnp.float32)
+        mean, std = jnp.asarray(self.mean, jnp.float32), jnp.asarray(self.std, jnp.float32)
+        features = standardized(task_features(task), mean, std)
         return jnp.concatenate([self.env.observation_space.encode(observation), features])
 
     def reset(self, task: Task, key: Key[Array, ""]) -> tuple[PyTree[Array], Float[Array, " features"]]:
@@ -82,7 +83,7 @@ def informed(problem: Problem) -> Problem:
     """
     keys = jax.random.split(fold_in_name(jax.random.key(0), "task features"), NUM_TASKS)
     tasks = jax.jit(jax.vmap(problem.train.sample))(keys)
-    features = np.asarray(jax.vmap(task_features)(tasks), np.float64)
+    features = np.asarray(jax.jit(known_features)(tasks), np.float64)
     mean, std = features.mean(0), features.std(0)
     std = np.where(std > CONSTANT * np.abs(features).max(0), std, 1.0)
     env = Informed(problem.env, tuple(mean.tolist()), tuple(std.tolist()))

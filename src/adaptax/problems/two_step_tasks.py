@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
 from adaptax.core.spaces import Discrete
 from adaptax.problems.exact import two_step_bayes_value
@@ -71,7 +72,7 @@ class TwoStep(Environment):
 
     def __init__(self, num_rounds: int):
         if num_rounds < 1:
-            raise ValueError(f"TwoStep(num_rounds): expected at least 1 round, got {num_rounds!r}")
+            raise UseError(f"TwoStep(num_rounds): expected at least 1 round, got {num_rounds!r}")
         self.num_rounds = num_rounds
         self.observation_space = Discrete(3)
         self.action_space = Discrete(2)

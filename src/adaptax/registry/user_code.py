@@ -12,7 +12,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from adaptax.core.errors import AdaptaxError, ConfigError, kind_in_words, short_repr
+from adaptax.core.errors import AdaptaxError, ConfigError, UseError, kind_in_words, short_repr
 from adaptax.core.settings import suggestion
 
 FORM = "MODULE:NAME"
@@ -74,9 +74,9 @@ def called(name: str, factory: Callable[..., Any], arguments: Mapping[str, Any])
     try:
         with _beside():
             return factory(**arguments)
-    except AdaptaxError:
-        raise
     except (Exception, SystemExit) as error:
+        if isinstance(error, AdaptaxError) and not isinstance(error, UseError):
+            raise
         raise ConfigError(f"{name}: making it raised {described(error)}") from error
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.core.errors import needs
+from adaptax.core.errors import UseError, needs
 from adaptax.evaluation.statistics import NORMAL_95, student_95
 from adaptax.reports.results import BAYES_OPTIMAL, KNOWS, Results, after_steps, known
 from adaptax.reports.style import (
@@ -79,10 +79,10 @@ def plot_adaptation(
 
     Raises:
         OutputError: The file cannot be written.
-        ValueError: `results` is empty.
+        UseError: `results` is empty.
     """
     if not results:
-        raise ValueError("results: expected at least one agent, found none")
+        raise UseError("results: expected at least one agent, found none")
     figure = new_figure(12 if known(oracle) else 7, title)
     _draw_returns(figure.add_subplot(1, 2 if known(oracle) else 1, 1), results, oracle, optimum, unit)
     if known(oracle):
@@ -195,10 +195,10 @@ def plot_training(
 
     Raises:
         OutputError: The file cannot be written.
-        ValueError: `metrics` is empty.
+        UseError: `metrics` is empty.
     """
     if not metrics:
-        raise ValueError("metrics: expected at least one row, found none")
+        raise UseError("metrics: expected at least one row, found none")
     figure = new_figure(9, title)
     axes = figure.add_subplot()
     _draw_trained(axes, metrics)
@@ -286,10 +286,10 @@ def plot_paths(path: str | Path, paths: np.ndarray, goals: np.ndarray | None, *,
 
     Raises:
         OutputError: The file cannot be written.
-        ValueError: `paths` has another shape.
+        UseError: `paths` has another shape.
     """
     if paths.ndim != 5 or paths.shape[-1] != 2:
-        raise ValueError(f"paths: expected [task, window, time, env, 2], found shape {paths.shape}")
+        raise UseError(f"paths: expected [task, window, time, env, 2], found shape {paths.shape}")
     num_tasks, windows = paths.shape[:2]
     figure = Figure(figsize=(2.1 * windows + 0.3, 2.1 * num_tasks + 0.6), layout=ConstrainedLayoutEngine())
     figure.suptitle(title, x=0.012, ha="left", fontsize=FONT_SIZE + 2, fontweight="bold")

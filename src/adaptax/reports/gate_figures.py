@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.core.errors import needs
+from adaptax.core.errors import UseError, needs
 from adaptax.optimization.update_rules import QUANTILES, GroupGates, Spread
 from adaptax.reports.style import CLASSICAL, DASHES, FONT_SIZE, HEIGHT, REFERENCE, save
 
@@ -32,10 +32,10 @@ def plot_gates(path: str | Path, gates: Mapping[str, GroupGates], *, title: str)
 
     Raises:
         OutputError: The file cannot be written.
-        ValueError: `gates` is empty.
+        UseError: `gates` is empty.
     """
     if not gates:
-        raise ValueError("gates: expected at least one group of weights, found none")
+        raise UseError("gates: expected at least one group of weights, found none")
     figure = Figure(figsize=(WIDTH, HEIGHT), layout=ConstrainedLayoutEngine())
     figure.suptitle(title, fontsize=FONT_SIZE + 1)
     left, right = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)

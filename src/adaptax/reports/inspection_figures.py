@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from adaptax.core.errors import needs
+from adaptax.core.errors import UseError, needs
 from adaptax.reports.results import known
 from adaptax.reports.style import CLASSICAL, FONT_SIZE, RANDOM, REFERENCE, TRAINED, save, spaced
 
@@ -80,7 +80,7 @@ def plot_inspection(path: str | Path, found: InspectionLike, *, title: str, unit
 
     Raises:
         OutputError: The file cannot be written.
-        ValueError: There are not as many points as episodes and tasks.
+        UseError: There are not as many points as episodes and tasks.
     """
     figure = inspection_figure(found, title=title, unit=unit)
     save(figure, path)
@@ -90,7 +90,7 @@ def inspection_figure(found: InspectionLike, *, title: str, unit: str = "episode
     """The picture, not yet written; see `plot_inspection`."""
     expected = (len(found.episodes), len(found.colours), 2)
     if found.points.shape != expected:
-        raise ValueError(f"points: expected [episode, task, 2] = {expected}, found shape {found.points.shape}")
+        raise UseError(f"points: expected [episode, task, 2] = {expected}, found shape {found.points.shape}")
     panels = shown_episodes(len(found.episodes))
     width = max(LEAST_WIDTH, PANEL * len(panels) + 1.2)
     figure = Figure(figsize=(width, PANEL + BELOW + 1.0), layout=ConstrainedLayoutEngine())

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from adaptax.core.errors import UseError
 from adaptax.evaluation.statistics import stderr
 from adaptax.reports.results import BAYES_OPTIMAL, Results, after_steps, known
 from adaptax.reports.text_table import Table
@@ -48,10 +49,10 @@ def results_table(
         unit: What an episode is called.
 
     Raises:
-        ValueError: `results` is empty.
+        UseError: `results` is empty.
     """
     if not results:
-        raise ValueError("results: expected at least one agent, found none")
+        raise UseError("results: expected at least one agent, found none")
     num_episodes = len(next(iter(results.values())).episode_returns)
     goal = reference or (BAYES_OPTIMAL if optimum is not None else best_reference(results))
     totals = {name: result.summary.mean for name, result in results.items()}

@@ -5,8 +5,8 @@ DIR/checkpoints/
     update-00000120.json          its manifest, written last: without it there is no checkpoint
 
 A manifest says what the checkpoint is of (`about`: algorithm, problem, settings, options), how far the metrics were,
-and size and SHA-256 of the other file; and it has a SHA-256 of itself. So a changed bit anywhere is found, and the
-checkpoint before is used.
+what its numbers were computed with (`numerics`), and size and SHA-256 of the other file; and it has a SHA-256 of
+itself. So a changed bit anywhere is found, and the checkpoint before is used.
 Checkpoints are data: nothing in them is executed, imported, or used as a path, and no size in them is believed before
 it has been compared with what the run's configuration makes one expect.
 """
@@ -14,7 +14,6 @@ it has been compared with what the run's configuration makes one expect.
 import contextlib
 import errno
 import functools
-import importlib.metadata
 import json
 import os
 import re
@@ -33,17 +32,11 @@ from adaptax.core import atomic_files
 from adaptax.core.errors import CheckpointError, short_repr
 from adaptax.core.types import key_data, shape_of_key_data, wrap_key_data
 from adaptax.core.version import __version__
-from adaptax.runs import seals
+from adaptax.runs import numerics, schemas, seals
 from adaptax.runs.seals import Damaged, seal
 
 FOLDER = "checkpoints"
 _CONFIG = "config.json"
-SCHEMA = 2
-"""Number of what a manifest and the leaves' names look like; older ones are read, this one is written."""
-MIGRATIONS: dict[int, Callable[[str], str]] = {}
-"""By schema N: how to call a leaf in N + 1, from its name in N. Renaming a field of what is saved adds an entry."""
-ADDED: dict[int, Mapping[str, float]] = {1: {"reward_center": 0.0}}
-"""By schema N: fields that leaves of N + 1 have and those of N have not, with the value that was meant without them."""
 KEEP = 3
 """Newest checkpoints that are kept."""
 _NAME = re.compile(r"update-([0-9]{8}|[1-9][0-9]{8,9})\.(json|safetensors)")
@@ -53,11 +46,12 @@ _LATER = ("metrics.jsonl", "tensorboard", "training.png", "validation.json", "ev
 """What a run writes only when it has a checkpoint."""
 _NAMED = 5
 """So many checkpoints that cannot be used are named in a message, at most."""
+_OPENED = 1000
+"""So many manifests are read, at most, that cannot be of a good checkpoint, for what they say of another version."""
 _LOOKS = 10
 """How often to look for a checkpoint while a training removes what was just going to be read."""
 _HEADROOM = 1_000_000
 """Bytes that a file may have beyond what its leaves need; and a thousand more for each leaf's name and shape."""
-LIBRARIES = ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy")
 
 
 class Checkpoint(NamedTuple):
@@ -79,10 +73,14 @@ class _Foreign(Exception):
 
 
 class _Files(NamedTuple):
-    """Updates of which there are files, and those of which there is a manifest."""
+    """Updates of which there is a manifest, and those of which there are weights."""
 
-    updates: set[int]
     manifests: set[int]
+    weights: set[int]
+
+    @property
+    def updates(self) -> set[int]:
+        return self.manifests | self.weights
 
 
 class _Wanted(NamedTuple):
@@ -92,11 +90,6 @@ class _Wanted(NamedTuple):
     leaves: list[Any]
     saved: list[Any]
     structure: Any
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the results."""
-    return {name: __version__ if name == "adaptax" else importlib.metadata.version(name) for name in LIBRARIES}
 
 
 def save(
@@ -132,14 +125,13 @@ def save(
     data, stem = serialise(arrays), f"update-{update:08d}"
     atomic_files.write(folder / f"{stem}.safetensors", data)
     manifest = {
-        "schema": SCHEMA,
+        "schema": schemas.SCHEMA,
         "update": update,
         "about": dict(about),
         **more,
         "files": {f"{stem}.safetensors": {"size": len(data), "sha256": seals.digest_of(data)}},
         "leaves": {name: {"shape": list(x.shape), "dtype": str(x.dtype)} for name, x in arrays.items()},
-        "versions": versions(),
-        "device": jax.devices()[0].device_kind,
+        **numerics.circumstances(),
     }
     atomic_files.write(folder / f"{stem}.json", seal(manifest))
     _prune(folder, update, keep_every, keep)
@@ -178,7 +170,7 @@ def newest(
     read = functools.partial(_read, folder, _wanted(like), about, complete, at_most)
     for _ in range(_LOOKS):
         files = _files(directory, only)
-        found, passed = _newest_good(files, read)
+        found, passed = _newest_good(files, read, at_most)
         if not passed or _files(directory, only) == files:
             break
     if not files.updates:
@@ -193,19 +185,36 @@ def newest(
     return found
 
 
-def _newest_good(files: _Files, read: Callable[[int], Checkpoint]) -> tuple[Checkpoint | None, list[str]]:
-    """The newest checkpoint that can be read, if there is one, and why each newer one cannot."""
+def _newest_good(
+    files: _Files, read: Callable[[int], Checkpoint], at_most: int | None
+) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint that can be read, if there is one, and why each newer one cannot.
+
+    There may be very many names: what cannot be a good one is not opened, or not for ever.
+    """
     passed: list[str] = []
+    opened = 0
     for update in sorted(files.updates, reverse=True):
         try:
-            if update not in files.manifests:  # not even looked for: there may be very many names
+            if update not in files.manifests:
                 raise Damaged("manifest: missing")
+            if why := _hopeless(files, update, at_most):
+                opened += 1
+                if opened > _OPENED:
+                    raise Damaged(why)
             return read(update), passed
         except Damaged as reason:
             passed.append(f"checkpoint {update} damaged ({reason})")
         except _Foreign as reason:
             passed.append(f"checkpoint {update} {reason}")
     return None, passed
+
+
+def _hopeless(files: _Files, update: int, at_most: int | None) -> str:
+    """Why a checkpoint cannot be good, from the names of files alone; nothing if it can."""
+    if at_most is not None and update > at_most:
+        return f"manifest: is of update {update}, and the run has {at_most}"
+    return "" if update in files.weights else "weights: missing"
 
 
 def _none_left(directory: Path, only: int | None) -> str:
@@ -244,7 +253,8 @@ def _files(directory: Path, only: int | None = None) -> _Files:
         raise CheckpointError(f"{folder}: unreadable ({error.strerror or error}). Nothing was changed") from error
     found = [(int(match[1]), match[2] == "json") for match in matches if match]
     wanted = [one for one in found if only is None or one[0] == only]
-    return _Files({update for update, _ in wanted}, {update for update, is_manifest in wanted if is_manifest})
+    parts = [{update for update, is_manifest in wanted if is_manifest == kind} for kind in (True, False)]
+    return _Files(*parts)
 
 
 def has_manifest(directory: Path, update: int) -> bool:
@@ -265,7 +275,7 @@ def _read(
     headroom = _HEADROOM + 1000 * len(names)
     manifest = seals.unseal(_bytes(folder / f"update-{update:08d}.json", headroom, "manifest"))
     schema = manifest.get("schema")
-    if type(schema) is not int or not 1 <= schema <= SCHEMA:
+    if type(schema) is not int or not 1 <= schema <= schemas.SCHEMA:
         raise CheckpointError(_other_version(folder, update, manifest, f" (schema {short_repr(schema)})"))
     if type(manifest.get("update")) is not int or manifest["update"] != update:
         raise Damaged(f"manifest: is of update {short_repr(manifest.get('update'))}")
@@ -286,7 +296,7 @@ def _read(
     if seals.digest_of(data) != digest:
         raise Damaged("weights: checksum")
     places = dict(zip(names, zip(leaves, expected, strict=True), strict=True))
-    arrays = _migrated(_deserialise(data), schema, places)
+    arrays = schemas.migrated(_deserialise(data), schema, dict(zip(names, expected, strict=True)))
     del data
     state = _rebuild(places, structure, arrays)
     return Checkpoint(state, update, manifest)
@@ -307,21 +317,6 @@ def _deserialise(data: bytes) -> dict[str, Any]:
         return load(data)
     except (SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise Damaged(f"weights: {short_repr(str(error))}") from None
-
-
-def _migrated(arrays: dict[str, Any], schema: int, wanted: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
-    """Arrays by the names that leaves have now, from those of a schema; with the leaves that came after it."""
-    for number in range(schema, SCHEMA):
-        rename = MIGRATIONS.get(number, lambda name: name)
-        renamed = {rename(name): array for name, array in arrays.items()}
-        if len(renamed) != len(arrays):
-            raise Damaged("weights: names of leaves")
-        arrays = renamed
-        for name, (_, expected) in wanted.items():
-            field = re.split(r"\W", name)[-1]
-            if name not in arrays and field in ADDED.get(number, {}):
-                arrays[name] = np.full(expected.shape, ADDED[number][field], expected.dtype)
-    return arrays
 
 
 def _rebuild(wanted: Mapping[str, tuple[Any, Any]], structure: Any, arrays: Mapping[str, Any]) -> Any:
@@ -382,8 +377,8 @@ def _other_version(folder: Path, update: int, manifest: Mapping[str, Any], what:
     made = manifest.get("versions")
     by = short_repr(made.get("adaptax") if isinstance(made, dict) else None)
     return (
-        f"{folder}: checkpoint {update} was made by adaptax {by}{what}; this is {__version__} (schema {SCHEMA}), "
-        "which does not know that. Nothing was changed; use the newer version that made it"
+        f"{folder}: checkpoint {update} was made by adaptax {by}{what}; this is {__version__} "
+        f"(schema {schemas.SCHEMA}), which does not know that. Nothing was changed; use the newer version that made it"
     )
 
 

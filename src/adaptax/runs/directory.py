@@ -243,7 +243,7 @@ def save_config(directory: Path, recipe: Recipe, options: dict[str, Any]) -> Non
     """Write down what was asked for, and with what it runs."""
     import jax
 
-    from adaptax.runs.checkpoints import versions
+    from adaptax.runs.numerics import versions
 
     content = {
         "format": FORMAT,

@@ -16,7 +16,7 @@ from jaxtyping import Array, PyTree
 
 from adaptax.core import parallel
 from adaptax.core.algorithm import Algorithm
-from adaptax.core.errors import DivergenceError
+from adaptax.core.errors import DivergenceError, UseError
 from adaptax.core.meta_learner import check_declared
 from adaptax.core.problem import Problem
 from adaptax.core.types import ENV_STEPS, Metrics, TrainState
@@ -94,7 +94,7 @@ def train(
     length = chunk_length(num_updates - since, chunk)
     if done < since or (done - since) % length:
         after = f"{since} and a multiple of {length}" if since else f"a multiple of {length}"
-        raise ValueError(f"train(done): expected {after}, the length of a chunk; found {done}")
+        raise UseError(f"train(done): expected {after}, the length of a chunk; found {done}")
 
     run = chunk_of_updates(algorithm, problem, length, num_seeds, devices)
     state = parallel.everywhere(state, devices)

@@ -34,6 +34,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from adaptax.algorithms.classical.sampling import beta
 from adaptax.core.algorithm import FromScratch
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Discrete
 from adaptax.core.types import AgentState, TimeStep
@@ -75,10 +76,10 @@ def random_best(scores: Float[Array, " num_actions"], key: Key[Array, ""]) -> In
 
 
 def number_of_arms(agent: FromScratch, problem: Problem) -> int:
-    """Return the size of a discrete action space; raise `ValueError` on any other."""
+    """Return the size of a discrete action space; raise `UseError` on any other."""
     space = problem.env.action_space
     if not isinstance(space, Discrete):
-        raise ValueError(f"{type(agent).__name__}: expected a Discrete action space, got {space!r}")
+        raise UseError(f"{type(agent).__name__}: expected a Discrete action space, got {space!r}")
     return space.num
 
 
@@ -96,7 +97,7 @@ class BetaPrior:
 
     def __post_init__(self):
         if min(self.successes, self.failures) < 1:
-            raise ValueError(f"BetaPrior: expected successes and failures of at least 1, got {self!r}")
+            raise UseError(f"BetaPrior: expected successes and failures of at least 1, got {self!r}")
 
     def count(self, statistics: ArmStatistics) -> Float[Array, " num_arms"]:
         """Number of pulls of each arm, the prior's pseudo-pulls included."""
@@ -134,7 +135,7 @@ class NormalPrior:
 
     def __post_init__(self):
         if min(self.scale, self.noise) <= 0:
-            raise ValueError(f"NormalPrior: expected positive scale and noise, got {self!r}")
+            raise UseError(f"NormalPrior: expected positive scale and noise, got {self!r}")
 
     def count(self, statistics: ArmStatistics) -> Float[Array, " num_arms"]:
         """Number of pulls of each arm, plus the number of pulls that the prior is worth."""

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
 from adaptax.core.algorithm import FromScratch
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Discrete
 from adaptax.core.types import AgentState, TimeStep
@@ -58,11 +59,11 @@ class BayesOptimalBandit(FromScratch):
         """Solve the bandit for `problem.episodes` pulls.
 
         Raises:
-            ValueError: If the problem has not two actions and episodes of one step, or too many pulls.
+            UseError: If the problem has not two actions and episodes of one step, or too many pulls.
         """
         actions = problem.env.action_space
         if actions != Discrete(2) or problem.env.horizon != 1 or problem.episodes > 100:
-            raise ValueError(
+            raise UseError(
                 f"BayesOptimalBandit.describe: expected a bandit with 2 arms and at most 100 pulls, "
                 f"got {actions} and {problem.episodes} episodes of {problem.env.horizon} steps"
             )
@@ -128,11 +129,11 @@ class BayesOptimalGrid(FromScratch):
         """Plan the search; see `adaptax.problems.exact.grid_plan` for what it costs.
 
         Raises:
-            ValueError: If the problem is not a grid.
+            UseError: If the problem is not a grid.
         """
         size = getattr(problem.env, "size", None)
         if size is None or problem.env.action_space != Discrete(5):
-            raise ValueError(f"BayesOptimalGrid.describe: expected grid navigation, got {type(problem.env).__name__}")
+            raise UseError(f"BayesOptimalGrid.describe: expected grid navigation, got {type(problem.env).__name__}")
         plan = grid_plan(size, problem.env.horizon, problem.episodes)
         return GridSearchPlan(jnp.asarray(plan.actions, jnp.int32), jnp.asarray(plan.cells, jnp.int32), size)
 

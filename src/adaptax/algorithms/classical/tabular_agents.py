@@ -35,6 +35,7 @@ from adaptax.algorithms.classical.bandit_agents import random_best
 from adaptax.algorithms.classical.sampling import dirichlet
 from adaptax.algorithms.classical.tabular_planning import anywhere, optimistic_plan, plan
 from adaptax.core.algorithm import FromScratch
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Discrete
 from adaptax.core.types import AgentState, TimeStep
@@ -114,7 +115,7 @@ class TabularPrior:
 
     def __post_init__(self):
         if min(self.scale, self.noise) <= 0 or self.concentration < 1:
-            raise ValueError(
+            raise UseError(
                 f"TabularPrior: expected positive scale and noise and a concentration of at least 1, got {self!r}"
             )
 
@@ -154,10 +155,10 @@ class TabularAgent(FromScratch):
         """How attractive each action is in each state and step of the episode to come."""
 
     def describe(self, problem: Problem) -> MDPSizes:
-        """Return the problem's sizes; raise `ValueError` if states or actions are not discrete."""
+        """Return the problem's sizes; raise `UseError` if states or actions are not discrete."""
         states, actions = problem.env.observation_space, problem.env.action_space
         if not (isinstance(states, Discrete) and isinstance(actions, Discrete)):
-            raise ValueError(
+            raise UseError(
                 f"{type(self).__name__}: expected Discrete spaces of observations and actions, "
                 f"got {states!r} and {actions!r}"
             )

@@ -44,7 +44,7 @@ from adaptax.core import parallel
 from adaptax.core.entry import load_target
 from adaptax.core.experience import Experience, sample_tasks
 from adaptax.core.meta_learner import MetaLearner
-from adaptax.core.problem import Problem, task_features
+from adaptax.core.problem import Problem, known_features, standardized, task_features
 from adaptax.core.rollout import collect
 from adaptax.core.spaces import Discrete, Space
 from adaptax.core.streams import stream, trial_returns
@@ -163,7 +163,7 @@ class RL2(RL2Settings, MetaLearner):
         """Build the network for `problem`, and look at its tasks and at the rewards of a random policy."""
         memory_key, policy_key, critic_key, look_key = jax.random.split(key, 4)
         tasks = jax.vmap(problem.train.sample)(jax.random.split(look_key, 1024))
-        features = jax.vmap(task_features)(tasks)
+        features = known_features(tasks)
         env = problem.env
         spaces = env.observation_space, env.action_space
         sizes = MemorySizes(*spaces, self.memory_size, self.policy_size, problem.trial_steps)
@@ -245,7 +245,7 @@ class RL2(RL2Settings, MetaLearner):
         self, meta: RL2Params, hidden: Float[Array, "time task size"], tasks: PyTree[Array]
     ) -> Float[Array, "time task"]:
         """The critic's prediction of the average reward of the remaining steps, in deviations."""
-        features = (jax.vmap(task_features)(tasks) - meta.task.mean[None]) / meta.task.std[None]
+        features = standardized(jax.vmap(task_features)(tasks), meta.task.mean[None], meta.task.std[None])
         return meta.network.critic(hidden, features)
 
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from adaptax.algorithms.standard_rl.settings import DQNSettings
 from adaptax.core.algorithm import FromScratch
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Problem
 from adaptax.core.replay_buffer import ReplayBuffer
 from adaptax.core.spaces import Discrete, Space
@@ -85,11 +86,11 @@ class DQN(DQNSettings, FromScratch):
         """What `begin` needs of a problem: its spaces; nothing is meta-learned.
 
         Raises:
-            ValueError: if actions are not discrete.
+            UseError: if actions are not discrete.
         """
         actions = problem.env.action_space
         if not isinstance(actions, Discrete):
-            raise ValueError(f"DQN: expected a Discrete space of actions, got {actions!r}")
+            raise UseError(f"DQN: expected a Discrete space of actions, got {actions!r}")
         return DQNSpaces(problem.env.observation_space, actions.num)
 
     def window(self, problem: Problem) -> Window:

@@ -29,6 +29,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from adaptax.algorithms.classical.bandit_agents import random_best
 from adaptax.algorithms.standard_rl.settings import QLearningSettings, SARSASettings, TemporalDifferenceSettings
 from adaptax.core.algorithm import FromScratch
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.types import AgentState, TimeStep, Transition, Window
@@ -99,12 +100,12 @@ class TemporalDifference(TemporalDifferenceSettings, FromScratch):
         """The table's sizes.
 
         Raises:
-            ValueError: if states or actions cannot be counted.
+            UseError: if states or actions cannot be counted.
         """
         states, actions = problem.env.observation_space, problem.env.action_space
         nothing = isinstance(states, Box) and states.encoded_size == 0
         if not (isinstance(states, Discrete) or nothing) or not isinstance(actions, Discrete):
-            raise ValueError(
+            raise UseError(
                 f"{type(self).__name__}: expected Discrete spaces of observations and actions, got {states!r} and "
                 f"{actions!r}"
             )

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from adaptax.core.errors import UseError
 from adaptax.core.spaces import Discrete
 from adaptax.networks.heads import Linear, ScoreHead
 from adaptax.networks.memory.base import Memory, MemorySizes, Seen
@@ -92,10 +93,10 @@ class Symmetric(Memory):
         """One for these spaces.
 
         Raises:
-            ValueError: if actions are not discrete.
+            UseError: if actions are not discrete.
         """
         if not isinstance(sizes.action, Discrete):
-            raise ValueError(f"RL2(memory='symmetric') expects discrete actions; found {sizes.action}")
+            raise UseError(f"RL2(memory='symmetric') expects discrete actions; found {sizes.action}")
         encoded = sizes.observation.encoded_size, sizes.action.encoded_size
         units = sizes.size, sizes.policy_size or sizes.size
         return cls(*encoded, *units, sizes.span, key, has_states=isinstance(sizes.observation, Discrete))
