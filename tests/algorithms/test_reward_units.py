@@ -1,4 +1,4 @@
-"""RL² learns the same whatever is added to all rewards, or whatever they are multiplied by (trap E32)."""
+"""What learns, learns the same whatever is added to all rewards, or whatever they are multiplied by (trap E32)."""
 
 import functools
 
@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.algorithms import RL2
+from adaptax.algorithms import MAML, PPO, RL2, MetaPolicyGradient
 from adaptax.core.problem import Step, make_problem
+from adaptax.core.rollout import run_trial
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems.bandit import BernoulliBandit, UniformBernoulliArms
-from tests.sample_problems import train
+from tests.sample_problems import Clockwork, Lengths, quick_jit, train
 
 PULLS, SEEDS = 20, 3
 
@@ -72,3 +73,68 @@ def test_E32_an_added_constant_changes_no_number_that_the_network_reads():
     for one, other in zip(after(0.0), after(64.0), strict=True):
         np.testing.assert_allclose(one, other, atol=2e-4)
     assert jnp.isfinite(jnp.concatenate([x.ravel() for x in after(-20.0)])).all()
+
+
+class PaidClockwork(Clockwork):
+    """Episodes of three steps in other money: what a step pays depends on the step and on the action."""
+
+    offset: float = eqx.field(static=True)
+    scale: float = eqx.field(static=True)
+
+    def __init__(self, offset, scale):
+        super().__init__(3, False, 2)
+        self.offset, self.scale = offset, scale
+
+    def step(self, state, action, task, key):
+        step = super().step(state, action, task, key)
+        plain = (state % 2) * 2.0 + jnp.where(action == task.length % 2, 1.0, 0.0)
+        return Step(step.state, step.observation, self.offset + self.scale * plain, step.terminated)
+
+
+LEARNERS = {
+    "maml-linear": MAML(num_tasks=4, trajectories=8, inner_steps=1, hidden_size=8, num_layers=1, outer="gradient"),
+    "maml-value": MAML(
+        num_tasks=4, trajectories=8, inner_steps=1, hidden_size=8, num_layers=1, outer="gradient", baseline="value"
+    ),
+    "meta-policy-gradient": MetaPolicyGradient(
+        num_tasks=8, exploration_episodes=4, memory_size=4, base="a2c", base_size=8
+    ),
+}
+
+
+@functools.cache
+def _first_update(name, offset, scale):
+    """What a first update changes: the outer parameters."""
+    problem = make_problem(PaidClockwork(offset, scale), lambda split: Lengths(3, split), 16)
+    meta = train(LEARNERS[name], problem, 1)[0].meta
+    learned = meta.explorer.network if name == "meta-policy-gradient" else meta.theta
+    return np.concatenate([np.asarray(x).ravel() for x in jax.tree.leaves(learned)])
+
+
+UNITS = [(64.0, 1.0), (1000.0, 1.0), (-20.0, 1.0), (0.0, 2.0**-20), (0.0, 2.0**20)]
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize(("offset", "scale"), UNITS)
+@pytest.mark.parametrize("name", LEARNERS)
+def test_E32_a_first_update_is_the_same_in_other_money(name, offset, scale):
+    plain, other = _first_update(name, 0.0, 1.0), _first_update(name, offset, scale)
+    np.testing.assert_allclose(other, plain, atol=1e-4)
+
+
+@pytest.mark.compiles
+def test_E32_ppo_from_scratch_learns_the_same_in_other_money():
+    """The policy of its last windows has learned from the first ones, in units that it has found itself."""
+
+    def chances(offset, scale):
+        problem = make_problem(PaidClockwork(offset, scale), lambda split: Lengths(3, split), 64)
+        algorithm = PPO(streams=4, hidden_size=8, num_layers=1)
+        meta = algorithm.init(problem, jax.random.key(0)).meta
+        run = quick_jit(lambda key: run_trial(algorithm, problem, meta, problem.train.sample(key), key))
+        return np.asarray(run(jax.random.key(1)).aux["log_prob"])
+
+    plain = chances(0.0, 1.0)
+    assert np.abs(plain[-3:] - plain[:3]).max() > 0.01
+    for units in UNITS:
+        # One action that rounding has changed is another trial: where they part, if they do, is late.
+        assert np.mean(np.abs(chances(*units) - plain).max(1) < 1e-3) > 0.9, units
