@@ -67,10 +67,10 @@ def test_a_finished_run_goes_on_as_if_it_had_been_planned_so(longer, copy):
 
 def test_what_an_evaluation_left_is_put_aside_and_made_again(copy):
     was = {name: (copy / name).read_bytes() for name in ("evaluation.json", "returns.npz", "adaptation.png")}
-    assert json.loads(was["evaluation.json"])["update"] == 40
+    assert json.loads(was["evaluation.json"])["protocol"]["update"] == 40
     experiment.resume(copy, num_updates=60)
     assert {name: (copy / "evaluation-of-update-40" / name).read_bytes() for name in was} == was
-    assert json.loads((copy / "evaluation.json").read_text())["update"] == 60
+    assert json.loads((copy / "evaluation.json").read_text())["protocol"]["update"] == 60
 
 
 @pytest.mark.parametrize("where", ["aside", "config", "training", "chunk"])

@@ -152,12 +152,13 @@ def evaluate(
         num_tasks=options.tasks,
         seed=options.seed,
         against=options.against,
+        update=update,
         explore=options.policy == "sample",
         surroundings=Surroundings(on_progress, on_message),
     )
     with kept(found, into):
         check_place()
-    return write_assessment(found, into, {"directory": str(directory), "update": update}, on_message)
+    return write_assessment(found, into, {"directory": str(directory)}, on_message)
 
 
 def directory_of(run: Any) -> Path:
@@ -172,6 +173,7 @@ def assess(
     num_tasks: int,
     seed: int,
     against: Sequence[str] | None,
+    update: int | None = None,
     explore: bool = False,
     surroundings: Surroundings | None = None,
 ) -> Assessment:
@@ -183,6 +185,7 @@ def assess(
         num_tasks: Held-out tasks.
         seed: Decides the tasks and all randomness.
         against: Names of opponents; None: those that suit the problem.
+        update: Updates behind the agent, to be written down; None: that is not known.
         explore: Whether to act as in training.
         surroundings: Whom to tell.
     """
@@ -209,6 +212,7 @@ def assess(
     problem = trained.problem
     tasks, _ = encounters(problem.test, num_tasks, seed)
     protocol = _protocol(trained, num_tasks=num_tasks, seed=seed, explore=explore)
+    protocol |= {} if update is None else {"update": update}
     oracle, paths = oracle_return(problem, tasks), paths_of(trained.of_seed(0), seed)
     assessment = Assessment(results, oracle, problem.optimum, protocol, paths, recipe.title())
     _warn(assessment, around.on_message)

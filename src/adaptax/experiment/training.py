@@ -158,11 +158,11 @@ def _evaluated(run: Run, surroundings: Surroundings) -> Run:
         num_tasks=run.options.eval_tasks,
         seed=run.options.seed,
         against=None,
+        update=update,
         surroundings=surroundings,
     )
     run.evaluation = found
     draw_training(run, surroundings.on_message)
     with kept(run, run.directory):
-        extra = {**run.figures(), "update": update}
-        run.evaluation = write_assessment(found, run.directory, extra, surroundings.on_message)
+        run.evaluation = write_assessment(found, run.directory, run.figures(), surroundings.on_message)
     return run
