@@ -72,7 +72,7 @@ CLAIMS: Mapping[str, Claim] = {
     "any-run": Claim(
         "tests.claims.any_input:run_runs",
         "runs with anything done to their files, before every command that reads them (10 minutes)",
-        n=1000,
+        n=500,
         starts_jax=False,
     ),
     "storage": Claim(

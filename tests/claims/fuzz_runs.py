@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from adaptax.runs import checkpoints
@@ -45,7 +46,7 @@ def trial(seed: int, number: int, place: Path) -> tuple[str, list[str]]:
         kind = rng.choice(KINDS)
         try:
             kind(rng, place / "run")
-        except (FileNotFoundError, IsADirectoryError, ValueError, IndexError, KeyError):
+        except (OSError, ValueError, IndexError, KeyError, SafetensorError):
             continue  # what was done before has left nothing to do it to
         done.append(kind.__name__)
     return ", ".join(done), [*door]

@@ -33,6 +33,7 @@ from adaptax.core.errors import CheckpointError, short_repr
 from adaptax.core.types import key_data, shape_of_key_data, wrap_key_data
 from adaptax.core.version import __version__
 from adaptax.runs import numerics, schemas, seals
+from adaptax.runs.differences import difference, unknown_field
 from adaptax.runs.seals import Damaged, seal
 
 FOLDER = "checkpoints"
@@ -283,7 +284,7 @@ def _read(
         raise Damaged(f"manifest: is of update {update}, and the run has {at_most}")
     said = complete(manifest.get("about"))
     _compare(said, about)
-    if (unknown := _unknown(about, said)) is not None:
+    if (unknown := unknown_field(about, said)) is not None:
         raise CheckpointError(_other_version(folder, update, manifest, f" and says {unknown}"))
     file = f"update-{update:08d}.safetensors"
     try:
@@ -339,38 +340,10 @@ def _rebuild(wanted: Mapping[str, tuple[Any, Any]], structure: Any, arrays: Mapp
 
 def _compare(found: Any, expected: Mapping[str, Any]) -> None:
     """Refuse a checkpoint of another run, naming the first field that differs."""
-    differing = _difference(json.loads(json.dumps(dict(expected))), found)
+    differing = difference(json.loads(json.dumps(dict(expected))), found)
     if differing is not None:
         name, wanted, there = differing
         raise _Foreign(f"is of another run: {name}: expected {wanted} (as {_CONFIG} says), found {there}")
-
-
-def _difference(expected: Any, found: Any, name: str = "") -> tuple[str, str, str] | None:
-    """Where what a file says differs from what we expect, what that is, and what is there; None: it does not.
-
-    Goes down only where we expect something, so that a file cannot choose how deep, and how often.
-    """
-    if not isinstance(expected, dict) or not isinstance(found, dict):
-        return None if found == expected else (name or "about", short_repr(expected), short_repr(found))
-    for field, value in sorted(expected.items()):
-        where = f"{name}.{field}" if name else str(field)
-        if field not in found:
-            return where, short_repr(value), "nothing"
-        differing = _difference(value, found[field], where)
-        if differing is not None:
-            return differing
-    return None
-
-
-def _unknown(expected: Any, found: Any, name: str = "about") -> str | None:
-    """The first field of what a file says for which there is none in what we expect, which it otherwise is."""
-    if not isinstance(expected, Mapping) or not isinstance(found, dict):
-        return None
-    for field in found:
-        if field not in expected:
-            return f"{name}.{short_repr(field)}"
-    parts = (_unknown(value, found.get(field), f"{name}.{field}") for field, value in expected.items())
-    return next((part for part in parts if part is not None), None)
 
 
 def _other_version(folder: Path, update: int, manifest: Mapping[str, Any], what: str) -> str:
