@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.algorithms import MAML, PPO, RL2, MetaPolicyGradient
+from adaptax.algorithms import MAML, PPO, RL2
 from adaptax.core.problem import Step, make_problem
 from adaptax.core.rollout import run_trial
 from adaptax.core.trained_agent import TrainedAgent
@@ -76,13 +76,16 @@ def test_E32_an_added_constant_changes_no_number_that_the_network_reads():
 
 
 class PaidClockwork(Clockwork):
-    """Episodes of three steps in other money: what a step pays depends on the step and on the action."""
+    """Episodes in other money: what a step pays depends on the step and on the action.
 
-    offset: float = eqx.field(static=True)
-    scale: float = eqx.field(static=True)
+    Offset and scale are no constants of a program, so that one serves for all.
+    """
 
-    def __init__(self, offset, scale):
-        super().__init__(3, False, 2)
+    offset: jax.Array
+    scale: jax.Array
+
+    def __init__(self, horizon, offset, scale):
+        super().__init__(horizon, False, 2)
         self.offset, self.scale = offset, scale
 
     def step(self, state, action, task, key):
@@ -91,50 +94,44 @@ class PaidClockwork(Clockwork):
         return Step(step.state, step.observation, self.offset + self.scale * plain, step.terminated)
 
 
-LEARNERS = {
-    "maml-linear": MAML(num_tasks=4, trajectories=8, inner_steps=1, hidden_size=8, num_layers=1, outer="gradient"),
-    "maml-value": MAML(
-        num_tasks=4, trajectories=8, inner_steps=1, hidden_size=8, num_layers=1, outer="gradient", baseline="value"
-    ),
-    "meta-policy-gradient": MetaPolicyGradient(
-        num_tasks=8, exploration_episodes=4, memory_size=4, base="a2c", base_size=8
-    ),
-}
+def _paid(units, horizon, episodes):
+    return make_problem(PaidClockwork(horizon, *units), lambda split: Lengths(3, split), episodes)
 
 
-@functools.cache
-def _first_update(name, offset, scale):
-    """What a first update changes: the outer parameters."""
-    problem = make_problem(PaidClockwork(offset, scale), lambda split: Lengths(3, split), 16)
-    meta = train(LEARNERS[name], problem, 1)[0].meta
-    learned = meta.explorer.network if name == "meta-policy-gradient" else meta.theta
-    return np.concatenate([np.asarray(x).ravel() for x in jax.tree.leaves(learned)])
-
-
-UNITS = [(64.0, 1.0), (1000.0, 1.0), (-20.0, 1.0), (0.0, 2.0**-20), (0.0, 2.0**20)]
+UNITS = [(0.0, 1.0), (64.0, 1.0), (1000.0, 1.0), (-20.0, 1.0), (0.0, 2.0**-20), (0.0, 2.0**20)]
 
 
 @pytest.mark.compiles
-@pytest.mark.parametrize(("offset", "scale"), UNITS)
-@pytest.mark.parametrize("name", LEARNERS)
-def test_E32_a_first_update_is_the_same_in_other_money(name, offset, scale):
-    plain, other = _first_update(name, 0.0, 1.0), _first_update(name, offset, scale)
-    np.testing.assert_allclose(other, plain, atol=1e-4)
+def test_E32_mamls_first_update_is_the_same_in_other_money():
+    learner = MAML(num_tasks=4, trajectories=8, hidden_size=8, num_layers=1, outer="gradient", baseline="linear")
+
+    def learned(units):
+        problem = _paid(units, horizon=3, episodes=16)
+        before = learner.init(problem, jax.random.key(0))
+        after = learner.update(problem, before)[0]
+        return jax.tree.map(lambda new, old: new - old, after.meta.theta, before.meta.theta)
+
+    steps = quick_jit(jax.vmap(learned))(jnp.asarray(UNITS))
+    steps = np.concatenate([np.asarray(x).reshape(len(UNITS), -1) for x in jax.tree.leaves(steps)], 1)
+    assert np.abs(steps[0]).max() > 1e-4
+    for units, step in zip(UNITS[1:], steps[1:], strict=True):
+        error = np.abs(step - steps[0]).max() / np.abs(steps[0]).max()
+        assert error < 0.02, f"{units}: {error:.2g} of the step"
 
 
 @pytest.mark.compiles
 def test_E32_ppo_from_scratch_learns_the_same_in_other_money():
     """The policy of its last windows has learned from the first ones, in units that it has found itself."""
+    algorithm = PPO(streams=16, hidden_size=8, num_layers=1, num_minibatches=4)
 
-    def chances(offset, scale):
-        problem = make_problem(PaidClockwork(offset, scale), lambda split: Lengths(3, split), 64)
-        algorithm = PPO(streams=4, hidden_size=8, num_layers=1)
+    def chances(units):
+        problem = _paid(units, horizon=1, episodes=512)
         meta = algorithm.init(problem, jax.random.key(0)).meta
-        run = quick_jit(lambda key: run_trial(algorithm, problem, meta, problem.train.sample(key), key))
-        return np.asarray(run(jax.random.key(1)).aux["log_prob"])
+        task = problem.train.sample(jax.random.key(1))
+        return run_trial(algorithm, problem, meta, task, jax.random.key(2)).aux["log_prob"]
 
-    plain = chances(0.0, 1.0)
+    plain, *others = np.asarray(quick_jit(jax.vmap(chances))(jnp.asarray(UNITS)))
     assert np.abs(plain[-3:] - plain[:3]).max() > 0.01
-    for units in UNITS:
+    for units, other in zip(UNITS[1:], others, strict=True):
         # One action that rounding has changed is another trial: where they part, if they do, is late.
-        assert np.mean(np.abs(chances(*units) - plain).max(1) < 1e-3) > 0.9, units
+        assert np.mean(np.abs(other - plain).max(1) < 0.01) > 0.9, units
