@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py                          # all, with one device and with one per core; about 6 minutes
     python benchmarks/speed.py grid-64 maml-2d --json
+    python benchmarks/speed.py cart-pole cart-pole-256 --after 500000   # when episodes have become long
     python benchmarks/speed.py --csv benchmarks/speed.csv
     taskset -c 0 python benchmarks/speed.py --devices 1 --csv benchmarks/speed_one_core.csv
 
@@ -63,6 +64,10 @@ def _memory(size: int, streams: int, epochs: int, minibatches: int = 4) -> Calla
     return lambda: RL2(memory="gru", num_epochs=epochs, num_minibatches=minibatches, **sizes)
 
 
+def _cart_pole(steps: int) -> Callable[[], Any]:
+    return lambda: problems.cart_pole(1, horizon=steps, variation=0.3)
+
+
 WORK = {
     "grid-64": Work(
         _memory(64, 64, 1), lambda: problems.grid_navigation(4, horizon=8), "XLand-MiniGrid (JAX)", 10_150, 100_000
@@ -71,9 +76,9 @@ WORK = {
         _memory(64, 1024, 1), lambda: problems.grid_navigation(4, horizon=8), "XLand-MiniGrid (JAX)", 3_871, 120_000
     ),
     "varibad-grid": Work(_memory(64, 16, 2), problems.grid_navigation, "varibad (PyTorch)", 666, 60_000),
-    "cart-pole": Work(
-        _memory(128, 4, 4), lambda: problems.cart_pole(1, horizon=128, variation=0.3), "PureJaxRL (JAX)", 5_554, 15_000
-    ),
+    "cart-pole": Work(_memory(128, 4, 4), _cart_pole(128), "PureJaxRL (JAX)", 6_067, 18_200),
+    "cart-pole-256": Work(_memory(128, 256, 4), _cart_pole(32), "memorax 1.0.1 (JAX)", 12_821, 38_500),
+    "cart-pole-1024": Work(_memory(128, 1024, 1), _cart_pole(128), "memorax 1.0.1 (JAX)", 58_609, 87_900),
     "maml-2d": Work(
         lambda: MAML(hidden_size=64, num_layers=2, num_tasks=20, trajectories=20, inner_steps=1, outer="trpo"),
         lambda: problems.point_robot(40),
@@ -165,15 +170,19 @@ def devices_that_divide(name: str, devices: list[int]) -> list[int]:
     return sorted({max(n for n in range(1, most + 1) if groups % n == 0) for most in devices})
 
 
-def measure(name: str, devices: int, rounds: int) -> dict[str, Any]:
-    """Time one piece of work."""
+def measure(name: str, devices: int, rounds: int, after: int = 0) -> dict[str, Any]:
+    """Time one piece of work, at the beginning of training or `after` so many environment steps."""
     work = WORK[name]
-    algorithm, problem = dataclasses.replace(work.algorithm(), num_updates=UPDATES), work.problem()
+    algorithm, problem = work.algorithm(), work.problem()
+    before = math.ceil(after / algorithm.update_steps(problem) / UPDATES)
+    algorithm = dataclasses.replace(algorithm, num_updates=(before + 1) * UPDATES)
     state = init(algorithm, problem, seed=0)
     function = chunk_of_updates(algorithm, problem, UPDATES, devices=devices)
     begin = time.perf_counter()
     program = jax.jit(function).lower(state).compile()
     compiling = time.perf_counter() - begin
+    for _ in range(before):
+        state, _ = program(state)
     each = seconds(lambda: program(state), rounds) / UPDATES
     _, (metrics, _) = program(state)
     # Those that were taken: where episodes end early, slots are more than steps (trap E51).
@@ -185,6 +194,7 @@ def measure(name: str, devices: int, rounds: int) -> dict[str, Any]:
     return {
         "work": name,
         "devices": devices,
+        "after": after,
         "steps_per_second": steps / each,
         "bar": work.bar,
         "peer": work.peer,
@@ -212,7 +222,7 @@ def machine() -> dict[str, Any]:
 
 def _line(row: dict[str, Any]) -> str:
     return (
-        f"{row['work']:<13} {row['devices']} device(s) {row['steps_per_second']:>10,.0f} steps/s"
+        f"{row['work']:<14} {row['devices']} device(s) {row['steps_per_second']:>10,.0f} steps/s"
         f" (bar {row['bar']:,.0f}; {row['times_peer']:.1f} × {row['peer']})  products {row['share']:.2f} of"
         f" {row['gflop_per_second']:.0f} GFLOP/s  {row['busy']:.2f} cores busy"
         f"  random actions {row['random_steps_per_second']:,.0f}/s"
@@ -226,6 +236,7 @@ def main() -> None:
     parser.add_argument("work", nargs="*", help=", ".join(WORK))
     parser.add_argument("--devices", type=int, nargs="*", default=sorted({1, cores()}))
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--after", type=int, default=0, metavar="STEPS", help="train for so many steps first")
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -235,7 +246,7 @@ def main() -> None:
     where, rows = machine(), []
     for name in options.work or WORK:
         for devices in devices_that_divide(name, options.devices):
-            rows.append({**where, **measure(name, devices, options.rounds)})
+            rows.append({**where, **measure(name, devices, options.rounds, options.after)})
             if options.json:
                 print(json.dumps(rows[-1]), flush=True)
             else:

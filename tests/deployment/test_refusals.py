@@ -12,7 +12,7 @@ import pytest
 
 from adaptax.algorithms import DQN, MAML, PPO, RL2, MetaPolicyGradient, QLearning, ThompsonSampling
 from adaptax.core.errors import AdaptaxError, CheckpointError, DivergenceError, UseError
-from adaptax.core.spaces import Discrete
+from adaptax.core.spaces import Box, Discrete
 from adaptax.core.step_checks import HUGE
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.deployment.agent import Agent

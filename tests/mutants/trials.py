@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 ROLLOUT = ("tests/core/test_rollout.py",)
 RL2, RL2_UPDATE = ("tests/algorithms/memory/test_rl2.py",), ("tests/algorithms/memory/test_rl2_update.py",)
+STREAMS, RL2_STREAMS = ("tests/core/test_streams.py",), ("tests/algorithms/memory/test_rl2_streams.py",)
 RECURRENT, SPACES = ("tests/networks/memory/test_recurrent.py",), ("tests/core/test_spaces.py",)
 
 BUGS = (
@@ -104,8 +105,8 @@ BUGS = (
     Mutant(
         "RL²'s return stops at an episode's end",
         "algorithms/memory/rl2.py",
-        "ended=jnp.broadcast_to(last_step, values.shape),",
-        "ended=jnp.broadcast_to(last_step, values.shape) | trajectory.terminated | trajectory.truncated,",
+        "ended=jnp.broadcast_to(next_clock == 0, before.shape),",
+        "ended=jnp.broadcast_to(next_clock == 0, before.shape) | trajectory.terminated | trajectory.truncated,",
         "E10: nobody explores for an episode that does not count",
         RL2_UPDATE,
     ),
@@ -152,8 +153,8 @@ BUGS = (
     Mutant(
         "the critic's target is in other units than its output",
         "algorithms/memory/rl2.py",
-        "targets = ((advantages + values) / remaining - meta.reward.mean) / meta.reward.std",
-        "targets = (advantages + values) / remaining",
+        "targets = ((advantages + before) / remaining - meta.reward.mean) / meta.reward.std",
+        "targets = (advantages + before) / remaining",
         "a normaliser that is applied to the prediction and not to the target",
         RL2_UPDATE,
     ),
@@ -164,6 +165,38 @@ BUGS = (
         "    if True:\n        return new\n",
         "E9: padding is fed to the memory while learning, and was not while acting",
         RECURRENT,
+    ),
+    Mutant(
+        "the next trial remembers the last one",
+        "core/streams.py",
+        "choose(trial_over, fresh, after.memory),",
+        "after.memory,",
+        "E51: trials follow each other, and what was learned of one task's trial is known at the start of the next",
+        STREAMS,
+    ),
+    Mutant(
+        "an episode that has ended early counts as long as it was",
+        "core/problem.py",
+        "clock = jnp.where(terminated, clock - clock % horizon + horizon - 1, clock)",
+        "clock = clock + 0 * terminated",
+        "E51: a trial ends with a number of steps, though it has a number of episodes",
+        STREAMS,
+    ),
+    Mutant(
+        "the return is of all trials that there was time for",
+        "core/streams.py",
+        "return jnp.cumsum(clock == 0, 0) == 1",
+        "return jnp.cumsum(clock == 0, 0) >= 1",
+        "E51: the worse an agent, the more trials its return is the sum of",
+        STREAMS,
+    ),
+    Mutant(
+        "a trial that is cut off is over",
+        "algorithms/memory/rl2.py",
+        "cut = jnp.broadcast_to(last_step, before.shape)",
+        "cut = jnp.broadcast_to(last_step & False, before.shape)",
+        "E51: what the last trial of a stream would still have brought is 0",
+        RL2_STREAMS,
     ),
     Mutant(
         "the LSTM's gates change places",

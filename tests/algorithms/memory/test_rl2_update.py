@@ -13,8 +13,9 @@ from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.algorithms.memory.settings import RL2Settings
 from adaptax.core import parallel
 from adaptax.core.problem import make_problem
-from adaptax.core.splits import is_in_split
-from adaptax.core.streams import trial_returns
+from adaptax.core.rollout import run_trial
+from adaptax.core.splits import fold_in_name, is_in_split
+from adaptax.core.streams import stream, trial_returns
 from adaptax.core.types import replace
 from adaptax.optimization.losses import masked_mean
 from adaptax.optimization.moments import Moments
@@ -41,7 +42,17 @@ def _update_again(algorithm, problem, state):
     """The loss of the first gradient step, from the definitions: advantages and targets are plain numbers."""
     meta = state.meta
     experience = quick_jit(lambda state: algorithm.collect(problem, state))(state)
-    tasks, trajectory = experience.tasks, jax.tree.map(lambda x: x.squeeze(2), experience.trajectory)
+    update_key = jax.random.fold_in(fold_in_name(state.key, "update"), state.step)
+    keys = jax.random.split(update_key, (algorithm.num_tasks, 2))
+    tasks = jax.vmap(problem.train.sample)(keys[:, 0])
+
+    def trial(task, key):
+        if problem.env.ends_early:
+            return stream(algorithm, problem, meta, task, key)[1]
+        return run_trial(algorithm, problem, meta, task, key)
+
+    trajectory = quick_jit(jax.vmap(trial, out_axes=1))(tasks, keys[:, 1])
+    trajectory = jax.tree.map(lambda x: x.squeeze(2), trajectory)
     assert trajectory.valid.all()
     steps, shape = problem.trial_steps, trajectory.reward.shape
     clock = np.broadcast_to(np.arange(steps)[:, None], shape) if trajectory.clock is None else trajectory.clock

@@ -90,7 +90,7 @@ SPACES = [(Box((0,)), Discrete(3)), (Discrete(4), Discrete(3)), (Box((2,)), Disc
 def test_every_kind_keeps_the_protocol(kind, spaces):
     sizes = MemorySizes(*spaces, size=5, policy_size=0, span=6)
     if kind == "symmetric" and not isinstance(spaces[1], Discrete):
-        with pytest.raises(ValueError, match=r"symmetric.* expects discrete actions; found Box"):
+        with pytest.raises(ValueError, match=r"symmetric.*: expected discrete actions; found Box"):
             load_target(MEMORIES[kind])(sizes, jax.random.key(0))
         return
     memory = load_target(MEMORIES[kind])(sizes, jax.random.key(0))

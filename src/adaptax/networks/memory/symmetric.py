@@ -96,7 +96,7 @@ class Symmetric(Memory):
             UseError: if actions are not discrete.
         """
         if not isinstance(sizes.action, Discrete):
-            raise UseError(f"RL2(memory='symmetric') expects discrete actions; found {sizes.action}")
+            raise UseError(f"RL2(memory='symmetric'): expected discrete actions; found {sizes.action}")
         encoded = sizes.observation.encoded_size, sizes.action.encoded_size
         units = sizes.size, sizes.policy_size or sizes.size
         return cls(*encoded, *units, sizes.span, key, has_states=isinstance(sizes.observation, Discrete))
