@@ -144,9 +144,10 @@ def check_baseline(key: Key[Array, ""]) -> Iterator[Check]:
         """The usual baseline: the two episodes' own returns take part in predicting them."""
         features = time_features(meta.theta.policy.observation_space.encode(experience.timestep.observation))
         targets = returns_to_go(experience.reward, 1.0)
-        worth = returns_to_go(jnp.ones(len(targets)), 1.0)
         twice = lambda x: jnp.tile(x, (1, 2) + (1,) * (x.ndim - 2))  # noqa: E731  (what is left out has a copy)
-        return targets - linear_baseline(twice(features), twice(targets), twice(experience.valid), worth)[:, :2]
+        worth = returns_to_go(experience.valid.astype(targets.dtype), 1.0)
+        found = linear_baseline(twice(features), twice(targets), twice(experience.valid), twice(worth))
+        return targets - found[:, :2]
 
     def expected(advantages_of: Callable[[Transition], Array]) -> Array:
         def surrogate(policy: Any) -> Array:

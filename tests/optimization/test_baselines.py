@@ -54,7 +54,7 @@ def test_E6_a_prediction_does_not_know_its_own_episodes_return():
 @pytest.mark.parametrize("offset", [-20.0, 1000.0])
 def test_E32_a_constant_that_every_step_pays_is_predicted_and_not_shrunk(offset):
     features, rewards, valid = _data(6)
-    every, worth = jnp.ones_like(valid), returns_to_go(jnp.ones(6), 0.9)
+    every, worth = jnp.ones_like(valid), returns_to_go(jnp.ones((6, 6)), 0.9)
 
     def left(rewards):
         returns = returns_to_go(rewards, 0.9)
@@ -64,10 +64,12 @@ def test_E32_a_constant_that_every_step_pays_is_predicted_and_not_shrunk(offset)
     np.testing.assert_allclose(left(rewards + offset), plain, atol=2e-5 * abs(offset))
     assert np.abs(plain).std() > 0.1
     # Nor does it know its own episode's return with it.
-    slopes = jax.jacrev(lambda targets: linear_baseline(features, targets, valid, worth))(rewards + offset)
+    slopes = jax.jacrev(lambda targets: linear_baseline(features, targets, valid, jnp.where(valid, worth, 0.0)))(
+        rewards
+    )
     np.testing.assert_allclose(np.einsum("tsus->tsu", slopes), 0, atol=1e-5)
     # Alone, it has nothing to compare with.
-    np.testing.assert_array_equal(linear_baseline(features[:, :1], rewards[:, :1], every[:, :1], worth), 0)
+    np.testing.assert_array_equal(linear_baseline(features[:, :1], rewards[:, :1], every[:, :1], worth[:, :1]), 0)
 
 
 def test_what_did_not_happen_is_not_learned_from():

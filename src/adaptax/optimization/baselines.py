@@ -36,7 +36,7 @@ def linear_baseline(
     features: Float[Array, "time env size"],
     targets: Float[Array, "time env"],
     valid: Bool[Array, "time env"],
-    worth: Float[Array, " time"] | None = None,
+    worth: Float[Array, "time env"] | None = None,
 ) -> Float[Array, "time env"]:
     """Predictions of `targets` that are linear in `features`, by ridge regression on the *other* environments.
 
@@ -48,11 +48,11 @@ def linear_baseline(
         features: What predictions are linear in.
         targets: Returns to go.
         valid: Steps that happened.
-        worth: What the steps to go would bring at 1 each. The others' mean reward times that is predicted first, and
-            the ridge only shrinks what is on top of it. Without, of a reward of 1000 in each step it shrinks away more
-            than there is to learn (trap E32).
+        worth: What the steps to go have brought at 1 each. The others' mean reward, times what there was to go for them
+            at that time, is predicted first, and the ridge only shrinks what is on top of it. Without, of a reward of
+            1000 in each step it shrinks away more than there is to learn (trap E32).
     """
-    spread = jnp.zeros_like(targets) if worth is None else jnp.where(valid, worth[:, None], 0.0)
+    spread = jnp.zeros_like(targets) if worth is None else jnp.where(valid, worth, 0.0)
     size = jnp.sum(spread**2, 0)
     level = jnp.sum(spread * targets) / jnp.maximum(jnp.sum(size), _TINY)  # it cancels, and keeps numbers small
     targets = targets - level * spread
@@ -70,7 +70,8 @@ def linear_baseline(
     sizes = jnp.where(sizes > 0, sizes, 1.0)  # a feature that is always 0 gets weight 0
     ridge = RIDGE * jnp.eye(features.shape[-1], dtype=features.dtype)[None]
     weights = solve_positive(squares / (sizes[:, :, None] * sizes[:, None]) + ridge, products / sizes) / sizes
-    first = jnp.where(others(size) > 0, level + slopes, 0.0)[None] * spread
+    to_go, count = (jnp.sum(x, 1, keepdims=True) - x for x in (spread, valid.astype(targets.dtype)))
+    first = jnp.where(others(size) > 0, level + slopes, 0.0)[None] * to_go / jnp.maximum(count, 1.0)
     return jnp.where(valid, first + jnp.einsum("tsi,si->ts", features, weights), 0.0)
 
 

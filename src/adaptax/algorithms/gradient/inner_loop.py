@@ -218,7 +218,7 @@ class GradientBased(InnerSettings, MetaLearner):
         values = jnp.zeros_like(trajectory.reward)
         if self.baseline == "linear":
             targets = returns_to_go(trajectory.reward, self.discount)
-            worth = returns_to_go(jnp.ones(len(targets), targets.dtype), self.discount)
+            worth = returns_to_go(valid.astype(targets.dtype), self.discount)
             values = linear_baseline(time_features(observations), targets, valid, worth)
         elif self.baseline == "value":
             assert meta.critic is not None
