@@ -65,7 +65,7 @@ CLAIMS: Mapping[str, Claim] = {
     ),
     "any-line": Claim(
         "tests.claims.any_input:run_lines",
-        "command lines of any words, up to where computing begins: a code of the table, a line (10 minutes)",
+        "command lines of any words, up to where computing begins: a code of the table, a line (3 minutes)",
         n=5000,
         starts_jax=False,
     ),

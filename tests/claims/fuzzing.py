@@ -135,6 +135,8 @@ def bad_value(rng: random.Random, words: tuple[str, ...], part: Settings, field:
     if field.type is bool:
         value = rng.choice(("1", "yes", "True", "no", "0"))
         typed = rng.choice(([f"{name}={value}"], [name, value]))
+        if words[0] == "compare" and len(typed) > 1:  # one more agent, and there is none of that name
+            return Case(("compare", "ppo", "--problem", "bandit", *typed), (f"found '{value}'",))
         return Case((*words, *typed), (name,))
     if get_origin(kind) is Literal:
         choice = rng.choice(get_args(kind))

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -349,3 +350,10 @@ def test_E42_of_random_interleavings_none_loses_anything(tmp_path, start):
     assert len(kept) == sum(done) > 200
     assert set(kept) == {b"whole"}
     assert not list(tmp_path.glob("run*/*.tmp"))
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_E46_a_name_that_no_folder_can_have_is_told(name):
+    with pytest.raises(OutputError, match="no folder can be called so") as refused:
+        directory.create_directory(Path(name), "x")
+    assert str(refused.value).isprintable()

@@ -61,7 +61,7 @@ def test_E37_tasks_of_every_kind_are_trained_on_resumed_evaluated_and_used(algor
 
 
 def test_E37_a_learner_from_scratch_lives_in_tasks_of_every_kind(place):
-    small = {"hidden_size": 4, "streams": 2, "num_steps": 4, "num_minibatches": 2, "num_epochs": 1}
+    small = {"hidden_size": 4, "streams": 2, "num_minibatches": 2, "num_epochs": 1}
     experiment.train("ppo", PROBLEM, directory="run", eval_tasks=6, num_episodes=4, horizon=4, **small)
     printed = json.loads(run("evaluate", "run", "--problem", PROBLEM, "--tasks", "6", "--json"))
     assert all(agent["mean"] > -10 for agent in printed["agents"].values())
@@ -77,5 +77,6 @@ def test_E37_tasks_of_every_kind_are_compared_and_looked_for_in_a_memory(place):
     compared = experiment.compare(["run"], **few, family_tasks=4)
     assert list(compared.content["agents"])[-1] == "random"
     looked = experiment.inspect("run", **{**few, "tasks": 20})
-    assert {"goal", "yes", "mask[0]", "wave.real", "wave.imag"} <= set(looked.content["features"])
-    assert not {"limit", "none", "sometimes", "three", "key"} & set(looked.content["features"])
+    parts = set(looked.content["r2"])
+    assert {"goal", "yes", "mask[0]", "many[1]", "small[0]", "half[0]", "huge", "wave.real", "wave.imag"} <= parts
+    assert not {"limit", "none", "sometimes", "three", "zero", "nothing", "key", "keys"} & parts

@@ -104,9 +104,14 @@ def _run(arguments: Sequence[str], stop: StopSignal) -> int:
         return _told(_explained(error))
 
 
+MOST_LETTERS = 2000
+"""Of what is said of an error; more would be what was typed, such as a path of many thousand letters."""
+
+
 def _told(error: AdaptaxError) -> int:
     """Say what went wrong; return the exit code."""
-    say(f"error[{error.exit_code}]: {error}")
+    text, half = str(error), MOST_LETTERS // 2
+    say(f"error[{error.exit_code}]: {text if len(text) <= MOST_LETTERS else f'{text[:half]} … {text[-half:]}'}")
     return error.exit_code
 
 

@@ -66,6 +66,10 @@ def create_directory(out: Path | None, stem: str, *, fresh: bool = True) -> Path
             pass
     except OSError as error:
         raise unwritten(out or "runs", error, "Choose another --out") from error
+    except ValueError as error:  # no file has such a name: there is a null byte in it, or half of a letter
+        raise OutputError(
+            f"{short_repr(str(out))}: no folder can be called so ({error}). Choose another --out"
+        ) from error
     return directory
 
 
