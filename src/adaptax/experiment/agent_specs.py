@@ -108,11 +108,11 @@ def resolve(
 
 def _agent_or_run(word: str) -> RunSpec | str:
     """An agent's name as it is, or the run in a directory."""
-    if is_reference(word) and not Path(word).exists():
+    if is_reference(word) and not os.path.exists(word):
         resolve_algorithm(word, AGENTS, what="compare")
     if word in AGENTS:
         return word
-    if not Path(word).exists() and os.sep not in word:
+    if not os.path.exists(word) and os.sep not in word:
         if word in TRAINABLE:
             raise ConfigError(
                 f"{word}: has to be trained first, and there is no directory of that name here. Give the directory "
