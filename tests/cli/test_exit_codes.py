@@ -43,10 +43,27 @@ def expect_one_line(stderr, code, *texts):
         assert text in errors[0], stderr
 
 
-@pytest.mark.parametrize("words", [["evaluate", "y" * 9000], ["inspect", "run", "--out", "y" * 9000], ["y" * 9000]])
-def test_E46_what_is_said_is_short_however_long_what_was_typed_is(words, finished_run, tmp_path):
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["evaluate"],
+        ["inspect", "run", "--out"],
+        ["compare"],
+        ["compare", "ppo", "run", "--out"],
+        ["check-env"],
+        ["train", "--resume"],
+        ["train", "rl2", "bandit", "--out"],
+        ["train", "rl2"],
+        ["reproduce"],
+        ["plan", "rl2"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("begins", ["", "a:"])
+def test_E46_what_is_said_is_short_however_long_what_was_typed_is(begins, words, finished_run, tmp_path):
     shutil.copytree(finished_run.directory, tmp_path / "run")
-    done = run(*words, cwd=tmp_path)
+    done = run(*words, begins + 9000 * "y", cwd=tmp_path)
     assert done.returncode in (2, 5, 6)
     expect_one_line(done.stderr, done.returncode)
     assert len(done.stderr) < 2100

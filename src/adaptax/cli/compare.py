@@ -1,8 +1,8 @@
 """`adaptax compare RUN AGENT ...`: what meta-learning is worth, in figures, with a report to read and to print."""
 
 import json
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaptax.cli.options import parse, start_for
@@ -30,7 +30,8 @@ def command(arguments: Sequence[str]) -> int:
     )
     options: CompareOptions = typed["compare"]
     words, algorithms = typed["names"], options.algorithm or ()
-    start_for(options.problem, *algorithms, *(word for word in words if is_reference(word) and not Path(word).exists()))
+    named = [word for word in words if is_reference(word) and not os.path.exists(word)]
+    start_for(options.problem, *algorithms, *named)
     problem, specs = resolve(words, options.problem, options.episodes, algorithms)
     if len(specs) < 2:
         raise ConfigError("compare: expected at least one agent besides random; found none")
