@@ -142,20 +142,28 @@ def answers(command: Sequence[str]) -> Iterator[dict[str, Any]]:
     """What a child says of its trials, a line of JSON for each, null after the last one.
 
     It is started with the number of the trial to begin with as its last argument; one that does not come back, or dies,
-    is ended, that trial is "hung", and another goes on behind it.
+    is ended, that trial is "hung", and another goes on behind it; not for ever, if none comes to say anything.
+
+    Raises:
+        RuntimeError: if `SILENT` of them in a row have said nothing: they cannot even be started here.
     """
-    done = 0
-    while True:
-        words = [*command, str(done)]
+    done = silent = 0
+    while silent < SILENT:
+        words, silent = [*command, str(done)], silent + 1
         with subprocess.Popen(words, env=environment_for_tests(), stdout=subprocess.PIPE, text=True) as child:
             for line in lines_of(child, patience=PATIENCE / 5):
                 if (answer := json.loads(line)) is None:
                     return
-                done = answer["number"] + 1
+                done, silent = answer["number"] + 1, 0
                 yield answer
             child.kill()
         yield {"number": done, "words": [], "done": "", "faults": {"hung": ""}, "code": None, "seconds": 0, "memory": 0}
         done += 1
+    raise RuntimeError(f"{SILENT} children in a row have said nothing: {' '.join(words)[:300]}")
+
+
+SILENT = 5
+"""Children that may end one after the other without a word."""
 
 
 class Result(NamedTuple):

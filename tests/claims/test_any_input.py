@@ -103,6 +103,11 @@ def test_a_child_that_dies_is_told_and_the_next_goes_on():
     assert [one.get("faults") for one in found] == [None, None, {"hung": ""}, None, None]
 
 
+def test_children_that_cannot_be_started_are_not_started_for_ever():
+    with pytest.raises(RuntimeError, match=r"5 children in a row have said nothing: .*exit"):
+        list(answers([sys.executable, "-c", "import sys; sys.exit(3)"]))
+
+
 @pytest.mark.process
 @pytest.mark.nightly
 @pytest.mark.parametrize("run", [run_lines, run_runs])
