@@ -46,7 +46,7 @@ def trial(seed: int, number: int, place: Path) -> tuple[str, list[str]]:
         kind = rng.choice(KINDS)
         try:
             kind(rng, place / "run")
-        except (OSError, ValueError, IndexError, KeyError, SafetensorError):
+        except (OSError, ValueError, IndexError, KeyError, TypeError, RecursionError, SafetensorError):
             continue  # what was done before has left nothing to do it to
         done.append(kind.__name__)
     return ", ".join(done), [*door]
