@@ -9,7 +9,7 @@ import pytest
 from adaptax.training.heartbeat import Heartbeat, Peer, Server, connect
 
 WATCHING = []
-PATIENCE = 900.0
+PATIENCE = 300.0
 """Seconds: a fuse, so that a hang is told."""
 
 
@@ -129,6 +129,25 @@ def test_E46_one_that_says_why_it_ends_is_not_taken_for_lost(lines, who):
     Heartbeat(mine, 60.0, lambda peer, how: lost.put(how)).hang_up("2 --seed: ü")
     assert heard.get(timeout=PATIENCE) == (who, "2 --seed: ü")
     assert lost.empty()
+
+
+def test_E46_what_is_said_last_arrives_before_an_orderly_end():
+    """A connection that is closed while something is unread is reset, and what was sent last may be lost."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as theirs,
+        server.accept()[0] as mine,
+    ):
+        heartbeat = Heartbeat({Peer(0, "a"): mine}, 60.0, print)
+        heartbeat.close()
+        heartbeat._thread.join()
+        theirs.sendall(b".")
+        heartbeat.hang_up("3 env")
+        theirs.settimeout(PATIENCE)
+        said = b""
+        while more := theirs.recv(100):
+            said += more
+    assert said.lstrip(b".") == b"!3 env"
 
 
 def test_E46_the_first_process_passes_on_what_one_of_the_others_says():

@@ -135,8 +135,25 @@ class Heartbeat:
         self._thread.join(2 * _BEAT_SECONDS)
         if farewell:
             self._say_to_all(farewell)
+            self._until_heard()
         for line in self._lines.values():
             line.close()
+
+    def _until_heard(self) -> None:
+        """Let the others hear what was said: closing while something of theirs is unread resets the connection.
+
+        What was sent may then never reach them. So say that this was all, and read until they have heard it, or for as
+        long as a beat.
+        """
+        waiting = []
+        for line in self._lines.values():
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_WR)
+                waiting.append(line)
+        end = time.monotonic() + _BEAT_SECONDS
+        while waiting and (left := end - time.monotonic()) > 0:
+            ready, _, _ = select.select(waiting, [], [], left)
+            waiting = [line for line in waiting if line not in ready or _heard(line)]
 
     def _say_to_all(self, farewell: str) -> None:
         for line in self._lines.values():
@@ -174,6 +191,7 @@ class Heartbeat:
         with contextlib.suppress(OSError):
             while len(begun) < _LONGEST and (more := line.recv(_LONGEST)):
                 begun += more
+            line.shutdown(socket.SHUT_WR)
         if not self._closed.is_set():
             why = begun.decode(errors="replace")
             self._say_to_all(why)
