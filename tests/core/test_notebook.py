@@ -2,7 +2,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from adaptax.core.notebook import MOST_ROWS, evenly_spaced, html_table
+from adaptax.core.notebook import MOST_ROWS, evenly_spaced, html_table, text_table
 
 
 class Read(HTMLParser):
@@ -22,6 +22,24 @@ class Read(HTMLParser):
 
     def handle_data(self, data):
         self.texts.append(data)
+
+
+HEADERS, ROWS = ("agent", "return"), [("RL²", "12.3 ± 0.1"), ("<b>&random", "9.98")]
+
+
+def test_columns_are_aligned_and_lines_have_no_blanks_at_their_ends():
+    assert text_table("bandit", HEADERS, [*ROWS, ("none", "")]).splitlines() == [
+        "bandit",
+        "agent           return",
+        "RL²         12.3 ± 0.1",
+        "<b>&random        9.98",
+        "none",
+    ]
+
+
+def test_without_a_title_the_headers_come_first():
+    assert text_table("", HEADERS, ROWS).splitlines()[0].split() == ["agent", "return"]
+    assert Read(html_table("", HEADERS, ROWS)).texts[:2] == ["agent", "return"]
 
 
 def test_a_table_has_its_title_headers_rows_and_note():

@@ -215,5 +215,5 @@ def test_ten_thousand_tasks_take_no_time():
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 4, 7, 30, 1000])
 def test_student_is_that_of_scipy(degrees):
-    assert statistics.student_95(degrees) == pytest.approx(scipy.stats.t.ppf(0.975, degrees), rel=2e-3)
+    assert statistics.student_95(degrees) == pytest.approx(scipy.stats.t.ppf(0.975, degrees), rel=1e-9)
     assert np.isnan(statistics.student_95(0))

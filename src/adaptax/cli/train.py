@@ -22,7 +22,7 @@ from adaptax.runs.directory import claim, claim_run, create_directory
 from adaptax.runs.recipe import Recipe, accept_names
 
 if TYPE_CHECKING:
-    from adaptax.experiment.session import Run
+    from adaptax.experiment.run import Run
 
 USAGE = """\
 usage: adaptax train ALGORITHM PROBLEM [--preset NAME] [options]

@@ -1,16 +1,29 @@
-"""What an object looks like in a notebook: a small table. Whatever is put into it is escaped."""
+"""What results look like in a notebook: a small table, as text and as HTML in which whatever is put is escaped."""
 
 from collections.abc import Sequence
 from html import escape
 
 MOST_ROWS = 12
 
+Rows = Sequence[Sequence[str]]
 
-def html_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> str:
+
+def text_table(title: str, headers: Sequence[str], rows: Rows) -> str:
+    """A table as text; the first column to the left, the others to the right. An empty title has no line."""
+    lines = [headers, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    lines_of_text = [title] if title else []
+    for first, *others in lines:
+        cells = [first.ljust(widths[0]), *(x.rjust(width) for x, width in zip(others, widths[1:], strict=True))]
+        lines_of_text.append("  ".join(cells).rstrip())
+    return "\n".join(lines_of_text)
+
+
+def html_table(title: str, headers: Sequence[str], rows: Rows, note: str = "") -> str:
     """A table as HTML without any style of its own, so that it is readable in light and dark notebooks.
 
     Args:
-        title: Above it.
+        title: Above it; empty: none.
         headers: Of the columns; none: a row's first cell is its header.
         rows: Texts.
         note: Below it.
@@ -23,7 +36,9 @@ def html_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]
 
     body = "".join(f"<tr>{cells(row)}</tr>" for row in rows)
     below = f"<p><small>{escape(note)}</small></p>" if note else ""
-    caption = f'<caption style="text-align: left; white-space: nowrap"><b>{escape(title)}</b></caption>'
+    caption = (
+        f'<caption style="text-align: left; white-space: nowrap"><b>{escape(title)}</b></caption>' if title else ""
+    )
     return f"<table>{caption}{head}<tbody>{body}</tbody></table>{below}"
 
 

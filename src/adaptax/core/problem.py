@@ -184,9 +184,8 @@ class Problem(eqx.Module):
                 "Problem.shift: expected a line that says how `shifted` differs, and nothing if it is None; got "
                 f"shift={self.shift!r} and shifted={self.shifted!r}"
             )
-
         if self.training_steps is not None and not (self.env.ends_early and self.training_steps >= 1):
-            raise ValueError(
+            raise UseError(
                 "Problem.training_steps: expected at least 1 step, and only where episodes end early (elsewhere "
                 f"`episodes` says how many there are); got {self.training_steps} with ends_early={self.env.ends_early}"
             )

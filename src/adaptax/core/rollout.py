@@ -1,4 +1,4 @@
-"""Where agents meet environments: here, and in `adaptax.core.streams` by the same `interact`.
+"""Trials in slots; `adaptax.core.streams` has those without.
 
 A trial is `problem.episodes` episodes with one task. Every episode has a slot of exactly `horizon` steps. If
 it terminates before, the rest of the slot is idle (`Transition.valid` is False) and the next episode begins
@@ -21,8 +21,9 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.errors import UseError
-from adaptax.core.problem import Environment, Problem, Step
-from adaptax.core.step_checks import action_is_in, check_action, check_outcome, check_types, is_in, is_sound
+from adaptax.core.interaction import checked, interact
+from adaptax.core.problem import Environment, Problem
+from adaptax.core.step_checks import check_types
 from adaptax.core.types import AgentState, Task, TimeStep, Transition, replace
 
 MAX_EVALUATIONS = 20
@@ -141,32 +142,6 @@ def rollout(
     clocks = jnp.asarray(clock, jnp.int32) + jnp.arange(steps, dtype=jnp.int32)
     state, trajectory = jax.lax.scan(one_step, state, (clocks, agent_keys, env_keys))
     return state, checked(problem.env, trajectory)
-
-
-def interact(
-    env: Environment, env_state: PyTree[Array], action: PyTree[Array], task: Task, key: Key[Array, ""]
-) -> tuple[Step, TimeStep]:
-    """Do what a policy chose, within the action space's bounds; return what came of it and what the agent sees next."""
-    check_action(env, action)
-    done = env.action_space.clip(action)
-    step = env.step(env_state, done, task, key)
-    check_types(env, step.observation, "step")
-    check_outcome(env, step.reward, step.terminated)
-    return step, TimeStep(step.observation, done, step.reward, jnp.asarray(False))
-
-
-def checked(env: Environment, trajectory: Transition) -> Transition:
-    """The trajectory; where it broke the contract, or the policy did, with a reward of NaN, so that none learns of it.
-
-    All of it at once, after it has happened: in the loop, where every operation has its price, the same costs more.
-    """
-
-    def reward(step: Transition) -> Array:
-        sound = is_in(env.observation_space, step.timestep.observation) & action_is_in(env.action_space, step.action)
-        sound &= is_in(env.observation_space, step.next_observation) & is_sound(step.reward)
-        return jnp.where(sound | ~step.valid, step.reward, jnp.nan)
-
-    return replace(trajectory, reward=jax.vmap(jax.vmap(reward))(trajectory))
 
 
 def _close_step(

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from adaptax.core.algorithm import Algorithm
+from adaptax.core.interaction import checked, interact
 from adaptax.core.problem import Problem
-from adaptax.core.rollout import TrialState, checked, interact, start
+from adaptax.core.rollout import TrialState, start
 from adaptax.core.types import AgentState, Task, TimeStep, Transition
 
 RESET_POOL = 16

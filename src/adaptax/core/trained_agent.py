@@ -1,16 +1,14 @@
 """An agent as it is handed on: what it does, where, what it has learned, and in how many trainings."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, PyTree
 
-from adaptax.core.algorithm import Algorithm, init
+from adaptax.core.algorithm import Algorithm, init, num_parameters
 from adaptax.core.arguments import counted, whole_number
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import num_evaluations, num_windows
@@ -84,7 +82,7 @@ class TrainedAgent:
     @property
     def num_parameters(self) -> int:
         """How many numbers are in θ of one training."""
-        return sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(self.meta)) // self.num_seeds
+        return num_parameters(self.meta) // self.num_seeds
 
     @property
     def learns_from_windows(self) -> bool:

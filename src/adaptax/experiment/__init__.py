@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from adaptax.experiment.progress import Progress as Progress
     from adaptax.experiment.reproduction import Reproduction as Reproduction
     from adaptax.experiment.reproduction import reproduce as reproduce
-    from adaptax.experiment.session import Run as Run
+    from adaptax.experiment.run import Run as Run
     from adaptax.experiment.signals import StopSignal as StopSignal
     from adaptax.experiment.training import resume as resume
     from adaptax.experiment.training import train as train
@@ -38,7 +38,7 @@ _WHERE = {
     "planning": ("TrainingPlan", "plan"),
     "progress": ("Progress",),
     "reproduction": ("Reproduction", "reproduce"),
-    "session": ("Run",),
+    "run": ("Run",),
     "signals": ("StopSignal",),
     "training": ("resume", "train"),
 }

@@ -12,6 +12,7 @@ import jax
 
 from adaptax.core import atomic_files
 from adaptax.core.errors import ConfigError, if_installed
+from adaptax.core.notebook import html_table, text_table
 from adaptax.core.precision import in_single_precision
 from adaptax.core.settings import Settings
 from adaptax.core.trained_agent import TrainedAgent, join_seeds
@@ -19,7 +20,6 @@ from adaptax.evaluation import comparison
 from adaptax.evaluation.comparison import Plan
 from adaptax.experiment.agent_specs import AgentSpec, resolve
 from adaptax.experiment.evaluation import directory_of
-from adaptax.experiment.notebook import html_table, text_table
 from adaptax.experiment.options import CompareOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
 from adaptax.experiment.recipes import options_for

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from adaptax.core.errors import if_installed
+from adaptax.core.notebook import html_table, text_table
 from adaptax.core.precision import in_single_precision
 from adaptax.core.rollout import evaluation_episodes, num_evaluations, num_windows
 from adaptax.core.trained_agent import TrainedAgent
@@ -16,7 +17,6 @@ from adaptax.evaluation import evaluator
 from adaptax.evaluation.evaluator import Evaluation, encounters, oracle_return, tasks_are_held_out
 from adaptax.evaluation.trials import run_trials
 from adaptax.experiment import causes
-from adaptax.experiment.notebook import html_table, text_table
 from adaptax.experiment.options import EvaluateOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
 from adaptax.experiment.recipes import options_for

@@ -8,7 +8,8 @@ from adaptax.core.precision import in_single_precision
 from adaptax.core.settings import Settings
 from adaptax.experiment import memory
 from adaptax.experiment.options import TrainOptions
-from adaptax.experiment.session import OWN, Run, shapes
+from adaptax.experiment.run import Run
+from adaptax.experiment.session import OWN, shapes
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.watchdog import Watchdog
 from adaptax.runs import numerics

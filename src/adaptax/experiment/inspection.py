@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from adaptax.core.errors import if_installed
+from adaptax.core.notebook import html_table, text_table
 from adaptax.core.precision import in_single_precision
 from adaptax.evaluation import inspection
 from adaptax.evaluation.evaluator import tasks_are_held_out
 from adaptax.evaluation.memory_recording import check_remembers
 from adaptax.experiment.evaluation import directory_of
-from adaptax.experiment.notebook import html_table, text_table
 from adaptax.experiment.options import InspectOptions, check_training_seed
 from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
 from adaptax.experiment.recipes import options_for

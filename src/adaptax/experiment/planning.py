@@ -9,10 +9,10 @@ import jax
 from adaptax.core.algorithm import num_parameters
 from adaptax.core.errors import ConfigError
 from adaptax.core.meta_learner import may_take_fewer_steps
+from adaptax.core.notebook import html_table
 from adaptax.core.precision import in_single_precision
 from adaptax.experiment import memory
 from adaptax.experiment.jax_setup import devices_for
-from adaptax.experiment.notebook import html_table
 from adaptax.experiment.options import TrainOptions
 from adaptax.experiment.program_text import largest
 from adaptax.experiment.progress import OnMessage, log

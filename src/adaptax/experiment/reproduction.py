@@ -10,14 +10,15 @@ from typing import Any
 
 from adaptax.core import atomic_files
 from adaptax.core.errors import AdaptaxError, CheckpointError
+from adaptax.core.notebook import html_table, text_table
 from adaptax.core.precision import in_single_precision
 from adaptax.experiment.evaluation import assess
-from adaptax.experiment.notebook import html_table, text_table
 from adaptax.experiment.options import ReproduceOptions, TrainOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, ignore, log
 from adaptax.experiment.recipes import options_for, options_of
 from adaptax.experiment.results import kept
-from adaptax.experiment.session import Run, TrainSession
+from adaptax.experiment.run import Run
+from adaptax.experiment.session import TrainSession
 from adaptax.experiment.signals import StopSignal
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.tables import cells_of, table_called

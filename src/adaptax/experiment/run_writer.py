@@ -19,6 +19,7 @@ class RunWriter:
     """Writes a run's metrics and checkpoints. While the disk is full, training goes on and writing is tried again.
 
     Attributes:
+        directory: The run's directory.
         saved: Update of the last good checkpoint.
         best: Update of a checkpoint that is kept until another is better; None: there is none.
     """
@@ -45,7 +46,7 @@ class RunWriter:
             keep_every: Checkpoints of its multiples are kept for good.
             on_message: Called with a line for a person while the disk is full.
         """
-        self._directory, self._metrics, self._about, self._on_message = directory, metrics, about, on_message
+        self.directory, self._metrics, self._about, self._on_message = directory, metrics, about, on_message
         self._save_every, self._keep_every = save_every, keep_every
         self.saved, self._failures = saved, 0
         self.best: int | None = None
@@ -76,7 +77,7 @@ class RunWriter:
             OSError: if it cannot be written.
         """
         checkpoints.save(
-            self._directory,
+            self.directory,
             state,
             update=update,
             about=self._about,
@@ -90,9 +91,9 @@ class RunWriter:
         where = f"update {update}; the last good checkpoint is {self.saved}"
         self._failures += 1
         if last or error.errno not in FULL or self._failures >= PATIENCE:
-            raise unwritable(self._directory, error, where) from error
+            raise unwritable(self.directory, error, where) from error
         self._on_message(
-            f"warning: {self._directory}: {error.strerror or error} at {where}; training goes on, and tries again"
+            f"warning: {self.directory}: {error.strerror or error} at {where}; training goes on, and tries again"
         )
 
 

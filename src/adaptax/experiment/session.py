@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,19 @@ from typing import Any
 import jax
 
 from adaptax.core.algorithm import first_state, init, num_parameters
-from adaptax.core.errors import AdaptaxError, CheckpointError
+from adaptax.core.errors import CheckpointError
 from adaptax.core.meta_learner import may_take_fewer_steps
-from adaptax.core.trained_agent import TrainedAgent
 from adaptax.experiment import causes, memory
+from adaptax.experiment.chunks import Chunks
 from adaptax.experiment.curves import draw_training
-from adaptax.experiment.evaluation import Assessment
 from adaptax.experiment.jax_setup import devices_for
 from adaptax.experiment.options import TrainOptions
 from adaptax.experiment.progress import Progress, patience
+from adaptax.experiment.run import Run
 from adaptax.experiment.run_writer import RunWriter, unwritable, warn_if_disk_is_nearly_full
 from adaptax.experiment.source import Source, source_of
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.validation import Validator
-from adaptax.experiment.watchdog import Watchdog
 from adaptax.problems.checks.check import require
 from adaptax.registry.presets import DEFAULT
 from adaptax.registry.registry import FROM_SCRATCH
@@ -34,69 +32,6 @@ from adaptax.runs.metrics_log import RunLog, rows_after
 from adaptax.runs.options import KeptOptions
 from adaptax.runs.recipe import Recipe
 from adaptax.training import loop
-
-
-@dataclasses.dataclass
-class Run:
-    """A training, as far as it is.
-
-    Attributes:
-        recipe: What was trained.
-        options: How.
-        directory: Where it is; None in a process that only computes for another, which writes.
-        algorithm: The algorithm.
-        problem: The problem, as the algorithm sees it.
-        state: The `TrainState` after the last update done.
-        done: Updates done.
-        seconds: Seconds of training in this process, compilation apart.
-        env_steps: Environment steps that were taken in this training; what was done before a resumption is not in it.
-        steps_per_second: Those, per second.
-        stopped: Whether it was stopped early.
-        metrics: One row for each update, as in `metrics.jsonl`.
-        validations: One for each evaluation on validation tasks, as there.
-        evaluation: On held-out tasks, after the last update; None if none was asked for, or it was stopped.
-    """
-
-    recipe: Recipe
-    options: TrainOptions
-    directory: Path | None
-    algorithm: Any
-    problem: Any
-    state: Any = dataclasses.field(repr=False)
-    done: int = 0
-    seconds: float = 0.0
-    env_steps: int = 0
-    steps_per_second: float = 0.0
-    stopped: bool = False
-    metrics: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    validations: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    evaluation: Assessment | None = None
-
-    def __repr__(self) -> str:
-        planned = self.algorithm.num_updates
-        how = f"{self.done} of {planned} updates{', stopped' if self.stopped else ''}"
-        return f"<Run {self.directory}: {self.recipe.title()}, {how}>"
-
-    @property
-    def agent(self) -> TrainedAgent:
-        """What was trained, with all its seeds."""
-        return TrainedAgent(
-            self.algorithm, self.problem, self.state.meta, self.options.seeds, name=self.recipe.algorithm
-        )
-
-    @property
-    def title(self) -> str:
-        """What was trained, in a line."""
-        return self.recipe.title()
-
-    def figures(self) -> dict[str, Any]:
-        """Where it is and how fast it was, as `adaptax train --json` prints it."""
-        return {
-            "directory": str(self.directory),
-            "seconds": self.seconds,
-            "env_steps": self.env_steps,
-            "steps_per_second": self.steps_per_second,
-        }
 
 
 class TrainSession:
@@ -165,17 +100,7 @@ class TrainSession:
                 algorithm, run.problem, run.options, self._directory, self._on_message, since=self._since
             )
         if not self._trains or run.done >= algorithm.num_updates:
-            from_scratch = "learns every task from nothing, so there is nothing to train"
-            self._on_message(
-                f"{self._directory}: trained already; evaluating"
-                if self._trains
-                else f"{recipe.algorithm} on {recipe.problem}: {from_scratch}"
-            )
-            if self._validator is not None and self._validator.selects:
-                with self._writing():
-                    self._validator.take_up(run.done, run.state.meta, ())
-            group.broadcast(None)
-            group.leave()
+            self._nothing_to_train()
             return run
         steps = algorithm.update_steps(run.problem) * run.options.seeds
         at_most = "at most " if may_take_fewer_steps(algorithm, run.problem) else ""
@@ -200,50 +125,11 @@ class TrainSession:
         """Tell the others what to train, and train with them; `run` says how far it is."""
         run, options, group, stop = self._run, self._run.options, self._around.group, self._around.stop
         before, total = run.done, run.algorithm.num_updates
-        if self._validator is not None:
-            with self._writing():
-                found = self._validator.take_up(before, run.state.meta, metrics_log.evaluations)
-                if found is not None:
-                    metrics_log.write_evaluation(before, found)
-        writer = RunWriter(
-            self._directory,
-            metrics_log,
-            self._about,
-            saved=before,
-            save_every=options.save_every,
-            keep_every=options.keep_every,
-            on_message=self._on_message,
-        )
-        shared = {name: value for name, value in self._written.items() if name not in OWN}
-        random = numerics.configured(numerics.RANDOM)
-        content = {"recipe": run.recipe.to_json(), "options": shared, "devices": self._devices, "done": before}
-        group.broadcast({**content, "since": self._since, "random": random})
-        state = group.broadcast_arrays(run.state)
+        writer = self._writer(metrics_log)
+        state = self._shared_state()
         self._around.on_progress(Progress("train", before, total))
-
-        watchdog = Watchdog(self._around.chunk_timeout, stop, self._directory)
-        length, evaluating = loop.chunk_length(total - self._since, loop.CHUNK), 0.0
-
-        def on_chunk(progress: loop.Progress) -> bool:
-            nonlocal evaluating
-            watchdog.rest()
-            progress = progress._replace(seconds=progress.seconds - evaluating)
-            run.done, run.seconds, run.state = progress.done, progress.seconds, progress.state
-            run.env_steps += sum(progress.env_steps(steps))
-            run.steps_per_second = run.env_steps / progress.seconds
-            begun = time.monotonic()
-            found = None if stop.asked and progress.done < total else self._validated(writer, progress)
-            evaluating += time.monotonic() - begun
-            said = "" if self._validator is None or not self._validator.text else f" · {self._validator.text}"
-            text = f"return {progress.metrics['return'].mean():.4g}{said} · {run.steps_per_second:,.0f} steps/s"
-            self._around.on_progress(Progress("train", progress.done, total, text, progress.metrics))
-            last = progress.done >= total or group.any(stop.asked)
-            self._write(writer, progress, found, last=last)
-            if not last:
-                watchdog.begin(progress.done, length, writer.saved)
-            return last
-
-        with group.training(), watchdog.open(), contextlib.ExitStack() as saving:
+        chunks = Chunks(run, writer, self._validator, self._around, since=self._since, steps=steps)
+        with group.training(), chunks.watchdog.open(), contextlib.ExitStack() as saving:
             compiling = saving.enter_context(contextlib.ExitStack())
             compiling.enter_context(patience("compiling", self._on_message))
 
@@ -252,7 +138,7 @@ class TrainSession:
                 memory.check(run.algorithm, self._devices)(program)
                 # Until here a signal may end the process at once: the last checkpoint is all that there is.
                 saving.enter_context(stop.saving("stopped at once; the last checkpoint can be resumed"))
-                watchdog.begin(before, length, writer.saved)
+                chunks.expect()
 
             run.state = loop.train(
                 run.algorithm,
@@ -264,31 +150,53 @@ class TrainSession:
                 done=before,
                 since=self._since,
                 on_compiled=on_compiled,
-                on_chunk=on_chunk,
+                on_chunk=chunks,
             )
         run.stopped = run.done < total
 
-    def _validated(self, writer: RunWriter, progress: loop.Progress) -> dict[str, Any] | None:
-        """What an evaluation on validation tasks has found, if it is time; if that fails, the chunk is kept first."""
-        if self._validator is None or not self._validator.is_due(progress.done):
-            return None
-        try:
-            return self._validator.validate(progress.done, progress.state.meta)
-        except AdaptaxError:
-            writer.chunk(progress, last=True)
-            raise
+    def _nothing_to_train(self) -> None:
+        """Say why, and let the other processes go."""
+        recipe, group, validator = self._run.recipe, self._around.group, self._validator
+        from_scratch = f"{recipe.algorithm} on {recipe.problem}: learns every task from nothing, so there is nothing to"
+        trained = f"{self._directory}: trained already; evaluating"
+        self._on_message(trained if self._trains else f"{from_scratch} train")
+        if validator is not None and validator.selects:
+            with self._writing():
+                validator.take_up(self._run.done, self._run.state.meta, ())
+        group.broadcast(None)
+        group.leave()
 
-    def _write(self, writer: RunWriter, progress: loop.Progress, found: dict[str, Any] | None, *, last: bool) -> None:
-        """Write what a chunk has brought and an evaluation has found; there is a checkpoint of what may be best."""
-        validator = self._validator
-        selected = validator is not None and validator.selects and found is not None
-        writer.best = None if validator is None else validator.best
-        writer.chunk(progress, last=last or selected, evaluation=found)
-        if validator is not None and selected and writer.saved == progress.done:
-            try:
-                validator.record()
-            except OSError as error:
-                raise unwritable(self._directory, error, f"the validation of update {progress.done}") from error
+    def _writer(self, metrics_log: RunLog) -> RunWriter:
+        """What writes into the directory, when what is known of the first parameters stands there."""
+        run, options = self._run, self._run.options
+        if self._validator is not None:
+            with self._writing():
+                found = self._validator.take_up(run.done, run.state.meta, metrics_log.evaluations)
+                if found is not None:
+                    metrics_log.write_evaluation(run.done, found)
+        return RunWriter(
+            self._directory,
+            metrics_log,
+            self._about,
+            saved=run.done,
+            save_every=options.save_every,
+            keep_every=options.keep_every,
+            on_message=self._on_message,
+        )
+
+    def _shared_state(self) -> Any:
+        """Tell the other processes what to train, and from where; return that state."""
+        run, group = self._run, self._around.group
+        content = {
+            "recipe": run.recipe.to_json(),
+            "options": {name: value for name, value in self._written.items() if name not in OWN},
+            "devices": self._devices,
+            "done": run.done,
+            "since": self._since,
+            "random": numerics.configured(numerics.RANDOM),
+        }
+        group.broadcast(content)
+        return group.broadcast_arrays(run.state)
 
     def _devices_for(self, requested: int) -> int:
         algorithm = self._run.algorithm

@@ -13,7 +13,8 @@ from adaptax.experiment.options import TrainOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, ignore, log
 from adaptax.experiment.recipes import options_of, recipe_for
 from adaptax.experiment.results import kept
-from adaptax.experiment.session import Run, TrainSession
+from adaptax.experiment.run import Run
+from adaptax.experiment.session import TrainSession
 from adaptax.experiment.signals import StopSignal
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.tracebacks import tracebacks_into
