@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.networks.memory.recurrent import Memoryless, Recurrent, _masked, gru_cell, lstm_cell, scan_cell
+from adaptax.networks.memory.recurrent import CELLS, Inputs, Memoryless, Recurrent, scan_cell, split_gates
 from tests.sample_problems import quick_jit
 
-CELLS = {"lstm": (lstm_cell, 4, 2), "gru": (gru_cell, 3, 1)}
+GATES = {"lstm": 4, "gru": 3}
 RNG = np.random.default_rng(0)
 
 
@@ -109,37 +109,37 @@ def test_memory_lasts_and_memoryless_does_not(kind):
 def test_fresh_states_are_zero_and_causal(kind):
     memory = _memory(kind)
     assert all((s == 0).all() and s.shape == (5,) for s in memory.initial())
-    assert len(memory.initial()) == CELLS[kind][2]
+    assert len(memory.initial()) == CELLS[kind].num_states
     xs, _ = _inputs()
     np.testing.assert_array_equal(memory.unroll(xs)[:3], memory.unroll(xs.at[3:].set(9.0))[:3])
 
 
 def _problem(kind, masked, fresh, dtype):
-    cell, gates, states = CELLS[kind]
+    cell, gates = CELLS[kind], GATES[kind]
     size, time, batch = 3, 5, 2
     draw = lambda *shape: jnp.asarray(RNG.normal(size=shape), dtype)  # noqa: E731
     valid = jnp.asarray(RNG.random((time, batch)) < 0.6, dtype) if masked else None
     kept = jnp.asarray([[1, 0], [1, 1], [0, 1], [1, 0], [1, 1]], dtype) if fresh else None
-    arguments = (
-        draw(size, gates * size),
-        tuple(draw(batch, size) for _ in range(states)),
-        draw(time, batch, gates * size),
-    )
+    state, inputs = tuple(draw(batch, size) for _ in range(cell.num_states)), draw(time, batch, gates * size)
     target = draw(time, batch, size)
 
     def custom(weight, state, inputs):
-        return jnp.sum(target * jnp.sin(scan_cell(cell, weight, state, (inputs, valid, kept))))
+        outputs = scan_cell(cell, weight, state, Inputs(split_gates(inputs, size), valid, kept))
+        return jnp.sum(target * jnp.sin(outputs))
 
     def plain(weight, state, inputs):
         def step(state, now):
-            if now[2] is not None:
-                state = tuple(jnp.where(now[2][:, None] > 0, s, 0.0) for s in state)
-            state = _masked(cell, state, now, state[0] @ weight)
-            return state, state[0]
+            x, valid, kept = now
+            if kept is not None:
+                state = tuple(jnp.where(kept[:, None] > 0, s, 0.0) for s in state)
+            new, _ = cell.step(state, jnp.split(x, gates, -1), jnp.split(state[0] @ weight, gates, -1))
+            if valid is not None:
+                new = tuple(jnp.where(valid[:, None] > 0, n, s) for n, s in zip(new, state, strict=True))
+            return new, new[0]
 
         return jnp.sum(target * jnp.sin(jax.lax.scan(step, state, (inputs, valid, kept))[1]))
 
-    return custom, plain, arguments
+    return custom, plain, (draw(size, gates * size), state, inputs)
 
 
 @pytest.mark.compiles
@@ -186,7 +186,7 @@ def test_gates_are_open_for_the_spans_of_a_trial(span):
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_recurrent_weights_are_orthogonal(kind):
-    for block in np.split(np.asarray(_memory(kind).weight), CELLS[kind][1], axis=1):
+    for block in np.split(np.asarray(_memory(kind).weight), GATES[kind], axis=1):
         np.testing.assert_allclose(block @ block.T, np.eye(5), atol=1e-5)
 
 
