@@ -8,8 +8,8 @@ import pytest
 
 from adaptax.core.algorithm import FromScratch
 from adaptax.core.types import AgentState, Transition
-from adaptax.deployment.programs import ADAPTING, Parts, act_program, adapt_program, packed
-from adaptax.problems import bernoulli_bandit, cart_pole, tabular_mdp
+from adaptax.deployment.programs import ADAPTING, Parts, act_program, adapt_program, outcome, packed
+from adaptax.problems import bernoulli_bandit, cart_pole, point_robot, tabular_mdp
 
 ROOT = jax.random.key(5)
 META, ADAPTED = {"w": jnp.asarray([2.0, 3.0])}, (jnp.asarray(7.0),)
@@ -55,9 +55,10 @@ def test_what_is_new_at_a_step_arrives_bit_for_bit(name):
         new = packed(np.asarray(seen), reward, first, 2**32 - 1, 6)
         assert new.dtype == np.uint32
         previous = np.int32(1)
-        action, memory, aux = act(*leaves, previous, jax.random.key_data(ROOT), new, explore=explore)
+        found, memory, aux = act(*leaves, previous, jax.random.key_data(ROOT), new, explore=explore)
         w, phi, h, observation, last_action, last_reward, is_first, key, explored = memory
-        assert int(action) == 1
+        action, sound = outcome(env.action_space, found)
+        assert (action.dtype, action.shape, int(action), sound) == (np.int32, (), 1, True)
         assert float(aux) == 5.0
         np.testing.assert_array_equal(w, META["w"])
         assert (float(phi), float(h), int(last_action)) == (7.0, 4.0, 1)
@@ -88,3 +89,24 @@ def test_E20_a_window_s_key_is_that_of_no_step():
         jax.random.key_data(jax.random.fold_in(jax.random.fold_in(ROOT, 1), number)).tolist() for number in range(10)
     ]
     assert len({*map(tuple, keys), *map(tuple, steps)}) == 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Repeats(Witness):
+    """Does what its memory says, in half precision, and remembers the last reward and a key."""
+
+    def act(self, meta, agent, timestep, key, *, explore):
+        return meta["w"].astype(jnp.bfloat16), {"key": key, "last": timestep.reward}, None
+
+
+@pytest.mark.parametrize(("reward", "finite"), [(1.5, True), (np.nan, False), (-np.inf, False)])
+def test_E41_an_action_comes_with_whether_what_is_remembered_is_finite(reward, finite):
+    env = point_robot().env
+    parts = Parts(*(jax.tree.structure(x) for x in (META, ADAPTED, jnp.zeros(()))))
+    leaves = [jax.tree.leaves(x) for x in (META, ADAPTED, jnp.zeros(()))]
+    new = packed(np.zeros(2, np.float32), reward, True, 1, 0)
+    act = act_program(Repeats(), env, parts, with_aux=False)
+    found = act(*leaves, np.zeros(2, np.float32), jax.random.key_data(ROOT), new, explore=True)[0]
+    action, sound = outcome(env.action_space, found)
+    np.testing.assert_array_equal(action, np.float32([2.0, 3.0]))
+    assert (action.dtype, sound) == (np.float32, finite)

@@ -20,7 +20,7 @@ from adaptax.core.precision import in_single_precision
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Transition, replace
 from adaptax.deployment import checks
-from adaptax.deployment.programs import ADAPTING, Parts, act_program, adapt_program, packed
+from adaptax.deployment.programs import ADAPTING, Parts, act_program, adapt_program, outcome, packed
 from adaptax.deployment.windows import padded, timestep_of, transition_of, windows
 from adaptax.runs.load import Which, load_agent
 
@@ -193,11 +193,13 @@ class Agent:
             if not self._arrived:
                 self._arrive("act()", seen, episode_over=False)
             new = packed(seen, self._reward, self._first, self._tasks, self._steps)
-            action, memory, aux = self._act(
+            found, memory, aux = self._act(
                 self._theta, self._adapted, self._memory, self._action, self._root, new, explore=explore
             )
-            done = checks.action(self._who, self._does, np.asarray(action))
-            checks.learned("act()", self._who, memory)
+            action, sound = outcome(self._does, found)
+            done = checks.action(self._who, self._does, action)
+            if not sound:
+                raise checks.became_infinite("act()", self._who)
             timestep = None if self._window is None else timestep_of(seen, self._action, self._reward, self._first)
             # What was chosen is learned from, what is done is remembered: as in rollouts.
             self._acted, self._action, self._memory = (timestep, action, aux), done, memory

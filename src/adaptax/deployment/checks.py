@@ -73,10 +73,15 @@ def learned(where: str, who: str, leaves: Iterable[Any]) -> None:
     for leaf in leaves:
         # Of random keys, which NumPy cannot hold, the type has no kind.
         if getattr(leaf.dtype, "kind", "") in _FLOATS and not np.isfinite(np.asarray(leaf)).all():
-            raise DivergenceError(
-                f"{where}: what {who} learned from this became NaN or infinite, expected finite numbers. {UNCHANGED}; "
-                "are rewards and observations as large as in training? Otherwise begin() a new task"
-            )
+            raise became_infinite(where, who)
+
+
+def became_infinite(where: str, who: str) -> DivergenceError:
+    """What is said of knowledge that has not stayed finite."""
+    return DivergenceError(
+        f"{where}: what {who} learned from this became NaN or infinite, expected finite numbers. {UNCHANGED}; "
+        "are rewards and observations as large as in training? Otherwise begin() a new task"
+    )
 
 
 def is_in(space: Space, x: np.ndarray) -> bool:

@@ -54,12 +54,29 @@ def _unpacked(space: Space, new: Array) -> tuple[Array, Array, Array]:
     return observation, jax.lax.bitcast_convert_type(new[3], jnp.float32), new[2] != 0
 
 
+def _outcome(space: Space, action: Array, memory: Any) -> Array:
+    """An action, and whether all that is remembered is finite, as one array: reading another costs as much again."""
+    floats = [x for x in jax.tree.leaves(memory) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    sound = jnp.all(jnp.asarray([jnp.all(jnp.isfinite(x)) for x in floats], bool))
+    action = action.astype(jnp.int32 if isinstance(space, Discrete) else jnp.float32)
+    bits = jax.lax.bitcast_convert_type(action, jnp.uint32).ravel()
+    return jnp.concatenate([sound.astype(jnp.uint32)[None], bits])
+
+
+def outcome(space: Space, found: Any) -> tuple[np.ndarray, bool]:
+    """The action that `act_program` has put out, and whether all that is remembered is finite."""
+    bits = np.asarray(found)
+    if isinstance(space, Discrete):
+        return bits[1:].view(np.int32).reshape(()), bool(bits[0])
+    return bits[1:].view(np.float32).reshape(space.shape), bool(bits[0])
+
+
 def _key(root: Array, tasks: Any, number: Any) -> Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(root), tasks), number)
 
 
 def act_program(algorithm: Algorithm, env: Environment, parts: Parts, *, with_aux: bool) -> Callable[..., Any]:
-    """From leaves of θ, φ and h, the previous action, the root key's data, and `packed`: action, leaves of h, `aux`.
+    """From leaves of θ, φ and h, the previous action, the root key's data, and `packed`: `outcome`, leaves of h, `aux`.
 
     Args:
         algorithm: How to act.
@@ -76,7 +93,7 @@ def act_program(algorithm: Algorithm, env: Environment, parts: Parts, *, with_au
         timestep = TimeStep(observation, previous, reward, first)
         action, remembered, aux = algorithm.act(theta, agent, timestep, _key(root, new[0], new[1]), explore=explore)
         check_action(env, action)
-        return action, jax.tree.leaves(remembered), aux if with_aux else None
+        return _outcome(env.action_space, action, remembered), jax.tree.leaves(remembered), aux if with_aux else None
 
     return jax.jit(act, static_argnames="explore")
 
