@@ -8,7 +8,7 @@ a task, whether a memory, a gradient step or a posterior has learned from the fi
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -140,6 +140,18 @@ def _with_interval(values: np.ndarray) -> tuple[str, str]:
     return f"{mean:.4g}", f"{mean - half:.4g} to {mean + half:.4g}"
 
 
+class Encounters(NamedTuple):
+    """What every agent of an evaluation meets.
+
+    Attributes:
+        tasks: Leaves `[task, ...]`.
+        keys: The randomness of the trial in each.
+    """
+
+    tasks: Task
+    keys: Key[Array, " task"]
+
+
 def sample_tasks(family: TaskDistribution, num_tasks: int, key: Key[Array, ""]) -> Task:
     """The first `num_tasks` tasks of a family under `key`, leaves `[task, ...]`."""
     return jax.jit(jax.vmap(family.sample))(jax.random.split(key, num_tasks))
@@ -150,10 +162,10 @@ def evaluation_key(seed: int, name: str = "evaluation") -> Key[Array, ""]:
     return fold_in_name(jax.random.key(seed), name)
 
 
-def encounters(family: TaskDistribution, num_tasks: int, seed: int) -> tuple[Task, Key[Array, " task"]]:
+def encounters(family: TaskDistribution, num_tasks: int, seed: int) -> Encounters:
     """The tasks that every agent meets under `seed`, and the randomness of the trial in each."""
     task_key, trial_key = jax.random.split(evaluation_key(seed))
-    return sample_tasks(family, num_tasks, task_key), jax.random.split(trial_key, num_tasks)
+    return Encounters(sample_tasks(family, num_tasks, task_key), jax.random.split(trial_key, num_tasks))
 
 
 def tasks_are_held_out(problem: Problem) -> bool:
@@ -186,6 +198,7 @@ def evaluate(
     seed: int = 0,
     explore: bool = False,
     family: TaskDistribution | None = None,
+    met: Encounters | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
     """Let an agent go through one trial in each of `num_tasks` tasks, held-out by default.
@@ -201,6 +214,7 @@ def evaluate(
             learn from windows of several episodes have to explore in any case; their best actions are scored apart
             (`Evaluation.evaluation_episodes`).
         family: Where tasks come from: `agent.problem.test` by default; its `train` or `shifted` to compare.
+        met: What `encounters` returns for that family, `num_tasks` and `seed`, if several agents are to share it.
         on_progress: Called with the number of tasks done so far.
 
     Raises:
@@ -209,11 +223,18 @@ def evaluate(
             the agent put out an action that is none.
         DivergenceError: if what an agent learns in a task becomes NaN or infinite.
     """
-    return prepare(agent, num_tasks=num_tasks, seed=seed, explore=explore, family=family)(agent.meta, on_progress)
+    run = prepare(agent, num_tasks=num_tasks, seed=seed, explore=explore, family=family, met=met)
+    return run(agent.meta, on_progress)
 
 
 def prepare(
-    agent: TrainedAgent, *, num_tasks: int, seed: int = 0, explore: bool = False, family: TaskDistribution | None = None
+    agent: TrainedAgent,
+    *,
+    num_tasks: int,
+    seed: int = 0,
+    explore: bool = False,
+    family: TaskDistribution | None = None,
+    met: Encounters | None = None,
 ) -> Callable[[PyTree[Array], Callable[[int], None]], Evaluation]:
     """What `evaluate` does, for whoever does it again and again as an agent learns: it is compiled once.
 
@@ -229,7 +250,7 @@ def prepare(
     num_tasks, seed = whole_number("evaluate(num_tasks)", num_tasks, 1), seed_number("evaluate(seed)", seed)
     explore, family = flag("evaluate(explore)", explore), agent.problem.test if family is None else family
     instance("evaluate(family)", family, TaskDistribution, "Those of a problem are problem.test, .train and .shifted")
-    tasks, keys = encounters(family, num_tasks, seed)
+    tasks, keys = encounters(family, num_tasks, seed) if met is None else met
     adapts, with_evaluation = agent.learns_from_windows, agent.has_evaluation_episodes
 
     def trial(agent: TrainedAgent, task: Task, key: Key[Array, ""]) -> TrialResult:

@@ -194,26 +194,29 @@ def assess(
     results: dict[str, Evaluation] = {}
     total = (1 + len(names)) * num_tasks
     around.on_progress(Progress("evaluate", 0, total))
+    # The trained agent's problem may have another number of episodes; opponents share theirs.
+    problem, mine = trained.problem, encounters(trained.problem.test, num_tasks, seed)
+    shared = recipe.build_problem() if names else problem
+    theirs = encounters(shared.test, num_tasks, seed) if names else mine
     for number, name in enumerate([recipe.algorithm, *names]):
         agent = trained
         if number > 0:
             opponent = agent_for(name, recipe.problem, recipe.problem_settings)
-            agent = TrainedAgent.initial(opponent, recipe.build_problem(), seed=seed, name=name)
+            agent = TrainedAgent.initial(opponent, shared, seed=seed, name=name)
         with causes.of_evaluation(agent, num_tasks=num_tasks, seed=seed, explore=explore, on_message=around.on_message):
             results[name] = evaluator.evaluate(
                 agent,
                 num_tasks=num_tasks,
                 seed=seed,
                 explore=explore,
+                met=theirs if number else mine,
                 on_progress=lambda done, number=number, name=name: around.on_progress(
                     Progress("evaluate", number * num_tasks + done, total, name)
                 ),
             )
-    problem = trained.problem
-    tasks, _ = encounters(problem.test, num_tasks, seed)
     protocol = _protocol(trained, num_tasks=num_tasks, seed=seed, explore=explore)
     protocol |= {} if update is None else {"update": update}
-    oracle, paths = oracle_return(problem, tasks), paths_of(trained.of_seed(0), seed)
+    oracle, paths = oracle_return(problem, mine.tasks), paths_of(trained.of_seed(0), seed)
     assessment = Assessment(results, oracle, problem.optimum, protocol, paths, recipe.title())
     _warn(assessment, around.on_message)
     return assessment
