@@ -15,7 +15,7 @@ import dataclasses
 from jaxtyping import Array, Key
 
 from adaptax.algorithms.standard_rl import actor_critic
-from adaptax.algorithms.standard_rl.actor_critic import ActorCriticFromScratch, ActorCriticState, Spaces
+from adaptax.algorithms.standard_rl.actor_critic import ActorCriticFromScratch, Spaces
 from adaptax.algorithms.standard_rl.settings import A2CSettings
 from adaptax.core.types import AgentState, Transition
 
@@ -26,7 +26,7 @@ class A2C(A2CSettings, ActorCriticFromScratch):
 
     def adapt(self, meta: Spaces, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """One gradient step on a window, leaves `[time, env, ...]`."""
-        learner: ActorCriticState = agent.adapted
+        learner = actor_critic.centered(agent.adapted, trajectory)
         batch = actor_critic.make_batch(
             self,
             learner,

@@ -30,10 +30,18 @@ class Spaces(eqx.Module):
     Attributes:
         observation: The observation space.
         action: The action space.
+        ends_early: Whether episodes may end before their horizon. Elsewhere a constant that is added to all rewards
+            changes nothing of what is best, and is nothing to learn from (trap E32).
     """
 
     observation: Space = eqx.field(static=True)
     action: Space = eqx.field(static=True)
+    ends_early: bool = eqx.field(static=True, default=True)
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Spaces":
+        """Those of a problem."""
+        return cls(problem.env.observation_space, problem.env.action_space, problem.env.ends_early)
 
 
 class ValueNetwork(eqx.Module):
@@ -73,15 +81,21 @@ class ActorCriticState(eqx.Module):
         network: Policy and value network.
         opt_state: Their optimiser's state; None if nothing more is learned.
         returns: Moments of the critic's targets so far: what its outputs are in units of.
+        center: What rewards are compared with, the mean of the first window; None: they are taken as they are.
     """
 
     network: ActorCritic
     opt_state: PyTree[Array]
     returns: Moments
+    center: Float[Array, ""] | None = None
 
     def values(self, observation: PyTree[Array]) -> Float[Array, "*batch"]:
-        """V in units of reward."""
+        """V of what `rewards` gives."""
         return self.returns.mean + self.returns.std * self.network.critic(observation)
+
+    def rewards(self, trajectory: Transition) -> Float[Array, "time env"]:
+        """Rewards, compared with the center."""
+        return trajectory.reward if self.center is None else trajectory.reward - self.center
 
 
 class Batch(eqx.Module):
@@ -186,6 +200,23 @@ def importance(learner: ActorCriticState, trajectory: Transition, max_ratio: flo
     return jax.lax.stop_gradient(jnp.minimum(jnp.exp(jnp.minimum(log_ratio, 80.0)), max_ratio))
 
 
+def new_learner(network: ActorCritic, optimizer: optax.GradientTransformation, spaces: Spaces) -> ActorCriticState:
+    """One that has seen nothing."""
+    return ActorCriticState(
+        network, optimizer.init(network), no_moments(), None if spaces.ends_early else jnp.zeros(())
+    )
+
+
+def centered(learner: ActorCriticState, trajectory: Transition) -> ActorCriticState:
+    """The learner as it looks at a window: at its first, it sees what rewards there are."""
+    if learner.center is None:
+        return learner
+    first = learner.returns.count == 0
+    return dataclasses.replace(
+        learner, center=jnp.where(first, masked_mean(trajectory.reward, trajectory.valid), learner.center)
+    )
+
+
 def make_batch(
     settings: ActorCriticSettings,
     learner: ActorCriticState,
@@ -212,7 +243,7 @@ def make_batch(
         (learner.values(trajectory.timestep.observation), learner.values(trajectory.next_observation))
     )
     advantages = generalized_advantages(
-        trajectory.reward,
+        learner.rewards(trajectory),
         values,
         discount=discount,
         gae_lambda=gae_lambda,
@@ -287,7 +318,7 @@ def descend(
     gradient = jax.grad(cost)(learner.network)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
         updates, opt_state = optimizer.update(gradient, learner.opt_state, learner.network)
-    improved = ActorCriticState(eqx.apply_updates(learner.network, updates), opt_state, returns)
+    improved = ActorCriticState(eqx.apply_updates(learner.network, updates), opt_state, returns, learner.center)
     happened = jnp.any(batch.valid)
     return jax.tree.map(lambda new, old: jnp.where(happened, new, old), improved, learner)
 
@@ -298,7 +329,7 @@ class ActorCriticFromScratch(ActorCriticSettings, FromScratch):
 
     def describe(self, problem: Problem) -> Spaces:
         """What `begin` needs of a problem: its spaces; nothing is meta-learned."""
-        return Spaces(problem.env.observation_space, problem.env.action_space)
+        return Spaces.of(problem)
 
     def window(self, problem: Problem) -> Window:
         """The experience that one `adapt` consumes."""
@@ -307,7 +338,7 @@ class ActorCriticFromScratch(ActorCriticSettings, FromScratch):
     def begin(self, meta: Spaces, key: Key[Array, ""]) -> AgentState:
         """Draw networks."""
         network = build(self, meta, key)
-        return AgentState(ActorCriticState(network, adam(self).init(network), no_moments()), None)
+        return AgentState(new_learner(network, adam(self), meta), None)
 
     def act(
         self, meta: Spaces, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool

@@ -31,7 +31,6 @@ from adaptax.core.problem import Problem
 from adaptax.core.types import AgentState, TimeStep, Transition, Window
 from adaptax.networks import MLP, Linear
 from adaptax.optimization.losses import masked_mean
-from adaptax.optimization.moments import no_moments
 
 NETWORK = (16,)
 """Hidden layers of the network that makes γ and λ depend on the state."""
@@ -103,8 +102,7 @@ class MetaGradientRL(MetaGradientSettings, FromScratch):
 
     def describe(self, problem: Problem) -> Facts:
         """The spaces, and the length of a window."""
-        spaces = Spaces(problem.env.observation_space, problem.env.action_space)
-        return Facts(spaces, self.window(problem).steps)
+        return Facts(Spaces.of(problem), self.window(problem).steps)
 
     def window(self, problem: Problem) -> Window:
         """`num_steps` steps in each of `streams` environments."""
@@ -114,7 +112,7 @@ class MetaGradientRL(MetaGradientSettings, FromScratch):
         """Draw networks; η as the settings say."""
         network_key, eta_key = jax.random.split(key)
         network = actor_critic.build(self, meta.spaces, network_key)
-        learner = ActorCriticState(network, self._inner_adam().init(network), no_moments())
+        learner = actor_critic.new_learner(network, self._inner_adam(), meta.spaces)
         eta = self._eta(meta, eta_key)
         started = jnp.asarray(False)
         window = self._no_window(meta)
@@ -158,6 +156,7 @@ class MetaGradientRL(MetaGradientSettings, FromScratch):
 
     def step(self, learner: ActorCriticState, window: Transition, eta: HyperParameters) -> ActorCriticState:
         """θ + f(τ, θ, η): one step of A2C, a differentiable function of η."""
+        learner = actor_critic.centered(learner, window)
         observation = learner.network.policy.observation_space.encode(window.timestep.observation)
         discount, gae_lambda = eta.at(observation)
         value_cost, entropy_cost = jnp.exp(eta.weights)

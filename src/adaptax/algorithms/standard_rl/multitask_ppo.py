@@ -52,8 +52,7 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
 
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
         """Draw networks."""
-        spaces = Spaces(problem.env.observation_space, problem.env.action_space)
-        network = actor_critic.build(self, spaces, key)
+        network = actor_critic.build(self, Spaces.of(problem), key)
         return TrainState(MultiTaskParams(network, no_moments()), self._optimizer().init(network), jnp.asarray(0), key)
 
     def _optimizer(self) -> optax.GradientTransformation:

@@ -59,7 +59,7 @@ def epochs(
         num_epochs=settings.num_epochs,
         num_minibatches=settings.num_minibatches,
     )
-    return ActorCriticState(network, opt_state, returns), metrics
+    return ActorCriticState(network, opt_state, returns, learner.center), metrics
 
 
 def improve(
@@ -70,6 +70,7 @@ def improve(
     key: Key[Array, ""],
 ) -> ActorCriticState:
     """One task's learner after a window of its own, leaves `[time, env, ...]`."""
+    learner = actor_critic.centered(learner, trajectory)
     batch = actor_critic.make_batch(
         settings, learner, trajectory, discount=settings.discount, gae_lambda=settings.gae_lambda
     )

@@ -30,6 +30,8 @@ class Reinforce(ReinforceSettings, ActorCriticFromScratch):
     def adapt(self, meta: Spaces, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """One gradient step on a window of whole episodes, leaves `[time, env, ...]`."""
         learner: ActorCriticState = agent.adapted
+        if self.baseline == "value":
+            learner = actor_critic.centered(learner, trajectory)
         batch = actor_critic.make_batch(self, learner, trajectory, discount=self.discount, gae_lambda=1.0)
         gain = batch.advantage if self.baseline == "value" else jnp.where(batch.valid, batch.target, 0.0)
         weights = actor_critic.importance(learner, trajectory, self.max_ratio)
