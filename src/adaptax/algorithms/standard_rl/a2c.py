@@ -7,7 +7,8 @@ Espeholt et al. 2018, "IMPALA" (arXiv 1802.01561), for experience that another p
 
 On its own experience ρ = 1, and A are generalised advantages.
 
-Differences from the papers: Adam; advantages in units of the returns' deviation; c̄ = ρ̄.
+Differences from the papers: Adam; advantages in units of the returns' deviation; c̄ = ρ̄; where
+episodes have one length, rewards are compared with the mean of the first window.
 """
 
 import dataclasses

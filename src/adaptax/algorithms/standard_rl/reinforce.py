@@ -9,7 +9,8 @@ and V is regressed on G, after every window of whole episodes. ρ_t = min(ρ̄, 
 actions of another policy μ (Degris, White & Sutton 2012, arXiv 1205.4839); on its own experience it is 1.
 
 Differences from the papers: Adam; a mean over steps instead of a sum; advantages in units of the returns' deviation; an
-entropy bonus; what a time limit cuts off is estimated by V.
+entropy bonus; what a time limit cuts off is estimated by V; with the baseline, where episodes have one length, rewards
+are compared with the mean of the first window.
 """
 
 import dataclasses
