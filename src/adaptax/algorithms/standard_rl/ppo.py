@@ -8,8 +8,8 @@ advantages:
 It starts anew in every task: its learning curve is its adaptation curve.
 
 Differences from the paper: advantages are normalised over a window; targets of V in units of their deviation; V's loss
-is not clipped; steps are shuffled once per window; where episodes have one length, rewards are compared with the mean of
-the first window.
+is not clipped; steps are shuffled once per window; where episodes have one length, rewards are compared with the mean
+of the first window.
 """
 
 import dataclasses
