@@ -251,6 +251,14 @@ BUGS = (
         META_GRADIENT,
     ),
     Mutant(
+        "a constant that is added to rewards is most of what is learned from",
+        "algorithms/standard_rl/actor_critic.py",
+        "    first = learner.returns.count == 0\n",
+        "    first = learner.returns.count < 0\n",
+        "E32: a critic that has seen nothing compares returns with 0",
+        ("tests/algorithms/test_reward_units.py",),
+    ),
+    Mutant(
         "importance weights are inverted",
         "algorithms/standard_rl/actor_critic.py",
         'log_ratio = jnp.where(trajectory.valid, log_prob - trajectory.aux["log_prob"], 0.0)',

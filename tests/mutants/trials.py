@@ -201,9 +201,17 @@ BUGS = (
     Mutant(
         "the LSTM's gates change places",
         "networks/memory/recurrent.py",
-        "i, f, o, g = jnp.split(from_input + from_hidden, 4, -1)",
-        "f, i, o, g = jnp.split(from_input + from_hidden, 4, -1)",
+        "i, f, o, g = _sigmoid(i), _sigmoid(f), _sigmoid(o), jnp.tanh(g)",
+        "f, i, o, g = _sigmoid(i), _sigmoid(f), _sigmoid(o), jnp.tanh(g)",
         "E30: two libraries order the gates in two ways; biases meant to remember make it forget",
+        RECURRENT,
+    ),
+    Mutant(
+        "the derivative by what comes from h passes no reset gate",
+        "networks/memory/recurrent.py",
+        "return d_r, d_z, slopes[-1] * d_n",
+        "return d_r, d_z, d_n",
+        "E14: back-propagation through time is incomplete, and training goes on",
         RECURRENT,
     ),
     Mutant(
