@@ -13,7 +13,8 @@ from adaptax.problems import tabular_mdp
 PROBLEM = tabular_mdp(num_states=3, num_actions=2, horizon=2, num_episodes=4)
 LEARNERS = {
     "rl2": RL2(memory="gru", memory_size=4, critic_size=4, num_tasks=2, num_minibatches=1, num_updates=2),
-    "maml": MAML(hidden_size=4, num_layers=1, num_tasks=2, trajectories=2, inner_steps=1, num_updates=2),
+    # Two programs round differently, and a regression on a few steps makes a hundred times as much of it.
+    "maml": MAML(hidden_size=4, num_layers=1, num_tasks=2, trajectories=2, num_updates=2, baseline="none"),
 }
 
 

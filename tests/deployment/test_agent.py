@@ -69,7 +69,8 @@ def test_a_reward_that_is_no_number_is_refused(agent):
 @pytest.mark.compiles
 def test_an_agent_that_learns_from_windows_takes_the_inner_steps_of_a_rollout():
     problem = point_robot(num_episodes=6, horizon=4)
-    maml = MAML(hidden_size=4, num_tasks=2, trajectories=2)
+    # Two programs round differently, and a regression on four steps makes a hundred times as much of it.
+    maml = MAML(hidden_size=4, num_tasks=2, trajectories=2, baseline="none")
     meta = init(maml, problem, seed=0).meta
     task = problem.test.sample(jax.random.key(1))
     whole = jax.jit(lambda: run_trial(maml, problem, meta, task, jax.random.key(2)))()
