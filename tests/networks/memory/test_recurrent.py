@@ -132,7 +132,7 @@ def _problem(kind, masked, fresh, dtype):
             x, valid, kept = now
             if kept is not None:
                 state = tuple(jnp.where(kept[:, None] > 0, s, 0.0) for s in state)
-            new, _ = cell.step(state, jnp.split(x, gates, -1), jnp.split(state[0] @ weight, gates, -1))
+            new, _ = cell.step(state, split_gates(x, size), split_gates(state[0] @ weight, size))
             if valid is not None:
                 new = tuple(jnp.where(valid[:, None] > 0, n, s) for n, s in zip(new, state, strict=True))
             return new, new[0]
