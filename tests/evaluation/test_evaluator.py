@@ -309,3 +309,13 @@ def test_an_evaluation_says_who_was_evaluated_on_what():
     assert found.title == f"chance on {type(PROBLEM.env).__name__}"
     assert repr(found).startswith(f"Evaluation({found.title}: ")
     assert found.title in found._repr_html_()
+
+
+def test_tasks_that_are_shared_are_those_that_would_be_drawn_and_as_many():
+    """Of fewer tasks JAX would take the last one again and again, and say nothing."""
+    agent = TrainedAgent.initial(Random(), PROBLEM)
+    met = encounters(PROBLEM.test, 6, 3)
+    shared = evaluate(agent, num_tasks=6, seed=3, met=met)
+    np.testing.assert_array_equal(shared.returns, evaluate(agent, num_tasks=6, seed=3).returns)
+    with pytest.raises(UseError, match=r"^evaluate\(met\): expected 7 tasks, .* found 6; nothing was done"):
+        evaluate(agent, num_tasks=7, seed=3, met=met)

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from adaptax.core.arguments import counted, flag, instance, seed_number, whole_number
-from adaptax.core.errors import DivergenceError, EnvironmentContractError
+from adaptax.core.errors import DivergenceError, EnvironmentContractError, UseError
 from adaptax.core.notebook import evenly_spaced, html_table
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.rollout import TrialResult, evaluate_trial
@@ -250,6 +250,10 @@ def prepare(
     num_tasks, seed = whole_number("evaluate(num_tasks)", num_tasks, 1), seed_number("evaluate(seed)", seed)
     explore, family = flag("evaluate(explore)", explore), agent.problem.test if family is None else family
     instance("evaluate(family)", family, TaskDistribution, "Those of a problem are problem.test, .train and .shifted")
+    if met is not None and len(met.keys) != num_tasks:
+        raise UseError(
+            f"evaluate(met): expected {num_tasks} tasks, as num_tasks says; found {len(met.keys)}; nothing was done"
+        )
     tasks, keys = encounters(family, num_tasks, seed) if met is None else met
     adapts, with_evaluation = agent.learns_from_windows, agent.has_evaluation_episodes
 
