@@ -250,7 +250,7 @@ def _draw_trained(axes: Axes, metrics: Sequence[Mapping[str, Any]]) -> None:
         margin = student_95(seeds - 1) * returns.std(1, ddof=1) / np.sqrt(seeds)
         axes.fill_between(steps, mean - margin, mean + margin, color=TRAINED, alpha=0.18, linewidth=0)
         axes.set_ylim(limits)  # of three seeds the band is wider than they are apart
-    axes.set_autoscaley_on(False)
+    axes.set_ylim(axes.get_ylim())  # limits are found when they are asked for, and not at all once they are fixed
 
 
 def _draw_evaluations(axes: Axes, evaluations: Sequence[Mapping[str, Any]]) -> None:
