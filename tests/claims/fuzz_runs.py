@@ -84,7 +84,9 @@ def exchange(rng: random.Random, run: Path) -> None:
             path.mkdir()
         case 2:
             path.unlink()
-            path.symlink_to(rng.choice((os.curdir, "nowhere", path.name, str(other))))
+            linked = run.parent / "linked"  # a copy: what is done next may be done through the link
+            shutil.copyfile(other, linked)
+            path.symlink_to(rng.choice((os.curdir, "nowhere", path.name, str(linked))))
         case _:
             path.write_bytes(other.read_bytes())
 

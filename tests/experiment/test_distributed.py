@@ -69,6 +69,7 @@ def test_the_writer_tells_what_to_train_but_not_where_it_writes(tmp_path):
     assert others.content["options"]["seed"] == 3
     assert others.content["random"] == RANDOM
     assert {"out", "json"}.isdisjoint(others.content["options"])
+    assert set(others.content) == set(_sent())
     assert others.left == 1
 
 
@@ -104,6 +105,7 @@ def _sent(**changes):
         "options": {**options(), **changes},
         "devices": 1,
         "done": 30,
+        "since": 0,
         "random": RANDOM,
     }
 

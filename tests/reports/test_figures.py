@@ -236,6 +236,25 @@ def test_points_of_a_training_curve_are_of_equally_many_updates(monkeypatch):
     assert mean.get_xdata().tolist() == [1.0, *np.arange(2.5, 121.5, 2.0)]
 
 
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+@pytest.mark.parametrize("updates", [1, 3, 300])
+@pytest.mark.parametrize("references", [None, {"random": 45.0, "gittins": 83.0}, {"random": 60.0}])
+def test_all_that_was_lived_lies_in_the_picture_and_fills_it(seeds, updates, references, monkeypatch):
+    figures = []
+    monkeypatch.setattr(reporting, "save", lambda figure, path: figures.append(figure))
+    returns = 80 - 30 * np.exp(-np.arange(updates) / 50)[:, None] + np.arange(seeds)
+    rows = [{"env_steps": 1000 * i, "return": row.tolist()} for i, row in enumerate(returns)]
+    plot_training("a.png", rows, references=references)
+    axes = figures[0].axes[0]
+    low, high = axes.get_ylim()
+    levels = [value for line in axes.lines for value in np.ravel(line.get_ydata())]
+    assert low < min(levels) <= max(levels) < high
+    if updates > 1:
+        assert max(levels) - min(levels) > 0.8 * (high - low)
+    left, right = axes.get_xlim()
+    assert left < 0 <= 1000 * (updates - 1) < right
+
+
 def legend(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
 

@@ -76,8 +76,8 @@ def train(place):
 def kill_and_resume(place):
     kill = (
         "import os; from adaptax.experiment.run_writer import RunWriter as W; chunk = W.chunk\n"
-        "def die(self, progress, *, last):\n"
-        "    chunk(self, progress, last=last)\n"
+        "def die(self, progress, **others):\n"
+        "    chunk(self, progress, **others)\n"
         "    if progress.done == 20: os.kill(os.getpid(), 9)\n"
         "W.chunk = die\n"
         "from adaptax.cli import main; main()"

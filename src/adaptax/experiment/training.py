@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptax.core.precision import in_single_precision
-from adaptax.experiment.curves import draw_training
+from adaptax.experiment.curves import CURVE, draw_training
 from adaptax.experiment.distributed import Group
 from adaptax.experiment.evaluation import assess, write_assessment
 from adaptax.experiment.extension import replanned
@@ -163,7 +163,8 @@ def _evaluated(run: Run, surroundings: Surroundings) -> Run:
         surroundings=surroundings,
     )
     run.evaluation = found
-    draw_training(run, surroundings.on_message)
+    if (run.directory / CURVE).exists():  # where it cannot be drawn, that has been said
+        draw_training(run, surroundings.on_message)
     with kept(run, run.directory):
         run.evaluation = write_assessment(found, run.directory, run.figures(), surroundings.on_message)
     return run
