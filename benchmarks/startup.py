@@ -21,15 +21,15 @@ start_jax()
 import jax
 from adaptax.registry.presets import settings_for
 from adaptax.registry.registry import LEARNERS, PROBLEMS, build
-from adaptax.training.loop import CHUNK, chunk_length, chunk_of_updates
+from adaptax.training.loop import chunk_of_updates
 from adaptax.core.algorithm import first_state
 a, p = settings_for("rl2", "bandit", "default")
 algorithm, problem = build(LEARNERS["rl2"], a), build(PROBLEMS["bandit"], p)
 devices = devices_for(0, algorithm.tasks_per_minibatch)
 state = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0)))
-run = chunk_of_updates(algorithm, problem, chunk_length(algorithm.num_updates, CHUNK), devices=devices)
+run = chunk_of_updates(algorithm, problem, devices=devices)
 begin = time.perf_counter()
-jax.jit(run, donate_argnums=0).lower(state).compile()
+jax.jit(run, donate_argnums=0).lower(state, jax.ShapeDtypeStruct((), "int32")).compile()
 print(time.perf_counter() - begin)
 """
 

@@ -62,7 +62,7 @@ def following(tmp_path):
             algorithm=SimpleNamespace(num_updates=TOTAL), done=done, env_steps=0, seconds=0.0, steps_per_second=0.0
         )
         around = Surroundings(on_progress=told.append)
-        chunks = Chunks(run, Writer(tmp_path), validator, around, since=0, steps=STEPS)
+        chunks = Chunks(run, Writer(tmp_path), validator, around, steps=STEPS)
         return chunks, run, chunks._writer, around, told
 
     return begin

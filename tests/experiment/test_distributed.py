@@ -105,7 +105,6 @@ def _sent(**changes):
         "options": {**options(), **changes},
         "devices": 1,
         "done": 30,
-        "since": 0,
         "random": RANDOM,
     }
 

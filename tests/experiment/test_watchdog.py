@@ -22,7 +22,7 @@ def test_E45_a_chunk_that_never_returns_is_told_with_the_place_where_it_is_stuck
     told = Told()
     watchdog = Watchdog(0.05, told, tmp_path)
     with watchdog.open():
-        watchdog.begin(30, 10, 20)
+        watchdog.begin(30, 40, 20)
         told.heard.wait(PATIENCE)
     (crash,) = tmp_path.glob("crash-*.txt")
     assert told.message == (
@@ -41,7 +41,7 @@ def test_E45_without_a_limit_or_after_the_chunk_nothing_is_said(tmp_path):
         with watchdog.open():
             watchdog.begin(0, 10)
             watchdog.rest()
-            watchdog.begin(10, 10)
+            watchdog.begin(10, 20)
     assert told.message == ""
     for thread in set(threading.enumerate()) - others:  # one that was told to end may still be about to
         thread.join(PATIENCE)

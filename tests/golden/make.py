@@ -6,9 +6,9 @@
     VERSION/acts.json               what the agent of each does, as it is loaded
 
 Directories as small as possible. Later versions must load and resume them, or say why they do not. They are made once
-for each version and never again; a version that has them is refused. With --outcomes, only what going on with them
-comes to is written down again, as it must be when training draws other tasks or learns otherwise than it did; what
-they do as they are loaded stays.
+for each version and never again; a version that has them is refused. With --outcomes, what they do and what going on
+with them comes to is written down again, as it must be when training draws other tasks or agents learn otherwise than
+they did; the runs stay.
 """
 
 import dataclasses
@@ -90,13 +90,13 @@ def main() -> None:
         for run in RUNS:
             make(run, Path(name) / run, place / "runs" / run)
         forget(place / "runs" / "rl2-gru", place / "runs" / "fields-missing")
-    acts = {path.name: acted(path) for path in sorted((place / "runs").iterdir())}
-    (place / "acts.json").write_text(json.dumps(acts) + "\n")
     write_outcomes(place)
 
 
 def write_outcomes(place: Path) -> None:
-    """Write down what the runs of a version come to here and now."""
+    """Write down what the runs of a version do, and what they come to, here and now."""
+    acts = {path.name: acted(path) for path in sorted((place / "runs").iterdir())}
+    (place / "acts.json").write_text(json.dumps(acts) + "\n")
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         for run in RUNS:

@@ -103,7 +103,7 @@ def test_one_that_died_while_it_got_another_plan_can_be_gone_on_with(longer, cop
 
 def test_a_stopped_run_gets_another_plan_and_may_end_earlier(tmp_path):
     stop = experiment.StopSignal()
-    train(tmp_path / "run", stop=stop, on_progress=lambda progress: stop.ask())
+    train(tmp_path / "run", stop=stop, on_progress=lambda progress: progress.done == 10 and stop.ask())
     with pytest.raises(
         ConfigError, match=r"--num-updates: expected at least 10, as .* has so many updates behind it; found 9"
     ):
@@ -212,7 +212,7 @@ def test_it_is_gone_on_with_when_the_other_is_gone_and_if_it_had_kept_nothing_sa
     stop.ask()
     train(tmp_path / "run", from_=tmp_path / "source", num_updates=20, stop=stop)
     shutil.rmtree(tmp_path / "source")
-    for path in (tmp_path / "run" / "checkpoints").glob("update-00000010*"):
+    for path in (tmp_path / "run" / "checkpoints").glob("update-00000001*"):
         path.unlink()
     (tmp_path / "run" / "metrics.jsonl").unlink()
     said = []

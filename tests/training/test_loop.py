@@ -8,7 +8,7 @@ from adaptax.core.algorithm import FromScratch, init, num_parameters
 from adaptax.core.errors import DivergenceError
 from adaptax.core.types import AgentState, replace
 from adaptax.problems import bernoulli_bandit
-from adaptax.training.loop import chunk_length, train
+from adaptax.training.loop import next_look, train
 
 PROBLEM = bernoulli_bandit(num_arms=3, num_pulls=4)
 ALGORITHM = RL2(memory_size=4, critic_size=4, num_tasks=8, num_minibatches=2, num_updates=6)
@@ -23,11 +23,22 @@ def run(num_updates=6, state=None, **options):
     return train(ALGORITHM, PROBLEM, state, num_updates=num_updates, **options)
 
 
-def test_chunks_divide_the_run():
-    assert chunk_length(600, 10) == 10
-    assert chunk_length(7, 10) == 7
-    assert chunk_length(49, 10) == 7
-    assert chunk_length(13, 10) == 1
+def looks(start, num_updates, chunk):
+    found = [start]
+    while found[-1] < num_updates:
+        found.append(next_look(found[-1], num_updates, chunk, first=len(found) == 1))
+    return found[1:]
+
+
+def test_the_host_looks_after_the_first_update_whole_chunks_and_the_last():
+    assert looks(0, 30, 10) == [1, 10, 20, 30]
+    assert looks(0, 13, 10) == [1, 10, 13]
+    assert looks(0, 7, 10) == [1, 7]
+    assert looks(0, 1, 10) == [1]
+    assert looks(9, 25, 10) == [10, 20, 25]
+    assert looks(13, 25, 10) == [14, 20, 25]
+    assert looks(25, 25, 10) == []
+    assert looks(0, 3, 1) == [1, 2, 3]
 
 
 @pytest.mark.compiles
@@ -37,9 +48,13 @@ def test_the_host_sees_every_update_once():
         on_chunk=lambda p: seen.append((p.done, p.metrics["return"].shape, p.metrics["return"].copy())) or False,
         chunk=2,
     )
-    assert [done for done, _, _ in seen] == [2, 4, 6]
-    assert all(shape == (2, 1) for _, shape, _ in seen)
-    assert len(np.unique(np.concatenate([r for *_, r in seen]))) > 1
+    assert [(done, shape) for done, shape, _ in seen] == [(1, (1, 1)), (2, (1, 1)), (4, (2, 1)), (6, (2, 1))]
+    returns = np.concatenate([r for *_, r in seen])
+    assert len(np.unique(returns)) > 1
+    # Each is that of its own update, wherever its chunk begins.
+    others = []
+    run(on_chunk=lambda p: others.append(p.metrics["return"].copy()) or False, chunk=5)
+    np.testing.assert_array_equal(np.concatenate(others), returns)
 
 
 @pytest.mark.compiles
@@ -50,11 +65,13 @@ def test_on_chunk_can_stop_it_and_the_state_is_that_of_the_last_update():
 
 @pytest.mark.compiles
 def test_E27_train_n_then_m_is_train_n_plus_m():
-    whole = run(chunk=1)
-    part = run(num_updates=2, chunk=1)
-    part = run(num_updates=4, chunk=1, state=part)
-    for a, b in zip(leaves(whole), leaves(part), strict=True):
-        np.testing.assert_array_equal(a, b)
+    whole = leaves(run())
+    for chunk, stops in ((10, (2, 6)), (10, (5, 6)), (3, (1, 4, 6)), (1, (6,))):
+        state, done = None, 0
+        for stop in stops:
+            state, done = run(num_updates=stop, chunk=chunk, state=state, done=done), stop
+        for a, b in zip(whole, leaves(state), strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.compiles
@@ -115,7 +132,7 @@ def test_an_update_that_is_not_finite_is_not_taken_and_ends_training(chunk):
     with pytest.raises(DivergenceError, match=r"update 4: leaf \.meta became NaN or infinite") as caught:
         train(Breaking(), PROBLEM, state, num_updates=6, chunk=chunk, on_chunk=lambda p: seen.append(p.done))
     assert (int(caught.value.state.step), float(caught.value.state.meta)) == (3, 3.0)
-    assert seen == ([1, 2, 3] if chunk == 1 else [])
+    assert seen == ([1, 2, 3] if chunk == 1 else [1])
 
 
 @pytest.mark.compiles

@@ -1,10 +1,11 @@
 """`adaptax COMMAND ...`: finds the command, turns errors into one line and an exit code."""
 
 import contextlib
+import gc
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from adaptax.cli.streams import Patient, Results, any_letter, open_what_is_closed, say
@@ -79,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     open_what_is_closed()
     results = Results(sys.stdout)
     with contextlib.ExitStack() as around:
+        around.enter_context(_rare_collections())
         around.enter_context(any_letter())
         around.enter_context(contextlib.redirect_stderr(Patient(sys.stderr)))
         around.enter_context(contextlib.redirect_stdout(results))
@@ -89,6 +91,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if interrupts.abrupt:
             os._exit(code)
         sys.exit(code)
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """While it is open Python looks for cycles among its objects a hundred times less often.
+
+    Imports and traced programs are a million objects that stay: looking at them is a tenth of the time to the first
+    update, and finds nothing.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(100 * max(before[0], 700), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _run(arguments: Sequence[str], stop: StopSignal) -> int:

@@ -6,6 +6,7 @@ tasks, is `adaptax.core.meta_learner`.
 """
 
 import abc
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
@@ -87,15 +88,30 @@ def init(algorithm: Algorithm, problem: Problem, *, seed: int, num_seeds: int = 
     Raises:
         DivergenceError: if a leaf of it is NaN or infinite. Algorithms may look at tasks and rewards before they learn.
     """
+    key = jax.random.key(seed)
+    if isinstance(algorithm, FromScratch):  # it is told everything: there is nothing to compile
+        return run_first(lambda key: first_state(algorithm, problem, key, num_seeds), key)
+    program, options = first_program(algorithm, problem, num_seeds)
+    return run_first(program.lower(key).compile(options), key)
 
-    def first(root: Key[Array, ""]) -> TrainState:
-        return first_state(algorithm, problem, root, num_seeds)
 
-    # It runs once and takes longer to compile than to run: on a CPU, code that is not optimised is there in half the
-    # time; and what is told everything has nothing to compile.
+def first_program(algorithm: Algorithm, problem: Problem, num_seeds: int = 1) -> tuple[Any, dict[str, Any] | None]:
+    """What makes the state before the first update of a key, jitted, and how it is to be compiled.
+
+    It runs once and takes longer to compile than to run: on a CPU, code that is not optimised is there in half
+    the time.
+    """
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    told = isinstance(algorithm, FromScratch)
-    state = (first if told else jax.jit(first, compiler_options=options))(jax.random.key(seed))
+    return jax.jit(lambda key: first_state(algorithm, problem, key, num_seeds)), options
+
+
+def run_first(program: Callable[[Key[Array, ""]], TrainState], key: Key[Array, ""]) -> TrainState:
+    """Make the state before the first update.
+
+    Raises:
+        DivergenceError: if a leaf of it is NaN or infinite.
+    """
+    state = program(key)
     bad = leaf_that_is_not_finite(state)
     if bad:
         raise DivergenceError(f"before the first update: leaf {bad} is NaN or infinite; nothing was trained")

@@ -23,7 +23,6 @@ class Chunks:
         validator: Validator | None,
         surroundings: Surroundings,
         *,
-        since: int,
         steps: int,
     ):
         """Be ready for the first.
@@ -33,19 +32,18 @@ class Chunks:
             writer: Of the run's directory.
             validator: Evaluates during training.
             surroundings: Whom to tell, and who may ask to stop.
-            since: The update from which chunks are counted.
             steps: Environment steps of an update, at most.
         """
         self._run, self._writer, self._validator = run, writer, validator
         self._around, self._steps = surroundings, steps
         self._total = run.algorithm.num_updates
-        self._length = loop.chunk_length(self._total - since, loop.CHUNK)
         self._evaluating = 0.0
         self.watchdog = Watchdog(surroundings.chunk_timeout, surroundings.stop, writer.directory)
 
-    def expect(self) -> None:
-        """The next one begins."""
-        self.watchdog.begin(self._run.done, self._length, self._writer.saved)
+    def expect(self, *, first: bool = False) -> None:
+        """The next one begins; `first` says whether it is the first here."""
+        done = self._run.done
+        self.watchdog.begin(done, loop.next_look(done, self._total, first=first), self._writer.saved)
 
     def __call__(self, progress: loop.Progress) -> bool:
         """Take one; return whether training ends with it.

@@ -50,15 +50,14 @@ def follow(surroundings: Surroundings, recipe: Recipe | None = None, options: Tr
         run.done, run.seconds = progress.done, progress.seconds
         last = run.done >= algorithm.num_updates or group.any(stop.asked)
         if not last:
-            watchdog.begin(run.done, length)
+            watchdog.begin(run.done, loop.next_look(run.done, algorithm.num_updates))
         return last
 
     def on_compiled(program: Any) -> None:
         memory.check(algorithm, devices)(program)
-        watchdog.begin(run.done, length)
+        watchdog.begin(run.done, loop.next_look(run.done, algorithm.num_updates, first=True))
 
     watchdog = Watchdog(surroundings.chunk_timeout, stop, None)
-    length = loop.chunk_length(algorithm.num_updates - content["since"], loop.CHUNK)
     at_once = "stopped at once; what process 0 has saved can be resumed"
     with group.training(), watchdog.open(), stop.saving(at_once):
         run.state = loop.train(
@@ -69,7 +68,6 @@ def follow(surroundings: Surroundings, recipe: Recipe | None = None, options: Tr
             num_seeds=seeds,
             devices=devices,
             done=run.done,
-            since=content["since"],
             on_compiled=on_compiled,
             on_chunk=on_chunk,
         )

@@ -67,11 +67,10 @@ def program_of(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -
     import jax
 
     from adaptax.core.algorithm import first_state
-    from adaptax.training.loop import CHUNK, chunk_length, chunk_of_updates
+    from adaptax.training.loop import chunk_of_updates
 
     state = jax.eval_shape(lambda: first_state(algorithm, problem, jax.random.key(0), num_seeds))
-    length = chunk_length(algorithm.num_updates, CHUNK)
-    return chunk_of_updates(algorithm, problem, length, num_seeds, devices), state
+    return chunk_of_updates(algorithm, problem, num_seeds=num_seeds, devices=devices), state
 
 
 def advice(algorithm: Any, share: float = 0.5) -> str:

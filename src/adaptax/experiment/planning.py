@@ -130,7 +130,7 @@ def plan_for(recipe: Recipe, options: TrainOptions, on_message: OnMessage = log)
     devices = devices_for(options.devices, algorithm.tasks_per_minibatch)
     function, state = memory.program_of(algorithm, problem, devices, options.seeds)
     on_message(f"{recipe.algorithm} on {recipe.problem}: compiling to know, as a training does first …")
-    program = jax.jit(function, donate_argnums=0).lower(state).compile()
+    program = jax.jit(function, donate_argnums=0).lower(state, jax.ShapeDtypeStruct((), "int32")).compile()
     needed, free = memory.needed_bytes(program, devices), memory.free_bytes()
     fits = needed is None or free is None or needed <= free
     return TrainingPlan(

@@ -16,7 +16,7 @@ from adaptax.experiment import causes
 from adaptax.experiment.options import TrainOptions
 from adaptax.experiment.progress import OnMessage, patience
 from adaptax.runs import validations
-from adaptax.training.loop import CHUNK, chunk_length
+from adaptax.training.loop import CHUNK
 
 
 def seed_of(seed: int) -> int:
@@ -40,8 +40,6 @@ class Validator:
         options: TrainOptions,
         directory: Path,
         on_message: OnMessage,
-        *,
-        since: int = 0,
     ):
         """Begin.
 
@@ -51,11 +49,9 @@ class Validator:
             options: How.
             directory: The run's.
             on_message: Called with lines for a person.
-            since: Updates that there were when it was decided how many there are to be.
         """
         self._algorithm, self._problem, self._options = algorithm, problem, options
         self._directory, self._on_message = directory, on_message
-        self._chunk = chunk_length(max(algorithm.num_updates - since, 1), CHUNK)
         self._known: list[validations.Validation] = []
         self._newest: validations.Validation | None = None
         self._evaluate: Any = None
@@ -96,9 +92,11 @@ class Validator:
         return None if best is None else best.update
 
     def is_due(self, done: int) -> bool:
-        """Whether it is time after an update, which ends a chunk: at the beginning and the end, and now and then."""
-        every, before = self._options.evaluation_interval, done - self._chunk
-        return done in (0, self._algorithm.num_updates) or done // every > before // every
+        """Whether it is time after an update: at the beginning, at the end, and after whole chunks now and then."""
+        every = self._options.evaluation_interval
+        if done in (0, self._algorithm.num_updates):
+            return True
+        return done % CHUNK == 0 and done // every > (done - CHUNK) // every
 
     def validate(self, done: int, meta: Any) -> dict[str, Any]:
         """Evaluate θ after an update; return what is found, as it stands in the metrics."""

@@ -31,12 +31,12 @@ class Watchdog:
         finally:
             self.rest()
 
-    def begin(self, done: int, length: int, saved: int | None = None) -> None:
-        """A chunk of `length` updates begins, with `done` behind it; `saved` are in a checkpoint, if that is known."""
+    def begin(self, done: int, until: int, saved: int | None = None) -> None:
+        """A chunk from update `done` to `until` begins; `saved` are in a checkpoint, if that is known."""
         self.rest()
         if self._seconds is None:
             return
-        self._timer = threading.Timer(self._seconds, self._bark, (done + 1, done + length, saved))
+        self._timer = threading.Timer(self._seconds, self._bark, (done + 1, until, saved))
         self._timer.daemon = True
         self._timer.start()
 

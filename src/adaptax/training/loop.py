@@ -1,7 +1,8 @@
-"""The one training loop, for all algorithms: `jit(scan(update, chunk))`.
+"""The one training loop, for all algorithms: `jit(loop(update))`.
 
 The device runs a chunk of updates as one program; between chunks the host gets the metrics of each update and may
-log, evaluate or save. All state is in `TrainState`. An update that would put NaN or infinity into it is not taken, and
+log, evaluate or save. How many updates a chunk has is an argument of that program, so a run is bitwise the same
+whatever its chunks. All state is in `TrainState`. An update that would put NaN or infinity into it is not taken, and
 training ends: what was good stays good, and can be saved and looked into.
 """
 
@@ -16,13 +17,13 @@ from jaxtyping import Array, PyTree
 
 from adaptax.core import parallel
 from adaptax.core.algorithm import Algorithm
-from adaptax.core.errors import DivergenceError, UseError
+from adaptax.core.errors import DivergenceError
 from adaptax.core.meta_learner import check_declared
 from adaptax.core.problem import Problem
 from adaptax.core.types import ENV_STEPS, Metrics, TrainState
 
 CHUNK = 10
-"""Updates between two looks of the host, at most."""
+"""The host looks after each update whose number is a multiple of it, after the first, and after the last."""
 
 
 class Progress(NamedTuple):
@@ -51,9 +52,16 @@ class Progress(NamedTuple):
         return [nominal] * length if taken is None else [int(x) for x in taken.sum(1, dtype=np.int64)]
 
 
-def chunk_length(num_updates: int, at_most: int) -> int:
-    """The largest divisor of `num_updates` that is at most `at_most`: all chunks run the same program."""
-    return max(n for n in range(1, min(at_most, num_updates) + 1) if num_updates % n == 0)
+def next_look(done: int, num_updates: int, chunk: int = CHUNK, *, first: bool = False) -> int:
+    """The update after which the host looks next.
+
+    Args:
+        done: Updates that are done.
+        num_updates: How many there are to be.
+        chunk: Updates between two looks, at most.
+        first: Whether nothing has run yet: then it looks after one, so that something is to be seen at once.
+    """
+    return min(done + 1 if first else (done // chunk + 1) * chunk, num_updates)
 
 
 def train(
@@ -66,7 +74,7 @@ def train(
     devices: int = 1,
     chunk: int = CHUNK,
     done: int = 0,
-    since: int = 0,
+    program: Callable[[], Any] | None = None,
     on_compiled: Callable[[Any], None] = lambda program: None,
     on_chunk: Callable[[Progress], bool] = lambda progress: False,
 ) -> TrainState:
@@ -79,9 +87,11 @@ def train(
         num_updates: How many updates there are to be.
         num_seeds: Seeds that are trained side by side; `state` has a leading seed axis if more than one.
         devices: Devices to split the tasks of an update over, those of other processes included.
-        chunk: Updates between two calls of `on_chunk`, at most.
-        done: Updates that `state` has behind it: after a whole number of chunks, as `on_chunk` sees it.
-        since: Updates that there were when it was decided how many there are to be: chunks are counted from there.
+        chunk: Updates between two calls of `on_chunk`, at most: it is called after multiples of it, after the first
+            update that is done here, and after the last.
+        done: Updates that `state` has behind it.
+        program: Waits for the program of `lower`, compiled for this very work with chunks as they are by default;
+            None: it is compiled here.
         on_compiled: Called with the compiled program, which knows how much memory it needs, before it runs.
         on_chunk: Called after every chunk; training stops if it returns True.
 
@@ -91,38 +101,55 @@ def train(
             update; `on_chunk` is not called for its chunk.
     """
     check_declared(algorithm)
-    length = chunk_length(num_updates - since, chunk)
-    if done < since or (done - since) % length:
-        after = f"{since} and a multiple of {length}" if since else f"a multiple of {length}"
-        raise UseError(f"train(done): expected {after}, the length of a chunk; found {done}")
-
-    run = chunk_of_updates(algorithm, problem, length, num_seeds, devices)
     state = parallel.everywhere(state, devices)
-    program = jax.jit(run, donate_argnums=0).lower(state).compile()
-    on_compiled(program)
-    begin = time.monotonic()
-    for so_far in range(done + length, num_updates + 1, length):
-        state, (metrics, finite) = program(state)
-        host, finite = jax.device_get((metrics, finite))
+    run = lower(algorithm, problem, state, num_seeds, devices, chunk).compile() if program is None else program()
+    on_compiled(run)
+    begin, start = time.monotonic(), done
+    while done < num_updates:
+        before, done = done, next_look(done, num_updates, chunk, first=done == start)
+        length = done - before
+        state, told = run(state, parallel.everywhere(jnp.asarray(length, jnp.int32), devices))
+        metrics, finite = _first(length, jax.device_get(told))
         if not all(np.all(good) for good in jax.tree.leaves(finite)):
-            raise _divergence(so_far - length, finite, parallel.here(state))
-        by_seed = {name: np.asarray(values).reshape(length, -1) for name, values in host.items()}
-        if on_chunk(Progress(so_far, by_seed, time.monotonic() - begin, parallel.here(state))):
+            raise _divergence(before, finite, parallel.here(state))
+        by_seed = {name: values.reshape(length, -1) for name, values in metrics.items()}
+        if on_chunk(Progress(done, by_seed, time.monotonic() - begin, parallel.here(state))):
             break
     return parallel.here(state)
 
 
-def chunk_of_updates(
-    algorithm: Algorithm, problem: Problem, length: int, num_seeds: int = 1, devices: int = 1
-) -> Callable[[TrainState], tuple[TrainState, Any]]:
-    """The program that the training loop runs, from a state to one `length` updates later, and what is told of them."""
+def lower(
+    algorithm: Algorithm, problem: Problem, state: Any, num_seeds: int = 1, devices: int = 1, chunk: int = CHUNK
+) -> jax.stages.Lowered:
+    """The program of `train`, to be compiled for a state or its shapes."""
+    count = parallel.everywhere(jnp.asarray(1, jnp.int32), devices)
+    run = chunk_of_updates(algorithm, problem, chunk, num_seeds, devices)
+    return jax.jit(run, donate_argnums=0).lower(state, count)
 
-    def run(state: TrainState) -> tuple[TrainState, Any]:
-        return jax.lax.scan(
-            lambda state, _: sound_update(algorithm, problem, state, num_seeds), state, None, length=length
+
+def chunk_of_updates(
+    algorithm: Algorithm, problem: Problem, length: int = CHUNK, num_seeds: int = 1, devices: int = 1
+) -> Callable[..., tuple[TrainState, Any]]:
+    """The program that the training loop runs: from a state and a number of updates to the state after them.
+
+    The number is `length` if it is not given, and at most that. Beside the state it returns what is told of each
+    update, `[length, ...]`: as many as there were are filled.
+    """
+    # Jitted, so that it is traced once: for the shapes of what is told, and in the loop.
+    update = jax.jit(lambda state: sound_update(algorithm, problem, state, num_seeds), inline=True)
+
+    def run(state: TrainState, count: Any = length) -> tuple[TrainState, Any]:
+        _, one = jax.eval_shape(update, state)
+
+        def step(index: Array, carry: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
+            new, told = update(carry[0])
+            return new, jax.tree.map(lambda all_, x: all_.at[index].set(x), carry[1], told)
+
+        return jax.lax.fori_loop(
+            0, count, step, (state, jax.tree.map(lambda x: jnp.zeros((length, *x.shape), x.dtype), one))
         )
 
-    run_on_devices: Callable[[TrainState], tuple[TrainState, Any]] = parallel.over_devices(run, devices)
+    run_on_devices: Callable[..., tuple[TrainState, Any]] = parallel.over_devices(run, devices)
     return run_on_devices
 
 
@@ -144,6 +171,10 @@ def sound_update(
     # As one choice, not one for each leaf: a tenth of the time that it takes to compile.
     taken: TrainState = jax.lax.cond(sound, lambda new, old: new, lambda new, old: old, new, state)
     return taken, (metrics, finite)
+
+
+def _first(count: int, told: Any) -> Any:
+    return jax.tree.map(lambda x: np.asarray(x)[:count], told)
 
 
 def _is_finite(x: Array) -> Array:
