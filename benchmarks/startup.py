@@ -1,9 +1,9 @@
-"""Seconds until something happens: the import, `--help`, and the compilation of `adaptax train rl2 bandit`.
+"""Seconds until something happens: the import, `--help`, and `adaptax train rl2 bandit`, to its first metrics.
 
     python benchmarks/startup.py
 
-Each is a process of its own, started several times; compilation is timed with an empty cache of programs and with one
-that holds the program.
+Each is a process of its own, started several times; training and the compilation of its program are timed with an empty
+cache of programs and with one that holds them.
 """
 
 import json
@@ -13,7 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
+ENTRY = "from adaptax.cli import main; main()"
 COMPILE = """
 import time
 from adaptax.experiment.jax_setup import devices_for, start_jax
@@ -56,22 +58,39 @@ def compiling(cache: str) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
+def first_metrics(cache: str) -> float:
+    """Seconds from the command to the first line of a run's metrics."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    with tempfile.TemporaryDirectory() as place:
+        metrics, begin = Path(place) / "run" / "metrics.jsonl", time.perf_counter()
+        words = [sys.executable, "-c", ENTRY, "train", "rl2", "bandit", "--out", str(metrics.parent)]
+        with subprocess.Popen(
+            words, env={**environment, "XDG_CACHE_HOME": cache}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+                time.sleep(0.01)
+            taken = time.perf_counter() - begin
+            process.kill()
+        if process.returncode >= 0:
+            sys.exit(f"adaptax train ended with {process.returncode} before its first metrics")
+    return taken
+
+
 def main() -> None:
     """Measure and print."""
-    entry = "from adaptax.cli import main; main()"
     found = {
         "python alone": wall(["-c", ""]),
         "import adaptax": wall(["-c", "import adaptax"]),
-        "adaptax --help": wall(["-c", entry, "--help"]),
-        "adaptax train rl2 bandit --help": wall(["-c", entry, "train", "rl2", "bandit", "--help"]),
+        "adaptax --help": wall(["-c", ENTRY, "--help"]),
+        "adaptax train rl2 bandit --help": wall(["-c", ENTRY, "train", "rl2", "bandit", "--help"]),
     }
-    cold, cached = [], []
-    for _ in range(3):
-        with tempfile.TemporaryDirectory() as cache:
-            cold.append(compiling(cache))
-            cached.append(compiling(cache))
-    found["compile train rl2 bandit, cold"] = statistics.median(cold)
-    found["compile train rl2 bandit, cached"] = statistics.median(cached)
+    for name, measure in {"compile train rl2 bandit": compiling, "train rl2 bandit, to metrics": first_metrics}.items():
+        cold, cached = [], []
+        for _ in range(3):
+            with tempfile.TemporaryDirectory() as cache:
+                cold.append(measure(cache))
+                cached.append(measure(cache))
+        found[f"{name}, cold"], found[f"{name}, cached"] = statistics.median(cold), statistics.median(cached)
     print(json.dumps({name: round(seconds, 3) for name, seconds in found.items()}, indent=2))
 
 

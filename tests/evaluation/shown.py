@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import numpy as np
+import scipy.stats
 
 from adaptax.evaluation.statistics import summarize
 
@@ -19,12 +20,17 @@ class Shown:
         return self.returns.mean((0, 1))
 
     @property
-    def stderr_per_episode(self):
-        return self.returns.mean(0).std(0, ddof=1) / np.sqrt(self.returns.shape[1])
+    def margin_per_episode(self):
+        return self._margin(self.returns)
 
     @property
-    def stderr_of_sums(self):
-        return self.returns.cumsum(-1).mean(0).std(0, ddof=1) / np.sqrt(self.returns.shape[1])
+    def margin_of_sums(self):
+        return self._margin(self.returns.cumsum(-1))
+
+    def _margin(self, returns):
+        """Student's, over tasks: there is one seed."""
+        ((_, tasks, _),) = (returns.shape,)
+        return scipy.stats.t.ppf(0.975, tasks - 1) * returns[0].std(0, ddof=1) / np.sqrt(tasks)
 
     @functools.cached_property
     def summary(self):

@@ -294,8 +294,8 @@ def test_an_evaluation_is_a_small_table_in_a_notebook():
     page = Evaluation(returns, np.ones((1, 2, 3)), title="<b>mine</b> on X")._repr_html_()
     assert "<b>mine" not in page
     assert "&lt;b&gt;mine&lt;/b&gt; on X" in page
-    # The mean of 7 and 11 has a standard error of 2, that of 2 and 2 none.
-    assert "whole trial</th><td>9</td><td>5.08 to 12.92</td>" in page
+    # The mean of 7 and 11 has a standard error of 2, times 12.706 of Student's t; that of 2 and 2 none.
+    assert "whole trial</th><td>9</td><td>-16.41 to 34.41</td>" in page
     assert "episode 2</th><td>2</td><td>2 to 2</td>" in page
     assert "1 training seed × 2 tasks × 3 episodes" in page
     assert "<td>nan</td><td>unknown</td>" in Evaluation(returns * np.nan, returns)._repr_html_()

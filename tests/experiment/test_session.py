@@ -22,7 +22,7 @@ def gone_on_with(tmp_path, monkeypatch):
     def begins(*arguments, **more):
         raise BeginsError
 
-    monkeypatch.setattr(session, "init", begins)
+    monkeypatch.setattr(session, "begin", begins)
     save_config(tmp_path, recipe(), options())
 
     def attempt():

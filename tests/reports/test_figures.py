@@ -114,8 +114,8 @@ def test_E40_every_agent_has_its_band_and_its_name_in_both_panels(monkeypatch):
     returns, regret = figures[0].axes
     colours = {name: look["color"].lower() for name, look in style.styles(list(results)).items()}
     for name, result in results.items():
-        np.testing.assert_allclose(bands(returns)[colours[name]], 1.96 * result.stderr_per_episode, rtol=1e-6)
-        np.testing.assert_allclose(bands(regret)[colours[name]], 1.96 * result.stderr_of_sums, rtol=1e-6)
+        np.testing.assert_allclose(bands(returns)[colours[name]], result.margin_per_episode, rtol=1e-6)
+        np.testing.assert_allclose(bands(regret)[colours[name]], result.margin_of_sums, rtol=1e-6)
         for axes in (returns, regret):
             named = [text for text in axes.texts if text.get_text() == name]
             assert [text.get_color().lower() for text in named] == [colours[name]]
@@ -264,7 +264,13 @@ def test_E40_a_training_curve_says_what_it_is_of_how_many_seeds_and_how_sure(mon
     monkeypatch.setattr(reporting, "save", lambda figure, path: figures.append(figure))
     rows = [{"env_steps": 10 * i, "return": [1.0 * i, 3.0 * i, 5.0 * i]} for i in range(1, 5)]
     found = [
-        {"env_steps": 10 * i, "return": [4.0 * i, 5.0 * i, 6.0 * i], "mean": 5.0 * i, "stderr": 0.5, "tasks": 400}
+        {
+            "env_steps": 10 * i,
+            "return": [4.0 * i, 5.0 * i, 6.0 * i],
+            "mean": 5.0 * i,
+            "stderr": (i**2 / 3 + 0.25) ** 0.5,
+            "tasks": 400,
+        }
         for i in (0, 2, 4)
     ]
     plot_training("a.png", rows, evaluations=found, references={"random": -3.0, "knows the task": 40.0})
@@ -279,7 +285,9 @@ def test_E40_a_training_curve_says_what_it_is_of_how_many_seeds_and_how_sure(mon
     np.testing.assert_allclose(
         width[style.TRAINED.lower()], [4.302653 * 2 * i / 3**0.5 for i in range(1, 5)], rtol=1e-5
     )
-    np.testing.assert_allclose(width[style.CLASSICAL[0].lower()], [0.98] * 3, rtol=1e-5)
+    # Seeds are i apart, so they add i²/3 to the square of the error; what tasks add has 399 degrees of freedom.
+    margins = [(4.302653**2 * i**2 / 3 + 1.965927**2 * 0.25) ** 0.5 for i in (0, 2, 4)]
+    np.testing.assert_allclose(width[style.CLASSICAL[0].lower()], margins, rtol=1e-5)
     points = next(line for line in axes.lines if line.get_label() == evaluated)
     assert points.get_xydata().tolist() == [[0, 0], [20, 10], [40, 20]]
     assert [text.get_text() for text in axes.texts] == ["random", "knows the task"]

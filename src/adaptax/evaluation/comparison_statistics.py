@@ -1,8 +1,8 @@
 """What agents are worth beside each other in new tasks: figures with intervals, from what they did there.
 
-Arrays in, numbers out: nothing here runs an agent. All agents meet the same tasks, so the bootstrap draws the same
-tasks for all of them, and apart from that each agent's training seeds (`adaptax.evaluation.statistics`). With one seed,
-an interval is about this one trained agent.
+Arrays in, numbers out: nothing here runs an agent. All agents meet the same tasks, so resamples have the same
+tasks for all of them, and apart from that spread each agent's training seeds (`adaptax.evaluation.statistics`). With
+one seed, an interval is about this one trained agent.
 
 Three questions:
 

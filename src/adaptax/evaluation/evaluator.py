@@ -22,7 +22,7 @@ from adaptax.core.rollout import TrialResult, evaluate_trial
 from adaptax.core.splits import fold_in_name, is_in_split
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Task, key_data
-from adaptax.evaluation.statistics import NORMAL_95, Summary, stderr, summarize
+from adaptax.evaluation.statistics import Summary, margin_95, stderr, summarize
 from adaptax.evaluation.trials import prepare_trials
 
 
@@ -58,7 +58,7 @@ class Evaluation:
         seeds, tasks, episodes = self.returns.shape
         note = (
             f"{counted(seeds, 'training seed')} × {counted(tasks, 'task')} × {counted(episodes, 'episode')}; "
-            f"intervals are ± {NORMAL_95} standard errors over seeds and tasks"
+            "intervals are Student's, over seeds and tasks"
         )
         rows = [("whole trial", *_with_interval(self.scores))]
         for index in evenly_spaced(episodes):
@@ -81,10 +81,15 @@ class Evaluation:
         return np.array([stderr(self.returns[..., episode]) for episode in range(self.returns.shape[-1])])
 
     @property
-    def stderr_of_sums(self) -> np.ndarray:
-        """Standard error, over tasks and seeds, of the mean return up to and with each episode, `[episode]`."""
+    def margin_per_episode(self) -> np.ndarray:
+        """How far the 95 % interval of the mean return of each episode reaches to each side, `[episode]`."""
+        return np.array([margin_95(self.returns[..., episode]) for episode in range(self.returns.shape[-1])])
+
+    @property
+    def margin_of_sums(self) -> np.ndarray:
+        """The same of the mean return up to and with each episode, `[episode]`."""
         sums = self.returns.cumsum(-1, dtype=np.float64)
-        return np.array([stderr(sums[..., episode]) for episode in range(sums.shape[-1])])
+        return np.array([margin_95(sums[..., episode]) for episode in range(sums.shape[-1])])
 
     @property
     def adapted_returns(self) -> np.ndarray:
@@ -106,7 +111,7 @@ class Evaluation:
 
     @functools.cached_property
     def summary(self) -> Summary:
-        """Mean, standard error, IQM and 95 % bootstrap intervals of the return of a whole trial."""
+        """Mean, standard error, IQM and 95 % intervals of the return of a whole trial."""
         return summarize(self.scores)
 
     def exceeds(self, optimum: float) -> bool:
@@ -136,7 +141,7 @@ def _with_interval(values: np.ndarray) -> tuple[str, str]:
     mean = float(values.mean(dtype=np.float64))
     if not np.isfinite(mean):
         return f"{mean:.4g}", "unknown"
-    half = NORMAL_95 * stderr(values)
+    half = margin_95(values)
     return f"{mean:.4g}", f"{mean - half:.4g} to {mean + half:.4g}"
 
 

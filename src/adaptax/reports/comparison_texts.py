@@ -110,7 +110,7 @@ def about_normalized_scores(content: Content) -> str:
         f"{ends['label']} ({number(ends['target']['value'])} per {unit}). An agent is there in the first {unit} n from "
         f"which on the mean over all tasks and the next max(1, n/10) {unit}s is not below the threshold; {unit}s are "
         "counted from 1, with the one in which it is there. Intervals (95 %) begin where the upper end of the mean's "
-        "bootstrap interval reaches the threshold, and end where the lower end does; those of ratios come from the "
+        "interval reaches the threshold, and end where the lower end does; those of ratios come from the "
         "ends of both."
     )
     if any(agent["measured"].startswith("best action") for agent in content["agents"].values()):

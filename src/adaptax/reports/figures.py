@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from adaptax.core.errors import UseError, needs
-from adaptax.evaluation.statistics import NORMAL_95, student_95
+from adaptax.evaluation.statistics import margin_of, student_95
 from adaptax.reports.results import BAYES_OPTIMAL, KNOWS, Results, after_steps, known
 from adaptax.reports.style import (
     CLASSICAL,
@@ -92,9 +92,9 @@ def plot_adaptation(
     save(figure, path)
 
 
-def _draw_band(axes: Axes, episodes: np.ndarray, values: np.ndarray, stderr: np.ndarray, style: dict[str, Any]) -> None:
+def _draw_band(axes: Axes, episodes: np.ndarray, values: np.ndarray, margin: np.ndarray, style: dict[str, Any]) -> None:
     """A band of 95 % around a curve, in its colour."""
-    margin, alpha = NORMAL_95 * stderr, 0.22 if style["color"] == TRAINED else 0.15
+    alpha = 0.22 if style["color"] == TRAINED else 0.15
     axes.fill_between(episodes, values - margin, values + margin, color=style["color"], alpha=alpha, linewidth=0)
 
 
@@ -107,7 +107,7 @@ def _draw_returns(axes: Axes, results: Results, oracle: float | None, optimum: n
         values = smooth(result.episode_returns, window)
         axes.plot(episodes, values, **drawn[name], **_markers(num_episodes))
         # Neighbouring episodes share their task's luck: averaging them does not make the band narrower.
-        _draw_band(axes, episodes, values, smooth(result.stderr_per_episode, window), drawn[name])
+        _draw_band(axes, episodes, values, smooth(result.margin_per_episode, window), drawn[name])
         finals[name] = values[-1]
     if optimum is not None:
         axes.plot(episodes, optimum, **OPTIMUM)
@@ -128,7 +128,7 @@ def _draw_regret(axes: Axes, results: Results, oracle: float, optimum: np.ndarra
     drawn = styles(list(results))
     for name, curve in curves.items():
         axes.plot(episodes, curve, **drawn[name], **_markers(num_episodes))
-        _draw_band(axes, episodes, curve, results[name].stderr_of_sums, drawn[name])
+        _draw_band(axes, episodes, curve, results[name].margin_of_sums, drawn[name])
     if optimum is not None:
         curves[BAYES_OPTIMAL] = np.cumsum(oracle - np.asarray(optimum))
         axes.plot(episodes, curves[BAYES_OPTIMAL], **OPTIMUM)
@@ -259,7 +259,9 @@ def _draw_evaluations(axes: Axes, evaluations: Sequence[Mapping[str, Any]]) -> N
         np.asarray([row[k] for row in evaluations], np.float64) for k in ("env_steps", "mean", "stderr")
     )
     by_seed = np.stack([np.asarray(row["return"], np.float64) for row in evaluations])
-    colour, margin, seeds = CLASSICAL[0], NORMAL_95 * stderr, by_seed.shape[1]
+    colour, seeds, tasks = CLASSICAL[0], by_seed.shape[1], evaluations[-1]["tasks"]
+    of_seeds = by_seed.var(1, ddof=1) / seeds if seeds > 1 else np.zeros(len(steps))
+    margin = np.array([margin_of(*of, seeds, tasks) for of in zip(stderr, of_seeds, strict=True)])
     label = f"evaluated: best action known, {evaluations[-1]['tasks']:,} validation tasks; 95 % over tasks"
     if seeds > 1:
         axes.plot(steps, by_seed, color=colour, linestyle="", marker=".", markersize=4, alpha=0.5, zorder=3)

@@ -20,12 +20,12 @@ class EvaluationLike(Protocol):
         """Mean return of each episode of a trial, `[episode]`."""
 
     @property
-    def stderr_per_episode(self) -> np.ndarray:
-        """Standard error of each of them, `[episode]`."""
+    def margin_per_episode(self) -> np.ndarray:
+        """How far the 95 % interval of each of them reaches to each side, `[episode]`."""
 
     @property
-    def stderr_of_sums(self) -> np.ndarray:
-        """Standard error of the mean return up to and with each of them, `[episode]`."""
+    def margin_of_sums(self) -> np.ndarray:
+        """The same of the mean return up to and with each of them, `[episode]`."""
 
     @property
     def summary(self) -> Summary:
