@@ -23,6 +23,7 @@ MOST_LETTERS = 4000
 """Of what is said; a misspelt option of `train` may be told with a list of names."""
 PROGRAMS = (
     "adaptax.experiment.session.init",
+    "adaptax.experiment.session.begin",
     "adaptax.experiment.session.loop.train",
     "adaptax.core.trained_agent.init",
     "adaptax.evaluation.evaluator.evaluate",

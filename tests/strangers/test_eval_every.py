@@ -115,7 +115,12 @@ def test_E44_an_evaluation_that_fails_loses_no_training(tmp_path, monkeypatch):
 
 def test_it_is_shown_with_seeds_and_does_not_choose_a_checkpoint(tmp_path, monkeypatch):
     drawn, said = [], []
-    monkeypatch.setattr("adaptax.reports.figures.plot_training", lambda path, rows, **more: drawn.append((rows, more)))
+
+    def draw(path, rows, **more):
+        path.touch()
+        drawn.append((rows, more))
+
+    monkeypatch.setattr("adaptax.reports.figures.plot_training", draw)
     run = train(tmp_path / "run", seeds=2, eval_tasks=50, on_progress=lambda progress: said.append(progress.text))
     assert all(len(row["validation_returns"]) == 2 for row in run.validations)
     assert run.validations[1]["validation_return"] == pytest.approx(np.mean(run.validations[1]["validation_returns"]))
