@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adaptax.core.errors import ConfigError
-from adaptax.registry.paper_tables import TABLES
+from adaptax.experiment.tables import tables
 from adaptax.registry.presets import named_presets, settings_for
 from adaptax.registry.registry import ALGORITHMS, CLASSICAL, LEARNERS, PROBLEMS, load_target
 from adaptax.runs.options import TrainOptions
@@ -109,7 +109,7 @@ def test_a_command_of_the_readme_has_the_options_and_names_that_it_uses(line, tm
     if words[0] == "compare":
         assert [name in ALGORITHMS for name in names] == [False, True, True]
     if words[0] == "reproduce":
-        assert names[0] in TABLES
+        assert names[0] in tables()
     done = run(*helped, "--help", cwd=tmp_path)
     assert done.returncode == 0
     for option in options:

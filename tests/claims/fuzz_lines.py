@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 
 from adaptax.core.settings import kind_of
-from adaptax.registry.paper_tables import TABLES
+from adaptax.experiment.tables import tables
 from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS
 from tests.claims.fuzzing import NO_INTEGERS, NO_NUMBERS, OPTIONS, good_value, misspelt, option, parts_of
 
@@ -66,7 +66,7 @@ def _names(rng: random.Random, command: str) -> tuple[list[str], list[dataclasse
         agents = rng.choices([RUN, *CLASSICAL, *FROM_SCRATCH], k=rng.randint(0, 3))
         return agents, _fields(("compare", "run", "ppo"))
     if command == "reproduce":
-        return [rng.choice([*TABLES])], _fields(("reproduce", "duan2016-bandits"))
+        return [rng.choice([*tables(), "maml-bandit"])], _fields(("reproduce", "duan2016-bandits"))
     return ([rng.choice([*PROBLEMS])] if command == "check-env" else []), []
 
 

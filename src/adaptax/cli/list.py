@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from adaptax.cli.options import wants_help
 from adaptax.core.entry import Entry
 from adaptax.core.errors import ConfigError, short_repr
-from adaptax.registry.paper_tables import TABLES
+from adaptax.experiment.tables import tables
 from adaptax.registry.presets import named_presets
 from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE
 
@@ -31,7 +31,7 @@ def command(arguments: Sequence[str]) -> int:
             for name, preset in presets.items()
         },
     )
-    _lines("tables (adaptax reproduce NAME)", {name: table.summary for name, table in TABLES.items()})
+    _lines("tables (adaptax reproduce NAME)", {name: table.summary for name, table in tables().items()})
     return 0
 
 

@@ -1,16 +1,14 @@
-"""`adaptax reproduce NAME`: train for the cells of a published table and print it beside the paper's figures."""
+"""`adaptax reproduce NAME`: train for the cells of a table, and print it beside what is published or untrained."""
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaptax.cli.options import parse
 from adaptax.experiment import jax_setup
 from adaptax.experiment.options import ReproduceOptions
 from adaptax.experiment.signals import STOPPED, StopSignal
-from adaptax.experiment.tables import cells_of, table_called
-from adaptax.registry.paper_tables import TABLES
+from adaptax.experiment.tables import asked_for, tables
 from adaptax.runs.directory import create_directory
 
 if TYPE_CHECKING:
@@ -19,19 +17,18 @@ if TYPE_CHECKING:
 
 def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
     """Check what was typed, then do it, until `stop` asks to stop."""
-    listing = "\n".join(f"{name}: {table.summary}; cells {', '.join(table.cells)}" for name, table in TABLES.items())
+    known = tables()
+    listing = "\n".join(f"{name}: {table.summary}; cells {', '.join(table.cells)}" for name, table in known.items())
     typed = parse(
         {"reproduce": ReproduceOptions()},
         arguments,
         program="adaptax reproduce",
-        names={"NAME": f"NAME, one of {', '.join(TABLES)}"},
-        description="Train for the cells of a published table; finished cells are kept and not trained again.\n"
-        + listing,
+        names={"NAME": f"NAME, one of {', '.join(known)}, or a cell of {[*known][-1]}"},
+        description="Train for the cells of a table; finished cells are kept and not trained again.\n" + listing,
     )
     options: ReproduceOptions = typed["reproduce"]
     (name,) = typed["names"]
-    cells_of(table_called(name), options.cells)
-    create_directory(options.out or Path("runs") / f"{name}-seed{options.seed}", name)
+    create_directory(asked_for(name, options).directory, name)
     jax_setup.start_jax()
     from adaptax.cli.console import Bars, say, showing_all_the_same
     from adaptax.experiment.reproduction import reproduce
@@ -54,6 +51,7 @@ def report(name: str, title: str, results: Mapping[str, dict[str, Any]], *, as_j
         print(json.dumps({"name": name, "cells": results}))
         return
     from adaptax.cli.console import table_console
-    from adaptax.reports.tables import reproduction_table
+    from adaptax.reports.tables import learning_table, reproduction_table
 
-    table_console().print(reproduction_table(results, title=title))
+    learned = all("untrained" in cell for cell in results.values())
+    table_console().print((learning_table if learned else reproduction_table)(results, title=title))

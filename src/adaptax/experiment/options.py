@@ -182,19 +182,20 @@ class CompareOptions(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class ReproduceOptions(Settings):
-    """How to reproduce a published table.
+    """How to reproduce a table.
 
     Attributes:
         cells: Cells of the table, separated by commas (see `adaptax list`); by default all.
         seed: Decides tasks, networks and all randomness of training.
-        tasks: Held-out tasks to evaluate each cell on.
+        tasks: Held-out tasks to evaluate each cell on; by default as many as the table has them (20,000, or 2,000 for
+            all-algorithms).
         out: Directory in which finished cells are kept; by default runs/NAME.
         json: Print one JSON object on standard output and nothing else there.
     """
 
     cells: str = "all"
     seed: int = setting(0, low=0, high=2**31 - 1)
-    tasks: int = setting(20_000, low=2, high=LARGEST_COUNT)
+    tasks: int | None = setting(None, low=2, high=LARGEST_COUNT)
     out: Path | None = None
     json: bool = False
 

@@ -1,4 +1,4 @@
-"""Train for the cells of a published table, beside the paper's figures; finished cells are kept."""
+"""Train for the cells of a table, beside a paper's figures or untrained agents; finished cells are kept."""
 
 import contextlib
 import dataclasses
@@ -12,6 +12,7 @@ from adaptax.core import atomic_files
 from adaptax.core.errors import AdaptaxError, CheckpointError
 from adaptax.core.notebook import html_table, text_table
 from adaptax.core.precision import in_single_precision
+from adaptax.experiment import learning
 from adaptax.experiment.evaluation import assess
 from adaptax.experiment.options import ReproduceOptions, TrainOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, ignore, log
@@ -21,9 +22,11 @@ from adaptax.experiment.run import Run
 from adaptax.experiment.session import TrainSession
 from adaptax.experiment.signals import StopSignal
 from adaptax.experiment.surroundings import Surroundings
-from adaptax.experiment.tables import cells_of, table_called
+from adaptax.experiment.tables import asked_for
 from adaptax.experiment.tracebacks import tracebacks_into
+from adaptax.registry.learning_table import Row
 from adaptax.registry.paper_tables import Cell, Table
+from adaptax.registry.presets import settings_for
 from adaptax.registry.registry import PROBLEMS, TRAINABLE
 from adaptax.runs.directory import CONFIG, claim, create_directory, read_recipe, set_aside, write_json
 from adaptax.runs.recipe import Recipe
@@ -92,9 +95,8 @@ def reproduce(
         ResourceError: the same, as the disk is full.
     """
     options = options_for(options or ReproduceOptions(), changes)
-    table = table_called(name)
-    cells = cells_of(table, options.cells)
-    out = create_directory(options.out or Path("runs") / f"{name}-seed{options.seed}", name)
+    table, cells, place = asked_for(name, options)
+    out = create_directory(place, name)
     surroundings = Surroundings(on_progress, on_message, stop or StopSignal())
     results: dict[str, dict[str, Any]] = {}
     for cell in cells:
@@ -110,8 +112,10 @@ def reproduce(
     return Reproduction(name, table.summary, results, out)
 
 
-def recipe_for_cell(table: Table, cell: Cell) -> Recipe:
+def recipe_for_cell(table: Table, cell: Cell | Row) -> Recipe:
     """What to train for a cell."""
+    if isinstance(cell, Row):
+        return Recipe(cell.algorithm, cell.problem, *settings_for(cell.algorithm, cell.problem))
     algorithm, problem = TRAINABLE[table.algorithm].settings, PROBLEMS[table.problem].settings
     assert algorithm is not None
     assert problem is not None
@@ -127,8 +131,10 @@ def finish(
         OutputError: if it cannot be written down; it has the cell's result as its `result`.
         ResourceError: the same, as the disk is full.
     """
-    recipe = recipe_for_cell(table, table.cells[name])
-    asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": options.tasks}
+    cell = table.cells[name]
+    recipe, seeds, tasks = recipe_for_cell(table, cell), getattr(cell, "seeds", 1), options.tasks or table.tasks
+    asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": tasks}
+    asked |= {"seeds": seeds} if isinstance(cell, Row) else {}
     with contextlib.ExitStack() as held:
         result = _kept(directory / RESULT, asked, recipe)
         if result is None:
@@ -147,11 +153,12 @@ def finish(
             create_directory(directory, name, fresh=False)
             held.enter_context(claim(directory, fresh=True))
         held.enter_context(tracebacks_into(directory))
-        chosen = TrainOptions(seed=options.seed) if started_with is None else options_of(started_with)
+        chosen = TrainOptions(seed=options.seed, seeds=seeds) if started_with is None else options_of(started_with)
         run = TrainSession(recipe, chosen, directory, surroundings, started_with, preset="reproduce").run()
         if run.stopped:
             return None
-        result = _measured(table.cells[name], run, options, surroundings)
+        how = (run, tasks, options.seed, surroundings)
+        result = learning.measured(cell, *how) if isinstance(cell, Row) else _measured(cell, *how)
         with kept(result, directory / RESULT):
             write_json(directory / RESULT, {"asked": asked, "result": result})
     return result
@@ -193,16 +200,9 @@ def _unusable(path: Path, reason: str) -> CheckpointError:
     )
 
 
-def _measured(cell: Cell, run: Run, options: ReproduceOptions, surroundings: Surroundings) -> dict[str, Any]:
+def _measured(cell: Cell, run: Run, num_tasks: int, seed: int, surroundings: Surroundings) -> dict[str, Any]:
     """Evaluate the agent of a cell."""
-    assessment = assess(
-        run.recipe,
-        run.agent,
-        num_tasks=options.tasks,
-        seed=options.seed,
-        against=(),
-        surroundings=surroundings,
-    )
+    assessment = assess(run.recipe, run.agent, num_tasks=num_tasks, seed=seed, against=(), surroundings=surroundings)
     summary = assessment.results[run.recipe.algorithm].summary
     return {
         "mean": summary.mean,

@@ -40,12 +40,14 @@ class Table:
         algorithm: Name of the algorithm that is trained.
         problem: Name of the problem.
         cells: By name.
+        tasks: Held-out tasks that each is evaluated on, if nothing else is asked for.
     """
 
     summary: str
     algorithm: str
     problem: str
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, Any]
+    tasks: int = 20_000
 
 
 _BANDIT_AGENTS = ("random", "gittins", "thompson", "optimistic-thompson", "ucb1", "epsilon-greedy", "greedy")

@@ -121,6 +121,26 @@ def reproduction_table(cells: Mapping[str, Mapping[str, Any]], *, title: str = "
     return table
 
 
+def learning_table(cells: Mapping[str, Mapping[str, Any]], *, title: str = "") -> Table:
+    """Set trained agents beside their own untrained selves.
+
+    Args:
+        cells: By name ("maml-point-robot"), as `adaptax reproduce all-algorithms --json` prints them.
+        title: Above the table.
+    """
+    table = plain_table(
+        title, "cell", "untrained", "trained ± s.e.", "95 % interval", "least gain", "random", "ceiling"
+    )
+    table.caption = "least gain: of the training that gained least, in its standard errors over tasks; ! below 3"
+    for name, cell in cells.items():
+        gains = [gain["mean"] / gain["stderr"] if gain["stderr"] else 0.0 for gain in cell["gain"]]
+        least = f"{min(gains):.1f}{'' if cell['learns'] else ' !'}"
+        trained = with_error(cell["mean"], cell["stderr"]), between(cell["interval"])
+        others = number(cell["random"]["mean"]), number(cell["ceiling"])
+        table.add_row(name, number(cell["untrained"]["mean"]), *trained, least, *others)
+    return table
+
+
 def plain_table(title: str, first: str, *headers: str, fold: bool = False) -> Table:
     """An empty table: names on the left, which may be folded, and figures on the right."""
     return Table(title, (first, *headers), fold=fold)
