@@ -59,11 +59,11 @@ def test_a_row_has_the_agent_its_untrained_self_and_random_actions_in_the_same_t
     steps = found["steps"][algorithm]
     assert set(steps) == ({"sample", "mode"} if algorithm == "maml" else {"mode"})
     if algorithm == "maml":
-        assert len(steps["mode"]) == 3  # before, and after each of two steps: θ and its untrained self adapt alike
+        assert len(steps["mode"]) == 4  # a trial of four windows: before, and after one, two and three of them
         assert steps["mode"][-1][0] == pytest.approx(found["mean"], rel=1e-6)
         assert found["ceiling"] > found["mean"]
     assert (found["published"], found["source"], found["seeds"], found["tasks"]) == (7.5, "nobody", 2, 30)
-    assert {x.label for x in told} >= {algorithm, "untrained", "random"}
+    assert {x.text for x in told} >= {algorithm, "untrained", "random"}
     text = str(printed({"cell": found}).rows)
     assert "cell" in text
 

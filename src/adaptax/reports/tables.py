@@ -128,10 +128,9 @@ def learning_table(cells: Mapping[str, Mapping[str, Any]], *, title: str = "") -
         cells: By name ("maml-point-robot"), as `adaptax reproduce all-algorithms --json` prints them.
         title: Above the table.
     """
-    table = plain_table(
-        title, "cell", "untrained", "trained ± s.e.", "95 % interval", "least gain", "random", "ceiling"
-    )
-    table.caption = "least gain: of the training that gained least, in its standard errors over tasks; ! below 3"
+    headers = "untrained", "trained ± s.e.", "95 %", "gain", "random", "ceiling"
+    table = plain_table(title, "cell", *headers, fold=True)
+    table.caption = "gain: of the training that gained least, in its standard errors over tasks; ! below 3"
     for name, cell in cells.items():
         gains = [gain["mean"] / gain["stderr"] if gain["stderr"] else 0.0 for gain in cell["gain"]]
         least = f"{min(gains):.1f}{'' if cell['learns'] else ' !'}"
