@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import jax
@@ -5,8 +6,10 @@ import pytest
 
 from adaptax.core.errors import CheckpointError
 from adaptax.experiment import session
+from adaptax.experiment.options import TrainOptions
 from adaptax.experiment.recipes import options_of
 from adaptax.experiment.surroundings import Surroundings
+from adaptax.registry import registry
 from adaptax.runs.directory import METRICS, read_recipe, save_config
 from tests.claims.tiny_run import TinyRun, options, recipe
 
@@ -85,3 +88,18 @@ def test_E38_gone_on_with_elsewhere_it_is_said_in_a_line_what_differs_and_what_t
     monkeypatch.setenv("PJRT_NPROC", "99")
     (line,) = [line for line in taken_up() if "warning" in line]
     assert re.fullmatch(r"warning: checkpoint 30 was made with cores \d+ \(here 99\): .* up to rounding, .*", line)
+
+
+@pytest.mark.parametrize(("name", "checked"), [("bandit", False), ("mine", True)])
+def test_what_a_user_brings_is_checked_before_it_is_trained_on_under_whatever_name(
+    name, checked, tmp_path, monkeypatch
+):
+    seen = []
+    monkeypatch.setattr(session, "require", lambda problem, seed: seen.append(problem))
+    registry.enter_problem("mine", registry.PROBLEMS["bandit"])  # as `adaptax.register_problem` does
+    try:
+        named = dataclasses.replace(recipe(), problem=name)
+        session.TrainSession(named, TrainOptions(eval_tasks=0), tmp_path, Surroundings())
+    finally:
+        registry.forget("mine")
+    assert bool(seen) is checked

@@ -51,7 +51,7 @@ def checked(scores: np.ndarray) -> np.ndarray:
     return scores
 
 
-def student_95(degrees: float) -> float:
+def student_95(degrees: int) -> float:
     """So many standard errors to each side are 95 % where the error is estimated with so many degrees of freedom.
 
     By Student's t; NaN if there is less than one.

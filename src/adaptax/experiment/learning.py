@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from adaptax.core.trained_agent import TrainedAgent
-from adaptax.evaluation.evaluator import Encounters, Evaluation, encounters, evaluate, oracle_return
+from adaptax.core.trained_agent import TrainedAgent, join_seeds
+from adaptax.evaluation.evaluator import Evaluation
 from adaptax.evaluation.statistics import margin_95, stderr, summarize
-from adaptax.experiment import causes
-from adaptax.experiment.progress import Progress
+from adaptax.experiment.curves import references_of
+from adaptax.experiment.evaluation import assess
 from adaptax.experiment.run import Run
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.registry.learning_table import Row
-from adaptax.registry.presets import agent_for
+from adaptax.reports.results import BAYES_OPTIMAL, KNOWS
 
 ENOUGH = 3.0
 """Standard errors over tasks by which every training has to be better than the network that it began from."""
@@ -38,35 +38,36 @@ def measured(row: Row, run: Run, num_tasks: int, seed: int, surroundings: Surrou
         `ENOUGH` of its standard errors; "steps": returns with their margins of 95 % before and after each window, by
         sampled and by best-known actions; the "ceiling", what it is, and "seconds" of training.
     """
-    agent = run.agent
-    problem = agent.problem
-    met = encounters(problem.test, num_tasks, seed)
-    untrained = TrainedAgent.initial(
-        agent.algorithm, problem, seed=run.options.seed, num_seeds=row.seeds, name="untrained"
+    agent, seeds = run.agent, row.seeds
+    first = TrainedAgent.initial(agent.algorithm, agent.problem, seed=run.options.seed, num_seeds=seeds)
+    # As further seeds of one agent: one program, and the same tasks.
+    found = assess(
+        run.recipe,
+        join_seeds([agent, first]),
+        num_tasks=num_tasks,
+        seed=seed,
+        against=("random",),
+        surroundings=surroundings,
     )
-    chance = TrainedAgent.initial(
-        agent_for("random", row.problem, run.recipe.problem_settings), run.recipe.build_problem(), name="random"
-    )
-    agents = {row.algorithm: agent, "untrained": untrained, "random": chance}
-    found = {name: _met(one, met, seed, surroundings, name) for name, one in agents.items()}
-    adapted = agent.learns_from_windows
-    scores = {name: _scores(one, adapted=adapted) for name, one in found.items()}
-    oracle = oracle_return(problem, met.tasks) * (1 if adapted else problem.episodes)
-    gains = _gains(scores[row.algorithm], scores["untrained"])
+    both, adapted = found.results[row.algorithm], agent.learns_from_windows
+    trained, untrained = (_of_seeds(both, part) for part in (slice(seeds), slice(seeds, None)))
+    gains = _gains(*(_scores(one, adapted=adapted) for one in (trained, untrained)))
+    known = references_of(found, adapted=adapted)
+    ceiling_is = next((name for name in (BAYES_OPTIMAL, KNOWS) if name in known), "unknown")
     return {
-        **_figures(scores[row.algorithm]),
+        **_figures(_scores(trained, adapted=adapted)),
         "what": "an adapted episode" if adapted else "a trial",
-        "untrained": _figures(scores["untrained"]),
-        "random": _figures(scores["random"]),
+        "untrained": _figures(_scores(untrained, adapted=adapted)),
+        "random": _figures(_scores(found.results["random"], adapted=adapted)),
         "gain": gains,
         "learns": learns(gains),
-        "steps": {name: _steps(found[name]) for name in (row.algorithm, "untrained")},
-        "seeds": row.seeds,
+        "steps": {row.algorithm: _steps(trained), "untrained": _steps(untrained)},
+        "seeds": seeds,
         "tasks": num_tasks,
         "published": row.published,
         "source": row.source,
-        "ceiling": oracle if np.isfinite(oracle) else None,
-        "ceiling_is": "knows the task" if np.isfinite(oracle) else "unknown",
+        "ceiling": known.get(ceiling_is),
+        "ceiling_is": ceiling_is,
         "seconds": run.seconds,
         "env_steps": run.env_steps,
         "directory": str(run.directory),
@@ -78,14 +79,10 @@ def learns(gains: Sequence[Mapping[str, float]]) -> bool:
     return all(gain["mean"] > 0 and gain["mean"] >= ENOUGH * gain["stderr"] for gain in gains)
 
 
-def _met(agent: TrainedAgent, met: Encounters, seed: int, around: Surroundings, name: str) -> Evaluation:
-    """Let an agent go through the tasks by the best actions that it knows."""
-    tasks = len(met.keys)
-    how: dict[str, Any] = {"num_tasks": tasks, "seed": seed, "explore": False}
-    with causes.of_evaluation(agent, **how, on_message=around.on_message):
-        return evaluate(
-            agent, **how, met=met, on_progress=lambda done: around.on_progress(Progress("evaluate", done, tasks, name))
-        )
+def _of_seeds(found: Evaluation, part: slice) -> Evaluation:
+    """What some of the seeds did."""
+    evaluations = found.evaluation_episodes
+    return Evaluation(found.returns[part], found.steps[part], None if evaluations is None else evaluations[part])
 
 
 def _scores(found: Evaluation, *, adapted: bool) -> np.ndarray:

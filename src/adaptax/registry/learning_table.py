@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from adaptax.core.errors import ConfigError
 from adaptax.registry.paper_tables import Table
 from adaptax.registry.presets import settings_for
-from adaptax.registry.registry import PROBLEMS, TRAINABLE
+from adaptax.registry.registry import OWN_PROBLEMS, OWN_TRAINABLE
 
 NAME = "all-algorithms"
 MULTITASK = "multitask-ppo"
@@ -53,12 +53,12 @@ def suits(algorithm: str, problem: str) -> bool:
 @functools.cache
 def learning_table() -> Table:
     """The table of all rows, by ALGORITHM-PROBLEM; problem by problem, the multi-task policy first."""
-    algorithms = [MULTITASK, *(name for name in TRAINABLE if name != MULTITASK)]
+    algorithms = [MULTITASK, *(name for name in OWN_TRAINABLE if name != MULTITASK)]
     rows = {
         f"{algorithm}-{problem}": Row(
             algorithm, problem, SEEDS_ON.get(problem, SEEDS), *PUBLISHED.get((algorithm, problem), (None, ""))
         )
-        for problem in PROBLEMS
+        for problem in OWN_PROBLEMS
         for algorithm in algorithms
         if suits(algorithm, problem)
     }

@@ -12,9 +12,15 @@ from adaptax.core.entry import Entry, load_target
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings, suggestion
 
-PROBLEMS: dict[str, Entry] = {**problems.PROBLEMS}
+OWN_PROBLEMS: Mapping[str, Entry] = problems.PROBLEMS
+"""Those of the library, without what users bring."""
 
-TRAINABLE: dict[str, Entry] = {**algorithms.TRAINABLE}
+OWN_TRAINABLE: Mapping[str, Entry] = algorithms.TRAINABLE
+"""The same of meta-learners."""
+
+PROBLEMS: dict[str, Entry] = {**OWN_PROBLEMS}
+
+TRAINABLE: dict[str, Entry] = {**OWN_TRAINABLE}
 """What `adaptax train` meta-trains."""
 
 FROM_SCRATCH: dict[str, Entry] = {**algorithms.FROM_SCRATCH}
