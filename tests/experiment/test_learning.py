@@ -63,6 +63,7 @@ def test_a_row_has_the_agent_its_untrained_self_and_random_actions_in_the_same_t
         assert steps["mode"][-1][0] == pytest.approx(found["mean"], rel=1e-6)
         assert found["ceiling"] > found["mean"]
     assert (found["published"], found["source"], found["seeds"], found["tasks"]) == (7.5, "nobody", 2, 30)
+    assert found["env_steps"] == run.env_steps > 0
     assert {x.text for x in told} >= {algorithm, "random"}
     text = str(printed({"cell": found}).rows)
     assert "cell" in text

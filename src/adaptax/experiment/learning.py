@@ -36,7 +36,7 @@ def measured(row: Row, run: Run, num_tasks: int, seed: int, surroundings: Surrou
         "mean", "stderr", "interval" of the trained agent over seeds and tasks; the same of "untrained" and "random";
         "gain", by training seed, with its standard error over tasks; "learns": whether each of them is at least
         `ENOUGH` of its standard errors; "steps": returns with their margins of 95 % before and after each window, by
-        sampled and by best-known actions; the "ceiling", what it is, and "seconds" of training.
+        sampled and by best-known actions; the "ceiling", what it is, and "seconds" of training in this process.
     """
     agent, seeds = run.agent, row.seeds
     first = TrainedAgent.initial(agent.algorithm, agent.problem, seed=run.options.seed, num_seeds=seeds)
@@ -69,7 +69,7 @@ def measured(row: Row, run: Run, num_tasks: int, seed: int, surroundings: Surrou
         "ceiling": known.get(ceiling_is),
         "ceiling_is": ceiling_is,
         "seconds": run.seconds,
-        "env_steps": run.env_steps,
+        "env_steps": run.metrics[-1]["env_steps"],  # with those before a resumption
         "directory": str(run.directory),
     }
 
