@@ -275,7 +275,8 @@ def bootstrap_interval(
     """Interval of `statistic`; its ends are percentiles of the resamples (`Resamples`).
 
     It covers what it claims with any number of seeds but one, which says nothing of others
-    (tests/evaluation/test_statistics.py); with two it is so wide that it says little.
+    (tests/evaluation/test_statistics.py); with two it is so wide that it says little. Of the interquartile mean, where
+    only seeds matter, 95 % are 93 with five and 92.5 with ten: fewer of them are in it than its degrees of freedom say.
 
     Args:
         scores: Total return of each trial, `[seed, task]`.
