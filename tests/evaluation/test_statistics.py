@@ -131,6 +131,20 @@ def test_iqm_moves_with_the_weight_of_a_seed_as_its_derivative_says():
     assert iqm(scores, more)[0] - iqm(scores) == pytest.approx(iqm(repeated) - iqm(scores), rel=0.05)
 
 
+def test_seeds_wholly_outside_of_the_quartiles_are_no_degrees_of_freedom_of_the_iqm():
+    """Yuen 1974: of ten seeds far apart, two on each side are cut off, which leaves five degrees of freedom."""
+    apart = np.arange(10.0)[:, None] + np.linspace(-0.1, 0.1, 40)[None]
+    by = np.linspace(-0.01, 0.01, 10)[:, None] + 0.1
+    moved = iqm(apart, Resamples(by, np.ones((40, 1))))[0] - iqm(apart)
+    cut = np.clip(apart, *np.quantile(apart, [0.25, 0.75])).mean(1)
+    wider = scipy.stats.t.ppf(0.975, 5) / scipy.stats.t.ppf(0.975, 9)
+    assert moved == pytest.approx(2 * wider * ((by[:, 0] - 0.1) @ cut), rel=1e-9)
+    together = apart - np.arange(10.0)[:, None] * 0.999
+    moved = iqm(together, Resamples(by, np.ones((40, 1))))[0] - iqm(together)
+    cut = np.clip(together, *np.quantile(together, [0.25, 0.75])).mean(1)
+    assert moved == pytest.approx(2 * ((by[:, 0] - 0.1) @ cut), rel=1e-9)
+
+
 def test_margin_by_hand():
     # One seed: over tasks alone. 1, 2, 3, 6: standard error √(14/3/4), three degrees of freedom.
     one = np.array([[1.0, 2.0, 3.0, 6.0]])

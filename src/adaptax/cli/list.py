@@ -1,13 +1,24 @@
 """`adaptax list`: what there is."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from adaptax.cli.options import wants_help
 from adaptax.core.entry import Entry
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.experiment.tables import tables
+from adaptax.registry.learning_table import standing
 from adaptax.registry.presets import named_presets
-from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, PROBLEMS, TRAINABLE
+from adaptax.registry.registry import (
+    CLASSICAL,
+    FROM_SCRATCH,
+    OWN_FROM_SCRATCH,
+    OWN_TRAINABLE,
+    PROBLEMS,
+    TRAINABLE,
+)
+
+WIDEST = max(map(len, [*OWN_TRAINABLE, *OWN_FROM_SCRATCH]))
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -31,8 +42,18 @@ def command(arguments: Sequence[str]) -> int:
             for name, preset in presets.items()
         },
     )
+    _lines(
+        "what is learned by default (adaptax reproduce ALGORITHM-PROBLEM; docs/results.md)",
+        {name: _standing(name) for name in {**OWN_TRAINABLE, **OWN_FROM_SCRATCH}},
+    )
     _lines("tables (adaptax reproduce NAME)", {name: table.summary for name, table in tables().items()})
     return 0
+
+
+def _standing(algorithm: str) -> str:
+    """Where an algorithm was measured, where not, and where it gains nothing, in lines."""
+    text = "; ".join(f"{kind}: {', '.join(problems)}" for kind, problems in standing(algorithm).items())
+    return ("\n" + " " * (2 + WIDEST + 2)).join(textwrap.wrap(text, 100 - WIDEST - 4, break_on_hyphens=False))
 
 
 def _section(title: str, entries: Mapping[str, Entry]) -> None:

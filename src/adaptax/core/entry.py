@@ -69,6 +69,8 @@ class Entry:
         presets: Algorithms only: presets by problem, then by name. Where one is for a cell of a published table, it has
             the cell's name.
         measured: Algorithms only: problems for which a result of its default preset is in `docs/results.md`.
+        gains_nothing: Algorithms only: problems on which its default preset was measured and is not better than its own
+            untrained self, each with the reason.
     """
 
     target: str | Callable[..., Any]
@@ -83,6 +85,7 @@ class Entry:
     besides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Preset]] = dataclasses.field(default_factory=dict)
     measured: tuple[str, ...] = ()
+    gains_nothing: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def load(self) -> Any:
         """Import the factory or class."""

@@ -13,6 +13,7 @@ from adaptax.experiment.evaluation import assess
 from adaptax.experiment.run import Run
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.registry.learning_table import Row
+from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.reports.results import BAYES_OPTIMAL, KNOWS
 
 ENOUGH = 3.0
@@ -39,29 +40,34 @@ def measured(row: Row, run: Run, num_tasks: int, seed: int, surroundings: Surrou
         sampled and by best-known actions; the "ceiling", what it is, and "seconds" of training in this process.
     """
     agent, seeds = run.agent, row.seeds
+    trains, adapted = row.algorithm not in FROM_SCRATCH, agent.learns_from_windows
     first = TrainedAgent.initial(agent.algorithm, agent.problem, seed=run.options.seed, num_seeds=seeds)
     # As further seeds of one agent: one program, and the same tasks.
     found = assess(
         run.recipe,
-        join_seeds([agent, first]),
+        join_seeds([agent, first]) if trains else agent,
         num_tasks=num_tasks,
         seed=seed,
         against=("random",),
         surroundings=surroundings,
     )
-    both, adapted = found.results[row.algorithm], agent.learns_from_windows
-    trained, untrained = (_of_seeds(both, part) for part in (slice(seeds), slice(seeds, None)))
-    gains = _gains(*(_scores(one, adapted=adapted) for one in (trained, untrained)))
+    both = found.results[row.algorithm]
+    trained, untrained = (_of_seeds(both, part) for part in (slice(seeds), slice(seeds if trains else 0, None)))
+    scores, before = (_scores(one, adapted=adapted) for one in (trained, untrained))
+    if not trains:  # what it has learned is what it knows at the end beside what it knew at the beginning
+        assert untrained.evaluation_episodes is not None
+        before = untrained.evaluation_episodes[..., 0]
+    gains = _gains(scores, before)
     known = references_of(found, adapted=adapted)
     ceiling_is = next((name for name in (BAYES_OPTIMAL, KNOWS) if name in known), "unknown")
     return {
-        **_figures(_scores(trained, adapted=adapted)),
+        **_figures(scores),
         "what": "an adapted episode" if adapted else "a trial",
-        "untrained": _figures(_scores(untrained, adapted=adapted)),
+        "untrained": _figures(before),
         "random": _figures(_scores(found.results["random"], adapted=adapted)),
         "gain": gains,
         "learns": learns(gains),
-        "steps": {row.algorithm: _steps(trained), "untrained": _steps(untrained)},
+        "steps": {row.algorithm: _steps(trained), **({"untrained": _steps(untrained)} if trains else {})},
         "seeds": seeds,
         "tasks": num_tasks,
         "published": row.published,
@@ -69,7 +75,7 @@ def measured(row: Row, run: Run, num_tasks: int, seed: int, surroundings: Surrou
         "ceiling": known.get(ceiling_is),
         "ceiling_is": ceiling_is,
         "seconds": run.seconds,
-        "env_steps": run.metrics[-1]["env_steps"],  # with those before a resumption
+        "env_steps": run.metrics[-1]["env_steps"] if trains else 0,  # with those before a resumption
         "directory": str(run.directory),
     }
 

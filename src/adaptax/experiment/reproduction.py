@@ -132,7 +132,7 @@ def finish(
         ResourceError: the same, as the disk is full.
     """
     cell = table.cells[name]
-    recipe, seeds, tasks = recipe_for_cell(table, cell), getattr(cell, "seeds", 1), options.tasks or table.tasks
+    recipe, seeds, tasks = recipe_for_cell(table, cell), getattr(cell, "seeds", 1), options.tasks or getattr(cell, "tasks", table.tasks)
     asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": tasks}
     asked |= {"seeds": seeds} if isinstance(cell, Row) else {}
     with contextlib.ExitStack() as held:

@@ -24,7 +24,7 @@ from adaptax.experiment.source import Source, source_of
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.validation import Validator
 from adaptax.problems.checks.check import require
-from adaptax.registry.presets import DEFAULT
+from adaptax.registry.presets import DEFAULT, known_to_gain_nothing
 from adaptax.registry.registry import FROM_SCRATCH, OWN_PROBLEMS
 from adaptax.runs import checkpoints, numerics
 from adaptax.runs.directory import save_config
@@ -102,6 +102,9 @@ class TrainSession:
         if not self._trains or run.done >= algorithm.num_updates:
             self._nothing_to_train()
             return run
+        reason = known_to_gain_nothing(recipe.algorithm, recipe.problem)
+        if reason and self._new:
+            self._on_message(f"warning: by default, {recipe.algorithm} gains nothing on {recipe.problem}: {reason}")
         steps = algorithm.update_steps(run.problem) * run.options.seeds
         at_most = "at most " if may_take_fewer_steps(algorithm, run.problem) else ""
         self._on_message(

@@ -24,6 +24,11 @@ def presets_for(algorithm: str, problem: str) -> dict[str, Preset]:
     return {DEFAULT: _default(entry, problem, problem_entry), **entry.presets.get(problem, {})}
 
 
+def known_to_gain_nothing(algorithm: str, problem: str) -> str:
+    """Why an algorithm's default preset is no better there than its own untrained self, if it was found so; or ""."""
+    return resolve_algorithm(algorithm).gains_nothing.get(problem, "")
+
+
 def named_presets() -> dict[tuple[str, str], Mapping[str, Preset]]:
     """All presets but the defaults, by algorithm and problem, then by name."""
     return {

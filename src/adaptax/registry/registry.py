@@ -18,12 +18,15 @@ OWN_PROBLEMS: Mapping[str, Entry] = problems.PROBLEMS
 OWN_TRAINABLE: Mapping[str, Entry] = algorithms.TRAINABLE
 """The same of meta-learners."""
 
+OWN_FROM_SCRATCH: Mapping[str, Entry] = algorithms.FROM_SCRATCH
+"""The same of those that learn every task from nothing."""
+
 PROBLEMS: dict[str, Entry] = {**OWN_PROBLEMS}
 
 TRAINABLE: dict[str, Entry] = {**OWN_TRAINABLE}
 """What `adaptax train` meta-trains."""
 
-FROM_SCRATCH: dict[str, Entry] = {**algorithms.FROM_SCRATCH}
+FROM_SCRATCH: dict[str, Entry] = {**OWN_FROM_SCRATCH}
 """What learns every task from nothing: there is nothing to meta-train."""
 
 CLASSICAL: Mapping[str, Entry] = algorithms.CLASSICAL
