@@ -17,7 +17,6 @@ from adaptax.optimization.inner_optimizers import SGD, descend
 from adaptax.optimization.update_rules import (
     FORGET_BIAS,
     QUANTILES,
-    RANGE,
     Gates,
     LSTMOptimizer,
     gates_of_adaptation,
@@ -76,7 +75,7 @@ def test_one_step_by_hand():
     state = OPTIMIZER.start(learned, PARAMETERS)
     found, after = OPTIMIZER.step(learned, state, PARAMETERS, gradient, value)
     reader, weights = learned.reader, {"forget": learned.forget, "input": learned.input}
-    unit = {"forget": _numpy_sigmoid(FORGET_BIAS), "input": 1 / RANGE}  # what the gates are at the start
+    unit = {"forget": _numpy_sigmoid(FORGET_BIAS), "input": 1 / 10}  # what the gates are at the start
     pairs = {"w0": (1.0, 0.3), "w1": (-2.0, -4.0), "b": (0.5, 0.02)}
     expected, gates = {}, {}
     for name, (parameter, slope) in pairs.items():
@@ -85,7 +84,7 @@ def test_one_step_by_hand():
         hidden = _numpy_sigmoid(o) * np.tanh(_numpy_sigmoid(i) * np.tanh(g))
         gate = {}
         for kind, w in weights.items():
-            start, speed = {"forget": FORGET_BIAS, "input": -np.log(RANGE - 1)}[kind], 0.5
+            start, speed = {"forget": FORGET_BIAS, "input": -np.log(10 - 1)}[kind], 0.5
             before = _numpy_sigmoid(start + speed * float(w.bias)) / unit[kind]
             inputs = np.asarray([*hidden, parameter, before])
             weight, bias = speed * np.asarray(w.weight), start + speed * float(w.bias)

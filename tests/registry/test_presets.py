@@ -14,9 +14,11 @@ from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS, TRAINABL
 PRESETS = named_presets()
 PUBLISHED = json.loads((Path(__file__).parent / "settings_of_0_1.json").read_text())
 """Defaults of every class of settings in 0.1, and what each preset of each pair changes in them."""
+NAMED = [name for name in PUBLISHED["presets"] if not name.endswith(" default")]
+"""Default presets follow from the problem's size since, and from what was measured; the others are what they were."""
 
 
-@pytest.mark.parametrize("name", PUBLISHED["presets"])
+@pytest.mark.parametrize("name", NAMED)
 def test_presets_say_what_they_said(name):
     algorithm, problem, preset = name.split()
     made = settings_for(algorithm, problem, preset)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -112,15 +113,9 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
     preset = given.get("preset", DEFAULT) or ""
     start_for(algorithm, problem)
     algorithm_settings, problem_settings = settings_for(algorithm, problem, preset)
-    options = parse(
-        {
-            "preset": PresetOptions(preset),
-            "algorithm": algorithm_settings,
-            "problem": problem_settings,
-            "run": TrainOptions(),
-            **({"hosts": HostOptions(), "watch": WatchOptions()} if command == "train" else {}),
-        },
-        arguments,
+    read = functools.partial(
+        parse,
+        arguments=arguments,
         program=program,
         names={"ALGORITHM": "ALGORITHM", "PROBLEM": "PROBLEM"},
         also=("--resume",),
@@ -128,6 +123,16 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
         description=f"{algorithm}: {LEARNERS[algorithm].summary}\n{problem}: {PROBLEMS[problem].summary}\n\nPresets:\n"
         + "\n".join(f"  {name}: {p.summary}" for name, p in presets_for(algorithm, problem).items()),
     )
+    parts = {
+        "preset": PresetOptions(preset),
+        "algorithm": algorithm_settings,
+        "problem": problem_settings,
+        "run": TrainOptions(),
+        **({"hosts": HostOptions(), "watch": WatchOptions()} if command == "train" else {}),
+    }
+    options = read(parts)
+    if options["problem"] != problem_settings:  # defaults follow from what the problem is
+        options = read({**parts, "algorithm": settings_for(algorithm, problem, preset, options["problem"])[0]})
     recipe = Recipe(algorithm, problem, options["algorithm"], options["problem"])
     run: TrainOptions = options["run"]
     check(recipe, run)

@@ -6,7 +6,7 @@ Each family keeps a table of entries beside its settings; the registry merges th
 import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from adaptax.core.settings import Settings
 
@@ -31,6 +31,10 @@ class Preset:
     measured: bool = False
 
 
+Changes: TypeAlias = Mapping[type[Settings], Mapping[str, Any]]
+"""Changes to settings, for all that derive from a class."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Defaults:
     """Where the algorithms of a family start on each problem: their default presets are made of this.
@@ -42,12 +46,15 @@ class Defaults:
         of_problem: By problem: changes to its settings.
         num_episodes: Episodes of a trial wherever the problem's settings have that field and `of_problem` does not say;
             None: as many as they say themselves.
+        derive: From a problem's settings, so changed, to changes on any problem, a user's too, by class of settings;
+            `changes` come after them.
     """
 
     summary: str
-    changes: Mapping[str, Mapping[type[Settings], Mapping[str, Any]]]
+    changes: Mapping[str, Changes]
     of_problem: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     num_episodes: int | None = None
+    derive: Callable[[Settings], Changes] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

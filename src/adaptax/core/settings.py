@@ -177,6 +177,12 @@ def horizon_of(settings: Settings) -> int:
     return horizon
 
 
+def as_many_as_fit(most: int, fewest: int, most_steps: int, steps_of_each: int, *, multiple_of: int = 1) -> int:
+    """How many things of so many steps make `most_steps` at most, within limits, as a multiple of a number."""
+    number = max(fewest, min(most, most_steps // max(steps_of_each, 1)))
+    return max(number // multiple_of, 1) * multiple_of
+
+
 def check_steps(settings: Settings, problem: Settings, factors: Mapping[str, int]) -> None:
     """Check that the steps of an update can be held in some memory at all.
 

@@ -40,7 +40,12 @@ def recipe_for(
         given if isinstance(given, Settings) else default
         for given, default in zip((algorithm, problem), found, strict=True)
     ]
-    *settings, options = with_changes([*parts, options], changes or {})
+    *settings, of_problem, options = with_changes([*parts, options], changes or {})
+    if of_problem != found[1] and not isinstance(algorithm, Settings):  # defaults follow from what the problem is
+        parts = [settings_for(*names, preset, of_problem)[0], parts[1]]
+        *settings, options = with_changes([*parts, options], changes or {})
+    else:
+        settings = [*settings, of_problem]
     recipe = Recipe(*names, *settings)
     check(recipe, options)
     return recipe, options

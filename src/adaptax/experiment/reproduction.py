@@ -132,7 +132,8 @@ def finish(
         ResourceError: the same, as the disk is full.
     """
     cell = table.cells[name]
-    recipe, seeds, tasks = recipe_for_cell(table, cell), getattr(cell, "seeds", 1), options.tasks or getattr(cell, "tasks", table.tasks)
+    recipe, seeds = recipe_for_cell(table, cell), getattr(cell, "seeds", 1)
+    tasks = options.tasks or getattr(cell, "tasks", table.tasks)
     asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": tasks}
     asked |= {"seeds": seeds} if isinstance(cell, Row) else {}
     with contextlib.ExitStack() as held:

@@ -14,7 +14,7 @@ coordinates of φ; each coordinate has a state of its own.
 Differences from the paper:
     - Both σ count in units of what they are at the start: f_t = σ(…) / σ(b_F), i_t = α σ(…) / σ(b_I), with the inner
       learning rate α. So the rule starts as gradient descent and nothing else (W_I = W_F = 0, f = 1 and i = α; the
-      paper's f = σ(b_F) takes a little off all weights at each step), and i_t may grow to `RANGE` × α.
+      paper's f = σ(b_F) takes a little off all weights at each step), and i_t may grow to `gate_range` × α.
     - α may fall from step to step by a factor, as it may for all inner optimisers.
     - The paper takes gradients for constants. Where they are differentiated instead (MAML's second order), what the
       gates *read* of them still counts as a constant, unless `read_through`: d log|g| / dg = 1/g has no bound, and
@@ -37,10 +37,6 @@ from adaptax.networks import Recurrent
 from adaptax.optimization.inner_optimizers import descend
 
 Parameters = TypeVar("Parameters")
-RANGE = 10.0
-"""How many times the learning rate an input gate may become."""
-INPUT_BIAS = -math.log(RANGE - 1.0)
-"""b_I at the start: σ of it is 1 / `RANGE`."""
 FORGET_BIAS = 5.0
 """b_F at the start: the middle of the paper's U[4, 6]. A forget gate may grow to 1 / σ(5) = 1.007."""
 SMALLEST = 10.0
@@ -134,6 +130,7 @@ class LSTMOptimizer:
         decay: Factor on i from each step to the next, besides what is learned.
         speed: Factor on the gates' W and b: how fast they learn beside φ_0, if one outer optimiser changes both.
         read_through: Differentiate what the gates read of gradients and losses, too.
+        gate_range: How many times α an input gate may become: σ(b_I) at the start is 1 / `gate_range`.
     """
 
     learning_rate: float | Float[Array, ""] = 0.01
@@ -141,6 +138,7 @@ class LSTMOptimizer:
     decay: float | Float[Array, ""] = 1.0
     speed: float | Float[Array, ""] = 1.0
     read_through: bool = False
+    gate_range: float = 10.0
 
     def init(self, parameters: PyTree[Array]) -> Rule:
         """A rule that is gradient descent."""
@@ -152,7 +150,7 @@ class LSTMOptimizer:
         def gate(bias: float) -> Gate:
             return Gate(jnp.zeros(self.size + 2), jnp.zeros(()), bias)
 
-        rule = Rule(reader, gate(FORGET_BIAS), gate(INPUT_BIAS))
+        rule = Rule(reader, gate(FORGET_BIAS), gate(-math.log(self.gate_range - 1.0)))
         return jax.tree.map(lambda x: x.astype(dtype), rule)
 
     def start(self, learned: Rule, parameters: PyTree[Array]) -> Gates:

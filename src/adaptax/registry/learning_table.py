@@ -61,7 +61,7 @@ def why_left_out(algorithm: str, problem: str) -> str:
 
 
 def standing(algorithm: str) -> dict[str, list[str]]:
-    """The problems that an algorithm suits: where its default preset was measured, where not, where it gains nothing."""
+    """The problems that an algorithm suits: where its default was measured, where not, and where it gains nothing."""
     table: dict[str, list[str]] = {"measured": [], "not measured": [], "gains nothing": []}
     for problem in OWN_PROBLEMS:
         if known_to_gain_nothing(algorithm, problem):

@@ -4,6 +4,7 @@ What the presets are stands in the tables, beside the settings of each family.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,14 +15,14 @@ from adaptax.registry.registry import AGENTS, ALGORITHMS, FROM_SCRATCH, LEARNERS
 from adaptax.registry.resolve import resolve_algorithm, resolve_problem
 
 
-def presets_for(algorithm: str, problem: str) -> dict[str, Preset]:
-    """The presets of a pair, the default first.
+def presets_for(algorithm: str, problem: str, of: Settings | None = None) -> dict[str, Preset]:
+    """The presets of a pair, the default first, which may follow from the problem's settings `of`.
 
     Raises:
         ConfigError: if there is no such algorithm or problem.
     """
     entry, problem_entry = resolve_algorithm(algorithm), resolve_problem(problem)
-    return {DEFAULT: _default(entry, problem, problem_entry), **entry.presets.get(problem, {})}
+    return {DEFAULT: _default(entry, problem, problem_entry, of), **entry.presets.get(problem, {})}
 
 
 def known_to_gain_nothing(algorithm: str, problem: str) -> str:
@@ -38,19 +39,32 @@ def named_presets() -> dict[tuple[str, str], Mapping[str, Preset]]:
     }
 
 
-def _default(entry: Entry, problem: str, problem_entry: Entry) -> Preset:
+def _default(entry: Entry, problem: str, problem_entry: Entry, of: Settings | None) -> Preset:
     shared, measured = entry.defaults, problem in entry.measured
     if shared is None or entry.settings is None:
         return Preset("the settings' own defaults", entry.besides, measured=measured)
-    changes: dict[str, Any] = {}
-    for kind, values in shared.changes.get(problem, {}).items():
-        if issubclass(entry.settings, kind):
-            _expect_fields(kind, values, f"the defaults on {problem}")
-            changes |= values
     of_problem = dict(shared.of_problem.get(problem, {}))
     if shared.num_episodes is not None and "num_episodes" in _fields(problem_entry.settings):
         of_problem = {"num_episodes": shared.num_episodes, **of_problem}
+    changes: dict[str, Any] = {}
+    derived = {} if shared.derive is None else shared.derive(of or _settings_of(problem_entry, of_problem))
+    for group in (derived, shared.changes.get(problem, {})):
+        for kind, values in group.items():
+            if issubclass(entry.settings, kind):
+                _expect_fields(kind, values, f"the defaults on {problem}")
+                changes |= values
     return Preset(shared.summary, {**changes, **entry.besides}, of_problem, measured)
+
+
+@functools.lru_cache(maxsize=256)
+def _made(kind: type[Settings], changes: tuple[tuple[str, Any], ...]) -> Settings:
+    return kind(**dict(changes))
+
+
+def _settings_of(entry: Entry, changes: Mapping[str, Any]) -> Settings:
+    """A problem's settings, with changes."""
+    assert entry.settings is not None
+    return _made(entry.settings, tuple(changes.items()))
 
 
 def _fields(kind: type[Settings] | None) -> list[str]:
@@ -69,15 +83,23 @@ def _expect_fields(kind: type[Settings], changes: Mapping[str, Any], where: str)
             raise ConfigError(f"{where}: {kind.__name__} has no setting '{name}'{suggestion(name, known)}")
 
 
-def settings_for(algorithm: str, problem: str, preset: str = DEFAULT) -> tuple[Settings, Settings]:
+def settings_for(
+    algorithm: str, problem: str, preset: str = DEFAULT, of: Settings | None = None
+) -> tuple[Settings, Settings]:
     """Settings of the algorithm and of the problem under a preset.
+
+    Args:
+        algorithm: Its name.
+        problem: The problem's.
+        preset: The preset's.
+        of: Settings of the problem, where they are known: defaults that follow from them do so, and they are returned.
 
     Raises:
         ConfigError: if there is no such algorithm, problem or preset, or the preset does not suit the settings.
     """
     algorithm_entry = resolve_algorithm(algorithm, LEARNERS, what="ALGORITHM")
     problem_entry = resolve_problem(problem, what="PROBLEM")
-    known = presets_for(algorithm, problem)
+    known = presets_for(algorithm, problem, of)
     if preset not in known:
         raise ConfigError(
             f"--preset: expected one of {', '.join(known)} for {algorithm} on {problem}; "
@@ -88,7 +110,7 @@ def settings_for(algorithm: str, problem: str, preset: str = DEFAULT) -> tuple[S
     chosen, where = known[preset], f"preset '{preset}' of {algorithm} on {problem}"
     _expect_fields(algorithm_entry.settings, chosen.algorithm, where)
     _expect_fields(problem_entry.settings, chosen.problem, where)
-    return algorithm_entry.settings(**chosen.algorithm), problem_entry.settings(**chosen.problem)
+    return algorithm_entry.settings(**chosen.algorithm), of or problem_entry.settings(**chosen.problem)
 
 
 def agent_for(name: str, problem: str, problem_settings: Settings) -> Any:

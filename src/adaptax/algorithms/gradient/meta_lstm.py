@@ -40,7 +40,13 @@ class MetaLSTM(MetaLSTMSettings, WholePolicy, MetaGradient):
     @property
     def inner(self) -> LSTMOptimizer:
         """φ' = f ∘ φ − i ∘ ∇L(φ)."""
-        return LSTMOptimizer(self.inner_learning_rate, self.rule_size, self.inner_decay, self.rule_speed)
+        return LSTMOptimizer(
+            self.inner_learning_rate,
+            self.rule_size,
+            self.inner_decay,
+            self.rule_speed,
+            gate_range=self.gate_range,
+        )
 
     def inner_step(self, meta: GradientParams, agent: AgentState, trajectory: Transition) -> tuple[AgentState, Any]:
         """One inner step, for which the rule reads the window's mean reward: the surrogate's own value says nothing."""

@@ -2,16 +2,19 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from adaptax.core.entry import Defaults, Entry
+from adaptax.core.entry import Changes, Defaults, Entry
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import (
     LARGEST_COUNT,
     Settings,
+    as_many_as_fit,
     check_distribution,
     check_episodes,
     check_steps,
+    episodes_of,
+    horizon_of,
     setting,
 )
 
@@ -171,6 +174,7 @@ class MetaLSTMSettings(OuterSettings, InnerSettings):
     Attributes:
         rule_size: Units of the LSTM that reads each weight's gradient. Paper: 20.
         rule_speed: Factor on the gates' weights: how fast they learn beside the policy.
+        gate_range: How many times α an input gate may become. One that stands at its limit no longer reads anything.
         first_order: Take gradients for constants in the outer derivative. Paper: yes; all presets: no, since TRPO's
             line search soon refuses such steps.
         estimator: Surrogate of the inner step, if gradients are not taken for constants.
@@ -178,6 +182,7 @@ class MetaLSTMSettings(OuterSettings, InnerSettings):
 
     rule_size: int = setting(20, low=1, high=4096)
     rule_speed: float = setting(0.3, above=0, high=1e6)
+    gate_range: float = setting(10.0, above=1, high=1e6)
     first_order: bool = True
     estimator: Estimator = setting("lvc", only={"first_order": (False,)})  # noqa: RUF009 (a field)
 
@@ -255,27 +260,58 @@ class ESMAMLSettings(InnerSettings):
             )
 
 
-_FIVE_WINDOWS: Mapping[type[Settings], Mapping[str, Any]] = {
-    InnerSettings: {"inner_steps": 4, "inner_learning_rate": 1.0, "num_tasks": 40, "num_updates": 80},
-    PPOSettings: {"objective": "every-step"},
-}
-"""100 episodes of 1 step: five windows of 20. Short episodes have small gradients."""
-_STATES: Mapping[type[Settings], Mapping[str, Any]] = {InnerSettings: {"num_tasks": 40, "inner_learning_rate": 1.0}}
-_PLANE: Mapping[type[Settings], Mapping[str, Any]] = {
-    InnerSettings: {
-        "hidden_size": 32,
-        "initial_std": 0.7,
-        "exploration_std": 1.5,
-        "exploration_decay": 0.35,
-        "inner_steps": 3,
-        "inner_decay": 0.2,
-        "gae_lambda": 0.95,
-        "num_updates": 60,
-    },
-    PPOSettings: {"objective": "every-step"},
+MOST_STEPS = 200_000
+"""Environment steps in an update, at most, where the number of tasks is derived."""
+LONG_EPISODE = 50
+"""Steps from which on a critic's foresight is worth its bias: λ below 1."""
+
+
+def _derived(problem: Settings) -> Changes:
+    """What a problem's size says: windows, tasks, and how large steps are (docs/methods.md has the table)."""
+    episodes, horizon = episodes_of(problem)[1], horizon_of(problem)
+    trajectories = min(20, episodes // 2) if episodes > 1 else 20  # a trial of one episode is refused
+    inner_steps = max(1, min(3, episodes // trajectories - 1))
+    tasks = as_many_as_fit(40, 8, MOST_STEPS, (inner_steps + 1) * trajectories * horizon)
+    both_signs = as_many_as_fit(40, 8, MOST_STEPS, 2 * (inner_steps + 1) * trajectories * horizon)
+    shared = {
+        "trajectories": trajectories,
+        "inner_steps": inner_steps,
+        "num_tasks": tasks,
+        "gae_lambda": 0.95 if horizon >= LONG_EPISODE else 1.0,
+    }
+    if problem.continuous_actions:
+        return {InnerSettings: shared | _IN_SPACE, PPOSettings: _EVERY_STEP, ESMAMLSettings: {"num_tasks": both_signs}}
+    return {InnerSettings: shared | {"inner_learning_rate": 1.0}, PPOSettings: _EVERY_STEP}
+
+
+_EVERY_STEP = {"objective": "every-step"}
+_IN_SPACE = {
+    "hidden_size": 32,
+    "initial_std": 0.7,
+    "exploration_std": 1.5,
+    "exploration_decay": 0.35,
+    "inner_decay": 0.2,
 }
 """Who stays near the start finds out where the goal lies, but not how far: explorers need noise. And a gradient is as
 large as the deviation is small, so as that shrinks, inner steps must."""
+_FIVE_WINDOWS: Changes = {InnerSettings: {"inner_steps": 4, "num_updates": 80}}
+"""100 episodes of 1 step: five windows of 20. Short episodes have small gradients."""
+_LINEAR = {"num_layers": 0, "inner_learning_rate": 5.0, "inner_decay": 0.3, "exploration_decay": 0.6}
+"""Where no gradient tells a network to be easy to adapt, a linear policy is: its steps must only be long enough."""
+_PLANE: Changes = {
+    InnerSettings: {"num_tasks": 20, "num_updates": 60},
+    FOMAMLSettings: _LINEAR | {"num_updates": 100},
+    ReptileSettings: _LINEAR | {"num_updates": 300},
+    ESMAMLSettings: {
+        "num_layers": 0,
+        "inner_learning_rate": 3.0,
+        "inner_decay": 0.3,
+        "learning_rate": 0.1,
+        "num_tasks": 40,
+        "num_updates": 150,
+    },
+    ProMPSettings: {"learning_rate": 5e-3},
+}
 
 _WINDOWS = Defaults(
     "windows of 20 episodes",
@@ -283,14 +319,11 @@ _WINDOWS = Defaults(
         "bandit": _FIVE_WINDOWS,
         "gaussian-bandit": _FIVE_WINDOWS,
         "correlated-bandit": _FIVE_WINDOWS,
-        "tabular-mdp": _STATES,
-        "grid-navigation": _STATES,
-        "chain": _STATES,
-        "cart-pole": {InnerSettings: {"num_tasks": 40}},
         "point-robot": _PLANE,
         "point-robot-sparse": _PLANE,
     },
     num_episodes=80,
+    derive=_derived,
 )
 """A trial is as long as the windows of adaptation that an evaluation shows: 80 episodes are 0 to 3 steps on 20 each."""
 
@@ -310,7 +343,6 @@ TRAINABLE: Mapping[str, Entry] = {
         "Reptile (Nichol et al. 2018)",
         ReptileSettings,
         defaults=_WINDOWS,
-        besides={"inner_steps": 3},
     ),
     "meta-sgd": Entry(
         f"{_HERE}.meta_sgd:MetaSGD",
@@ -348,6 +380,5 @@ TRAINABLE: Mapping[str, Entry] = {
         "evolution strategies on the adapted return (Song et al. 2020)",
         ESMAMLSettings,
         defaults=_WINDOWS,
-        besides={"num_tasks": 40},
     ),
 }

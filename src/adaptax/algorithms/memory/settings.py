@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from adaptax.algorithms.standard_rl.settings import QLearningSettings
-from adaptax.core.entry import Defaults, Entry, Preset
+from adaptax.core.entry import Changes, Defaults, Entry, Preset
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import (
     LARGEST_COUNT,
     Settings,
+    as_many_as_fit,
     check_distribution,
     check_episodes,
     check_steps,
     episodes_of,
+    horizon_of,
     setting,
 )
 
@@ -215,33 +217,45 @@ _DUAN = {
     },
 }
 
-_ON_BANDITS: Mapping[type[Settings], Mapping[str, Any]] = {MetaPolicyGradientSettings: {"exploration_episodes": 20}}
-_IN_SPACE: Mapping[type[Settings], Mapping[str, Any]] = {
-    MetaPolicyGradientSettings: {
-        "exploration_episodes": 1,
-        "base": "reinforce",
-        "base_size": 16,
-        "base_learning_rate": 0.03,
-        "base_discount": 0.97,
-        "num_tasks": 32,
-        "replicas": 8,
-        "num_epochs": 8,
-        "num_updates": 80,
-        "learning_rate": 0.01,
-    }
+MOST_STEPS = 2**17
+"""Environment steps in an update, at most, where the number of tasks is derived."""
+
+
+def _of_trial(problem: Settings) -> Changes:
+    """What the length of a trial says: how many fit into an update, and how far the advantages have to look."""
+    steps = episodes_of(problem)[1] * horizon_of(problem)
+    foresight = round(min(max(1 - 10 / steps, 0.9), 0.99), 3)
+    tasks = as_many_as_fit(512, 64, MOST_STEPS, steps, multiple_of=16)
+    return {RL2Settings: {"num_tasks": tasks, "gae_lambda": foresight}}
+
+
+_ON_TRIALS = Defaults("tasks and λ by the length of a trial", {"tabular-mdp": {RL2Settings: _STATES}}, derive=_of_trial)
+"""A dense memory on random MDPs finds the action that is best on the whole, whatever the state, and stays there."""
+
+_WITH_NETWORK = {
+    "base": "reinforce",
+    "base_size": 16,
+    "base_learning_rate": 0.03,
+    "base_discount": 0.97,
+    "num_tasks": 32,
+    "replicas": 8,
+    "num_epochs": 8,
+    "num_updates": 80,
+    "learning_rate": 0.01,
 }
+
+
+def _of_exploration(problem: Settings) -> Changes:
+    """Half the trial to explore, 20 episodes at most; a table for the base learner where there can be one."""
+    episodes = episodes_of(problem)[1]
+    explored = {"exploration_episodes": min(20, episodes // 2)} if episodes > 1 else {}  # of one: refused
+    table = problem.discrete_states and not problem.continuous_actions
+    return {MetaPolicyGradientSettings: explored if table else explored | _WITH_NETWORK}
+
+
 _EXPLORING = Defaults(
     "one episode to explore, or a few",
-    {
-        "bandit": _ON_BANDITS,
-        "gaussian-bandit": _ON_BANDITS,
-        "correlated-bandit": _ON_BANDITS,
-        "tabular-mdp": {MetaPolicyGradientSettings: {"exploration_episodes": 5}},
-        "chain": {MetaPolicyGradientSettings: {"num_updates": 100}},
-        "point-robot": _IN_SPACE,
-        "point-robot-sparse": _IN_SPACE,
-        "cart-pole": _IN_SPACE,
-    },
+    {"chain": {MetaPolicyGradientSettings: {"num_updates": 100}}},
     {
         "tabular-mdp": {"num_episodes": 10},
         "chain": {"num_episodes": 4},
@@ -249,6 +263,7 @@ _EXPLORING = Defaults(
         "point-robot-sparse": {"num_episodes": 2},
         "cart-pole": {"num_episodes": 2},
     },
+    derive=_of_exploration,
 )
 
 TRAINABLE: Mapping[str, Entry] = {
@@ -256,6 +271,7 @@ TRAINABLE: Mapping[str, Entry] = {
         "adaptax.algorithms.memory.rl2:RL2",
         "RL²: an LSTM, GRU, symmetric or no memory, PPO over whole trials",
         RL2Settings,
+        defaults=_ON_TRIALS,
         presets=_DUAN,
         measured=("bandit",),
     ),

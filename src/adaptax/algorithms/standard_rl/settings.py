@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from adaptax.core.entry import Defaults, Entry
+from adaptax.core.entry import Changes, Defaults, Entry
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import (
     LARGEST_COUNT,
     Settings,
+    as_many_as_fit,
     check_distribution,
     check_steps,
     check_windows,
@@ -303,9 +304,6 @@ class FineTunedPPOSettings(MultiTaskPPOSettings):
     fine_tuning_rate: float = setting(1e-3, above=0, high=1)
 
 
-Changes = Mapping[type[Settings], Mapping[str, Any]]
-
-
 def _discounted(discount: float) -> Changes:
     return {kind: {"discount": discount} for kind in (TemporalDifferenceSettings, DQNSettings, ActorCriticSettings)}
 
@@ -326,6 +324,25 @@ _CART_POLE: Changes = {
     ActorCriticSettings: {"discount": 0.97},
     A2CSettings: {"num_steps": 40},
 }
+MOST_STEPS = 200_000
+"""Environment steps in an update of all tasks, at most, where the number of tasks is derived."""
+
+
+def _derived(problem: Settings) -> Changes:
+    """As many tasks as fit into an update."""
+    settings = MultiTaskPPOSettings()
+    tasks = as_many_as_fit(
+        settings.num_tasks,
+        4 * settings.num_minibatches,
+        MOST_STEPS,
+        settings.streams * horizon_of(problem),
+        multiple_of=settings.num_minibatches,
+    )
+    return {MultiTaskPPOSettings: {"num_tasks": tasks}}
+
+
+_ALL_TASKS = Defaults("as many tasks as fit into an update", {}, derive=_derived)
+
 _LONG_TRIALS = Defaults(
     "a long trial in each task",
     {
@@ -337,6 +354,7 @@ _LONG_TRIALS = Defaults(
     },
     {"cart-pole": {"num_episodes": 600, "horizon": 200}},
     num_episodes=1000,
+    derive=_derived,
 )
 """For who learns in a task from nothing, or nearly so."""
 
@@ -347,6 +365,7 @@ TRAINABLE: Mapping[str, Entry] = {
         f"{_HERE}.multitask_ppo:MultiTaskPPO",
         "PPO for all tasks at once, without memory: the best policy on average",
         MultiTaskPPOSettings,
+        defaults=_ALL_TASKS,
     ),
     "finetuned-ppo": Entry(
         f"{_HERE}.multitask_ppo:MultiTaskPPO",
@@ -358,6 +377,7 @@ TRAINABLE: Mapping[str, Entry] = {
         f"{_HERE}.multitask_ppo:MultiTaskPPO",
         "the same, but told the task: an upper reference",
         MultiTaskPPOSettings,
+        defaults=_ALL_TASKS,
         view="adaptax.problems.task_informed:informed",
     ),
 }
