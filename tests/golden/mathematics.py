@@ -47,6 +47,7 @@ SMALL_PROBLEM = {
     "horizon": 4, "num_episodes": 8,
 }  # fmt: skip
 """The same for problems."""
+PUBLISHED = json.loads((Path(__file__).parents[1] / "registry" / "settings_of_0_1.json").read_text())
 MEMORIES = {"lstm": "cart-pole", "gru": "point-robot", "symmetric": "tabular-mdp", "none": "gaussian-bandit"}
 """Problems for RL²'s memories."""
 
@@ -83,9 +84,23 @@ def suited(name: str, number: int) -> list[str]:
     return found[:2]
 
 
+def first_published(name: str, problem: str) -> tuple[Any, Any]:
+    """What the default preset of a pair was in 0.1: presets may follow what is measured, mathematics may not.
+
+    Where there was none yet, what the algorithm changed on every problem.
+    """
+    all_of = {key: value for key, value in PUBLISHED["presets"].items() if key.startswith(f"{name} ")}
+    defaults = [value[0].items() for key, value in all_of.items() if key.endswith(" default")]
+    shared = dict(x for x in defaults[0] if all(x in others for others in defaults)), {}
+    changes = all_of.get(f"{name} {problem} default", shared)
+    kinds = LEARNERS[name].settings, PROBLEMS[problem].settings
+    assert all(kinds)
+    return tuple(kind(**changed) for kind, changed in zip(kinds, changes, strict=True))  # type: ignore[return-value]
+
+
 def pair(name: str, problem: str, **changes: Any) -> tuple[Any, Any]:
     """Small settings of an algorithm and a problem; a `ConfigError` if they do not suit each other."""
-    of_algorithm, of_problem = settings_for(name, problem)
+    of_algorithm, of_problem = first_published(name, problem)
     of_algorithm, of_problem = small(of_algorithm, {**SMALL, **changes}), small(of_problem, SMALL_PROBLEM)
     of_algorithm.check_problem(of_problem)
     return of_algorithm, of_problem

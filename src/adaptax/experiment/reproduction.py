@@ -132,8 +132,9 @@ def finish(
         ResourceError: the same, as the disk is full.
     """
     cell = table.cells[name]
-    recipe, seeds = recipe_for_cell(table, cell), getattr(cell, "seeds", 1)
-    tasks = options.tasks or getattr(cell, "tasks", table.tasks)
+    recipe = recipe_for_cell(table, cell)
+    seeds, tasks = (cell.seeds, cell.tasks) if isinstance(cell, Row) else (1, table.tasks)
+    tasks = options.tasks or tasks
     asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": tasks}
     asked |= {"seeds": seeds} if isinstance(cell, Row) else {}
     with contextlib.ExitStack() as held:

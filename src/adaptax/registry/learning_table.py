@@ -17,7 +17,7 @@ MULTITASK = "multitask-ppo"
 SEEDS, SEEDS_ON = 3, {"point-robot": 5}
 TASKS = 2000
 """Held-out tasks for each row: its error over tasks is far below that over seeds."""
-STEPS = 20_000_000
+STEPS = 4_000_000
 """Environment steps in which one training is evaluated, at most: long trials are had in fewer tasks."""
 STEPS_FROM_SCRATCH = 1_000_000
 """The same of those that learn all the while, which takes longer than acting."""

@@ -4,7 +4,6 @@ What the presets are stands in the tables, beside the settings of each family.
 """
 
 import dataclasses
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,24 +46,14 @@ def _default(entry: Entry, problem: str, problem_entry: Entry, of: Settings | No
     if shared.num_episodes is not None and "num_episodes" in _fields(problem_entry.settings):
         of_problem = {"num_episodes": shared.num_episodes, **of_problem}
     changes: dict[str, Any] = {}
-    derived = {} if shared.derive is None else shared.derive(of or _settings_of(problem_entry, of_problem))
+    assert problem_entry.settings is not None
+    derived = {} if shared.derive is None else shared.derive(of or problem_entry.settings(**of_problem))
     for group in (derived, shared.changes.get(problem, {})):
         for kind, values in group.items():
             if issubclass(entry.settings, kind):
                 _expect_fields(kind, values, f"the defaults on {problem}")
                 changes |= values
     return Preset(shared.summary, {**changes, **entry.besides}, of_problem, measured)
-
-
-@functools.lru_cache(maxsize=256)
-def _made(kind: type[Settings], changes: tuple[tuple[str, Any], ...]) -> Settings:
-    return kind(**dict(changes))
-
-
-def _settings_of(entry: Entry, changes: Mapping[str, Any]) -> Settings:
-    """A problem's settings, with changes."""
-    assert entry.settings is not None
-    return _made(entry.settings, tuple(changes.items()))
 
 
 def _fields(kind: type[Settings] | None) -> list[str]:

@@ -78,7 +78,7 @@ def test_a_new_memory_trains_by_its_name_alone(problem, monkeypatch):
 
 def test_kinds_of_the_settings_are_those_that_can_be_built():
     assert set(MemoryKind.__args__) == set(MEMORIES)
-    assert set(DenseMemoryKind.__args__) == set(MEMORIES) - {"symmetric"}
+    assert set(DenseMemoryKind.__args__) == set(MEMORIES) - {"symmetric", "counting"}
 
 
 SPACES = [(Box((0,)), Discrete(3)), (Discrete(4), Discrete(3)), (Box((2,)), Discrete(3)), (Box((2,)), Box((1,)))]
@@ -89,8 +89,8 @@ SPACES = [(Box((0,)), Discrete(3)), (Discrete(4), Discrete(3)), (Box((2,)), Disc
 @pytest.mark.parametrize("kind", sorted(MEMORIES))
 def test_every_kind_keeps_the_protocol(kind, spaces):
     sizes = MemorySizes(*spaces, size=5, policy_size=0, span=6)
-    if kind == "symmetric" and not isinstance(spaces[1], Discrete):
-        with pytest.raises(ValueError, match=r"symmetric.*: expected discrete actions; found Box"):
+    if kind in ("symmetric", "counting") and not isinstance(spaces[1], Discrete):
+        with pytest.raises(ValueError, match=rf"{kind}.*: expected discrete actions; found Box"):
             load_target(MEMORIES[kind])(sizes, jax.random.key(0))
         return
     memory = load_target(MEMORIES[kind])(sizes, jax.random.key(0))
@@ -112,5 +112,7 @@ def test_every_kind_keeps_the_protocol(kind, spaces):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ConfigError, match="memory: expected one of lstm, gru, none, symmetric; found 'elephant'"):
+    with pytest.raises(
+        ConfigError, match="memory: expected one of lstm, gru, none, symmetric, counting; found 'elephant'"
+    ):
         RL2(memory="elephant")

@@ -279,12 +279,14 @@ def _derived(problem: Settings) -> Changes:
         "num_tasks": tasks,
         "gae_lambda": 0.95 if horizon >= LONG_EPISODE else 1.0,
     }
-    if problem.continuous_actions:
-        return {InnerSettings: shared | _IN_SPACE, PPOSettings: _EVERY_STEP, ESMAMLSettings: {"num_tasks": both_signs}}
-    return {InnerSettings: shared | {"inner_learning_rate": 1.0}, PPOSettings: _EVERY_STEP}
+    return {
+        InnerSettings: shared | (_IN_SPACE if problem.continuous_actions else {"inner_learning_rate": 1.0}),
+        PPOSettings: {"objective": "every-step"},
+        EMAMLSettings: {"score_weight": float(f"{2 / (trajectories * horizon):.2g}")},
+        ESMAMLSettings: {"num_tasks": both_signs},
+    }
 
 
-_EVERY_STEP = {"objective": "every-step"}
 _IN_SPACE = {
     "hidden_size": 32,
     "initial_std": 0.7,
@@ -301,6 +303,7 @@ _LINEAR = {"num_layers": 0, "inner_learning_rate": 5.0, "inner_decay": 0.3, "exp
 _PLANE: Changes = {
     InnerSettings: {"num_tasks": 20, "num_updates": 60},
     FOMAMLSettings: _LINEAR | {"num_updates": 100},
+    EMAMLSettings: _LINEAR | {"inner_decay": 0.27, "exploration_decay": 0.5, "num_updates": 80},
     ReptileSettings: _LINEAR | {"num_updates": 300},
     ESMAMLSettings: {
         "num_layers": 0,
@@ -367,7 +370,6 @@ TRAINABLE: Mapping[str, Entry] = {
         "MAML that pays explorers (Stadie et al. 2018)",
         EMAMLSettings,
         defaults=_WINDOWS,
-        besides={"score_weight": 0.01},
     ),
     "promp": Entry(
         f"{_HERE}.promp:ProMP",

@@ -21,12 +21,13 @@ from adaptax.core.settings import (
 
 DenseMemoryKind = Literal["lstm", "gru", "none"]
 """Kinds of memory that serve any actions (`adaptax.networks.memory`)."""
-MemoryKind = Literal[DenseMemoryKind, "symmetric"]
+MemoryKind = Literal[DenseMemoryKind, "symmetric", "counting"]
 """All kinds."""
 MEMORIES: dict[str, str] = {
     "lstm": "adaptax.networks.memory.recurrent:lstm",
     "gru": "adaptax.networks.memory.recurrent:gru",
     "symmetric": "adaptax.networks.memory.symmetric:symmetric",
+    "counting": "adaptax.networks.memory.counting:counting",
     "none": "adaptax.networks.memory.recurrent:none",
 }
 """Where each is built: "module:name" of a function from `MemorySizes` and a key to a `Memory`."""
@@ -38,7 +39,8 @@ class RL2Settings(Settings):
 
     Attributes:
         memory: Kind of memory; "symmetric" has one for each action (and state), all with the same weights (Kirsch et
-            al. 2022); "none" sees the present observation alone, and so cannot adapt.
+            al. 2022); "counting" also counts how often each was tried and what it brought; "none" sees the present
+            observation alone, and so cannot adapt.
         memory_size: Units of the memory; of each, if there are many. Paper: GRU with 256 (Duan et al., appendix A);
             LSTM with 48 (Wang et al.).
         policy_size: Units of a layer that reads memory and observation together, for the policy; 0 for none. Worth
@@ -94,9 +96,9 @@ class RL2Settings(Settings):
         Raises:
             ConfigError: naming the field, what was expected and what was found.
         """
-        if self.memory == "symmetric" and problem.continuous_actions:
+        if self.memory in ("symmetric", "counting") and problem.continuous_actions:
             raise ConfigError(
-                "RL2Settings.memory: 'symmetric' has a memory for each action, so it expects discrete ones; "
+                f"RL2Settings.memory: '{self.memory}' has a memory for each action, so it expects discrete ones; "
                 f"found {type(problem).__name__}, whose actions are continuous. Try --memory lstm or gru"
             )
         check_distribution(self, problem, "initial_std")

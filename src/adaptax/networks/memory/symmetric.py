@@ -17,6 +17,8 @@ Differences from the paper: memories and weights belong to pairs of state and ac
 as in a table, instead of one recurrent network per connection of an input to an output.
 """
 
+from typing import ClassVar, NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -27,6 +29,24 @@ from adaptax.core.spaces import Discrete
 from adaptax.networks.heads import Linear, ScoreHead
 from adaptax.networks.memory.base import Memory, MemorySizes, Seen
 from adaptax.networks.memory.recurrent import Recurrent, State
+
+
+class Event(NamedTuple):
+    """What has happened before a step, encoded.
+
+    Attributes:
+        now: The present state, one-hot.
+        tried: The pair that was tried, one-hot; zeros if none was, `[state, action]`.
+        action: Its action.
+        signals: The reward, and whether an episode begins.
+        seen: The observation, where states are not told apart.
+    """
+
+    now: Float[Array, " state"]
+    tried: Float[Array, "state action"]
+    action: Float[Array, " action"]
+    signals: Float[Array, "2"]
+    seen: Float[Array, " observation_size"]
 
 
 class Symmetric(Memory):
@@ -54,6 +74,9 @@ class Symmetric(Memory):
     num_states: int = eqx.field(static=True)
     num_actions: int = eqx.field(static=True)
     observation_size: int = eqx.field(static=True)
+
+    kind: ClassVar[str] = "symmetric"
+    """What it is called in the settings."""
 
     def __init__(
         self,
@@ -96,7 +119,7 @@ class Symmetric(Memory):
             UseError: if actions are not discrete.
         """
         if not isinstance(sizes.action, Discrete):
-            raise UseError(f"RL2(memory='symmetric'): expected discrete actions; found {sizes.action}")
+            raise UseError(f"RL2(memory='{cls.kind}'): expected discrete actions; found {sizes.action}")
         encoded = sizes.observation.encoded_size, sizes.action.encoded_size
         units = sizes.size, sizes.policy_size or sizes.size
         return cls(*encoded, *units, sizes.span, key, has_states=isinstance(sizes.observation, Discrete))
@@ -126,22 +149,39 @@ class Symmetric(Memory):
     def step(self, state: State, x: Float[Array, " input_size"]) -> tuple[State, Float[Array, " size"]]:
         """Take in one input (no batch); return the new state and the output."""
         table, context = state
+        event = self.event(x)
+        table, context = self.remember(table, context, event)
+        return (table, context), self.output(self.features(table, context, event), context)
+
+    def event(self, x: Float[Array, " input_size"]) -> Event:
+        """What an input says has happened."""
         cuts = (self.observation_size, 2 * self.observation_size, 2 * self.observation_size + self.num_actions)
         observation, previous, action, signals = jnp.split(x, cuts)
         now, before = (observation, previous) if self.has_states else (jnp.ones(1), jnp.ones(1))
         seen = observation[:0] if self.has_states else observation
-        tried = before[:, None] * action[None, :]
+        return Event(now, before[:, None] * action[None, :], action, signals, seen)
+
+    def remember(self, table: Array, context: Array, event: Event) -> tuple[Array, Array]:
+        """Change the memory of the pair that was tried, and the context."""
+        now, tried, action, signals, seen = event
         old = jnp.sum(tried[..., None] * table, (0, 1))
         inputs = [signals, seen, context]
         if self.has_states:
-            following = (1.0 - signals[1]) * _lookup(table, now)
+            following = (1.0 - signals[1]) * lookup(table, now)
             inputs += [jnp.mean(following, 0), jnp.max(following, 0)]
         (new,), _ = self.pair.step((old,), jnp.concatenate(inputs))
         table = table + tried[..., None] * (new - old)[None, None]
         played = jnp.sum(action, keepdims=True)
         (context,), _ = self.context.step((context,), jnp.concatenate([signals, played, seen, played * new]))
-        features = jnp.tanh(self.from_pair(_lookup(table, now)) + self.from_context(context)[None])
-        return (table, context), jnp.concatenate([self.score(features)[:, 0], context])
+        return table, context
+
+    def features(self, table: Array, context: Array, event: Event) -> Float[Array, "action head_size"]:
+        """U h_{s',a} + V c for every action in the present state."""
+        return self.from_pair(lookup(table, event.now)) + self.from_context(context)[None]
+
+    def output(self, features: Float[Array, "action head_size"], context: Array) -> Float[Array, " size"]:
+        """Scores and context."""
+        return jnp.concatenate([self.score(jnp.tanh(features))[:, 0], context])
 
     def unroll(
         self,
@@ -163,7 +203,7 @@ class Symmetric(Memory):
         return jax.lax.scan(jax.vmap(step), initial, (xs, happened, starts))[1]
 
 
-def _lookup(table: Float[Array, "state action size"], state: Float[Array, " state"]) -> Float[Array, "action size"]:
+def lookup(table: Float[Array, "state action size"], state: Float[Array, " state"]) -> Float[Array, "action size"]:
     """The memories of all actions in a state, given as a one-hot vector."""
     if len(table) == 1:
         return table[0]
