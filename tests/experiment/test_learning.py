@@ -46,7 +46,7 @@ def test_a_row_has_the_agent_its_untrained_self_and_random_actions_in_the_same_t
     problem, parameters = PROBLEM[algorithm]
     settings = {**TINY[algorithm], **parameters, "devices": 1, "eval_tasks": 0, "seeds": 2}
     run = experiment.train(algorithm, problem, directory=tmp_path / "run", **settings)
-    row = Row(algorithm, problem, 2, 7.5, "nobody")
+    row = Row(algorithm, problem, 2, published=7.5, source="nobody")
     told = []
     found = learning.measured(row, run, 30, 0, Surroundings(on_progress=told.append))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
@@ -69,6 +69,21 @@ def test_a_row_has_the_agent_its_untrained_self_and_random_actions_in_the_same_t
     assert "cell" in text
 
 
+@pytest.mark.compiles
+def test_who_learns_from_nothing_is_compared_with_what_it_knew_before_its_first_episode(tmp_path):
+    settings = {"streams": 2, "num_minibatches": 2, "hidden_size": 4, "num_layers": 1}
+    settings |= {"num_episodes": 8, "horizon": 4, "devices": 1, "eval_tasks": 0}
+    run = experiment.train("ppo", "point-robot", directory=tmp_path / "run", **settings)
+    found = learning.measured(Row("ppo", "point-robot", 1), run, 20, 0, Surroundings())
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert set(found["steps"]) == {"ppo"}
+    by_mode = found["steps"]["ppo"]["mode"]
+    assert found["untrained"]["mean"] == pytest.approx(by_mode[0][0], rel=1e-6)
+    assert found["mean"] == pytest.approx(by_mode[-1][0], rel=1e-6)
+    assert found["gain"][0]["mean"] == pytest.approx(found["mean"] - found["untrained"]["mean"], abs=1e-4)
+    assert len(found["gain"]) == 1
+
+
 def test_a_row_is_trained_with_its_seeds_and_kept_with_what_was_asked(tmp_path, monkeypatch):
     row = learning_table().cells["maml-point-robot"]
     asked = []
@@ -86,9 +101,9 @@ def test_a_row_is_trained_with_its_seeds_and_kept_with_what_was_asked(tmp_path, 
     monkeypatch.setattr(learning, "measured", lambda cell, run, tasks, seed, around: {**figures, "tasks": tasks})
     found = experiment.reproduce("maml-point-robot", seed=4, out=tmp_path)
     assert asked == [("maml", "point-robot", row.seeds, 4, "reproduce")]
-    assert found.cells["maml-point-robot"]["tasks"] == learning_table().tasks
+    assert found.cells["maml-point-robot"]["tasks"] == row.tasks == 500
     content = json.loads((tmp_path / "maml-point-robot" / "cell.json").read_text())
-    assert (content["asked"]["seeds"], content["asked"]["tasks"], content["asked"]["seed"]) == (5, 2000, 4)
+    assert (content["asked"]["seeds"], content["asked"]["tasks"], content["asked"]["seed"]) == (5, 500, 4)
     again = experiment.reproduce("all-algorithms", seed=4, out=tmp_path, cells="maml-point-robot")
     assert again.cells == found.cells
     assert len(asked) == 1

@@ -55,6 +55,23 @@ def test_E43_a_run_whose_checkpoints_were_deleted_does_not_begin_again(gone_on_w
     assert f"{tmp_path / 'checkpoints'}: no checkpoint there, though {name} says that there was one" in str(raised)
 
 
+@pytest.mark.parametrize("reason", ["", "nobody could gain anything where all that is done earns the same"])
+def test_what_is_known_to_gain_nothing_is_said_before_training(tmp_path, monkeypatch, reason):
+    monkeypatch.setattr(session, "known_to_gain_nothing", lambda algorithm, problem: reason)
+    said = []
+
+    def stopped(*arguments, **more):
+        raise BeginsError
+
+    monkeypatch.setattr(session.TrainSession, "_train", stopped)
+    with pytest.raises(BeginsError):
+        session.TrainSession(recipe(), TrainOptions(devices=1), tmp_path, Surroundings(on_message=said.append)).run()
+    warned = [line for line in said if line.startswith("warning: by default, ")]
+    assert [line.partition(": ")[2].partition(": ")[2] for line in warned] == [reason] * bool(reason)
+    told = next(index for index, line in enumerate(said) if "environment steps" in line)
+    assert all(said.index(line) < told for line in warned)
+
+
 @pytest.fixture
 def taken_up(tmp_path, monkeypatch):
     """Takes a run up at its last checkpoint, until training would begin; gives what is said."""

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from adaptax.cli.train import understood
 from adaptax.core.entry import Defaults, Entry, Preset
 from adaptax.core.errors import ConfigError
+from adaptax.core.settings import episodes_of
+from adaptax.experiment.options import TrainOptions
+from adaptax.experiment.recipes import recipe_for
 from adaptax.registry import registry
 from adaptax.registry.paper_tables import TABLES
 from adaptax.registry.presets import agent_for, named_presets, presets_for, settings_for
@@ -141,6 +145,48 @@ def test_defaults_of_gradient_based_methods_follow_the_problem():
     algorithm, problem = settings_for("maml", "point-robot")
     assert (algorithm.trajectories, algorithm.inner_learning_rate, problem.num_episodes) == (20, 0.1, 80)
     assert settings_for("rl2", "point-robot")[1].num_episodes == 3
+
+
+@pytest.mark.parametrize(("steps", "foresight"), [(2, 0.9), (100, 0.9), (250, 0.96), (1000, 0.99), (10_000, 0.99)])
+def test_the_longer_a_trial_the_further_rl2_looks(steps, foresight):
+    """As was found on bandits of 500 pulls and on 10 to 100 episodes of random MDPs."""
+    settings = PROBLEMS["bandit"].settings(num_pulls=steps)
+    assert settings_for("rl2", "bandit", of=settings)[0].gae_lambda == foresight
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("algorithm", TRAINABLE)
+def test_an_update_is_no_longer_than_a_few_hundred_thousand_steps(algorithm, problem):
+    settings, of_problem = settings_for(algorithm, problem)
+    if refused(algorithm, problem):
+        return
+    episodes = {
+        "rl2": lambda: episodes_of(of_problem)[1],
+        "meta-policy-gradient": lambda: settings.replicas * (settings.exploration_episodes + 2),
+    }.get(algorithm, lambda: getattr(settings, "streams", 0) or (settings.inner_steps + 1) * settings.trajectories)()
+    fewest = {"rl2": 64, "maml": 8}.get(algorithm, 20)
+    assert settings.num_tasks >= min(fewest, 8)
+    assert settings.num_tasks * episodes * of_problem.horizon <= max(400_000, 8 * 80 * of_problem.horizon)
+
+
+def test_defaults_follow_what_is_typed_of_the_problem():
+    recipe, _ = recipe_for("maml", "point-robot", TrainOptions(), changes={"num_episodes": 10, "horizon": 20})
+    assert (recipe.algorithm_settings.trajectories, recipe.algorithm_settings.inner_steps) == (5, 1)
+    assert recipe.problem_settings.num_episodes == 10
+    typed = {"num_episodes": 10, "trajectories": 2, "num_tasks": 3}
+    recipe, _ = recipe_for("maml", "point-robot", TrainOptions(), changes=typed)
+    assert (recipe.algorithm_settings.trajectories, recipe.algorithm_settings.num_tasks) == (2, 3)
+    given = TRAINABLE["maml"].settings(trajectories=4)
+    recipe, _ = recipe_for(given, "point-robot", TrainOptions(), changes={"num_episodes": 8})
+    assert recipe.algorithm_settings == given
+    named, _ = recipe_for("rl2", "bandit", TrainOptions(), preset="10x5", changes={"num_pulls": 1000})
+    assert named.algorithm_settings.gae_lambda == 0.9
+
+
+def test_a_command_line_has_the_same_defaults():
+    typed = understood(["maml", "point-robot", "--num-episodes", "10", "--inner-steps", "1"], "train", "")
+    recipe, _ = recipe_for("maml", "point-robot", TrainOptions(), changes={"num_episodes": 10, "inner_steps": 1})
+    assert typed.recipe == recipe
 
 
 def test_defaults_of_learners_from_scratch_have_long_trials():
