@@ -9,6 +9,7 @@ from adaptax import experiment
 from adaptax.experiment import learning, reproduction
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.registry.learning_table import Row, learning_table
+from adaptax.registry.paper_tables import Cell
 from adaptax.reports.tables import learning_table as printed
 
 TINY = {
@@ -82,6 +83,18 @@ def test_who_learns_from_nothing_is_compared_with_what_it_knew_before_its_first_
     assert found["mean"] == pytest.approx(by_mode[-1][0], rel=1e-6)
     assert found["gain"][0]["mean"] == pytest.approx(found["mean"] - found["untrained"]["mean"], abs=1e-4)
     assert len(found["gain"]) == 1
+
+
+@pytest.mark.compiles
+def test_a_cell_of_a_paper_has_other_agents_in_the_same_tasks(tmp_path):
+    run = experiment.train("rl2", "bandit", directory=tmp_path / "run", devices=1, eval_tasks=0, **TINY["rl2"])
+    cell = Cell({}, {}, 1.0, None, "", against=("gittins", "ucb1"))
+    found = reproduction._measured(cell, run, 20, 0, Surroundings())
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert list(found["beside"]) == ["gittins", "ucb1"]
+    for agent in found["beside"].values():
+        assert found["mean"] - agent["mean"] == pytest.approx(agent["difference"], abs=1e-5)
+        assert agent["stderr"] > 0
 
 
 def test_a_row_is_trained_with_its_seeds_and_kept_with_what_was_asked(tmp_path, monkeypatch):

@@ -106,10 +106,23 @@ def test_reproduction_table_by_hand():
         )
     )  # fmt: skip
     ours = ["83.27 ± 0.08", "83.11 … 83.43"]
-    assert cells(text, "100x10") == ["100x10", "83.5", *ours, "83.65", "-0.23", "-0.38", "4:05"]
-    assert cells(text, "n10") == ["n10", "156.2", "160.00 ± 0.50", "–", "–", "+3.80", "–", "–"]
-    assert cells(text, "zero") == ["zero", "0.0", "1.00 ± –", "–", "–", "+1.00", "–", "1:00"]
+    assert cells(text, "100x10") == ["100x10", "83.5", *ours, "-0.23", "83.65", "-0.38", "4:05"]
+    assert cells(text, "n10") == ["n10", "156.2", "160.00 ± 0.50", "–", "+3.80", "–", "–", "–"]
+    assert cells(text, "zero") == ["zero", "0.0", "1.00 ± –", "–", "+1.00", "–", "–", "1:00"]
     assert "Table 1" in text
+
+
+def test_agents_beside_are_compared_in_the_same_tasks():
+    beside = {
+        "gittins": {"mean": 409.1, "difference": -1.204, "stderr": 0.1},
+        "ucb1": {"mean": 407.4, "difference": 0.5, "stderr": 0.12},
+    }
+    figures = {"mean": 407.9, "stderr": 0.5, "interval": [406.9, 408.9], "published": 401.6, "seconds": 60.0}
+    text = rendered(reproduction_table({"500x5": {**figures, "beside": beside}, "old": {**figures, "ceiling": 5.0}}))
+    ours = ["401.6", "407.90 ± 0.50", "406.90 … 408.90", "+6.30"]
+    assert cells(text, "500x5") == ["500x5", *ours, "-1.20 ± 0.10", "+0.50 ± 0.12", "1:00"]
+    assert cells(text, "old") == ["old", *ours, "–", "–", "1:00"]
+    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_nothing_to_show_is_refused():

@@ -12,6 +12,7 @@ from adaptax.core import atomic_files
 from adaptax.core.errors import AdaptaxError, CheckpointError
 from adaptax.core.notebook import html_table, text_table
 from adaptax.core.precision import in_single_precision
+from adaptax.evaluation.statistics import stderr
 from adaptax.experiment import learning
 from adaptax.experiment.evaluation import assess
 from adaptax.experiment.options import ReproduceOptions, TrainOptions
@@ -203,10 +204,21 @@ def _unusable(path: Path, reason: str) -> CheckpointError:
 
 
 def _measured(cell: Cell, run: Run, num_tasks: int, seed: int, surroundings: Surroundings) -> dict[str, Any]:
-    """Evaluate the agent of a cell."""
-    assessment = assess(run.recipe, run.agent, num_tasks=num_tasks, seed=seed, against=(), surroundings=surroundings)
-    summary = assessment.results[run.recipe.algorithm].summary
+    """Evaluate the agent of a cell, and those beside it, in the same tasks."""
+    how: dict[str, Any] = {"num_tasks": num_tasks, "seed": seed, "against": cell.against, "surroundings": surroundings}
+    results = assess(run.recipe, run.agent, **how).results
+    own = results[run.recipe.algorithm]
+    summary = own.summary
+    beside = {
+        name: {
+            "mean": results[name].summary.mean,
+            "difference": float((own.scores - results[name].scores).mean()),
+            "stderr": stderr(own.scores - results[name].scores),
+        }
+        for name in cell.against
+    }
     return {
+        "beside": beside,
         "mean": summary.mean,
         "stderr": summary.stderr,
         "interval": list(summary.interval),

@@ -105,20 +105,31 @@ def reproduction_table(cells: Mapping[str, Mapping[str, Any]], *, title: str = "
     """Set published figures, ours and the exact ceiling side by side; at most 100 columns wide.
 
     Args:
-        cells: By name ("100x10"), each with `mean`, `stderr`, `interval`, `published`, `ceiling` and
-            `seconds` of training; all but `mean` may be None or missing.
+        cells: By name ("100x10"), each with `mean`, `stderr`, `interval`, `published`, `ceiling`, `beside` (other
+            agents in the same tasks, with the paired `difference` and its `stderr`) and `seconds` of training; all but
+            `mean` may be None or missing.
         title: Above the table.
     """
-    headers = "paper", "ours ± s.e.", "95 % interval", "ceiling", "− paper", "− ceiling", "minutes"
-    table = plain_table(title, "cell", *headers)
-    table.caption = "− paper, − ceiling: ours less theirs"
+    agents = list(dict.fromkeys(name for cell in cells.values() for name in cell.get("beside") or {}))
+    than = [f"− {name}" for name in agents] or ["ceiling", "− ceiling"]
+    table = plain_table(title, "cell", "paper", "ours ± s.e.", "95 % interval", "− paper", *than, "minutes")
+    table.caption = "−: ours less theirs" + ("; agents: in the same tasks, ± s.e. of the difference" if agents else "")
     for name, cell in cells.items():
-        published, ceiling = cell.get("published"), cell.get("ceiling")
-        gaps = [number(cell["mean"] - x if known(x) else None, "+.2f") for x in (published, ceiling)]
+        published, ceiling, beside = cell.get("published"), cell.get("ceiling"), cell.get("beside") or {}
         ours = with_error(cell["mean"], cell.get("stderr")), between(cell.get("interval"))
-        minutes = duration(cell.get("seconds"))
-        table.add_row(name, number(published, ".1f"), *ours, number(ceiling), *gaps, minutes)
+        others = [_less(beside[agent]) if agent in beside else "–" for agent in agents]
+        others = others or [number(ceiling), _gap(cell["mean"], ceiling)]
+        paper = number(published, ".1f"), *ours, _gap(cell["mean"], published)
+        table.add_row(name, *paper, *others, duration(cell.get("seconds")))
     return table
+
+
+def _gap(mean: float, other: float | None) -> str:
+    return number(mean - other if known(other) else None, "+.2f")
+
+
+def _less(other: Mapping[str, float]) -> str:
+    return f"{number(other['difference'], '+.2f')} ± {number(other['stderr'])}"
 
 
 def learning_table(cells: Mapping[str, Mapping[str, Any]], *, title: str = "") -> Table:

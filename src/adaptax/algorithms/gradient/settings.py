@@ -340,12 +340,19 @@ TRAINABLE: Mapping[str, Entry] = {
         defaults=_WINDOWS,
         measured=("tabular-mdp", "point-robot"),
     ),
-    "fomaml": Entry(f"{_HERE}.maml:FOMAML", "first-order MAML (Finn et al. 2017)", FOMAMLSettings, defaults=_WINDOWS),
+    "fomaml": Entry(
+        f"{_HERE}.maml:FOMAML",
+        "first-order MAML (Finn et al. 2017)",
+        FOMAMLSettings,
+        defaults=_WINDOWS,
+        measured=("point-robot",),
+    ),
     "reptile": Entry(
         f"{_HERE}.reptile:Reptile",
         "Reptile (Nichol et al. 2018)",
         ReptileSettings,
         defaults=_WINDOWS,
+        measured=("point-robot",),
     ),
     "meta-sgd": Entry(
         f"{_HERE}.meta_sgd:MetaSGD",
@@ -370,6 +377,7 @@ TRAINABLE: Mapping[str, Entry] = {
         "MAML that pays explorers (Stadie et al. 2018)",
         EMAMLSettings,
         defaults=_WINDOWS,
+        measured=("point-robot",),
     ),
     "promp": Entry(
         f"{_HERE}.promp:ProMP",
@@ -382,5 +390,6 @@ TRAINABLE: Mapping[str, Entry] = {
         "evolution strategies on the adapted return (Song et al. 2020)",
         ESMAMLSettings,
         defaults=_WINDOWS,
+        measured=("point-robot",),
     ),
 }
