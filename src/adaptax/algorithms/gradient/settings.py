@@ -384,6 +384,7 @@ TRAINABLE: Mapping[str, Entry] = {
         "proximal meta-policy search (Rothfuss et al. 2019)",
         ProMPSettings,
         defaults=_WINDOWS,
+        measured=("point-robot",),
     ),
     "es-maml": Entry(
         f"{_HERE}.es_maml:ESMAML",
