@@ -179,9 +179,9 @@ class Symmetric(Memory):
         """U h_{s',a} + V c for every action in the present state."""
         return self.from_pair(lookup(table, event.now)) + self.from_context(context)[None]
 
-    def output(self, features: Float[Array, "action head_size"], beside: Array) -> Float[Array, " size"]:
-        """Scores, and what else is put out."""
-        return jnp.concatenate([self.score(jnp.tanh(features))[:, 0], beside])
+    def output(self, features: Float[Array, "action head_size"], context: Array) -> Float[Array, " size"]:
+        """Scores and context."""
+        return jnp.concatenate([self.score(jnp.tanh(features))[:, 0], context])
 
     def unroll(
         self,
