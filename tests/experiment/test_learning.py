@@ -1,5 +1,6 @@
 """A row of the table of all algorithms: what is measured, on an agent of which all is known."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -92,6 +93,11 @@ def test_a_cell_of_a_paper_has_other_agents_in_the_same_tasks(tmp_path):
     found = reproduction._measured(cell, run, 20, 0, Surroundings())
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert list(found["beside"]) == ["gittins", "ucb1"]
+    assert found["policy"] == "mode"
+    sampled = reproduction._measured(dataclasses.replace(cell, explore=True), run, 20, 0, Surroundings())
+    assert sampled["policy"] == "sample"
+    assert sampled["mean"] != found["mean"]
+    assert sampled["beside"]["ucb1"]["mean"] == pytest.approx(found["beside"]["ucb1"]["mean"], abs=2.0)
     for agent in found["beside"].values():
         assert found["mean"] - agent["mean"] == pytest.approx(agent["difference"], abs=1e-5)
         assert agent["stderr"] > 0

@@ -137,7 +137,7 @@ def finish(
     seeds, tasks = (cell.seeds, cell.tasks) if isinstance(cell, Row) else (1, table.tasks)
     tasks = options.tasks or tasks
     asked = {"recipe": recipe.to_json(), "seed": options.seed, "tasks": tasks}
-    asked |= {"seeds": seeds} if isinstance(cell, Row) else {}
+    asked |= {"seeds": seeds} if isinstance(cell, Row) else {"policy": "sample"} if cell.explore else {}
     with contextlib.ExitStack() as held:
         result = _kept(directory / RESULT, asked, recipe)
         if result is None:
@@ -205,8 +205,15 @@ def _unusable(path: Path, reason: str) -> CheckpointError:
 
 def _measured(cell: Cell, run: Run, num_tasks: int, seed: int, surroundings: Surroundings) -> dict[str, Any]:
     """Evaluate the agent of a cell, and those beside it, in the same tasks."""
-    how: dict[str, Any] = {"num_tasks": num_tasks, "seed": seed, "against": cell.against, "surroundings": surroundings}
-    results = assess(run.recipe, run.agent, **how).results
+    results = assess(
+        run.recipe,
+        run.agent,
+        num_tasks=num_tasks,
+        seed=seed,
+        against=cell.against,
+        explore=cell.explore,
+        surroundings=surroundings,
+    ).results
     own = results[run.recipe.algorithm]
     summary = own.summary
     beside = {
@@ -219,6 +226,7 @@ def _measured(cell: Cell, run: Run, num_tasks: int, seed: int, surroundings: Sur
     }
     return {
         "beside": beside,
+        "policy": "sample" if cell.explore else "mode",
         "mean": summary.mean,
         "stderr": summary.stderr,
         "interval": list(summary.interval),

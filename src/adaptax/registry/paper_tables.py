@@ -22,6 +22,8 @@ class Cell:
         ceiling_is: What the ceiling is.
         published_agents: The paper's figures for other agents, by our names.
         against: Agents that are evaluated in the same tasks.
+        explore: Whether it is evaluated by sampled actions, as in training: the mode tries nothing by chance, and
+            in a long trial it stays with what it took for the best.
     """
 
     problem: Mapping[str, Any]
@@ -31,6 +33,7 @@ class Cell:
     ceiling_is: str
     published_agents: Mapping[str, float] = dataclasses.field(default_factory=dict)
     against: tuple[str, ...] = ()
+    explore: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Table:
     tasks: int = 20_000
 
 
+LONG = 500
+"""Pulls from which on chance is worth more than it costs."""
 _BANDIT_AGENTS = ("random", "gittins", "thompson", "optimistic-thompson", "ucb1", "epsilon-greedy", "greedy")
 _BANDITS = {  # pulls, arms: the paper's row in the order of _BANDIT_AGENTS, then its RL², then the ceiling and its kind
     (10, 5): (5.0, 6.6, 5.7, 6.5, 6.7, 6.6, 6.6, 6.7, 6.660, "exact optimum"),
@@ -89,8 +94,9 @@ def _bandit_cells() -> dict[str, Cell]:
     for (pulls, arms), (*agents, published, ceiling, kind) in _BANDITS.items():
         name = f"{pulls}x{arms}"
         named = dict(zip(_BANDIT_AGENTS, agents, strict=True))
-        beside = ("gittins", "ucb1")
-        cells[name] = Cell(presets[name].problem, presets[name].algorithm, published, ceiling, kind, named, beside)
+        preset, beside = presets[name], ("gittins", "ucb1")
+        chance = pulls >= LONG
+        cells[name] = Cell(preset.problem, preset.algorithm, published, ceiling, kind, named, beside, chance)
     return cells
 
 
