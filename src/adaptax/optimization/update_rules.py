@@ -64,27 +64,28 @@ class Gate(eqx.Module):
     Attributes:
         weight: W, in units of the optimiser's `speed`.
         bias: b less what it is at the start, in the same units.
-        start: b at the start.
     """
 
     weight: Float[Array, " inputs"]
     bias: Float[Array, ""]
-    start: float = eqx.field(static=True)
 
     def __call__(
         self,
         hidden: Float[Array, "number size"],
         parameters: Float[Array, " number"],
         before: Float[Array, " number"],
+        start: float | Float[Array, ""],
         speed: float | Float[Array, ""],
     ) -> Float[Array, " number"]:
-        """The gate's value: positive, and 1 at the start of meta-training."""
+        """The gate's value: positive, and 1 at the start of meta-training, where b is `start`."""
         inputs = jnp.concatenate([hidden, parameters[:, None], before[:, None]], -1)
-        return self.relative(inputs @ self.weight, speed)
+        return self.relative(inputs @ self.weight, start, speed)
 
-    def relative(self, seen: Float[Array, "*shape"], speed: float | Float[Array, ""]) -> Float[Array, "*shape"]:
+    def relative(
+        self, seen: Float[Array, "*shape"], start: float | Float[Array, ""], speed: float | Float[Array, ""]
+    ) -> Float[Array, "*shape"]:
         """σ(W · [...] + b), where `seen` is W · [...], in units of what it is at the start."""
-        start = jnp.asarray(self.start, seen.dtype)
+        start = jnp.asarray(start, seen.dtype)
         return jax.nn.sigmoid(start + speed * (seen + self.bias)) / jax.nn.sigmoid(start)
 
 
@@ -138,7 +139,14 @@ class LSTMOptimizer:
     decay: float | Float[Array, ""] = 1.0
     speed: float | Float[Array, ""] = 1.0
     read_through: bool = False
-    gate_range: float = 10.0
+    gate_range: float | Float[Array, ""] = 10.0
+
+    @property
+    def input_bias(self) -> float | Float[Array, ""]:
+        """b_I at the start."""
+        if isinstance(self.gate_range, int | float):
+            return -math.log(self.gate_range - 1.0)
+        return -jnp.log(self.gate_range - 1.0)  # one of several that are tried in one program
 
     def init(self, parameters: PyTree[Array]) -> Rule:
         """A rule that is gradient descent."""
@@ -147,10 +155,10 @@ class LSTMOptimizer:
         finer = jnp.asarray([FINENESS, 1.0, FINENESS, 1.0])[:, None]
         reader = eqx.tree_at(lambda reader: reader.input_weight, reader, finer * reader.input_weight)
 
-        def gate(bias: float) -> Gate:
-            return Gate(jnp.zeros(self.size + 2), jnp.zeros(()), bias)
+        def gate() -> Gate:
+            return Gate(jnp.zeros(self.size + 2), jnp.zeros(()))
 
-        rule = Rule(reader, gate(FORGET_BIAS), gate(-math.log(self.gate_range - 1.0)))
+        rule = Rule(reader, gate(), gate())
         return jax.tree.map(lambda x: x.astype(dtype), rule)
 
     def start(self, learned: Rule, parameters: PyTree[Array]) -> Gates:
@@ -158,10 +166,11 @@ class LSTMOptimizer:
         flat, _ = ravel_pytree(parameters)
         states = tuple(jnp.zeros((flat.size, self.size), flat.dtype) for _ in learned.reader.initial())
 
-        def at_rest(gate: Gate) -> Array:
-            return gate.relative(jnp.zeros_like(flat), self.speed)
+        def at_rest(gate: Gate, start: float | Array) -> Array:
+            return gate.relative(jnp.zeros_like(flat), start, self.speed)
 
-        return Gates(states, at_rest(learned.forget), at_rest(learned.input), jnp.asarray(0), jnp.zeros((), flat.dtype))
+        forget, gate = at_rest(learned.forget, FORGET_BIAS), at_rest(learned.input, self.input_bias)
+        return Gates(states, forget, gate, jnp.asarray(0), jnp.zeros((), flat.dtype))
 
     def step(
         self, learned: Rule, state: Gates, parameters: Parameters, gradient: Parameters, loss: Float[Array, ""]
@@ -173,8 +182,8 @@ class LSTMOptimizer:
         seen = jnp.concatenate([preprocess(slope), jnp.broadcast_to(level, (flat.size, 2))], -1)
         seen = seen if self.read_through else jax.lax.stop_gradient(seen)
         reader, hidden = jax.vmap(learned.reader.step)(state.reader, seen)
-        forget = learned.forget(hidden, flat, state.forget, self.speed)
-        gate = learned.input(hidden, flat, state.input, self.speed)
+        forget = learned.forget(hidden, flat, state.forget, FORGET_BIAS, self.speed)
+        gate = learned.input(hidden, flat, state.input, self.input_bias, self.speed)
         rate = jnp.asarray(self.learning_rate * self.decay**state.steps).astype(flat.dtype)
         after = Gates(reader, forget, gate, state.steps + 1, state.offset)
         return unravel(forget * flat - rate * gate * slope), after
