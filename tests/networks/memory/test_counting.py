@@ -21,7 +21,7 @@ from tests.sample_problems import quick_jit
 
 def _memory(kind=Counting, *, has_states=True):
     size = STATES if has_states else 2
-    build = lambda key: kind(size, ACTIONS, SIZE, 6, 10, key, has_states=has_states)  # noqa: E731
+    build = lambda key: kind(size, ACTIONS, SIZE, 6, 10, key=key, has_states=has_states)  # noqa: E731
     return quick_jit(build)(jax.random.key(0))
 
 

@@ -18,7 +18,7 @@ RNG = np.random.default_rng(0)
 @functools.cache
 def _memory(has_states, num_actions=ACTIONS):
     size = STATES if has_states else 2
-    build = lambda key: Symmetric(size, num_actions, SIZE, 6, 10, key, has_states=has_states)  # noqa: E731
+    build = lambda key: Symmetric(size, num_actions, SIZE, 6, 10, key=key, has_states=has_states)  # noqa: E731
     return quick_jit(build)(jax.random.key(0))
 
 
@@ -137,5 +137,7 @@ def test_sizes():
     assert memory.size == ACTIONS + SIZE
     assert memory.initial()[0].shape == (STATES, ACTIONS, SIZE)
     assert memory.unroll(jnp.zeros((TIME, BATCH, 2 * STATES + ACTIONS + 2))).shape == (TIME, BATCH, ACTIONS + SIZE)
-    one = Symmetric(1, ACTIONS, SIZE, 6, 10, jax.random.key(0), has_states=True)  # a single state is none to tell apart
+    one = Symmetric(
+        1, ACTIONS, SIZE, 6, 10, key=jax.random.key(0), has_states=True
+    )  # a single state is none to tell apart
     assert one.unroll(jnp.zeros((TIME, BATCH, 2 + ACTIONS + 2))).shape == (TIME, BATCH, ACTIONS + SIZE)

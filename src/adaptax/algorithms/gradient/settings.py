@@ -314,6 +314,7 @@ _PLANE: Changes = {
         "num_updates": 150,
     },
     ProMPSettings: {"learning_rate": 5e-3},
+    ANILSettings: {"inner_learning_rate": 2.0, "inner_decay": 0.25, "exploration_decay": 0.5},
 }
 
 _WINDOWS = Defaults(

@@ -35,20 +35,10 @@ class Counting(Symmetric):
 
     kind: ClassVar[str] = "counting"
 
-    def __init__(
-        self,
-        observation_size: int,
-        num_actions: int,
-        size: int,
-        head_size: int,
-        span: int,
-        key: Key[Array, ""],
-        *,
-        has_states: bool,
-    ):
+    def __init__(self, *sizes: int, key: Key[Array, ""], has_states: bool):
         """Build the network; the arguments are those of `Symmetric`."""
-        super().__init__(observation_size, num_actions, size, head_size, span, key, has_states=has_states)
-        self.from_counts = Linear(4, head_size, 1.0, jax.random.fold_in(key, 0))
+        super().__init__(*sizes, key=key, has_states=has_states)
+        self.from_counts = Linear(4, self.from_pair.bias.size, 1.0, jax.random.fold_in(key, 0))
 
     def initial(self) -> State:
         """Empty memories, and counts and sums of all pairs, `[state, action, 2]`."""

@@ -85,8 +85,8 @@ class Symmetric(Memory):
         size: int,
         head_size: int,
         span: int,
-        key: Key[Array, ""],
         *,
+        key: Key[Array, ""],
         has_states: bool,
     ):
         """Build the network.
@@ -122,7 +122,7 @@ class Symmetric(Memory):
             raise UseError(f"RL2(memory='{cls.kind}'): expected discrete actions; found {sizes.action}")
         encoded = sizes.observation.encoded_size, sizes.action.encoded_size
         units = sizes.size, sizes.policy_size or sizes.size
-        return cls(*encoded, *units, sizes.span, key, has_states=isinstance(sizes.observation, Discrete))
+        return cls(*encoded, *units, sizes.span, key=key, has_states=isinstance(sizes.observation, Discrete))
 
     def inputs(self, seen: Seen) -> Float[Array, "*batch input_size"]:
         """All that is remembered, side by side in one vector."""
