@@ -65,13 +65,15 @@ def test_ends_of_episodes_are_announced_and_none_is_a_time_limit(ends_early, end
     env = SimpleNamespace(horizon=3, ends_early=ends_early)
     found = told(rules.termination(env, [recorded(terminated=ended)]))
     assert [line[:2] for line in found] == ([] if where is None else [("termination", where)])
+    if ended == LAST:
+        assert told(rules.termination(env, [recorded(terminated=ended), recorded()])) == []  # not in every episode
 
 
-@pytest.mark.parametrize(("moves", "where"), [(True, ["step 3: terminated"]), (False, [])])
-def test_a_limit_that_moves_with_the_horizon_is_one(moves, where, monkeypatch):
+@pytest.mark.parametrize(("ended", "where"), [([3], ["step 3: terminated"]), ([2], []), ([1, 3], [])])
+def test_a_limit_that_moves_with_the_horizon_is_one(ended, where, monkeypatch):
     def longer(env, key, steps):
         assert (env.horizon, steps) == (4, 4)
-        return lambda tasks: recorded(terminated={(..., 3 if moves else 2): True})
+        return lambda tasks: recorded(terminated={(..., step): True for step in ended})
 
     monkeypatch.setattr(rules, "Recorder", longer)
     env = clockwork(3, 1, ends_early=False).env

@@ -31,6 +31,7 @@ def families_of(finite=None, **pools):
         (None, ([1, 1], [2, 2], [3, 3]), [("splits", "train.sample", "many tasks", "3 in all families")]),
         (None, ([1, 1], [1, 1], [1, 1]), [("same tasks", "train.sample", "tasks that differ", "256 equal ones")]),
         (1, ([1, 1], [1, 1], [1, 1]), []),
+        (2, ([1, 1], [1, 1], [1, 1]), [("same tasks", "train.sample", "tasks that differ", "256 equal ones")]),
         (2, ([1, 2], [1, 2], [2, 1]), []),
         (2, ([1, 2], [1, 2, 3], [2, 1]), [("splits", "validation.finite", "at most 2 tasks", "3 at least")]),
     ],
