@@ -117,3 +117,10 @@ def test_figures_are_written_before_the_report_and_not_lost(tmp_path, monkeypatc
     assert refused.value.result.rows() == ROWS
     assert said == ["warning: few tasks"]
     assert json.loads((tmp_path / FIGURES).read_text())["agents"] == CONTENT["agents"]
+
+
+def test_options_are_written_as_they_are_typed():
+    options = CompareOptions(problem="bandit", algorithm=("mine:A", "mine:B"), tasks=7, json=True)
+    assert comparison._typed(options) == [
+        "--problem", "bandit", "--algorithm", "mine:A", "mine:B", "--tasks", "7", "--json"
+    ]  # fmt: skip

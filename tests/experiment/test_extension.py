@@ -97,6 +97,7 @@ def test_where_it_cannot_be_written_the_run_has_its_old_plan(run, monkeypatch):
     def refuse(*arguments):
         raise OSError(13, "Permission denied")
 
+    (run / EVALUATED[0]).write_text("of the agent as it was")
     before = contents(run)
     monkeypatch.setattr(extension, "save_config", refuse)
     with pytest.raises(OutputError, match=r"cannot be written down \(Permission denied\); the run is as it was"):

@@ -111,6 +111,10 @@ def test_figures_in_words():
     assert texts.spread({"value": 0.25, "interval": [-1, 2000]}) == "0.25 (−1.00 … 2,000)"
     assert texts.spread({"value": 0.25, "interval": [None, 1]}, texts.percent) == "25 % (– … 100 %)"
     assert texts.number(2.345, 1) == "2.3"
+    assert [texts.number(x) for x in (-0.004, 999.99, 999.999, 1000, -1234.5)] == [
+        "0.00", "999.99", "1,000", "1,000", "−1,234"
+    ]  # fmt: skip
+    assert [texts.percent(x, "+") for x in (-0.004, 0.004, -0.02, 0.02)] == ["0 %", "+0 %", "−2 %", "+2 %"]
     assert texts.reached(at(3, steps=15), "steps") == ("15", "")
     best, own = {"value": 0.1}, {"value": 0.2}
     assert texts.exploring({"not_the_best_mean": best, "not_its_own_best": own}) is best

@@ -49,6 +49,7 @@ def test_every_bit_counts():
         (SEALED[:-4], "unreadable"),
         (SEALED.replace(b'"sha256"', b'"sha512"'), "unreadable"),
         (b'{\n "manifest": {\n  "a": ' + 200_000 * b"[", "unreadable"),
+        (json.dumps({**json.loads(SEALED), "more": 2}, sort_keys=True, indent=1).encode() + b"\n", "checksum"),
         (SEALED[:-1], "checksum"),
         (SEALED + b"\n", "checksum"),
         (SEALED.replace(b"2.5", b"2.50"), "checksum"),

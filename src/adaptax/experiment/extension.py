@@ -1,5 +1,6 @@
 """Another number of updates for a run that there is: `adaptax train --resume DIR --num-updates N`."""
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -52,14 +53,19 @@ def replanned(
     settings.check_problem(new.problem_settings)
     before = (*(started_with["planned_before"] or ()), planned)
     written = {**started_with, "planned_before": before, "planned_at": made}
+    moved: dict[Path, Path] = {}
     try:
-        _put_aside(directory, made, on_message)
+        _put_aside(directory, made, moved)
         save_config(directory, new, written)
     except OSError as error:
+        _put_back(moved)
         raise OutputError(
             f"{directory}: the new number of updates cannot be written down ({error.strerror or error}); the run is as "
             "it was. See to it, then repeat the command"
         ) from error
+    if moved:
+        names, (aside, *_) = ", ".join(old.name for old in moved), moved.values()
+        on_message(f"{directory}: {names}, of the agent as it was, moved to {aside.parent.name}")
     on_message(
         f"{directory}: {num_updates} updates instead of {planned}. Where a learning rate or an entropy cost falls to 0 "
         f"over them, from update {made} on it is as if {num_updates} had been planned from the beginning"
@@ -67,8 +73,8 @@ def replanned(
     return new, written
 
 
-def _put_aside(directory: Path, made: int, on_message: OnMessage) -> None:
-    """Move what an evaluation left into a folder of its own, if there is anything."""
+def _put_aside(directory: Path, made: int, moved: dict[Path, Path]) -> None:
+    """Move what an evaluation left into a folder of its own, if there is anything; `moved` says from where to where."""
     there = [name for name in EVALUATED if os.path.lexists(directory / name)]
     if not there:
         return
@@ -77,4 +83,13 @@ def _put_aside(directory: Path, made: int, on_message: OnMessage) -> None:
     aside.mkdir()
     for name in there:
         os.rename(directory / name, aside / name)
-    on_message(f"{directory}: {', '.join(there)}, of the agent as it was, moved to {aside.name}")
+        moved[directory / name] = aside / name
+
+
+def _put_back(moved: dict[Path, Path]) -> None:
+    """Undo it, as far as that can be done."""
+    with contextlib.suppress(OSError):
+        for old, new in moved.items():
+            os.rename(new, old)
+        for folder in {new.parent for new in moved.values()}:
+            folder.rmdir()

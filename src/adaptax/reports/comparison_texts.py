@@ -25,13 +25,17 @@ def number(value: float | None, decimals: int = 2) -> str:
     """A number as text; a dash if it is not defined."""
     if value is None:
         return UNKNOWN
-    text = f"{value:.{decimals}f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return text.replace("-", "−") if float(text.replace(",", "")) else text.lstrip("-")
+    return _unsigned_zero(f"{value:,.{decimals if round(abs(value), decimals) < 1000 else 0}f}")
 
 
 def percent(value: float | None, form: str = "") -> str:
     """A share as text."""
-    return UNKNOWN if value is None else f"{100 * value:{form}.0f} %".replace("-", "−")
+    return UNKNOWN if value is None else f"{_unsigned_zero(f'{100 * value:{form}.0f}')} %"
+
+
+def _unsigned_zero(text: str) -> str:
+    """A number with a minus sign of its own; what is rounded to 0 has no sign."""
+    return text.replace("-", "−") if float(text.replace(",", "")) else text.lstrip("-")
 
 
 def spread(figure: Mapping[str, Any], text: Any = number) -> str:

@@ -38,7 +38,7 @@ def unseal(data: bytes) -> dict[str, Any]:
         content = json.loads(data.decode())  # as bytes, they might choose their own encoding
         manifest, digest = content["manifest"], content["sha256"]
         # In this order: indented, a file of a megabyte that is none of ours may be one of gigabytes.
-        ours = isinstance(manifest, dict) and _is_canonical(content, data)
+        ours = isinstance(manifest, dict) and len(content) == 2 and _is_canonical(content, data)
         intact = ours and digest_of(_canonical(manifest)) == digest
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Damaged("manifest: unreadable") from None
