@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from adaptax.core.errors import MissingPackageError
 from tests.cli.conftest import PATIENCE, SMALL_BANDIT, TINY, environment
 
 ROOT = Path(__file__).parents[1]
-OPTIONAL = ("matplotlib", "jinja2", "rich", "tensorboardX")
+OPTIONAL = ("matplotlib", "jinja2", "rich", "tensorboardX", "mujoco", "gymnasium")
 ABSENT = f"import sys\nsys.modules.update(dict.fromkeys({OPTIONAL}))\n"
 """Whoever imports a module whose entry is None is told that there is none."""
 
@@ -37,9 +38,9 @@ def test_the_package_needs_what_computes_and_extras_have_the_rest():
     names = lambda listed: {re.match(r"[\w-]+", item)[0] for item in listed}  # noqa: E731
     assert {"jax", "equinox", "optax", "jaxtyping", "numpy", "safetensors"} <= names(project["dependencies"])
     extras = project["optional-dependencies"]
-    assert names(extras["reports"]) | names(extras["tensorboard"]) == set(OPTIONAL)
+    assert names(extras["reports"]) | names(extras["tensorboard"]) | names(extras["mujoco"]) == set(OPTIONAL)
     assert not names(project["dependencies"]) & set(OPTIONAL)
-    assert extras["all"] == ["adaptax[reports,tensorboard]"]
+    assert extras["all"] == ["adaptax[reports,tensorboard,mujoco]"]
     assert "adaptax[all]" in extras["test"]
 
 
@@ -56,9 +57,25 @@ for module in pkgutil.walk_packages(adaptax.__path__, "adaptax."):
 """
     lines = python(program, cwd=tmp_path).stdout.splitlines()
     assert lines
+    said = r'needs (matplotlib|jinja2|gymnasium), which is not installed.*pip install "adaptax\[(reports|mujoco)\]"'
+    rooms = {"matplotlib": "reports", "jinja2": "reports", "gymnasium": "problems.mujoco"}
     for line in lines:
-        assert line.startswith("adaptax.reports."), line
-        assert re.search(r'needs (matplotlib|jinja2), which is not installed.*pip install "adaptax\[reports\]"', line)
+        found = re.search(said, line)
+        assert found, line
+        assert line.startswith(f"adaptax.{rooms[found[1]]}."), line
+        assert found[2] == rooms[found[1]].rpartition(".")[2]
+
+
+@pytest.mark.parametrize("line", [("train", "rl2"), ("check-env",)], ids=lambda line: line[0])
+def test_a_family_whose_simulator_is_missing_says_what_to_install_before_anything_is_written(line, tmp_path):
+    command = [sys.executable, "-c", ABSENT + "from adaptax.cli import main; main()", *line, "half-cheetah-direction"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == MissingPackageError.exit_code
+    assert 'pip install "adaptax[mujoco]"' in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not [*tmp_path.rglob("config.json")]
 
 
 @pytest.mark.compiles

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import Settings, kind_of
 from adaptax.registry.presets import settings_for
-from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS
+from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, NATIVE_PROBLEMS
 
 NO_NUMBERS = (
     "fast", "", " ", "[1]", "1,5", "nan", "inf", "-inf", "1e999", "-1e999", "0x10", "None", "½", "数", "1 2", "--",
@@ -71,7 +71,7 @@ def either(name: str) -> tuple[str, str]:
 def fields_of(rng: random.Random) -> Iterator[tuple[tuple[str, ...], Settings, dataclasses.Field[Any]]]:
     """Every field of every algorithm on every problem and of every command, shuffled, for ever."""
     fields: list[tuple[tuple[str, ...], Settings, dataclasses.Field[Any]]] = []
-    for algorithm, problem in itertools.product(LEARNERS, PROBLEMS):
+    for algorithm, problem in itertools.product(LEARNERS, NATIVE_PROBLEMS):
         line = ("train", algorithm, problem)
         fields += [(line, part, field) for part in parts_of(line) for field in dataclasses.fields(part)]
     for words in [words for words in OPTIONS if words[0] != "train"]:
@@ -258,15 +258,15 @@ def misspelt_name(
 ) -> Case | None:
     """A command, an algorithm, a problem or another name that does not exist, but nearly."""
     agents = [*CLASSICAL, *FROM_SCRATCH]
-    algorithm, problem, agent = rng.choice([*LEARNERS]), rng.choice([*PROBLEMS]), rng.choice(agents)
+    algorithm, problem, agent = rng.choice([*LEARNERS]), rng.choice([*NATIVE_PROBLEMS]), rng.choice(agents)
     kinds: list[tuple[str, Callable[[str], tuple[str, ...]], set[str]]] = [
         (rng.choice(["train", "evaluate", "compare", "inspect", "reproduce"]), lambda w: (w,), set()),
         (algorithm, lambda w: ("train", w, problem), {*LEARNERS}),
-        (problem, lambda w: ("train", algorithm, w), {*PROBLEMS}),
+        (problem, lambda w: ("train", algorithm, w), {*NATIVE_PROBLEMS}),
         ("default", lambda w: ("train", algorithm, problem, "--preset", w), set()),
         ("duan2016-bandits", lambda w: ("reproduce", w), {"duan2016-bandits", "duan2016-mdps"}),
         (agent, lambda w: ("evaluate", "run", "--against", w), {*agents}),
-        (problem, lambda w: ("compare", agent, "--problem", w), {*PROBLEMS}),
+        (problem, lambda w: ("compare", agent, "--problem", w), {*NATIVE_PROBLEMS}),
     ]
     name, line, existing = rng.choice(kinds)
     typed = misspelt(name, rng)

@@ -22,7 +22,7 @@ from adaptax.core.problem import Problem
 from adaptax.core.rollout import collect, rollout, start
 from adaptax.core.types import AgentState, TimeStep, replace
 from adaptax.problems.cues import CueTask, cue
-from adaptax.registry.registry import PROBLEMS, build
+from adaptax.registry.registry import NATIVE_PROBLEMS, build
 from tests.claims.checks import Check, at_least, at_most
 from tests.claims.enumeration import jit
 
@@ -115,7 +115,7 @@ def check_boundaries(n: int, key: Key[Array, ""]) -> Iterator[Check]:
 def check_first_inputs(key: Key[Array, ""]) -> Iterator[Check]:
     """Nothing of an earlier trial comes with the first observation of the next, and all of an earlier episode does."""
     wrong, lost = 0, 0
-    for entry in PROBLEMS.values():
+    for entry in NATIVE_PROBLEMS.values():
         problem, agent = build(entry, entry.settings() if entry.settings else None), Random()
         task = problem.train.sample(key)
         meta, horizon = agent.describe(problem), problem.env.horizon
@@ -132,7 +132,7 @@ def check_first_inputs(key: Key[Array, ""]) -> Iterator[Check]:
         last = int(np.flatnonzero(np.asarray(trajectory.valid)[:, 0])[-1])
         lost += int(jnp.any(after.timestep.action[0] != trajectory.action[last, 0]))
         lost += int(after.timestep.reward[0] != trajectory.reward[last, 0]) + int(~after.timestep.first[0])
-    note = f"on all {len(PROBLEMS)} problems"
+    note = f"on all {len(NATIVE_PROBLEMS)} problems"
     yield at_most("previous actions and rewards at the start of a trial that are not 0", wrong, 0, note)
     yield at_most("  and at the start of the next episode that are not the last ones", lost, 0, note)
 

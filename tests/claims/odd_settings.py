@@ -18,7 +18,7 @@ from adaptax.core.settings import Settings, check_distribution
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems.settings import episodes_of
-from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
+from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, NATIVE_PROBLEMS
 from adaptax.runs.recipe import Recipe
 from adaptax.training.loop import train
 from tests.claims.checks import Check, at_most, measured
@@ -89,7 +89,7 @@ def fitting(algorithm: Settings, problem: Settings) -> Settings:
 def draw(rng: random.Random, pair: tuple[str, str]) -> tuple[Recipe | None, list[str]]:
     """A recipe for an algorithm and a problem; None if none was found. Also what refusals have said."""
     refusals: list[str] = []
-    kinds = LEARNERS[pair[0]].settings, PROBLEMS[pair[1]].settings
+    kinds = LEARNERS[pair[0]].settings, NATIVE_PROBLEMS[pair[1]].settings
     assert kinds[0] is not None
     assert kinds[1] is not None
     for _ in range(TRIES):
@@ -133,7 +133,7 @@ def run(seed: int, n: int) -> Iterator[Check]:
         n: How many of them are tried.
     """
     rng = random.Random(seed)
-    pairs = [(algorithm, problem) for algorithm in LEARNERS for problem in PROBLEMS]
+    pairs = [(algorithm, problem) for algorithm in LEARNERS for problem in NATIVE_PROBLEMS]
     rng.shuffle(pairs)
     counts: Counter[str] = Counter()
     refusals: list[str] = []

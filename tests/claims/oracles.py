@@ -19,7 +19,7 @@ from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.evaluator import evaluate, oracle_return, sample_tasks
 from adaptax.problems import tabular_mdp
 from adaptax.problems.exact import bernoulli_bayes_value
-from adaptax.registry.registry import PROBLEMS, build
+from adaptax.registry.registry import NATIVE_PROBLEMS, build
 from tests.claims.checks import Check, at_least, at_most
 
 CHARGES = np.linspace(0.0, 1.0, 4097)
@@ -98,7 +98,7 @@ def check_bandits() -> Iterator[Check]:
 
 def check_floors(seed: int) -> Iterator[Check]:
     """Random actions in all problems, in all families."""
-    for name, entry in PROBLEMS.items():
+    for name, entry in NATIVE_PROBLEMS.items():
         assert entry.settings is not None
         problem, agent = build(entry, entry.settings()), Random()
         margins: list[float] = []

@@ -28,7 +28,7 @@ from adaptax.core.algorithm import init
 from adaptax.core.rollout import collect
 from adaptax.registry import registry
 from adaptax.registry.presets import agent_for, settings_for
-from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, PROBLEMS, TRAINABLE, build, view
+from adaptax.registry.registry import CLASSICAL, FROM_SCRATCH, LEARNERS, NATIVE_PROBLEMS, TRAINABLE, build, view
 from adaptax.runs.numerics import processor
 from adaptax.training.loop import train
 from tests.golden.digests import digest
@@ -74,8 +74,8 @@ def small(settings: Any, sizes: dict[str, Any]) -> Any:
 def suited(name: str, number: int) -> list[str]:
     """Two problems for an algorithm; all problems are somebody's."""
     found = []
-    for offset in range(len(PROBLEMS)):
-        problem = list(PROBLEMS)[(number + 3 * offset) % len(PROBLEMS)]
+    for offset in range(len(NATIVE_PROBLEMS)):
+        problem = list(NATIVE_PROBLEMS)[(number + 3 * offset) % len(NATIVE_PROBLEMS)]
         try:
             pair(name, problem)
         except adaptax.core.errors.ConfigError:
@@ -93,7 +93,7 @@ def first_published(name: str, problem: str) -> tuple[Any, Any]:
     defaults = [value[0].items() for key, value in all_of.items() if key.endswith(" default")]
     shared = dict(x for x in defaults[0] if all(x in others for others in defaults)), {}
     changes = all_of.get(f"{name} {problem} default", shared)
-    kinds = LEARNERS[name].settings, PROBLEMS[problem].settings
+    kinds = LEARNERS[name].settings, NATIVE_PROBLEMS[problem].settings
     assert all(kinds)
     return tuple(kind(**changed) for kind, changed in zip(kinds, changes, strict=True))  # type: ignore[return-value]
 
@@ -110,7 +110,7 @@ def trained(name: str, problem: str, **changes: Any) -> str:
     """Digest of what there is after `UPDATES` updates."""
     of_algorithm, of_problem = pair(name, problem, **changes)
     algorithm = build(LEARNERS[name], of_algorithm)
-    world = view(LEARNERS[name], build(PROBLEMS[problem], of_problem))
+    world = view(LEARNERS[name], build(NATIVE_PROBLEMS[problem], of_problem))
     state = train(algorithm, world, init(algorithm, world, seed=0), num_updates=UPDATES)
     return digest((state.meta, state.opt_state))
 
@@ -139,14 +139,14 @@ def trials_of(agent: Any, problem: Any) -> str:
 def from_scratch(name: str, problem: str) -> str:
     """Digest of a few trials of a learner that starts from nothing."""
     of_agent, of_problem = pair(name, problem)
-    return trials_of(build(FROM_SCRATCH[name], of_agent), build(PROBLEMS[problem], of_problem))
+    return trials_of(build(FROM_SCRATCH[name], of_agent), build(NATIVE_PROBLEMS[problem], of_problem))
 
 
 def classical(name: str, problem: str) -> str:
     """Digest of a few trials of a classical agent."""
     sizes = {**SMALL_PROBLEM, **({"num_arms": 2} if name == "bayes-optimal-bandit" else {})}
     of_problem = small(settings_for("rl2", problem)[1], sizes)
-    return trials_of(agent_for(name, problem, of_problem), build(PROBLEMS[problem], of_problem))
+    return trials_of(agent_for(name, problem, of_problem), build(NATIVE_PROBLEMS[problem], of_problem))
 
 
 def names_now() -> Iterator[str]:

@@ -12,7 +12,7 @@ from adaptax.registry.learning_table import (
     why_left_out,
 )
 from adaptax.registry.presets import known_to_gain_nothing
-from adaptax.registry.registry import OWN_FROM_SCRATCH, OWN_PROBLEMS, OWN_TRAINABLE
+from adaptax.registry.registry import NATIVE_PROBLEMS, OWN_FROM_SCRATCH, OWN_PROBLEMS, OWN_TRAINABLE
 
 LEARNERS = {**OWN_TRAINABLE, **OWN_FROM_SCRATCH}
 
@@ -21,7 +21,7 @@ def test_every_learner_has_a_row_on_every_problem_that_it_suits_and_where_someth
     table = learning_table()
     assert table.tasks == TASKS
     of = {(row.algorithm, row.problem) for row in table.cells.values()}
-    assert of == {(a, p) for a in LEARNERS for p in OWN_PROBLEMS if not why_left_out(a, p)}
+    assert of == {(a, p) for a in LEARNERS for p in NATIVE_PROBLEMS if not why_left_out(a, p)}
     assert all(name == f"{row.algorithm}-{row.problem}" for name, row in table.cells.items())
     seeds = {name: row.seeds for name, row in table.cells.items() if row.algorithm in OWN_TRAINABLE}
     assert {seeds[name] for name in seeds if name.endswith("-point-robot")} == {5}

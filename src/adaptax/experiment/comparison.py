@@ -32,7 +32,7 @@ from adaptax.registry.resolve import resolve_problem
 from adaptax.runs.directory import write_json
 from adaptax.runs.load import load_agent
 
-VERSIONS = ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy", "matplotlib")
+VERSIONS = ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy", "matplotlib", "mujoco", "gymnasium")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -167,11 +167,13 @@ def _typed(options: Settings) -> list[str]:
     words = []
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
-        if value != field.default:
-            name = field.name.replace("_", "-")
-            words += (
-                [f"--{name}"] if value is True else [f"--no-{name}"] if value is False else [f"--{name}", str(value)]
-            )
+        if value == field.default:
+            continue
+        name = field.name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            words += [f"--{name}", *map(str, value if isinstance(value, tuple) else (value,))]
     return words
 
 

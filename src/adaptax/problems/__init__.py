@@ -9,18 +9,20 @@ from typing import Any
 
 from adaptax.core.entry import modules_of
 from adaptax.core.lazy import imported_when_used
+from adaptax.problems.mujoco.settings import SIMULATED as SIMULATED
 from adaptax.problems.settings import PROBLEMS
 
-_MODULE_OF = modules_of(PROBLEMS)
+_MODULE_OF = modules_of(PROBLEMS, SIMULATED)
+_NATIVE = modules_of(PROBLEMS)
 _INFORMED = dict.fromkeys(("Informed", "informed"), f"{__name__}.task_informed")
 _find, __dir__, _ = imported_when_used(__name__, {**_MODULE_OF, **_INFORMED})
 __all__ = sorted(_MODULE_OF)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
-    """A factory, `informed`, or the class of an environment from one of the factories' modules."""
+    """A factory, `informed`, or the class of an environment from one of the native factories' modules."""
     if name[:1].isupper() and name not in _INFORMED:
-        for module in map(importlib.import_module, dict.fromkeys(_MODULE_OF.values())):
+        for module in map(importlib.import_module, dict.fromkeys(_NATIVE.values())):
             value = getattr(module, name, None)
             if getattr(value, "__module__", None) == module.__name__:
                 return value

@@ -9,7 +9,7 @@ from adaptax.core.errors import ConfigError
 from adaptax.core.settings import Settings, episodes_of, horizon_of
 from adaptax.registry.paper_tables import Table
 from adaptax.registry.presets import known_to_gain_nothing, presets_for, settings_for
-from adaptax.registry.registry import OWN_FROM_SCRATCH, OWN_PROBLEMS, OWN_TRAINABLE
+from adaptax.registry.registry import NATIVE_PROBLEMS, OWN_FROM_SCRATCH, OWN_PROBLEMS, OWN_TRAINABLE
 
 NAME = "all-algorithms"
 MULTITASK = "multitask-ppo"
@@ -78,7 +78,7 @@ def learning_table() -> Table:
     trainable = [MULTITASK, *(name for name in OWN_TRAINABLE if name != MULTITASK)]
     rows = {
         f"{algorithm}-{problem}": _row(algorithm, problem)
-        for problem in OWN_PROBLEMS
+        for problem in NATIVE_PROBLEMS
         for algorithm in [*trainable, *OWN_FROM_SCRATCH]
         if not why_left_out(algorithm, problem)
     }

@@ -12,8 +12,11 @@ from adaptax.core.entry import Entry, load_target
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings, suggestion
 
-OWN_PROBLEMS: Mapping[str, Entry] = problems.PROBLEMS
-"""Those of the library, without what users bring."""
+NATIVE_PROBLEMS: Mapping[str, Entry] = problems.PROBLEMS
+"""Those of the library that need nothing but JAX."""
+
+OWN_PROBLEMS: Mapping[str, Entry] = {**NATIVE_PROBLEMS, **problems.SIMULATED}
+"""Those of the library, simulators' too, without what users bring."""
 
 OWN_TRAINABLE: Mapping[str, Entry] = algorithms.TRAINABLE
 """The same of meta-learners."""

@@ -9,6 +9,7 @@ Whether a program has JAX in 64 bits is not among it: training is in single prec
 import hashlib
 import importlib.metadata
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from adaptax.core.errors import short_repr
 from adaptax.core.version import __version__
 
 LIBRARIES = ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy")
+SIMULATORS = ("mujoco", "gymnasium")
+"""Of these, the versions of those that a program has imported: a step of one version is not quite that of another."""
 RANDOM = ("threefry_partitionable", "default_prng_impl", "random_seed_offset")
 """Parts of JAX's configuration that decide which random numbers come of a key."""
 ROUNDING = (
@@ -36,7 +39,8 @@ _ELSEWHERE = ("--xla_force_host_platform_device_count", "--xla_dump")
 
 def versions() -> dict[str, str]:
     """Versions of what decides the results."""
-    return {name: __version__ if name == "adaptax" else importlib.metadata.version(name) for name in LIBRARIES}
+    names = (*LIBRARIES, *(name for name in SIMULATORS if sys.modules.get(name)))
+    return {name: __version__ if name == "adaptax" else importlib.metadata.version(name) for name in names}
 
 
 def circumstances() -> dict[str, Any]:

@@ -184,9 +184,18 @@ class MetaPolicyGradientSettings(Settings):
 _SYMMETRIC = {"memory": "symmetric", "memory_size": 16}
 _SHORT = {**_SYMMETRIC, "num_updates": 1000}
 _MEDIUM = {**_SYMMETRIC, "num_updates": 150}
-_LONG = {**_SYMMETRIC, "num_updates": 200, "num_tasks": 256, "gae_lambda": 0.98}
-"""Exploring many arms pays late: a large λ, so that what it brought is not left to the critic to tell."""
+_LONG = {
+    "memory": "counting",
+    "memory_size": 16,
+    "num_updates": 200,
+    "num_tasks": 256,
+    "gae_lambda": 0.95,
+    "entropy_cost": 0.02,
+}
+"""Cells forget within hundreds of pulls; late in a trial, what is tried by chance costs more than it tells."""
 _BANDITS: Mapping[int, Mapping[str, Any]] = {10: _SHORT, 100: _MEDIUM, 500: _LONG}  # by pulls
+_MANY_ARMS: Mapping[tuple[int, int], Mapping[str, Any]] = {(500, 50): {"gae_lambda": 0.97}}
+"""By pulls and arms: exploring many arms pays late, and what it brought is not left to the critic to tell."""
 
 _STATES = {"memory": "symmetric", "memory_size": 24, "policy_size": 32}
 _MDPS: Mapping[int, Mapping[str, Any]] = {  # by episodes
@@ -201,7 +210,7 @@ _DUAN = {
     "bandit": {
         f"{pulls}x{arms}": Preset(
             f"{pulls} pulls of {arms} arms (Duan et al. 2016, table 1)",
-            algorithm,
+            {**algorithm, **_MANY_ARMS.get((pulls, arms), {})},
             {"num_arms": arms, "num_pulls": pulls},
             measured=True,
         )

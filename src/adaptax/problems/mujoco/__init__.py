@@ -1,0 +1,1 @@
+"""Locomotion families on MuJoCo's C engine, as pure environments (extra `mujoco`)."""

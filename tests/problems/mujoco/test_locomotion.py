@@ -1,0 +1,238 @@
+"""Each family against an independent one, written here with MuJoCo alone; its tasks; algorithms on it."""
+
+import math
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+
+from adaptax import problems
+from adaptax.algorithms import MAML, RL2
+from adaptax.core.algorithm import init
+from adaptax.problems.mujoco import half_cheetah
+from adaptax.problems.mujoco.settings import SIMULATED
+from adaptax.training.loop import train
+
+TASKS, STEPS = 20, 50
+"""A thousand random steps."""
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """MuJoCo writes a file into the working directory when a model is old, as Gymnasium's are."""
+    monkeypatch.chdir(tmp_path)
+
+
+def com(model, data):
+    return (model.body_mass[:, None] * data.xipos).sum(0) / model.body_mass.sum()
+
+
+def cheetah(model, data, x_before, com_before, action):
+    seen = np.concatenate([data.qpos[1:], data.qvel, [data.qpos[0], 0, 0.7 + data.qpos[1]]])
+    return (data.qpos[0] - x_before[0]) / 0.05, seen, False
+
+
+def ant(model, data, x_before, com_before, action):
+    contact = 0.0005 * np.sum(np.clip(data.cfrc_ext, -1, 1) ** 2)
+    return ((data.qpos[:2] - x_before[:2]) / 0.05, contact), None, not 0.2 <= data.qpos[2] <= 1
+
+
+def direction(fact, action, task):
+    return float(task.sign) * fact - 0.05 * np.sum(action**2)
+
+
+def velocity(fact, action, task):
+    return -abs(fact - float(task.goal)) - 0.05 * np.sum(action**2)
+
+
+def heading(fact, action, task):
+    (vx, vy), contact = fact
+    return math.cos(task.angle) * vx + math.sin(task.angle) * vy - 0.5 * np.sum(action**2) - contact + 1
+
+
+def planar(model, data, x_before, com_before, action):
+    seen = np.concatenate([data.qpos[1:], np.clip(data.qvel, -10, 10)])
+    height, angle = data.qpos[1:3]
+    if model.nu == 6:
+        return (data.qpos[0] - x_before[0]) / 0.008, seen, not (0.8 < height < 2 and abs(angle) < 1)
+    sound = np.all(np.abs(np.concatenate([data.qpos[2:], data.qvel])) < 100)
+    return (data.qpos[0] - x_before[0]) / 0.008, seen, not (sound and height > 0.7 and abs(angle) < 0.2)
+
+
+def body(fact, action, task):
+    return fact + 1 - 1e-3 * np.sum(action**2)
+
+
+def ant_goal(model, data, x_before, com_before, action):
+    forces = np.clip(data.cfrc_ext, -1, 1).ravel()
+    seen = np.concatenate([data.qpos, data.qvel, forces])
+    return (data.qpos[:2].copy(), 0.0005 * np.sum(forces**2)), seen, False
+
+
+def place(fact, action, task):
+    return -np.abs(fact[0] - task.position).sum() - 0.1 * np.sum(action**2) - fact[1]
+
+
+def humanoid(model, data, x_before, com_before, action):
+    parts = [
+        data.qpos[2:],
+        data.qvel,
+        data.cinert.ravel(),
+        data.cvel.ravel(),
+        data.qfrc_actuator,
+        data.cfrc_ext.ravel(),
+    ]
+    seen = np.concatenate(parts)
+    contact = min(5e-7 * np.sum(data.cfrc_ext**2), 10)
+    fallen = not 1 <= data.qpos[2] <= 2
+    mujoco.mj_kinematics(model, data)
+    return ((com(model, data) - com_before)[:2] / 0.003, contact), seen, fallen
+
+
+def walk(fact, action, task):
+    (vx, vy), contact = fact
+    forward = 0.25 * (math.cos(task.angle) * vx + math.sin(task.angle) * vy)
+    return forward - 0.1 * np.sum(action**2) - contact + 5
+
+
+INDEPENDENT = {
+    "half-cheetah-direction": ("half_cheetah.xml", 5, cheetah, direction),
+    "half-cheetah-velocity": ("half_cheetah.xml", 5, cheetah, velocity),
+    "ant-direction": ("ant.xml", 5, ant, heading),
+    "ant-goal": ("ant.xml", 5, ant_goal, place),
+    "humanoid-direction": ("humanoid.xml", 5, humanoid, walk),
+    "walker-parameters": ("walker2d.xml", 4, planar, body),
+    "hopper-parameters": ("hopper.xml", 4, planar, body),
+}
+
+
+def made(name):
+    return SIMULATED[name].load()()
+
+
+def rolled(problem):
+    """States as words, actions, rewards, ends and observations of random steps in some tasks, `[step, task, ...]`."""
+    env = problem.env
+    tasks = jax.vmap(problem.train.sample)(jax.random.split(jax.random.key(0), TASKS))
+    keys = jax.random.split(jax.random.key(1), TASKS)
+    state, first = jax.vmap(env.reset)(tasks, keys)
+
+    def one(state, key):
+        keys = jax.random.split(key, TASKS)
+        action = jax.vmap(env.action_space.sample)(keys)
+        step = jax.vmap(env.step)(state, action, tasks, keys)
+        return step.state, (state, action, step)
+
+    run = jax.jit(lambda s: jax.lax.scan(one, s, jax.random.split(jax.random.key(2), STEPS)))
+    return jax.tree.map(np.asarray, (tasks, first, run(state)[1]))
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_a_family_is_what_the_papers_say(name):
+    file, substeps, read, reward = INDEPENDENT[name]
+    problem = made(name)
+    tasks, first, (states, actions, steps) = rolled(problem)
+    assert first.shape == (TASKS, *problem.env.observation_space.shape)
+    full = mujoco.mjtState.mjSTATE_FULLPHYSICS
+    for task in range(TASKS):
+        own = jax.tree.map(lambda x: x[task], tasks)  # noqa: B023 (used at once)
+        model = mujoco.MjModel.from_xml_path(path(file))
+        if hasattr(own, "mass"):
+            for array, factor in (("body_mass", "mass"), ("body_inertia", "inertia")):
+                getattr(model, array)[...] *= getattr(own, factor)
+            model.dof_damping[...] *= own.damping
+            model.geom_friction[...] *= own.friction
+        data = mujoco.MjData(model)
+        for step in range(STEPS):
+            before = np.ascontiguousarray(states[step, task]).view(np.float64)
+            action = actions[step, task].astype(np.float64)
+            mujoco.mj_resetData(model, data)
+            mujoco.mj_setState(model, data, before, full)
+            mujoco.mj_kinematics(model, data)
+            x_before, com_before = data.qpos.copy(), com(model, data)
+            data.ctrl[:] = action
+            for _ in range(substeps):
+                mujoco.mj_step(model, data)
+            mujoco.mj_rnePostConstraint(model, data)
+            fact, seen, fallen = read(model, data, x_before, com_before, action)
+            expected = reward(fact, action, own)
+            np.testing.assert_allclose(steps.reward[step, task], expected, rtol=1e-4, atol=1e-4)
+            assert bool(steps.terminated[step, task]) == (fallen and problem.env.ends_early)
+            if seen is not None:
+                np.testing.assert_allclose(steps.observation[step, task], seen, rtol=1e-4, atol=1e-4)
+
+
+def path(file):
+    return f"{gymnasium.__path__[0]}/envs/mujoco/assets/{file}"
+
+
+def test_directions_are_two_and_velocities_differ_by_protocol():
+    signs = jax.vmap(made("half-cheetah-direction").train.sample)(jax.random.split(jax.random.key(0), 200)).sign
+    assert sorted(set(signs.tolist())) == [-1, 1]
+    for protocol, fastest in {"varibad": 3, "promp": 2}.items():
+        family = problems.half_cheetah_velocity(protocol=protocol).train
+        goals = jax.vmap(family.sample)(jax.random.split(jax.random.key(0), 2000)).goal
+        assert 0 <= goals.min() < 0.02
+        assert fastest - 0.02 < goals.max() <= fastest
+
+
+def test_pearl_trains_for_100_velocities_and_is_tested_on_30_others():
+    family = problems.half_cheetah_velocity(protocol="pearl")
+    drawn = {
+        split: set(jax.vmap(getattr(family, split).sample)(jax.random.split(jax.random.key(0), 3000)).goal.tolist())
+        for split in ("train", "test")
+    }
+    assert (len(drawn["train"]), len(drawn["test"])) == (100, 30)
+    assert not drawn["train"] & drawn["test"]
+    assert half_cheetah.pearl_goals() == half_cheetah.pearl_goals()
+
+
+@pytest.mark.parametrize(("protocol", "angles"), [("promp", [0, math.pi]), ("varibad", [-1, 1])])
+def test_ants_run_where_the_protocol_says(protocol, angles):
+    family = problems.ant_direction(protocol=protocol).train
+    drawn = jax.vmap(family.sample)(jax.random.split(jax.random.key(0), 100)).angle
+    np.testing.assert_allclose(sorted(set(drawn.tolist())), angles, rtol=1e-6)
+
+
+def test_ants_run_all_around_and_goals_fill_a_disc():
+    angles = jax.vmap(made("ant-direction").train.sample)(jax.random.split(jax.random.key(0), 2000)).angle
+    assert 0 <= angles.min() < 0.05
+    assert 2 * math.pi - 0.05 < angles.max() <= 2 * math.pi
+    places = jax.vmap(made("ant-goal").train.sample)(jax.random.split(jax.random.key(0), 2000)).position
+    distances = jnp.linalg.norm(places, axis=-1)
+    assert distances.max() <= 3.0001
+    np.testing.assert_allclose((distances < 1.5).mean(), 0.25, atol=0.04)  # uniform over the area
+
+
+def test_bodies_are_scaled_within_the_papers_range_and_shifted_ones_beyond():
+    problem = made("hopper-parameters")
+    own = jax.vmap(problem.train.sample)(jax.random.split(jax.random.key(0), 500))
+    logs = {name: np.log(getattr(own, name)) for name in ("mass", "inertia", "damping", "friction")}
+    for name, base in {"mass": 1.5, "inertia": 1.5, "damping": 1.3, "friction": 1.5}.items():
+        assert 2.9 < np.abs(logs[name]).max() / math.log(base) <= 3.0001
+        np.testing.assert_allclose((logs[name] / math.log(base)).std(), 6 / math.sqrt(12), rtol=0.05)
+    far = jax.vmap(problem.shifted.sample)(jax.random.split(jax.random.key(0), 50))
+    assert np.abs(np.log(far.mass)).min() >= 3 * math.log(1.5) - 1e-4
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize(
+    ("algorithm", "name"),
+    [
+        (RL2(memory="gru", memory_size=8, critic_size=8, num_tasks=4, num_minibatches=2), "half_cheetah_velocity"),
+        (MAML(hidden_size=8, num_tasks=4, trajectories=2, exploration_std=0.0, initial_std=0.5), "hopper_parameters"),
+    ],
+    ids=lambda x: x if isinstance(x, str) else type(x).__name__,
+)
+def test_algorithms_train_as_anywhere_and_twice_the_same(algorithm, name):
+    problem = getattr(problems, name)(num_episodes=4, horizon=12)
+    begun = init(algorithm, problem, seed=0)
+    keep = lambda state: jax.tree.map(lambda x: x.copy(), state)  # noqa: E731 (training takes its arguments' place)
+    once, again = (train(algorithm, problem, keep(begun), num_updates=2) for _ in range(2))
+    same = jax.tree.map(lambda a, b: bool(jnp.array_equal(a, b)), once.meta, again.meta)
+    assert all(jax.tree.leaves(same))
+    moved = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), once.meta, begun.meta)
+    assert any(jax.tree.leaves(moved))
