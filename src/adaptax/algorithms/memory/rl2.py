@@ -23,6 +23,8 @@ Differences from the paper:
     - Rewards enter as differences from what a random policy earns, in units of their running deviation, and the critic
       predicts the *average* reward of the remaining steps in those units, so trials of 10 and of 500 steps, rewards of
       1 and of 1000, and rewards to which a constant is added train alike.
+    - So may observations, entry by entry (`normalize_observations`): what is learned of them in training stays as it is
+      in an evaluation.
     - Where episodes end early, trials of a task follow each other without idle steps (`adaptax.core.streams`), and the
       critic stands for what a trial that is cut off would still bring.
     - The critic is told the task in training (`informed_critic`); policy and deployment never are.
@@ -57,6 +59,8 @@ from adaptax.optimization.moments import Moments, no_moments
 
 REWARD_BOUND = 10.0
 """Rewards enter the network clipped to this many deviations from their center: a sparse task's first is no shock."""
+OBSERVATION_BOUND = 10.0
+"""The same of observations, entry by entry."""
 
 
 class Network(eqx.Module):
@@ -85,6 +89,7 @@ class RL2Params(eqx.Module):
             stays, so that what a reward means to the network does not drift as it gets better.
         task: Moments of the training tasks' features, for the critic.
         observation_space: What the memory reads.
+        observed: Moments of the training's observations, entry by entry; None: they are read as they are.
     """
 
     network: Network
@@ -92,12 +97,30 @@ class RL2Params(eqx.Module):
     reward_center: Float[Array, ""]
     task: Moments
     observation_space: Space = eqx.field(static=True)
+    observed: Moments | None = None
 
     @property
     def counts_pairs(self) -> bool:
         """Whether the memory reads pairs of state and action."""
         spaces = (self.observation_space, self.network.policy.space)
         return self.network.memory.counts_pairs and all(isinstance(space, Discrete) for space in spaces)
+
+    def encode(self, observation: PyTree[Array]) -> Float[Array, "*batch size"]:
+        """An observation as the network reads it, for any batch axes."""
+        x = self.observation_space.encode(observation)
+        if self.observed is None:
+            return x
+        shape = (1,) * (x.ndim - 1) + (-1,)
+        deviations = (x - self.observed.mean.reshape(shape)) / self.observed.std.reshape(shape)
+        return jnp.clip(deviations, -OBSERVATION_BOUND, OBSERVATION_BOUND)
+
+    def observe(self, trajectory: Transition, valid: Float[Array, " step"] | None) -> "RL2Params":
+        """Take in what rewards and observations were, leaves `[time, task, ...]`; the network stays."""
+        seen = replace(self, reward=self.reward.observe(trajectory.reward.ravel(), valid))
+        if self.observed is None:
+            return seen
+        x = self.observation_space.encode(trajectory.timestep.observation)
+        return replace(seen, observed=self.observed.observe(x.reshape(-1, x.shape[-1]), valid))
 
     def inputs(
         self, timestep: TimeStep, previous: Float[Array, "*batch size"], begun: Bool[Array, "*batch"]
@@ -109,7 +132,7 @@ class RL2Params(eqx.Module):
             previous: The last step's encoded observation.
             begun: Whether there was a step before it in this trial; without one there is no reward, whatever is 0.
         """
-        observation = self.observation_space.encode(timestep.observation)
+        observation = self.encode(timestep.observation)
         action = self.network.policy.space.encode_action(timestep.action)
         deviations = (timestep.reward - self.reward_center) / self.reward.std
         reward = jnp.where(begun, jnp.clip(deviations, -REWARD_BOUND, REWARD_BOUND), 0.0)[..., None]
@@ -119,7 +142,7 @@ class RL2Params(eqx.Module):
     def distribution(self, hidden: Float[Array, "*batch size"], timestep: TimeStep) -> Distribution:
         """The policy after memory has put out `hidden`."""
         if self.network.readout is not None:
-            hidden = self.network.readout(hidden, self.observation_space.encode(timestep.observation))
+            hidden = self.network.readout(hidden, self.encode(timestep.observation))
         return self.network.policy(hidden)
 
 
@@ -160,7 +183,7 @@ class RL2(RL2Settings, MetaLearner):
     fills_slots: ClassVar[bool] = True
 
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
-        """Build the network for `problem`, and look at its tasks and at the rewards of a random policy."""
+        """Build the network for `problem`, and look at its tasks, and at what a random policy sees and earns."""
         memory_key, policy_key, critic_key, look_key = jax.random.split(key, 4)
         tasks = jax.vmap(problem.train.sample)(jax.random.split(look_key, 1024))
         features = known_features(tasks)
@@ -172,16 +195,19 @@ class RL2(RL2Settings, MetaLearner):
         critic = Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key)
         network = Network(memory, readout, policy, critic)
         moments = no_moments(features.shape[1:]).observe(features)
-        meta = RL2Params(network, no_moments(), jnp.zeros(()), moments, env.observation_space)
-        rewards = self._first_rewards(problem, meta, tasks, look_key)
-        meta = replace(meta, reward=rewards, reward_center=rewards.mean)
+        seen = env.observation_space
+        numbers = self.normalize_observations and seen.encoded_size and not isinstance(seen, Discrete)
+        observed = no_moments((seen.encoded_size,)) if numbers else None
+        meta = RL2Params(network, no_moments(), jnp.zeros(()), moments, seen, observed)
+        meta = self._first_look(problem, meta, tasks, look_key)
         return TrainState(meta, self._optimizer().init(network), jnp.asarray(0), key)
 
-    def _first_rewards(self, problem: Problem, meta: RL2Params, tasks: PyTree[Array], key: Key[Array, ""]) -> Moments:
-        """Moments of the rewards that the untrained (so nearly uniform) policy gets."""
+    def _first_look(self, problem: Problem, meta: RL2Params, tasks: PyTree[Array], key: Key[Array, ""]) -> RL2Params:
+        """Take in what the untrained (so nearly uniform) policy sees and earns."""
         tasks = jax.tree.map(lambda x: x[:64], tasks)
         trajectory = collect(self, problem, meta, tasks, jax.random.split(key, 64))
-        return meta.reward.observe(trajectory.reward.ravel(), trajectory.valid.ravel().astype(jnp.float32))
+        meta = meta.observe(trajectory, trajectory.valid.ravel().astype(jnp.float32))
+        return replace(meta, reward_center=meta.reward.mean)
 
     def _optimizer(self) -> optax.GradientTransformation:
         steps = self.num_updates * self.num_epochs * self.num_minibatches
@@ -274,7 +300,7 @@ class RL2(RL2Settings, MetaLearner):
             num_minibatches=self.num_minibatches,
         )
         valid = None if trajectory.valid is None else trajectory.valid.ravel().astype(jnp.float32)
-        meta = replace(meta, network=network, reward=meta.reward.observe(trajectory.reward.ravel(), valid))
+        meta = replace(meta, network=network).observe(trajectory, valid)
         metrics = {"return": jnp.mean(trial_returns(trajectory)), **metrics}
         return replace(state, meta=meta, opt_state=opt_state, step=state.step + 1), parallel.mean(metrics)
 

@@ -47,6 +47,8 @@ class RL2Settings(Settings):
             having where there are states to tell apart.
         critic_size: Units of each of the critic's two hidden layers.
         informed_critic: Tell the critic the task in training. The policy never sees it.
+        normalize_observations: Read observations that are no integers in deviations from their running mean, entry by
+            entry.
         num_tasks: Tasks, that is trials, in each update.
         num_updates: Updates in the whole run; the learning rate and the entropy cost fall to 0 over them.
         num_epochs: PPO's passes over the trials of an update.
@@ -67,6 +69,7 @@ class RL2Settings(Settings):
     policy_size: int = setting(0, low=0, high=4096)
     critic_size: int = setting(64, low=1, high=4096)
     informed_critic: bool = True
+    normalize_observations: bool = False
     num_tasks: int = setting(512, low=1, high=LARGEST_COUNT)
     num_updates: int = setting(350, low=1, high=LARGEST_COUNT)
     num_epochs: int = setting(1, low=1, high=100)
@@ -233,11 +236,15 @@ MOST_STEPS = 2**17
 
 
 def _of_trial(problem: Settings) -> Changes:
-    """What the length of a trial says: how many fit into an update, and how far the advantages have to look."""
+    """What the length of a trial says: how many fit into an update, and how far the advantages have to look.
+
+    Observations that are numbers may be of any scale.
+    """
     steps = episodes_of(problem)[1] * horizon_of(problem)
     foresight = round(min(max(1 - 10 / steps, 0.9), 0.99), 3)
     tasks = as_many_as_fit(512, 64, MOST_STEPS, steps, multiple_of=16)
-    return {RL2Settings: {"num_tasks": tasks, "gae_lambda": foresight}}
+    scales = {} if problem.discrete_states else {"normalize_observations": True}
+    return {RL2Settings: {"num_tasks": tasks, "gae_lambda": foresight, **scales}}
 
 
 _ON_TRIALS = Defaults("tasks and λ by the length of a trial", {"tabular-mdp": {RL2Settings: _STATES}}, derive=_of_trial)
