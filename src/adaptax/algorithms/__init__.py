@@ -4,7 +4,7 @@ The names are those in the families' tables, which need no JAX.
 """
 
 from adaptax.algorithms.classical.entries import CLASSICAL
-from adaptax.algorithms.gradient import settings as _gradient
+from adaptax.algorithms.gradient import entries as _gradient
 from adaptax.algorithms.memory import settings as _memory
 from adaptax.algorithms.standard_rl import entries as _standard_rl
 from adaptax.core.entry import modules_of

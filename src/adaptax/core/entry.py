@@ -76,8 +76,8 @@ class Entry:
         presets: Algorithms only: presets by problem, then by name. Where one is for a cell of a published table, it has
             the cell's name.
         measured: Algorithms only: problems for which a result of its default preset is in `docs/results.md`.
-        gains_nothing: Algorithms only: problems on which its default preset was measured and is not better than its own
-            untrained self, each with the reason.
+        gains_nothing: Algorithms only: problems on which it cannot be better than its own untrained self by the best
+            action that it knows, each with the reason.
     """
 
     target: str | Callable[..., Any]
