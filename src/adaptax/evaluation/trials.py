@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Key, PyTree
 
 from adaptax.core.trained_agent import TrainedAgent
@@ -108,4 +108,11 @@ def _compiled(agent: TrainedAgent, trial: Trial, devices: list[Any]) -> Any:
     shares = PartitionSpec(SHARES)
     specs = (PartitionSpec(), shares, shares), PartitionSpec(None, SHARES) if several else shares
     mesh = Mesh(devices, (SHARES,))
-    return jax.jit(jax.shard_map(run, mesh=mesh, in_specs=specs[0], out_specs=specs[1], check_vma=False))
+    program = jax.jit(jax.shard_map(run, mesh=mesh, in_specs=specs[0], out_specs=specs[1], check_vma=False))
+    places = tuple(NamedSharding(mesh, spec) for spec in specs[0])
+
+    def run_here(*arguments: PyTree[Array]) -> PyTree[Array]:
+        # θ may come from training's mesh: a program that calls a simulator refuses arguments of two.
+        return program(*jax.device_put(arguments, places))
+
+    return run_here
