@@ -4,6 +4,7 @@ import errno
 
 import matplotlib.image
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from adaptax.core.errors import OutputError, ResourceError
 from adaptax.reports import style
@@ -80,3 +81,27 @@ def test_a_picture_that_cannot_be_written_is_told_and_the_old_one_stays(tmp_path
         style.save(style.new_figure(2.0, "B"), tmp_path / "a.png")
     assert type(refused.value) is kind
     assert (tmp_path / "a.png").read_bytes() == before
+
+
+def test_texts_above_and_below_fit_into_the_picture_whatever_they_say():
+    title = "rl2 on half-cheetah-velocity (num_episodes 2, horizon 200, protocol varibad, and more that is typed)"
+    note = "Mean of 40 held-out tasks, the same for all; rl2: the best action known, 1 training seed. " * 3
+    for width in (3.0, 7.0, 12.0):
+        figure = style.new_figure(width, title)
+        style.annotate_below(figure, note)
+        figure.add_subplot().plot([0, 1])
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        figure.draw(renderer)
+        for text, said in ((figure._suptitle, title), (figure._supxlabel, note)):
+            box = text.get_window_extent(renderer)
+            assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+            assert text.get_text().replace("\n", " ") == said
+            lines = text.get_text().split("\n")
+            assert width == 3.0 or len(lines) <= 5  # as long as they can be
+
+
+def test_a_short_title_is_one_line_and_a_word_is_never_cut():
+    figure = style.new_figure(3.0, "short")
+    assert figure._suptitle.get_text() == "short"
+    word = "averyveryverylongword" * 5
+    assert style.fitted(figure, f"a {word} b", 13, "bold").split("\n") == ["a", word, "b"]

@@ -16,6 +16,8 @@ from adaptax.reports.style import (
     RANDOM,
     REFERENCE,
     TRAINED,
+    annotate_below,
+    entitle,
     frame,
     label_ends,
     new_figure,
@@ -88,7 +90,7 @@ def plot_adaptation(
     if known(oracle):
         _draw_regret(figure.add_subplot(1, 2, 2), results, oracle, optimum, unit)
     if note:
-        figure.supxlabel(note, x=0.012, ha="left", fontsize=FONT_SIZE - 2)
+        annotate_below(figure, note)
     save(figure, path)
 
 
@@ -294,7 +296,7 @@ def plot_paths(path: str | Path, paths: np.ndarray, goals: np.ndarray | None, *,
         raise UseError(f"paths: expected [task, window, time, env, 2], found shape {paths.shape}")
     num_tasks, windows = paths.shape[:2]
     figure = Figure(figsize=(2.1 * windows + 0.3, 2.1 * num_tasks + 0.6), layout=ConstrainedLayoutEngine())
-    figure.suptitle(title, x=0.012, ha="left", fontsize=FONT_SIZE + 2, fontweight="bold")
+    entitle(figure, title)
     grid = figure.subplots(num_tasks, windows, sharex=True, sharey=True, squeeze=False)
     marks = paths.reshape(-1, 2) if goals is None else np.concatenate([paths.reshape(-1, 2), goals])
     low, high = np.nanmin(marks, axis=0), np.nanmax(marks, axis=0)

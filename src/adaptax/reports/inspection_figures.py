@@ -11,7 +11,7 @@ import numpy as np
 
 from adaptax.core.errors import UseError, needs
 from adaptax.reports.results import known
-from adaptax.reports.style import CLASSICAL, FONT_SIZE, RANDOM, REFERENCE, TRAINED, save, spaced
+from adaptax.reports.style import CLASSICAL, FONT_SIZE, RANDOM, REFERENCE, TRAINED, entitle, save, spaced
 
 with needs("reports", "a picture"):
     from matplotlib import colormaps
@@ -94,7 +94,7 @@ def inspection_figure(found: InspectionLike, *, title: str, unit: str = "episode
     panels = shown_episodes(len(found.episodes))
     width = max(LEAST_WIDTH, PANEL * len(panels) + 1.2)
     figure = Figure(figsize=(width, PANEL + BELOW + 1.0), layout=ConstrainedLayoutEngine())
-    figure.suptitle(title, x=0.012, ha="left", fontsize=FONT_SIZE + 2, fontweight="bold")
+    entitle(figure, title)
     above, below = figure.subfigures(2, 1, height_ratios=(PANEL + 0.7, BELOW))
     _draw_points(above, found, panels, unit)
     left, right = below.subplots(1, 2, width_ratios=(3, 2))

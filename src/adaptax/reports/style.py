@@ -18,7 +18,9 @@ with needs("reports", "a picture"):
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
     from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.textpath import TextPath
 
 DPI = 150
 HEIGHT = 4.4
@@ -65,11 +67,48 @@ def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     return drawn
 
 
+MARGIN = 0.012
+"""Of texts above and below a picture, as a share of its width."""
+
+
+HINTED = 1.05
+"""Letters on pixels are up to so much wider than their outlines."""
+
+
 def new_figure(width: float, title: str) -> Figure:
     """A figure with a title at the top left."""
     figure = Figure(figsize=(width, HEIGHT), layout=ConstrainedLayoutEngine(wspace=0.05))
-    figure.suptitle(title, x=0.012, ha="left", fontsize=FONT_SIZE + 2, fontweight="bold")
+    entitle(figure, title)
     return figure
+
+
+def entitle(figure: Figure, title: str) -> None:
+    """Write a title at the top left, in as many lines as it takes."""
+    text = fitted(figure, title, FONT_SIZE + 2, "bold")
+    figure.suptitle(text, x=MARGIN, ha="left", fontsize=FONT_SIZE + 2, fontweight="bold")
+
+
+def annotate_below(figure: Figure, note: str) -> None:
+    """Write a note at the bottom left, in as many lines as it takes."""
+    text = fitted(figure, note, FONT_SIZE - 2, "normal")
+    figure.supxlabel(text, x=MARGIN, ha="left", fontsize=FONT_SIZE - 2)
+
+
+def fitted(figure: Figure, text: str, size: float, weight: str) -> str:
+    """A text in lines that are no wider than a figure, each as long as it can be; words stay whole."""
+    font, room = FontProperties(weight=weight), (1 - 2 * MARGIN) * figure.get_figwidth() * 72 / HINTED
+
+    def fits(line: str) -> bool:
+        return bool(TextPath((0, 0), line, size=size, prop=font).get_extents().width <= room)
+
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if lines[-1] and not fits(longer):
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
 
 
 def save(figure: Figure, path: str | Path) -> None:
