@@ -155,17 +155,21 @@ def test_the_version_is_the_engines():
 DIVERGING = """
 import numpy as np
 from adaptax.problems.mujoco.random_parameters import WALKER
-state, _ = WALKER.begin(np.zeros((8, 9)), np.full((8, 9), 1e9))
-factors = np.full((8, WALKER.num_parameters), 1e-6)
-for _ in range(20):
-    state, readings = WALKER.advance(state, np.ones((8, 6)), factors)
-assert np.isfinite(state).all()
+alike, control = np.ones((8, WALKER.num_parameters)), np.ones((8, 6))
+state, _ = WALKER.begin(np.zeros((8, 9)), np.zeros((8, 9)))
+for _ in range(5):
+    state, _ = WALKER.advance(state, control, alike)
+state[:4, 1], state[:4, 10:] = 100.0, 1e12
+after, readings = WALKER.advance(state, control, alike)
+assert np.isfinite(after).all() and np.isfinite(readings).all()
+assert (after[:4, 0] < state[:4, 0]).all() and (after[4:, 0] > state[4:, 0]).all()
+assert (readings[:4, 0] == 0).all() and (readings[4:, 0] != 0).all()
 """
 
 
-def test_a_simulation_that_diverges_begins_again_without_a_word(tmp_path):
+def test_a_simulation_that_diverges_begins_again_without_a_word_and_earns_nothing_by_it(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", DIVERGING], capture_output=True, text=True, check=False, cwd=tmp_path
     )  # fmt: skip
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert not [*tmp_path.iterdir()]

@@ -49,7 +49,7 @@ class AntEngine(Spatial):
     def advance(self, state: np.ndarray, control: np.ndarray, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One step."""
         after, readings = super().advance(state, control, parameters)
-        readings[:, :2] = (after[:, 1:3] - state[:, 1:3]) / self.time_step
+        readings[:, :2] = self.velocities(state, after, 2)
         return after, readings
 
 
