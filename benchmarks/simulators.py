@@ -10,6 +10,7 @@ Environment steps per second of 64 half-cheetahs, in turns in one process (media
 """
 
 import argparse
+import functools
 import json
 import statistics
 import time
@@ -26,7 +27,6 @@ from adaptax.core.algorithm import init
 from adaptax.core.problem import Problem
 from adaptax.problems.mujoco import engine
 from adaptax.problems.mujoco.half_cheetah import CHEETAH
-from adaptax.training.loop import train
 
 ENVS, STEPS = 64, 200
 
@@ -74,10 +74,12 @@ def random_actions(problem: Problem) -> Callable[[], int]:
 def training(problem: Problem, updates: int) -> Callable[[], int]:
     """Updates of RL²."""
     algorithm = RL2(memory="gru", memory_size=64, num_tasks=ENVS, num_minibatches=4, num_updates=1000)
-    held = [init(algorithm, problem, seed=0)]
+    begun, update = init(algorithm, problem, seed=0), jax.jit(functools.partial(algorithm.update, problem))
 
     def run() -> int:
-        held[0] = jax.block_until_ready(train(algorithm, problem, held[0], num_updates=updates))
+        state = begun
+        for _ in range(updates):
+            state, _ = jax.block_until_ready(update(state))
         return updates * ENVS * problem.trial_steps
 
     return run
