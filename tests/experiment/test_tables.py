@@ -40,9 +40,20 @@ def test_cells_are_picked_by_algorithm_and_by_problem_each_once():
 
 
 def test_what_there_is_not_is_named_with_what_is_near():
-    with pytest.raises(ConfigError, match=r"NAME: expected one of duan2016-bandits.*; did you mean 'maml-bandit'"):
-        asked_for("maml-bandits", ReproduceOptions())
+    with pytest.raises(ConfigError, match=r"NAME: expected one of duan2016-bandits.*; did you mean 'maml-chain'"):
+        asked_for("maml-chains", ReproduceOptions())
     with pytest.raises(ConfigError, match=r"--cells: expected some of .*; did you mean 'maml-cue'"):
         cells_of(learning_table(), "maml-cues")
     with pytest.raises(ConfigError, match="--cells: expected some of"):
         asked_for("duan2016-bandits", ReproduceOptions(cells="bandit"))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("maml-bandit", "arms are exchangeable"), ("dqn-point-robot", "discrete actions"), ("maml-two-step", "episode")],
+)
+def test_a_row_that_is_off_the_list_is_refused_with_the_reason(name, why):
+    with pytest.raises(ConfigError, match=f"NAME: '{name}' is off the list: .*{why}"):
+        asked_for(name, ReproduceOptions())
+    with pytest.raises(ConfigError, match=f"--cells: '{name}' is off the list: .*{why}"):
+        asked_for(NAME, ReproduceOptions(cells=f"rl2-cue,{name}"))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import suggestion
 from adaptax.experiment.options import ReproduceOptions
-from adaptax.registry.learning_table import NAME, Row, learning_table
+from adaptax.registry.learning_table import NAME, Row, learning_table, left_out
 from adaptax.registry.paper_tables import TABLES, Table
 
 
@@ -38,6 +38,8 @@ def asked_for(name: str, options: ReproduceOptions) -> Asked:
     """
     known, rows = tables(), learning_table().cells
     if name not in known and name not in rows:
+        if reason := left_out(name):
+            raise ConfigError(f"NAME: {short_repr(name)} is off the list: {reason}")
         hint = suggestion(name, [*rows, *known])
         raise ConfigError(
             f"NAME: expected one of {', '.join(known)}, or a cell of {NAME}; found {short_repr(name)}{hint}"
@@ -61,6 +63,8 @@ def cells_of(table: Table, wanted: str) -> list[str]:
     cells: dict[str, None] = {}
     for word in words:
         found = [word] if word in table.cells else _rows_of(table, word)
+        if not found and (reason := left_out(word)):
+            raise ConfigError(f"--cells: {short_repr(word)} is off the list: {reason}")
         if not found:
             hint = suggestion(word, table.cells)
             raise ConfigError(f"--cells: expected some of {', '.join(table.cells)}; found {short_repr(word)}{hint}")

@@ -60,6 +60,15 @@ def why_left_out(algorithm: str, problem: str) -> str:
     return known_to_gain_nothing(algorithm, problem)
 
 
+def left_out(name: str) -> str:
+    """Why there is no row of a name, ALGORITHM-PROBLEM; "" if there is one, or if there are no such two."""
+    for algorithm in [*OWN_TRAINABLE, *OWN_FROM_SCRATCH]:
+        problem = name.removeprefix(f"{algorithm}-")
+        if problem != name and problem in NATIVE_PROBLEMS:
+            return why_left_out(algorithm, problem)
+    return ""
+
+
 def standing(algorithm: str) -> dict[str, list[str]]:
     """The problems that an algorithm suits: where its default was measured, where not, and where it gains nothing."""
     table: dict[str, list[str]] = {"measured": [], "not measured": [], "gains nothing": []}
