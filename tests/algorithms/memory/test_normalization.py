@@ -91,6 +91,16 @@ def test_off_there_are_no_moments_to_keep():
     assert RL2(**SMALL).init(point_robot(2, 5), jax.random.key(0)).meta.observed is None
 
 
+def test_E1d_the_setting_changes_what_the_policy_reads():
+    problem = point_robot(2, 5)
+    on, off = (
+        RL2(**SMALL, normalize_observations=switch).init(problem, jax.random.key(0)).meta for switch in (True, False)
+    )
+    x = jnp.full(2, 0.3)
+    np.testing.assert_array_equal(off.encode(x), x)
+    assert jnp.all(jnp.abs(on.encode(x) - x) > 0.1)
+
+
 def test_E26_acting_and_evaluating_leave_the_moments_alone():
     problem = point_robot(2, 5)
     algorithm = RL2(**SMALL, normalize_observations=True)
