@@ -12,6 +12,8 @@ import pytest
 from adaptax import problems
 from adaptax.algorithms import MAML, RL2
 from adaptax.core.algorithm import init
+from adaptax.core.trained_agent import TrainedAgent
+from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems.mujoco import half_cheetah
 from adaptax.problems.mujoco.settings import SIMULATED
 from adaptax.training.loop import train
@@ -236,3 +238,14 @@ def test_algorithms_train_as_anywhere_and_twice_the_same(algorithm, name):
     assert all(jax.tree.leaves(same))
     moved = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), once.meta, begun.meta)
     assert any(jax.tree.leaves(moved))
+
+
+@pytest.mark.compiles
+def test_what_was_trained_on_several_devices_is_evaluated_on_several():
+    """θ lies on training's mesh of devices then, and a program that calls a simulator takes arguments of one mesh."""
+    problem = problems.half_cheetah_velocity(num_episodes=2, horizon=4)
+    algorithm = RL2(memory="none", memory_size=8, critic_size=8, num_tasks=4, num_minibatches=2)
+    both = [train(algorithm, problem, init(algorithm, problem, seed=0), num_updates=1, devices=n).meta for n in (1, 2)]
+    for one, two in zip(*map(jax.tree.leaves, both), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-4)
+    assert np.isfinite(evaluate(TrainedAgent(algorithm, problem, both[1]), num_tasks=6).scores).all()

@@ -22,38 +22,29 @@ from adaptax.core.types import Task
 from adaptax.problems.mujoco.engine import Engine
 
 
-def _rows(x: Any, dtype: Any) -> np.ndarray:
-    array = np.asarray(x, dtype)
-    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+def _host(engine: Engine, method: str, parts: tuple[tuple[int, Any], ...], packed: Any) -> np.ndarray:
+    """Call a method of the engine with parts that were packed, each of so many words and of a type; pack its answer."""
+    batch, rows = packed.shape[:-1], np.asarray(packed).reshape(math.prod(packed.shape[:-1]), packed.shape[-1])
+    split = np.split(rows, np.cumsum([size for size, _ in parts])[:-1], 1)
+    numbers = [np.ascontiguousarray(x).view(kind).astype(np.float64) for x, (_, kind) in zip(split, parts, strict=True)]
+    state, readings = getattr(engine, method)(*numbers)
+    words = np.ascontiguousarray(state).view(np.uint32), readings.astype(np.float32).view(np.uint32)
+    return np.concatenate(words, 1).reshape(*batch, -1)
 
 
-def _out(batch: tuple[int, ...], state: np.ndarray, readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    words = np.ascontiguousarray(state).view(np.uint32)
-    return words.reshape(*batch, -1), readings.astype(np.float32).reshape(*batch, -1)
+def _call(engine: Engine, method: str, *arguments: Array) -> tuple[UInt32[Array, " words"], Float[Array, " readings"]]:
+    """The engine's `begin` or `advance`, of a whole batch at once.
 
-
-def _begin(engine: Engine, positions: Any, velocities: Any) -> tuple[np.ndarray, np.ndarray]:
-    return _out(positions.shape[:-1], *engine.begin(_rows(positions, np.float64), _rows(velocities, np.float64)))
-
-
-def _advance(engine: Engine, words: Any, control: Any, parameters: Any) -> tuple[np.ndarray, np.ndarray]:
-    state = np.ascontiguousarray(_rows(words, np.uint32)).view(np.float64)
-    return _out(words.shape[:-1], *engine.advance(state, _rows(control, np.float64), _rows(parameters, np.float64)))
-
-
-def _call(
-    engine: Engine, function: Any, *arguments: Array
-) -> tuple[UInt32[Array, " words"], Float[Array, " readings"]]:
-    shapes = (
-        jax.ShapeDtypeStruct((2 * engine.state_size,), jnp.uint32),
-        jax.ShapeDtypeStruct((engine.num_readings,), jnp.float32),
-    )
-    # No derivative goes through a simulator: arguments are constants to whoever differentiates around it.
-    arguments = jax.lax.stop_gradient(arguments)
-    state, readings = jax.pure_callback(
-        functools.partial(function, engine), shapes, *arguments, vmap_method="broadcast_all"
-    )
-    return state, readings
+    All that goes to the host is one array of words, and all that comes back: each array has its price. As words are no
+    numbers, no derivative looks for its way through a simulator.
+    """
+    parts = tuple((x.size, np.float64 if x.dtype == jnp.uint32 else np.float32) for x in arguments)
+    packed = jnp.concatenate([jax.lax.bitcast_convert_type(x, jnp.uint32) for x in arguments])
+    words = 2 * engine.state_size
+    shape = jax.ShapeDtypeStruct((words + engine.num_readings,), jnp.uint32)
+    host = functools.partial(_host, engine, method, parts)
+    found = jax.pure_callback(host, shape, packed, vmap_method="broadcast_all")
+    return found[:words], jax.lax.bitcast_convert_type(found[words:], jnp.float32)
 
 
 class Locomotion(Environment):
@@ -106,12 +97,12 @@ class Locomotion(Environment):
 
     def reset(self, task: Task, key: Key[Array, ""]) -> tuple[UInt32[Array, " words"], Float[Array, " observed"]]:
         """Begin an episode near the model's own initial state."""
-        state, readings = _call(self.engine, _begin, *self.start(key))
+        state, readings = _call(self.engine, "begin", *self.start(key))
         return state, self.observe(readings)
 
     def step(
         self, state: UInt32[Array, " words"], action: Float[Array, " nu"], task: Task, key: Key[Array, ""]
     ) -> Step:
         """Hold the controls for some of the engine's steps."""
-        state, readings = _call(self.engine, _advance, state, action, self.parameters(task))
+        state, readings = _call(self.engine, "advance", state, action, self.parameters(task))
         return Step(state, self.observe(readings), self.reward(readings, action, task), self.fallen(readings))
