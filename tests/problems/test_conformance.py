@@ -11,9 +11,11 @@ import pytest
 
 from adaptax import problems
 from adaptax.algorithms.classical.random import Random
+from adaptax.core.entry import modules_of
 from adaptax.core.rollout import run_trial
 from adaptax.core.spaces import Discrete
 from adaptax.core.splits import SPLITS, is_in_split
+from adaptax.problems.mujoco import settings as simulators
 
 NUM_TASKS = 128
 # These programs run once: compiling them is all the work.
@@ -22,6 +24,9 @@ CASES = {name: getattr(problems, name) for name in problems.__all__}
 CASES["cart_pole(variation=0.5)"] = functools.partial(
     problems.cart_pole, variation=0.5
 )  # by default it has one task only
+SIMULATED = sorted(modules_of(simulators.SIMULATED))
+for robot in SIMULATED:  # their steps are dear, and all alike
+    CASES[robot] = functools.partial(getattr(problems, robot), horizon=20)
 every_problem = pytest.mark.parametrize("name", CASES)
 INSIDE = {
     "bernoulli_bandit": "a corner of the training range, which holds all that there is",
@@ -35,6 +40,9 @@ OUTSIDE = {
     "correlated_bandit": lambda task: abs(sum(task.probabilities) - 1) > 1e-6,
     "point_robot": lambda task: max(abs(task.position)) >= 0.5,
     "point_robot_sparse": lambda task: task.position[1] < -1e-6,
+    "half_cheetah_velocity": lambda task: task.goal >= 3,
+    "walker_parameters": lambda task: np.abs(np.log(task.mass)).min() > 2.999 * np.log(1.5),
+    "hopper_parameters": lambda task: np.abs(np.log(task.mass)).min() > 2.999 * np.log(1.5),
 }
 """What no training task is and shifted tasks are. (By chance alone, one in 10⁶ is not.)"""
 every_shift = pytest.mark.parametrize("name", [*INSIDE, *OUTSIDE])
@@ -88,6 +96,13 @@ def hashes(tasks):
 def same(one, other):
     leaves = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
     return all(np.array_equal(x, y, equal_nan=True) for x, y in leaves)
+
+
+def check_known(name, oracle):
+    """Leave out robots: nobody knows what the best policy earns, and that is what they say."""
+    if name in SIMULATED:
+        assert np.isnan(oracle).all()
+        pytest.skip("not known")
 
 
 def mean_and_error(x):
@@ -198,6 +213,7 @@ def test_E21_train_validation_and_test_tasks_are_disjoint(name):
 @every_problem
 def test_E24_no_blind_agent_beats_the_oracle(name):
     case = survey(name)
+    check_known(name, case.oracle)
     returns = np.asarray(case.trial.reward, float).sum(1)
     mean, error = mean_and_error(np.asarray(case.oracle, float) * case.problem.episodes - returns)
     assert mean > -4 * error
@@ -249,6 +265,7 @@ def test_shifted_tasks_lie_outside_of_the_training_range(name):
 def test_E24_no_blind_agent_beats_the_oracle_of_shifted_tasks(name):
     case = shifted(name)
     assert np.all(np.isfinite(case.trial.reward))
+    check_known(name, case.oracle)
     returns = np.asarray(case.trial.reward, float).sum(1)
     mean, error = mean_and_error(np.asarray(case.oracle, float) * survey(name).problem.episodes - returns)
     assert mean > -4 * error
