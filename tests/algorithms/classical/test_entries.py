@@ -12,8 +12,7 @@ from adaptax.algorithms.classical.entries import CLASSICAL
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.entry import load_target
 from adaptax.core.types import TimeStep
-from adaptax.problems.settings import PROBLEMS
-from adaptax.registry.registry import build, build_agent, suited
+from adaptax.registry.registry import PROBLEMS, build, build_agent, suited
 
 SMALL = {
     "num_arms": 2, "num_pulls": 4, "num_rounds": 3, "num_states": 3, "num_actions": 2, "num_episodes": 2,
