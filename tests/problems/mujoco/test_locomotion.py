@@ -14,7 +14,6 @@ from adaptax.algorithms import MAML, RL2
 from adaptax.core.algorithm import init
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.evaluator import evaluate
-from adaptax.problems.mujoco import half_cheetah
 from adaptax.problems.mujoco.settings import SIMULATED
 from adaptax.training.loop import train
 
@@ -169,55 +168,6 @@ def test_a_family_is_what_the_papers_say(name):
 
 def path(file):
     return f"{gymnasium.__path__[0]}/envs/mujoco/assets/{file}"
-
-
-def test_directions_are_two_and_velocities_differ_by_protocol():
-    signs = jax.vmap(made("half-cheetah-direction").train.sample)(jax.random.split(jax.random.key(0), 200)).sign
-    assert sorted(set(signs.tolist())) == [-1, 1]
-    for protocol, fastest in {"varibad": 3, "promp": 2}.items():
-        family = problems.half_cheetah_velocity(protocol=protocol).train
-        goals = jax.vmap(family.sample)(jax.random.split(jax.random.key(0), 2000)).goal
-        assert 0 <= goals.min() < 0.02
-        assert fastest - 0.02 < goals.max() <= fastest
-
-
-def test_pearl_trains_for_100_velocities_and_is_tested_on_30_others():
-    family = problems.half_cheetah_velocity(protocol="pearl")
-    drawn = {
-        split: set(jax.vmap(getattr(family, split).sample)(jax.random.split(jax.random.key(0), 3000)).goal.tolist())
-        for split in ("train", "test")
-    }
-    assert (len(drawn["train"]), len(drawn["test"])) == (100, 30)
-    assert not drawn["train"] & drawn["test"]
-    assert half_cheetah.pearl_goals() == half_cheetah.pearl_goals()
-
-
-@pytest.mark.parametrize(("protocol", "angles"), [("promp", [0, math.pi]), ("varibad", [-1, 1])])
-def test_ants_run_where_the_protocol_says(protocol, angles):
-    family = problems.ant_direction(protocol=protocol).train
-    drawn = jax.vmap(family.sample)(jax.random.split(jax.random.key(0), 100)).angle
-    np.testing.assert_allclose(sorted(set(drawn.tolist())), angles, rtol=1e-6)
-
-
-def test_ants_run_all_around_and_goals_fill_a_disc():
-    angles = jax.vmap(made("ant-direction").train.sample)(jax.random.split(jax.random.key(0), 2000)).angle
-    assert 0 <= angles.min() < 0.05
-    assert 2 * math.pi - 0.05 < angles.max() <= 2 * math.pi
-    places = jax.vmap(made("ant-goal").train.sample)(jax.random.split(jax.random.key(0), 2000)).position
-    distances = jnp.linalg.norm(places, axis=-1)
-    assert distances.max() <= 3.0001
-    np.testing.assert_allclose((distances < 1.5).mean(), 0.25, atol=0.04)  # uniform over the area
-
-
-def test_bodies_are_scaled_within_the_papers_range_and_shifted_ones_beyond():
-    problem = made("hopper-parameters")
-    own = jax.vmap(problem.train.sample)(jax.random.split(jax.random.key(0), 500))
-    logs = {name: np.log(getattr(own, name)) for name in ("mass", "inertia", "damping", "friction")}
-    for name, base in {"mass": 1.5, "inertia": 1.5, "damping": 1.3, "friction": 1.5}.items():
-        assert 2.9 < np.abs(logs[name]).max() / math.log(base) <= 3.0001
-        np.testing.assert_allclose((logs[name] / math.log(base)).std(), 6 / math.sqrt(12), rtol=0.05)
-    far = jax.vmap(problem.shifted.sample)(jax.random.split(jax.random.key(0), 50))
-    assert np.abs(np.log(far.mass)).min() >= 3 * math.log(1.5) - 1e-4
 
 
 @pytest.mark.compiles
