@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from adaptax import problems
+from adaptax.core.errors import UseError
 
 
 @pytest.mark.parametrize(("protocol", "angles"), [("promp", [0, math.pi]), ("varibad", [-1, 1])])
@@ -25,3 +26,8 @@ def test_ants_run_all_around_and_goals_fill_a_disc():
     distances = jnp.linalg.norm(places, axis=-1)
     assert distances.max() <= 3.0001
     np.testing.assert_allclose((distances < 1.5).mean(), 0.25, atol=0.04)  # uniform over the area
+
+
+def test_a_protocol_that_nobody_has_is_refused():
+    with pytest.raises(UseError, match=r"ant_direction\(protocol\): expected one of .*pearl.*, got 'oops'"):
+        problems.ant_direction(protocol="oops")

@@ -1,8 +1,10 @@
 """Tasks of half-cheetahs, by protocol; their steps: `test_locomotion.py`."""
 
 import jax
+import pytest
 
 from adaptax import problems
+from adaptax.core.errors import UseError
 from adaptax.problems.mujoco import half_cheetah
 
 
@@ -25,3 +27,8 @@ def test_pearl_trains_for_100_velocities_and_is_tested_on_30_others():
     assert (len(drawn["train"]), len(drawn["test"])) == (100, 30)
     assert not drawn["train"] & drawn["test"]
     assert half_cheetah.pearl_goals() == half_cheetah.pearl_goals()
+
+
+def test_a_protocol_that_nobody_has_is_refused():
+    with pytest.raises(UseError, match=r"half_cheetah_velocity\(protocol\): expected one of .*pearl.*, got 'oops'"):
+        problems.half_cheetah_velocity(protocol="oops")

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Problem, TaskDistribution, make_problem
 from adaptax.problems.mujoco.engine import Spatial
 from adaptax.problems.mujoco.locomotion import Locomotion
@@ -30,8 +31,8 @@ FARTHEST = 3.0
 LOWEST, HIGHEST = 0.2, 1.0
 """Of a torso that has not fallen, in m."""
 CONTACT_COST = 0.0005
-ANGLES = {"promp": (0.0, math.pi), "varibad": (-1.0, 1.0)}
-"""Those of two tasks, in radians."""
+ANGLES: dict[str, tuple[float, ...]] = {"pearl": (), "promp": (0.0, math.pi), "varibad": (-1.0, 1.0)}
+"""Those of two tasks, in radians; none: all around."""
 
 
 class AntEngine(Spatial):
@@ -186,8 +187,13 @@ def ant_direction(
         num_episodes: Episodes in a trial.
         horizon: Steps of an episode.
         protocol: Whose directions: "pearl", "promp" or "varibad".
+
+    Raises:
+        UseError: There is no such protocol.
     """
-    angles = ANGLES.get(protocol, ())
+    if protocol not in ANGLES:
+        raise UseError(f"ant_direction(protocol): expected one of {', '.join(ANGLES)}, got {protocol!r}")
+    angles = ANGLES[protocol]
     return make_problem(AntDirection(horizon), lambda split: Headings(split, angles), num_episodes)
 
 

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from adaptax.core.errors import UseError
 from adaptax.core.problem import Problem, TaskDistribution, make_problem
 from adaptax.problems.mujoco.engine import Planar
 from adaptax.problems.mujoco.locomotion import Locomotion
@@ -171,7 +172,12 @@ def half_cheetah_velocity(
         num_episodes: Episodes in a trial.
         horizon: Steps of an episode.
         protocol: Whose velocities: "varibad", "pearl" or "promp".
+
+    Raises:
+        UseError: There is no such protocol.
     """
+    if protocol not in FASTEST:
+        raise UseError(f"half_cheetah_velocity(protocol): expected one of {', '.join(FASTEST)}, got {protocol!r}")
     fastest, fixed = FASTEST[protocol], pearl_goals() if protocol == "pearl" else {}
     return make_problem(
         HalfCheetahVelocity(horizon),
