@@ -38,9 +38,10 @@ def test_the_package_needs_what_computes_and_extras_have_the_rest():
     names = lambda listed: {re.match(r"[\w-]+", item)[0] for item in listed}  # noqa: E731
     assert {"jax", "equinox", "optax", "jaxtyping", "numpy", "safetensors"} <= names(project["dependencies"])
     extras = project["optional-dependencies"]
-    assert names(extras["reports"]) | names(extras["tensorboard"]) | names(extras["mujoco"]) == set(OPTIONAL)
+    given = [names(extras[name]) for name in ("reports", "tensorboard", "gymnasium", "mujoco")]
+    assert set.union(*given) == set(OPTIONAL)
     assert not names(project["dependencies"]) & set(OPTIONAL)
-    assert extras["all"] == ["adaptax[reports,tensorboard,mujoco]"]
+    assert extras["all"] == ["adaptax[reports,tensorboard,gymnasium,mujoco]"]
     assert "adaptax[all]" in extras["test"]
 
 
@@ -57,13 +58,17 @@ for module in pkgutil.walk_packages(adaptax.__path__, "adaptax."):
 """
     lines = python(program, cwd=tmp_path).stdout.splitlines()
     assert lines
-    said = r'needs (matplotlib|jinja2|gymnasium), which is not installed.*pip install "adaptax\[(reports|mujoco)\]"'
-    rooms = {"matplotlib": "reports", "jinja2": "reports", "gymnasium": "problems.mujoco"}
+    said = r'needs (\w+), which is not installed.*pip install "adaptax\[(\w+)\]"'
+    rooms = {
+        ("matplotlib", "reports"): "reports",
+        ("jinja2", "reports"): "reports",
+        ("gymnasium", "mujoco"): "problems.mujoco",
+        ("gymnasium", "gymnasium"): "problems.host",
+    }
     for line in lines:
         found = re.search(said, line)
         assert found, line
-        assert line.startswith(f"adaptax.{rooms[found[1]]}."), line
-        assert found[2] == rooms[found[1]].rpartition(".")[2]
+        assert line.startswith(f"adaptax.{rooms[found.groups()]}."), line
 
 
 @pytest.mark.parametrize("line", [("train", "rl2"), ("check-env",)], ids=lambda line: line[0])

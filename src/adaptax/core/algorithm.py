@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
+from adaptax.core import host_program
 from adaptax.core.errors import DivergenceError
 from adaptax.core.problem import Problem
 from adaptax.core.types import AgentState, Metrics, TimeStep, TrainState, Transition, Window
@@ -102,7 +103,8 @@ def first_program(algorithm: Algorithm, problem: Problem, num_seeds: int = 1) ->
     the time.
     """
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    return jax.jit(lambda key: first_state(algorithm, problem, key, num_seeds)), options
+    run = host_program.program(lambda key: first_state(algorithm, problem, key, num_seeds), on_host=problem.env.on_host)
+    return run, options
 
 
 def run_first(program: Callable[[Key[Array, ""]], TrainState], key: Key[Array, ""]) -> TrainState:

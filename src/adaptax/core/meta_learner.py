@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Bool, Int, Key, PyTree
 
 from adaptax.core import parallel
 from adaptax.core.algorithm import Algorithm
@@ -18,7 +18,7 @@ from adaptax.core.errors import ConfigError
 from adaptax.core.experience import Experience, sample_tasks
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import run_trial
-from adaptax.core.types import ENV_STEPS, Metrics, Task, TrainState, Transition
+from adaptax.core.types import ENV_STEPS, TRIALS_LOST, Metrics, Task, TrainState, Transition, replace
 
 
 class MetaLearner(Algorithm):
@@ -67,8 +67,10 @@ class MetaLearner(Algorithm):
         Raises:
             ConfigError: if "return" is not among the metrics, while the program is traced.
         """
-        experience = self.collect(problem, state)
+        experience, lost = without_lost_trials(self.collect(problem, state))
         state, metrics = self.learn(problem, state, experience)
+        if lost is not None:
+            metrics = _of_those_that_happened(metrics, lost)
         if "return" not in metrics:
             raise ConfigError(
                 f"{type(self).__name__}.learn: expected a metric 'return', the mean return of what was collected; "
@@ -76,6 +78,8 @@ class MetaLearner(Algorithm):
             )
         if problem.env.ends_early:
             metrics = {**metrics, ENV_STEPS: parallel.total(self.steps_taken(experience))}
+        if lost is not None:
+            metrics = {**metrics, TRIALS_LOST: parallel.total(jnp.sum(lost, dtype=jnp.int32))}
         return state, metrics
 
     @property
@@ -99,6 +103,30 @@ def check_declared(algorithm: Algorithm) -> None:
             )
 
 
+def without_lost_trials(experience: Experience) -> tuple[Experience, Bool[Array, "task env"] | None]:
+    """Experience in which trials whose simulator was lost did not happen, and which those are."""
+    trajectory = experience.trajectory
+    if trajectory.lost is None:
+        return experience, None
+    lost = jnp.any(trajectory.lost, 0)
+    happened = ~lost[None]
+    trajectory = replace(
+        trajectory,
+        valid=trajectory.valid & happened,
+        reward=jnp.where(happened, trajectory.reward, 0.0),
+        terminated=trajectory.terminated & happened,
+        truncated=trajectory.truncated & happened,
+        lost=None,
+    )
+    return replace(experience, trajectory=trajectory), lost
+
+
+def _of_those_that_happened(metrics: Metrics, lost: Bool[Array, "task env"]) -> Metrics:
+    """Mean returns over all trials, with 0 where they were lost, as those over the others."""
+    happened = jnp.maximum(parallel.mean(jnp.mean((~lost).astype(jnp.float32))), 1 / lost.size)
+    return {name: x / happened if name.startswith("return") else x for name, x in metrics.items()}
+
+
 def may_take_fewer_steps(algorithm: Algorithm, problem: Problem) -> bool:
     """Whether an update may take fewer steps than `update_steps`: where episodes end early, and their slots stay."""
-    return problem.env.ends_early and not getattr(algorithm, "fills_slots", False)
+    return problem.env.ends_early and not (problem.streams and getattr(algorithm, "fills_slots", False))

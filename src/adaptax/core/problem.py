@@ -23,12 +23,17 @@ class Step(eqx.Module):
         reward: Reward of the step.
         terminated: Whether the episode is over by the environment's own rules. A time limit is not:
             the rollout counts steps and truncates at `horizon`.
+        truncated: Whether a time limit of the environment's own has cut the episode off before; None: it has none.
+        lost: Whether the simulator was lost in this step or before, so that the trial did not happen; None: it cannot
+            be.
     """
 
     state: PyTree[Array]
     observation: PyTree[Array]
     reward: Float[Array, ""]
     terminated: Bool[Array, ""]
+    truncated: Bool[Array, ""] | None = None
+    lost: Bool[Array, ""] | None = None
 
 
 class Environment(eqx.Module):
@@ -53,6 +58,16 @@ class Environment(eqx.Module):
     def dear_reset(self) -> bool:
         """Whether `reset` costs much more than `step`. Where it does not, it may be computed at every step."""
         return False
+
+    @property
+    def on_host(self) -> bool:
+        """Whether it is simulated on the host (`adaptax.core.host_program`), and not within compiled programs."""
+        return False
+
+    @property
+    def losses(self) -> tuple[int, str]:
+        """How many episodes were lost so far, since their simulators were, and what is known of the last."""
+        return 0, ""
 
     @abc.abstractmethod
     def reset(self, task: Task, key: Key[Array, ""]) -> tuple[PyTree[Array], PyTree[Array]]:
@@ -189,6 +204,14 @@ class Problem(eqx.Module):
                 "Problem.training_steps: expected at least 1 step, and only where episodes end early (elsewhere "
                 f"`episodes` says how many there are); got {self.training_steps} with ends_early={self.env.ends_early}"
             )
+
+    @property
+    def streams(self) -> bool:
+        """Whether training's trials follow each other without idle steps: episodes end early, and steps are cheap.
+
+        A simulator on the host is idle where nothing happens; its environments keep step.
+        """
+        return self.env.ends_early and not self.env.on_host
 
     @property
     def trial_steps(self) -> int:

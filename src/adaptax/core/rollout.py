@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.errors import UseError
 from adaptax.core.interaction import checked, interact
-from adaptax.core.problem import Environment, Problem
+from adaptax.core.problem import Environment, Problem, Step
 from adaptax.core.step_checks import check_types
 from adaptax.core.types import AgentState, Task, TimeStep, Transition, replace
 
@@ -133,7 +133,7 @@ def rollout(
             action, memory, aux = algorithm.act(meta, agent, before.timestep, agent_key, explore=explore)
             step, next_step = interact(problem.env, before.env_state, action, task, env_key)
             after = TrialState(None, memory, step.state, next_step, before.active)
-            return _close_step(problem.env, clock, before, after, action, step.terminated, aux)
+            return _close_step(problem.env, clock, before, after, action, step, aux)
 
         stepped, transition = jax.vmap(one_env)(replace(state, adapted=None), agent_keys, env_keys)
         stepped = replace(stepped, adapted=state.adapted)
@@ -145,13 +145,16 @@ def rollout(
 
 
 def _close_step(
-    env: Environment, clock: Any, before: TrialState, after: TrialState, action: Any, terminated: Any, aux: Any
+    env: Environment, clock: Any, before: TrialState, after: TrialState, action: Any, step: Step, aux: Any
 ) -> tuple[TrialState, Transition]:
     """Book one environment's step, from `before` to `after`: boundaries, and idleness after an early end."""
     active, next_step = before.active, after.timestep
     last = (clock + 1) % env.horizon == 0
+    if step.lost is not None:
+        active = active & ~step.lost
     # Where no episode ends early, all are active and nothing has to be kept back.
-    terminated = terminated & (active if env.ends_early else last)
+    terminated = step.terminated & (active if env.ends_early else last)
+    cut = last if step.truncated is None else last | step.truncated
 
     def keep(new: PyTree[Array], old: PyTree[Array]) -> PyTree[Array]:
         return jax.tree.map(lambda n, o: jnp.where(active, n, o), new, old) if env.ends_early else new
@@ -161,15 +164,17 @@ def _close_step(
         action,
         keep(next_step.reward, 0.0),
         terminated,
-        active & last & ~terminated,
+        active & cut & ~terminated,
         next_step.observation,
         aux,
         active,
+        lost=step.lost,
     )
     memory, env_state, timestep = keep(
         (after.memory, after.env_state, next_step), (before.memory, before.env_state, before.timestep)
     )
-    return TrialState(None, memory, env_state, timestep, active & ~terminated), transition
+    going_on = active & ~terminated if step.truncated is None else active & ~terminated & ~step.truncated
+    return TrialState(None, memory, env_state, timestep, going_on), transition
 
 
 def _reset_when_due(problem: Problem, task: Task, state: TrialState, clock: Any, reset_keys: Any) -> TrialState:

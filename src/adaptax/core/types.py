@@ -21,6 +21,9 @@ Metrics: TypeAlias = dict[str, Array]
 ENV_STEPS = "env_steps"
 """Metric of an update where episodes end early: environment steps that were taken, by one seed."""
 
+TRIALS_LOST = "trials_lost"
+"""Metric of an update with simulators that can be lost: trials that did not happen, as theirs was."""
+
 
 def is_key(x: Any) -> bool:
     """Whether an array, or its shape and dtype, is one of random keys."""
@@ -77,6 +80,7 @@ class Transition(eqx.Module):
         clock: Where in its trial the step is, 0 in the first one (`Problem.next_clock`), if trials follow each other
             without idle steps (`adaptax.core.streams`). None where all environments keep step: the place along the
             axis of time says it.
+        lost: Whether the simulator was lost here or before; the whole trial did not happen then. None: it cannot be.
     """
 
     timestep: TimeStep
@@ -88,6 +92,7 @@ class Transition(eqx.Module):
     aux: PyTree[Array]
     valid: Bool[Array, "*batch"]
     clock: Int[Array, "*batch"] | None = None
+    lost: Bool[Array, "*batch"] | None = None
 
 
 class AgentState(eqx.Module):

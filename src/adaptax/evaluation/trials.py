@@ -14,11 +14,20 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Key, PyTree
 
+from adaptax.core import host_program
+from adaptax.core.errors import EnvironmentContractError
+from adaptax.core.problem import Problem
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Task
 
 CHUNK = 1024
 """Streams that one device runs at once, about: each task has as many as the agent uses in parallel."""
+
+HOST_CHUNK = 64
+"""The same of simulators on the host, of which there is one for each."""
+
+ATTEMPTS = 4
+"""So often trials are begun, at most, where simulators are lost."""
 
 SHARES = "evaluated"
 """Axis of the devices; not `parallel.AXIS`, since the learners of different tasks have nothing to average."""
@@ -66,8 +75,9 @@ def prepare_trials(agent: TrainedAgent, trial: Trial, num_tasks: int) -> Callabl
     Returns:
         A function of θ, tasks, keys and `on_progress`, as `run_trials` takes them.
     """
-    devices = jax.local_devices()
-    chunk = max(CHUNK // agent.algorithm.window(agent.problem).num_envs, 1) * len(devices)
+    on_host = agent.problem.env.on_host
+    devices = jax.local_devices()[: 1 if on_host else None]
+    chunk = max((HOST_CHUNK if on_host else CHUNK) // agent.algorithm.window(agent.problem).num_envs, 1) * len(devices)
     if num_tasks < chunk:
         chunk = -(-num_tasks // len(devices)) * len(devices)
     run, several = _compiled(agent, trial, devices), agent.num_seeds > 1
@@ -77,13 +87,33 @@ def prepare_trials(agent: TrainedAgent, trial: Trial, num_tasks: int) -> Callabl
         for begin in range(0, num_tasks, chunk):
             # The last chunk is filled up with repetitions, so that one compiled program serves all.
             indices = np.arange(begin, begin + chunk) % num_tasks
-            seen = run(meta, jax.tree.map(lambda x: x[indices], tasks), keys[indices])  # noqa: B023
+            seen = _undisturbed(
+                agent.problem,
+                functools.partial(run, meta, jax.tree.map(lambda x: x[indices], tasks), keys[indices]),  # noqa: B023
+            )
             use = min(chunk, num_tasks - begin)
             parts.append(jax.tree.map(functools.partial(_kept, several=several, use=use), seen))
             on_progress(begin + use)
         return jax.tree.map(lambda *x: np.concatenate(x, 1), *parts)
 
     return run_all
+
+
+def _undisturbed(problem: Problem, run: Callable[[], Any]) -> Any:
+    """What comes of trials none of which has lost its simulator: the same ones again if one has.
+
+    Raises:
+        EnvironmentContractError: if that happens again and again.
+    """
+    for _ in range(ATTEMPTS):
+        before = problem.env.losses[0]
+        seen = jax.block_until_ready(run())
+        if problem.env.losses[0] == before:
+            return seen
+    raise EnvironmentContractError(
+        f"the same trials have lost a simulator {ATTEMPTS} times, the last was {problem.env.losses[1]}; nothing was "
+        "evaluated. `adaptax check-env` finds more"
+    )
 
 
 def _kept(x: Array, *, several: bool, use: int) -> np.ndarray:
@@ -104,7 +134,7 @@ def _compiled(agent: TrainedAgent, trial: Trial, devices: list[Any]) -> Any:
     run = jax.vmap(one, in_axes=(None, 0, 0))
     run = jax.vmap(run, in_axes=(0, None, None)) if several else run
     if len(devices) == 1:
-        return jax.jit(run)
+        return host_program.program(run, on_host=agent.problem.env.on_host)
     shares = PartitionSpec(SHARES)
     specs = (PartitionSpec(), shares, shares), PartitionSpec(None, SHARES) if several else shares
     mesh = Mesh(devices, (SHARES,))

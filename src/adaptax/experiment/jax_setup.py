@@ -142,10 +142,11 @@ def _check_xla_flags() -> None:
         )
 
 
-def devices_for(requested: int, tasks_per_minibatch: int) -> int:
+def devices_for(requested: int, tasks_per_minibatch: int, *, on_host: bool = False) -> int:
     """Number of devices to train on: as many as there are, or as requested, that divide a minibatch's tasks.
 
-    Where several processes train together, it is a number of all of their devices, as many of each.
+    Where several processes train together, it is a number of all of their devices, as many of each. Simulators on the
+    host serve one device.
 
     Raises:
         ConfigError: if more were requested than there are, or a number that does not divide the tasks.
@@ -153,6 +154,13 @@ def devices_for(requested: int, tasks_per_minibatch: int) -> int:
     import jax
 
     processes, available = jax.process_count(), jax.device_count()
+    if on_host and (processes > 1 or requested > 1):
+        raise ConfigError(
+            f"--devices: expected 1, and one process, where simulators run on the host; found {requested} in "
+            f"{processes} processes. More simulators at a time: gymnasium_problem(workers=...)"
+        )
+    if on_host:
+        return 1
     fitting = [n for n in range(processes, available + 1, processes) if tasks_per_minibatch % n == 0]
     if not fitting:
         raise ConfigError(

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from adaptax.core import host_program
 from adaptax.core.algorithm import num_parameters
 from adaptax.core.errors import ConfigError
 from adaptax.core.meta_learner import may_take_fewer_steps
@@ -127,10 +128,11 @@ def plan_for(recipe: Recipe, options: TrainOptions, on_message: OnMessage = log)
     """The plan of a recipe that was resolved before."""
     check_trains(recipe)
     algorithm, problem = recipe.build()
-    devices = devices_for(options.devices, algorithm.tasks_per_minibatch)
+    devices = devices_for(options.devices, algorithm.tasks_per_minibatch, on_host=problem.env.on_host)
     function, state = memory.program_of(algorithm, problem, devices, options.seeds)
     on_message(f"{recipe.algorithm} on {recipe.problem}: compiling to know, as a training does first …")
-    program = jax.jit(function, donate_argnums=0).lower(state, jax.ShapeDtypeStruct((), "int32")).compile()
+    taken_apart = host_program.program(function, on_host=problem.env.on_host, donate_argnums=0)
+    program = taken_apart.lower(state, jax.ShapeDtypeStruct((), "int32")).compile()
     needed, free = memory.needed_bytes(program, devices), memory.free_bytes()
     fits = needed is None or free is None or needed <= free
     return TrainingPlan(

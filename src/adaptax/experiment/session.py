@@ -202,7 +202,9 @@ class TrainSession:
 
     def _devices_for(self, requested: int) -> int:
         algorithm = self._run.algorithm
-        return devices_for(requested, algorithm.tasks_per_minibatch) if self._trains else 1
+        if not self._trains:
+            return 1
+        return devices_for(requested, algorithm.tasks_per_minibatch, on_host=self._run.problem.env.on_host)
 
     def _devices_again(self, used: int) -> int:
         """As many devices as the run had, or as there are; then it is said that sums are rounded differently."""

@@ -56,6 +56,16 @@ class Informed(Environment):
         """As that of the environment within."""
         return self.env.dear_reset
 
+    @property
+    def on_host(self) -> bool:
+        """As that of the environment within."""
+        return self.env.on_host
+
+    @property
+    def losses(self) -> tuple[int, str]:
+        """As that of the environment within."""
+        return self.env.losses
+
     def _show(self, observation: PyTree[Array], task: Task) -> Float[Array, " features"]:
         """The inner observation and the task, as one vector."""
         mean, std = jnp.asarray(self.mean, jnp.float32), jnp.asarray(self.std, jnp.float32)

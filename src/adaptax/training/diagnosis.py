@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
+from adaptax.core import host_program
 from adaptax.core.algorithm import Algorithm, first_state
 from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Environment, Problem, Step
@@ -79,6 +80,16 @@ class Reporting(Environment):
         """As that of the environment within."""
         return self.env.dear_reset
 
+    @property
+    def on_host(self) -> bool:
+        """As that of the environment within."""
+        return self.env.on_host
+
+    @property
+    def losses(self) -> tuple[int, str]:
+        """As that of the environment within."""
+        return self.env.losses
+
     def reset(self, task: Task, key: Key[Array, ""]) -> tuple[PyTree[Array], PyTree[Array]]:
         """Begin an episode; its state holds the observation, the steps so far and whether it is over."""
         state, observation = self.env.reset(task, key)
@@ -109,7 +120,10 @@ class Reporting(Environment):
             vmap_method="broadcast_all",
         )
         # Where episodes cannot end early, the rollout takes no notice of `terminated` before the horizon.
-        after = step.state, step.observation, time + 1, over | (step.terminated & self.ends_early)
+        over = over | (step.terminated & self.ends_early)
+        for ended in (step.truncated, step.lost):
+            over = over if ended is None else over | ended
+        after = step.state, step.observation, time + 1, over
         return replace(step, state=after, reward=step.reward + zero.astype(step.reward.dtype))
 
 
@@ -157,7 +171,8 @@ def find_violation(problem: Problem, run: Callable[..., Any], *args: Any, axis: 
     """
     notebook = _Notebook(axis)
     again = replace(problem, env=Reporting(problem.env, notebook.report))
-    jax.block_until_ready(jax.jit(lambda *args: run(again, *args))(*args))
+    program = host_program.program(lambda *args: run(again, *args), on_host=problem.env.on_host)
+    jax.block_until_ready(program(*args))
     if notebook.first is None:
         return None
     task, step, kind, element, value = notebook.first

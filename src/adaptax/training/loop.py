@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from adaptax.core import parallel
+from adaptax.core import host_program, parallel
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.errors import DivergenceError
 from adaptax.core.meta_learner import check_declared
@@ -124,7 +124,7 @@ def lower(
     """The program of `train`, to be compiled for a state or its shapes."""
     count = parallel.everywhere(jnp.asarray(1, jnp.int32), devices)
     run = chunk_of_updates(algorithm, problem, chunk, num_seeds, devices)
-    return jax.jit(run, donate_argnums=0).lower(state, count)
+    return host_program.program(run, on_host=problem.env.on_host, donate_argnums=0).lower(state, count)
 
 
 def chunk_of_updates(

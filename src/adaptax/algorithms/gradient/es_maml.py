@@ -74,6 +74,9 @@ class ESMAML(ESMAMLSettings, WholePolicy):
         noises, reward = experience.extra, experience.trajectory.reward
         plus, minus = (jax.vmap(self._returns, 1)(part) for part in jnp.split(reward, 2, 2))
         gaps = plus[:, -1] - minus[:, -1]
+        if problem.env.on_host:  # a sign whose simulator was lost says nothing
+            happened = jnp.all(jnp.any(experience.trajectory.valid, 0), -1)
+            gaps = jnp.where(happened, gaps, 0.0)
         typical = jnp.sqrt(parallel.mean(jnp.mean(gaps**2)))
         gaps = gaps / jnp.where(typical > 0, typical, 1.0)
         slopes = jax.tree.map(lambda e: -jnp.tensordot(gaps, e, 1) / len(gaps), noises)

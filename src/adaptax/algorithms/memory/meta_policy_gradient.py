@@ -171,6 +171,10 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
             report = self._report(trajectory, before, after)
             return replace(state, step=state.step + 1), parallel.mean(report)
         gain = (after - before).reshape(-1, self.replicas)
+        if problem.env.on_host:  # where a simulator was lost, an exploration has gained what the others have
+            happened = jnp.any(trajectory.valid, 0).reshape(gain.shape)
+            others = jnp.sum(jnp.where(happened, gain, 0.0), 1) / jnp.maximum(jnp.sum(happened, 1), 1)
+            gain = jnp.where(happened, gain, others[:, None])
         others = (jnp.sum(gain, 1, keepdims=True) - gain) / (self.replicas - 1)
         advantage = gain - others
         spread = jnp.sqrt(parallel.mean(jnp.mean(advantage**2)))
@@ -220,13 +224,17 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         state, explored = rollout(self, problem, meta, task, fresh, explore_key, clock=0, steps=steps)
         learned = self.adapt(meta, AgentState(state.adapted, state.memory), explored, adapt_key)
 
-        def episode(adapted: MetaPolicyAdapted) -> tuple[Array, Array]:
+        def episode(adapted: MetaPolicyAdapted) -> tuple[tuple[Array, Array], Array | None]:
             state = replace(fresh, adapted=adapted)
             steps = problem.env.horizon
             trajectory = rollout(self, problem, meta, task, state, test_key, clock=0, steps=steps, explore=False)[1]
-            return jnp.sum(trajectory.reward), jnp.sum(trajectory.valid, dtype=jnp.int32)
+            earned = jnp.sum(trajectory.reward), jnp.sum(trajectory.valid, dtype=jnp.int32)
+            return earned, trajectory.lost
 
-        return jax.tree.map(lambda x: x[:, 0], explored), episode(fresh.adapted), episode(learned.adapted)
+        (before, lost_before), (after, lost_after) = episode(fresh.adapted), episode(learned.adapted)
+        if explored.lost is not None and lost_before is not None and lost_after is not None:
+            explored = replace(explored, lost=explored.lost | jnp.any(lost_before) | jnp.any(lost_after))
+        return jax.tree.map(lambda x: x[:, 0], explored), before, after
 
     def _loss(self, meta: MetaPolicyParams, entropy_cost: Array, network: Any, minibatch: Any) -> tuple[Array, Metrics]:
         """Minus the surrogate of E[R(D)], and the entropy bonus."""

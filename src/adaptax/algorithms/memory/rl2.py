@@ -223,7 +223,7 @@ class RL2(RL2Settings, MetaLearner):
         `extra` is the memory's output after the last step then, leaves `[task, env, ...]`: what the critic reads of a
         trial that is cut off.
         """
-        if not problem.env.ends_early:
+        if not problem.streams:
             return super().collect(problem, state)
         tasks, keys = sample_tasks(problem, state, self.num_tasks, self.num_minibatches)
 

@@ -89,7 +89,7 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
 
         Where they end early, others follow, until as many steps are taken as the first may have lasted.
         """
-        if problem.env.ends_early:
+        if problem.streams:
             one_episode = replace(problem, episodes=1, training_steps=None, optimum=None)
             return stream(self, one_episode, meta, task, key, num_envs=self.streams)[1]
         start_key, trial_key = jax.random.split(key)

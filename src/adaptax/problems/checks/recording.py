@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
+from adaptax.core import host_program
 from adaptax.core.problem import Environment, TaskDistribution
 from adaptax.core.spaces import Discrete, Space
 from adaptax.core.types import Task, key_data
@@ -61,7 +62,9 @@ class Recorder:
 
     def __init__(self, env: Environment, key: Key[Array, ""], steps: int):
         self._env, self._key, self._steps = env, key, steps
-        self._live = jax.jit(jax.vmap(self._one_task, (0, 0, None)), compiler_options=QUICK)
+        self._live = host_program.program(
+            jax.vmap(self._one_task, (0, 0, None)), on_host=env.on_host, compiler_options=QUICK
+        )
 
     def __call__(self, tasks: Task, actions: int = 0) -> Record:
         """Live; `actions` 0: random ones, 1: other random ones, 2 and 3: those at the `ends` of their space."""
@@ -78,10 +81,15 @@ class Recorder:
             act_key, step_key, reset_key = jax.random.split(jax.random.fold_in(key, index), 3)
             action = jax.lax.switch(actions, choices, act_key)
             now = env.step(state, action, task, step_key)
-            over = now.terminated | (time + 1 == env.horizon)
-            begun = env.reset(task, reset_key)
-            after = jax.tree.map(lambda new, old: jnp.where(over, new, old), begun, (now.state, now.observation))
             seen = Record(observation, action, now.reward, now.terminated, now.observation, time)
+            going_on = now.state, now.observation
+            if env.on_host:  # all environments of a batch begin at the same time
+                over = time + 1 == env.horizon
+                after = jax.lax.cond(over, lambda: env.reset(task, reset_key), lambda: going_on)
+            else:
+                over = now.terminated | (time + 1 == env.horizon)
+                begun = env.reset(task, reset_key)
+                after = jax.tree.map(lambda new, old: jnp.where(over, new, old), begun, going_on)
             return (*after, jnp.where(over, 0, time + 1)), seen
 
         state, observation = env.reset(task, jax.random.fold_in(key, self._steps))

@@ -1,0 +1,1 @@
+"""Simulators that run on the host: Gymnasium's, and your own."""

@@ -1,0 +1,136 @@
+"""A family of Gymnasium environments as a problem: yours, or one that Gymnasium has.
+
+    def pendulums():
+        return gymnasium_problem("Pendulum-v1", tasks={"g": (5.0, 15.0)})
+
+Towers et al. 2024, "Gymnasium: a standard interface for reinforcement learning environments" (arXiv 2407.17032).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from adaptax.core.errors import ConfigError, UseError, needs, short_repr
+from adaptax.core.problem import Problem, make_problem
+from adaptax.problems.host.environment import HostEnvironment, HostTasks, Simulators, space_of
+from adaptax.problems.host.pool import pool_of
+from adaptax.problems.host.simulations import Maker, chosen, observed
+
+with needs("gymnasium", "a Gymnasium environment"):
+    import gymnasium
+
+FEW = 64
+"""So few tasks are a small finite set: nothing can be held out."""
+STEP_TIMEOUT = 60.0
+"""Seconds that a worker may take for a step of all its environments."""
+
+
+def gymnasium_problem(
+    make: Callable[..., Any] | str,
+    tasks: Mapping[str, Any],
+    *,
+    set_task: Callable[[Any, Mapping[str, Any]], None] | str | None = None,
+    episodes: int = 5,
+    horizon: int | None = None,
+    workers: int = 0,
+    step_timeout: float = STEP_TIMEOUT,
+) -> Problem:
+    """Make a problem of Gymnasium environments that differ in some values, which agents are not told.
+
+    It is trained on, evaluated and deployed like any other. Its environments step on the host, between compiled
+    programs, each with seeds from the run's key: the same run is the same run if they draw from `self.np_random` alone.
+
+    Args:
+        make: `make(**task)` builds the environment of a task; or a name that `gymnasium.make` knows, which gets a
+            task's values as keyword arguments. Where `set_task` is given, it builds one without any.
+        tasks: What a task's values are drawn from, by name, each by itself: `(low, high)` uniformly, `(low, high,
+            "log")` with a uniform logarithm, and a list as one of its elements.
+        set_task: `set_task(env, task)` puts an environment into a task, a dictionary, before it is reset; "options":
+            the task is given to `env.reset(options=task)`. None: an environment is built for every task.
+        episodes: Episodes of a trial, that is, with one task.
+        horizon: Steps after which an episode is truncated; by default what the environment's own time limit says.
+            Episodes that it ends before, by either of its two flags, end there.
+        workers: Processes that simulate side by side; 0: the process that learns. Where one dies or hangs, the trials
+            of its environments are thrown away and counted ("trials_lost"), and another takes its place.
+        step_timeout: Seconds that a worker may take to step, or to reset, all its environments.
+
+    Raises:
+        UseError: if tasks or spaces are nothing that it takes, or no horizon is known.
+        ConfigError: if an environment cannot be built.
+    """
+    ranges, choices, values = _drawn_from(tasks)
+    if workers < 0 or not step_timeout > 0:
+        raise UseError(
+            f"gymnasium_problem: expected workers ≥ 0 and step_timeout > 0; found {workers} and {step_timeout}"
+        )
+    maker = Maker(make, set_task)
+    first = {name: (low + high) / 2 for name, low, high, _ in ranges} | {name: x[0] for name, x in values.items()}
+    env = _built(maker, first)
+    try:
+        seen, acts, limit = observed(env.observation_space), chosen(env.action_space), horizon or _time_limit(env)
+        name = type(env.unwrapped).__name__
+    finally:
+        env.close()
+    if limit is None:
+        raise UseError(
+            f"{name}: expected a time limit, of the environment's own or as gymnasium_problem(horizon=...); found none"
+        )
+    names = sorted([*(name for name, *_ in ranges), *values])
+    simulators = Simulators(pool_of(maker, workers, step_timeout), names, values, seen)
+    host = HostEnvironment(
+        simulators=simulators, observation_space=space_of(seen), action_space=space_of(acts), horizon=limit, name=name
+    )
+    count = math.prod(n for _, n in choices)
+    finite = count if not ranges and count <= FEW else None
+    return make_problem(
+        host, lambda split: HostTasks(split=split, ranges=ranges, choices=choices, finite=finite), episodes
+    )
+
+
+def _drawn_from(tasks: Mapping[str, Any]) -> tuple[Any, Any, dict[str, tuple[Any, ...]]]:
+    """Ranges, choices, and what is chosen from."""
+    if not isinstance(tasks, Mapping) or not tasks:
+        raise UseError(
+            f"gymnasium_problem(tasks): expected what the tasks' values are drawn from, by name, as "
+            f'{{"mass": (0.5, 2.0)}}; found {short_repr(tasks)}'
+        )
+    ranges, values = [], {}
+    for name, source in tasks.items():
+        numbers = source[:2] if isinstance(source, tuple) else ()
+        ordered = len(numbers) == 2 and all(isinstance(x, int | float) for x in numbers) and numbers[0] < numbers[1]
+        logarithmic = tuple(source[2:]) == ("log",) if isinstance(source, tuple) else False
+        if ordered and (len(source) == 2 or (logarithmic and numbers[0] > 0)):
+            ranges.append((name, float(numbers[0]), float(numbers[1]), logarithmic))
+        elif isinstance(source, list) and source:
+            values[name] = tuple(source)
+        else:
+            raise UseError(
+                f'gymnasium_problem(tasks): {name}: expected (low, high) with low < high, (low, high, "log") with '
+                f"0 < low, or a list of values; found {short_repr(source)}"
+            )
+    choices = tuple((name, len(source)) for name, source in values.items())
+    return tuple(ranges), choices, values
+
+
+def _built(maker: Maker, task: Mapping[str, Any]) -> Any:
+    """An environment to look at."""
+    try:
+        env = maker(task)
+        maker.put(env, task)
+    except Exception as error:
+        raise ConfigError(
+            f"gymnasium_problem: building an environment of the task {short_repr(dict(task))} raised "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(env, gymnasium.Env):
+        raise ConfigError(f"gymnasium_problem: expected a gymnasium.Env from `make`; found {type(env).__name__}")
+    return env
+
+
+def _time_limit(env: Any) -> int | None:
+    """After how many steps an environment truncates an episode, as far as it says so."""
+    limit = env.spec.max_episode_steps if env.spec is not None else None
+    while limit is None and isinstance(env, gymnasium.Wrapper):
+        limit = getattr(env, "_max_episode_steps", None)
+        env = env.env
+    return limit

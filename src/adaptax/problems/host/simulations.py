@@ -1,0 +1,223 @@
+"""A row of Gymnasium environments, each in an episode of some task. Without JAX: it runs in worker processes too.
+
+An environment is begun by its task and a seed and by nothing else, so what it does is a function of those and of the
+actions since. One that raises, or returns what its spaces do not have, is given up, and said to be lost with the
+reason; a new one takes its place when the next episode begins.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from adaptax.core.errors import UseError, needs
+
+with needs("gymnasium", "a Gymnasium environment"):
+    import gymnasium
+    from gymnasium import spaces
+
+MOST_ACTIONS = 1024
+"""Combinations of a composite action, at most: each is one of a policy's discrete actions."""
+
+
+class Description(NamedTuple):
+    """A space as learners see it: `num` integers, or numbers in a shape between two bounds."""
+
+    num: int
+    shape: tuple[int, ...] = ()
+    low: float = -math.inf
+    high: float = math.inf
+
+
+class Maker(NamedTuple):
+    """How an environment of a task comes to be.
+
+    Attributes:
+        make: A function that builds an environment, or a name that `gymnasium.make` knows. It is given the task's
+            values by name, or nothing if the task is set later.
+        set_task: Puts an environment into a task; "options": the task is given to `reset(options=...)`; None: `make`
+            builds an environment for each task.
+    """
+
+    make: Callable[..., Any] | str
+    set_task: Callable[[Any, Mapping[str, Any]], None] | str | None
+
+    def __call__(self, task: Mapping[str, Any]) -> Any:
+        """An environment, in a task unless that is set later."""
+        given = {} if self.set_task is not None else task
+        return gymnasium.make(self.make, **given) if isinstance(self.make, str) else self.make(**given)
+
+    def put(self, env: Any, task: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Put an environment into a task; return the options of its next reset."""
+        if callable(self.set_task):
+            self.set_task(env, task)
+        return dict(task) if self.set_task == "options" else None
+
+
+class Outcome(NamedTuple):
+    """What came of a step, or of a reset, row by row.
+
+    Attributes:
+        observation: What is seen, as learners see it.
+        reward: What it earned.
+        terminated: Whether the episode is over by the environment's own rules.
+        truncated: Whether a time limit of the environment has cut it off.
+        lost: Rows that were given up, with the reason.
+    """
+
+    observation: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    lost: dict[int, str]
+
+
+def observed(space: Any) -> Description:
+    """An observation space as learners see it: composite ones as one vector, categories as ones and zeros.
+
+    Bounds are not told: few environments keep to them, and fewer fill them.
+    """
+    if isinstance(space, spaces.Discrete):
+        return Description(int(space.n))
+    if isinstance(space, spaces.Box):
+        return Description(0, tuple(space.shape))
+    with contextlib.suppress(NotImplementedError):
+        flat = spaces.utils.flatten_space(space)
+        if isinstance(flat, spaces.Box):
+            return Description(0, tuple(flat.shape))
+    raise UseError(f"observation space: expected numbers, categories, or a fixed structure of them; found {space}")
+
+
+def seen(space: Any, observation: Any) -> np.ndarray:
+    """An observation as learners see it.
+
+    Raises:
+        ValueError: if it is none of the space.
+    """
+    if isinstance(space, spaces.Discrete):
+        number = int(observation) - int(space.start)
+        if not 0 <= number < space.n:
+            raise ValueError(f"observation {observation!r} is not in {space}")
+        return np.asarray(number, np.int32)
+    if not isinstance(space, spaces.Box):
+        observation, space = spaces.utils.flatten(space, observation), spaces.utils.flatten_space(space)
+    numbers = np.asarray(observation, np.float32)
+    if numbers.shape != space.shape:
+        raise ValueError(f"observation of shape {numbers.shape}, expected {space.shape}")
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"observation has {numbers[~np.isfinite(numbers)][0]} in it")
+    return numbers
+
+
+def chosen(space: Any) -> Description:
+    """An action space as learners see it: several choices as all their combinations, bounds that differ as −1 and 1."""
+    if isinstance(space, spaces.Discrete):
+        return Description(int(space.n))
+    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
+        count = math.prod(_choices(space))
+        if count <= MOST_ACTIONS:
+            return Description(count)
+        raise UseError(f"action space: expected at most {MOST_ACTIONS} combinations of choices; found {count}: {space}")
+    if not isinstance(space, spaces.Box):
+        raise UseError(f"action space: expected a Box, Discrete, MultiDiscrete or MultiBinary; found {space}")
+    low, high = float(space.low.flat[0]), float(space.high.flat[0])
+    alike = bool((space.low == low).all() and (space.high == high).all())
+    if alike and not (math.isfinite(low) and math.isfinite(high)):
+        return Description(0, tuple(space.shape), low, high)
+    if alike or np.isfinite([space.low, space.high]).all():
+        return Description(0, tuple(space.shape), *((low, high) if alike else (-1.0, 1.0)))
+    raise UseError(f"action space: expected bounds that are all finite, or all the same; found {space}")
+
+
+def done(space: Any, action: np.ndarray) -> Any:
+    """What an environment is given of a learner's action."""
+    if isinstance(space, spaces.Discrete):
+        return int(action) + int(space.start)
+    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
+        choices = np.unravel_index(int(action), _choices(space))
+        start = getattr(space, "start", 0)
+        return (np.asarray(choices).reshape(space.shape) + start).astype(space.dtype)
+    if chosen(space).low == -1.0 and not (space.low == -1).all():
+        action = space.low + (action + 1) / 2 * (space.high - space.low)
+    return np.clip(action, space.low, space.high).astype(space.dtype)
+
+
+def _choices(space: Any) -> tuple[int, ...]:
+    if isinstance(space, spaces.MultiDiscrete):
+        return tuple(int(n) for n in space.nvec.ravel())
+    return (2,) * math.prod(space.shape)
+
+
+class Simulations:
+    """A row of environments.
+
+    Args:
+        maker: What makes them.
+        at: Told which row is simulated, before it is; −1 when none is any more.
+    """
+
+    def __init__(self, maker: Maker, at: Callable[[int], None] = lambda row: None):
+        self._maker, self._at = maker, at
+        self._envs: dict[int, Any] = {}
+        self._tasks: dict[int, Mapping[str, Any]] = {}
+
+    def reset(self, rows: Sequence[int], tasks: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> Outcome:
+        """Begin episodes in some rows."""
+        asked = zip(tasks, seeds, strict=True)
+        return self._each(rows, lambda row: (self._begun(row, *next(asked)), 0.0, False, False))
+
+    def step(self, rows: Sequence[int], actions: np.ndarray) -> Outcome:
+        """Do an action in some rows."""
+        given = iter(actions)
+        return self._each(rows, lambda row: self._stepped(row, next(given)))
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        for row in list(self._envs):
+            self._give_up(row)
+
+    def _begun(self, row: int, task: Mapping[str, Any], seed: int) -> np.ndarray:
+        if self._maker.set_task is None and self._tasks.get(row) != task:
+            self._give_up(row)
+        if row not in self._envs:
+            self._envs[row] = self._maker(task)
+        env = self._envs[row]
+        self._tasks[row] = task
+        found, _ = env.reset(seed=seed, options=self._maker.put(env, task))
+        return seen(env.observation_space, found)
+
+    def _stepped(self, row: int, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
+        env = self._envs[row]
+        found, reward, terminated, truncated, _ = env.step(done(env.action_space, action))
+        reward = float(reward)
+        if not math.isfinite(reward):
+            raise ValueError(f"reward is {reward}")
+        return seen(env.observation_space, found), reward, bool(terminated), bool(truncated)
+
+    def _each(self, rows: Sequence[int], one: Callable[[int], tuple[np.ndarray, float, bool, bool]]) -> Outcome:
+        found: list[Any] = []
+        lost = {}
+        for row in rows:
+            self._at(row)
+            try:
+                found.append(one(row))
+            except Exception as error:  # whatever a user's simulator may raise
+                found.append(None)
+                lost[row] = f"{type(error).__name__}: {error}".strip().removesuffix(":")
+                self._give_up(row)
+        self._at(-1)
+        blank = next((np.zeros_like(x[0]) for x in found if x is not None), np.zeros(()))
+        full = [(blank, 0.0, False, False) if x is None else x for x in found]
+        observation, reward, terminated, truncated = (list(x) for x in zip(*full, strict=True))
+        return Outcome(
+            np.stack(observation), np.asarray(reward, np.float32), np.asarray(terminated), np.asarray(truncated), lost
+        )
+
+    def _give_up(self, row: int) -> None:
+        env = self._envs.pop(row, None)
+        self._tasks.pop(row, None)
+        if env is not None:
+            with contextlib.suppress(Exception):
+                env.close()
