@@ -1,8 +1,8 @@
 """Problem families. Every name in `__all__` is a factory whose keyword arguments are the family's options.
 
-`informed` makes a problem of any other: the same one, as seen by a policy that knows the task. `gymnasium_problem` makes
-one of Gymnasium environments, a user's own or not. All are imported when they are first used; the families' names, and
-the modules that they are in, stand in the table of `problems.settings`.
+`informed` makes a problem of any other: the same one, as seen by a policy that knows the task. `gymnasium_problem`
+makes one of Gymnasium environments, a user's own or not. All are imported when they are first used; the families'
+names, and the modules that they are in, stand in the table of `problems.settings`.
 """
 
 import importlib

@@ -62,8 +62,8 @@ ACTIONS = {
 @pytest.mark.parametrize(("space", "expected", "pairs"), ACTIONS.values(), ids=ACTIONS)
 def test_actions_lie_in_the_environments_space(space, expected, pairs):
     assert chosen(space) == expected
-    for action, wanted in pairs:
-        found = done(space, np.asarray(action, np.int32 if expected.num else np.float32))
+    given = np.asarray([action for action, _ in pairs], np.int32 if expected.num else np.float32)
+    for found, (_, wanted) in zip(done(space, given), pairs, strict=True):
         assert np.asarray(found).tolist() == wanted
         assert space.contains(found)
 
@@ -83,7 +83,6 @@ def test_spaces_that_nobody_can_learn_in_are_refused():
     ("space", "observation"),
     [
         (spaces.Box(-1, 1, (2,)), np.zeros(3)),
-        (spaces.Box(-1, 1, (2,)), np.asarray([0, np.nan])),
         (spaces.Box(-1, 1, (2,)), None),
         (spaces.Discrete(3), 3),
     ],
@@ -166,9 +165,9 @@ def test_rows_that_break_are_lost_alone_with_the_reason_and_begin_anew():
     found = row.step(rows, np.full((7, 1), 0.5, np.float32))
     assert sorted(found.lost) == [1, 2, 3, 4, 5, 6]
     assert found.lost[1] == "RuntimeError: exploded"
-    assert "nan" in found.lost[2]
+    assert found.lost[2] == "observation has nan in it"
     assert "(5,), expected (2,)" in found.lost[3]
-    assert "reward is inf" in found.lost[4]
+    assert found.lost[4] == "reward is inf"
     assert found.observation[0].tolist() == [0.25, 1.0]
     assert not row.reset(rows, tasks, rows).lost
 

@@ -91,7 +91,7 @@ def observed(space: Any) -> Description:
 
 
 def seen(space: Any, observation: Any) -> np.ndarray:
-    """An observation as learners see it.
+    """An observation as learners see it; whether its numbers are finite is not looked at.
 
     Raises:
         ValueError: if it is none of the space.
@@ -106,8 +106,6 @@ def seen(space: Any, observation: Any) -> np.ndarray:
     numbers = np.asarray(observation, np.float32)
     if numbers.shape != space.shape:
         raise ValueError(f"observation of shape {numbers.shape}, expected {space.shape}")
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"observation has {numbers[~np.isfinite(numbers)][0]} in it")
     return numbers
 
 
@@ -131,17 +129,16 @@ def chosen(space: Any) -> Description:
     raise UseError(f"action space: expected bounds that are all finite, or all the same; found {space}")
 
 
-def done(space: Any, action: np.ndarray) -> Any:
-    """What an environment is given of a learner's action."""
+def done(space: Any, actions: np.ndarray) -> list[Any]:
+    """What environments are given of learners' actions, `[row, ...]`."""
     if isinstance(space, spaces.Discrete):
-        return int(action) + int(space.start)
+        return [action + int(space.start) for action in actions.tolist()]
     if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
-        choices = np.unravel_index(int(action), _choices(space))
-        start = getattr(space, "start", 0)
-        return (np.asarray(choices).reshape(space.shape) + start).astype(space.dtype)
+        choices = np.stack(np.unravel_index(actions, _choices(space)), -1).reshape(-1, *space.shape)
+        return list((choices + getattr(space, "start", 0)).astype(space.dtype))
     if chosen(space).low == -1.0 and not (space.low == -1).all():
-        action = space.low + (action + 1) / 2 * (space.high - space.low)
-    return np.clip(action, space.low, space.high).astype(space.dtype)
+        actions = space.low + (actions + 1) / 2 * (space.high - space.low)
+    return list(np.clip(actions, space.low, space.high).astype(space.dtype))
 
 
 def _choices(space: Any) -> tuple[int, ...]:
@@ -162,58 +159,95 @@ class Simulations:
         self._maker, self._at = maker, at
         self._envs: dict[int, Any] = {}
         self._tasks: dict[int, Mapping[str, Any]] = {}
+        self._spaces: tuple[Any, Any] | None = None
 
     def reset(self, rows: Sequence[int], tasks: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> Outcome:
         """Begin episodes in some rows."""
-        asked = zip(tasks, seeds, strict=True)
-        return self._each(rows, lambda row: (self._begun(row, *next(asked)), 0.0, False, False))
+        found, lost = self._each(self._begun, rows, tasks, seeds)
+        return self._outcome(rows, found, lost)
 
     def step(self, rows: Sequence[int], actions: np.ndarray) -> Outcome:
         """Do an action in some rows."""
-        given = iter(actions)
-        return self._each(rows, lambda row: self._stepped(row, next(given)))
+        given = done(self._spaces[1], actions) if self._spaces else list(actions)
+        found, lost = self._each(self._stepped, rows, given)
+        return self._outcome(rows, found, lost)
 
     def close(self) -> None:
         """Let go of all of them."""
         for row in list(self._envs):
             self._give_up(row)
 
-    def _begun(self, row: int, task: Mapping[str, Any], seed: int) -> np.ndarray:
+    def _begun(self, row: int, task: Mapping[str, Any], seed: int) -> tuple[Any, ...]:
         if self._maker.set_task is None and self._tasks.get(row) != task:
             self._give_up(row)
         if row not in self._envs:
             self._envs[row] = self._maker(task)
         env = self._envs[row]
         self._tasks[row] = task
+        self._spaces = self._spaces or (env.observation_space, env.action_space)
         found, _ = env.reset(seed=seed, options=self._maker.put(env, task))
-        return seen(env.observation_space, found)
+        return found, 0.0, False, False
 
-    def _stepped(self, row: int, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
-        env = self._envs[row]
-        found, reward, terminated, truncated, _ = env.step(done(env.action_space, action))
-        reward = float(reward)
-        if not math.isfinite(reward):
-            raise ValueError(f"reward is {reward}")
-        return seen(env.observation_space, found), reward, bool(terminated), bool(truncated)
+    def _stepped(self, row: int, action: Any) -> tuple[Any, ...]:
+        found, reward, terminated, truncated, _ = self._envs[row].step(action)
+        return found, float(reward), terminated, truncated
 
-    def _each(self, rows: Sequence[int], one: Callable[[int], tuple[np.ndarray, float, bool, bool]]) -> Outcome:
+    def _each(self, one: Callable[..., tuple[Any, ...]], rows: Sequence[int], *given: Sequence[Any]) -> Any:
+        """What each row returns, None where it is lost, and why those are."""
         found: list[Any] = []
-        lost = {}
-        for row in rows:
-            self._at(row)
+        lost: dict[int, str] = {}
+        for arguments in zip(rows, *given, strict=True):
+            self._at(arguments[0])
             try:
-                found.append(one(row))
+                found.append(one(*arguments))
             except Exception as error:  # whatever a user's simulator may raise
                 found.append(None)
-                lost[row] = f"{type(error).__name__}: {error}".strip().removesuffix(":")
-                self._give_up(row)
+                self._lose(arguments[0], error, lost)
         self._at(-1)
-        blank = next((np.zeros_like(x[0]) for x in found if x is not None), np.zeros(()))
-        full = [(blank, 0.0, False, False) if x is None else x for x in found]
-        observation, reward, terminated, truncated = (list(x) for x in zip(*full, strict=True))
-        return Outcome(
-            np.stack(observation), np.asarray(reward, np.float32), np.asarray(terminated), np.asarray(truncated), lost
-        )
+        return found, lost
+
+    def _lose(self, row: int, error: Exception, lost: dict[int, str]) -> None:
+        lost[row] = f"{type(error).__name__}: {error}".strip().removesuffix(":")
+        self._give_up(row)
+
+    def _outcome(self, rows: Sequence[int], found: list[Any], lost: dict[int, str]) -> Outcome:
+        """What rows have returned, as learners see it."""
+        space = None if self._spaces is None else self._spaces[0]
+        observations: Any = None
+        if not lost and isinstance(space, spaces.Box):  # the common case, all at once
+            with contextlib.suppress(ValueError, TypeError):
+                observations = np.asarray([x[0] for x in found], np.float32)
+        if observations is None or space is None or observations.shape != (len(rows), *space.shape):
+            observations = self._one_by_one(rows, found, lost)
+        _, reward, terminated, truncated = zip(*(x or (None, 0.0, False, False) for x in found), strict=True)
+        ends = np.asarray(terminated, bool), np.asarray(truncated, bool)
+        return self._sound(rows, Outcome(observations, np.asarray(reward, np.float32), *ends, lost))
+
+    def _one_by_one(self, rows: Sequence[int], found: list[Any], lost: dict[int, str]) -> np.ndarray:
+        """What each row shows, as learners see it; rows that show something else are lost."""
+        shown: list[Any] = [None] * len(rows)
+        for place, row in enumerate(rows):
+            if found[place] is not None:
+                try:
+                    assert self._spaces is not None
+                    shown[place] = seen(self._spaces[0], found[place][0])
+                except Exception as error:
+                    found[place] = None
+                    self._lose(row, error, lost)
+        blank = next((np.zeros_like(x) for x in shown if x is not None), np.zeros(()))
+        return np.stack([blank if x is None else x for x in shown])
+
+    def _sound(self, rows: Sequence[int], outcome: Outcome) -> Outcome:
+        """The same without rows in which a number is not finite: those are lost."""
+        for name, numbers in (("reward", outcome.reward), ("observation", outcome.observation)):
+            if np.isfinite(numbers).all():
+                continue
+            for place in np.unique(np.argwhere(~np.isfinite(numbers))[:, 0]).tolist():
+                bad = numbers[place][~np.isfinite(numbers[place])].ravel()[0]
+                outcome.lost[rows[place]] = f"{name} is {bad}" if numbers.ndim == 1 else f"{name} has {bad} in it"
+                numbers[place] = 0
+                self._give_up(rows[place])
+        return outcome
 
     def _give_up(self, row: int) -> None:
         env = self._envs.pop(row, None)
