@@ -4,8 +4,8 @@
     python examples/your_simulator.py --in-jax   # the same in 40 lines of JAX: some minutes instead of an hour
 
 An agent with a memory finds out, while it swings up, how its pendulum answers. Beside it stand a policy that is told,
-and one that has no memory: what that earns is robustness, not adaptation. All have trained in as many tasks. The picture
-shows the return of each episode.
+and one that has no memory: what that earns is robustness, not adaptation. All have trained in as many tasks. The
+picture shows the return of each episode.
 """
 
 import argparse
@@ -111,7 +111,7 @@ def in_jax() -> adaptax.Problem:
 def trained(problem: adaptax.Problem, memory: str, updates: int) -> adaptax.TrainedAgent:
     """RL² with one kind of memory, or none."""
     algorithm = RL2(
-        memory=memory, num_updates=updates, num_tasks=64, num_minibatches=16, learning_rate=2e-3,
+        memory=memory, num_updates=updates, num_tasks=64, num_epochs=8, num_minibatches=8, learning_rate=1e-3,
         discount=0.99, gae_lambda=0.95, normalize_observations=True,
     )  # fmt: skip
     state = adaptax.init(algorithm, problem, seed=0)

@@ -52,6 +52,40 @@ def test_an_agent_is_deployed(tmp_path):
     assert all(0 <= share <= 1 for share in shares)
 
 
+@pytest.mark.parametrize("kind", [["--in-jax"], ["--workers", "2"]], ids=lambda kind: kind[0][2:])
+def test_the_tutorial_of_simulators_runs(kind, tmp_path):
+    printed = example("your_simulator.py", *kind, "--updates", "1", "--tasks", "3", cwd=tmp_path)
+    rows = dict(
+        re.findall(r"^(with a memory|without|told the task|random).*?(-[\d.]+ +-[\d.]+)", printed, re.MULTILINE)
+    )
+    assert len(rows) == 4
+    assert all(-2000 < float(x) < -500 for row in rows.values() for x in row.split())
+    assert (tmp_path / "your_simulator.png").stat().st_size > 10_000
+
+
+def test_the_pendulum_of_the_tutorial_in_jax_is_gymnasiums():
+    import importlib.util
+
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    spec = importlib.util.spec_from_file_location("your_simulator", EXAMPLES / "your_simulator.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    env, here, key = module.make(), module.Pendulum(), jax.random.key(0)
+    for task in ({"mass": 0.7, "length": 1.3, "motor": -1}, {"mass": 1.9, "length": 0.6, "motor": 1}):
+        env.reset(seed=1)
+        module.change(env, task)
+        state = jnp.asarray(env.unwrapped.state, jnp.float32)
+        for action in np.random.default_rng(0).uniform(-2, 2, (20, 1)).astype(np.float32):
+            seen, reward, *_ = env.step(action)
+            step = here.step(state, jnp.asarray(action), jax.tree.map(jnp.float32, task), key)
+            np.testing.assert_allclose(step.observation, seen, atol=1e-4)
+            np.testing.assert_allclose(step.reward, reward, rtol=1e-3, atol=1e-4)
+            state = step.state
+
+
 @pytest.mark.parametrize("name", ["sinusoid.py", "learned_rule.py"])
 def test_few_shot_examples_say_that_they_can_be_started(name, tmp_path):
     assert "--outer-steps" in example(name, "--help", cwd=tmp_path)

@@ -332,8 +332,8 @@ class _Rounds:
         fixed = {*jaxpr.constvars, *jaxpr.invars[1:]} - {*self._moving}
         made = [x for x in dict.fromkeys(ends) if x in second.gives]
         begins = [again.get(x, x) for x in first.takes]
-        takes = dict.fromkeys([*second.takes, *(x for x in begins if x not in second.gives)])
-        takes = [x for x in takes if x is not jaxpr.invars[0] and not isinstance(x, jex.Literal)]
+        asked = dict.fromkeys([*second.takes, *(x for x in begins if x not in second.gives)])
+        takes = [x for x in asked if x is not jaxpr.invars[0] and not isinstance(x, jex.Literal)]
         # An array that is written in every round is used nowhere else.
         latest = {x for x, y in zip(ends, self._moving, strict=True) if y in self._written} | {*self._written}
 

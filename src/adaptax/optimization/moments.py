@@ -27,6 +27,11 @@ class Moments(eqx.Module):
         constant = self.variance <= 1e-10 * self.mean**2
         return jnp.where(constant, 1.0, jnp.sqrt(jnp.where(constant, 1.0, self.variance)))
 
+    def deviations(self, x: Float[Array, "*batch features"], bound: float) -> Float[Array, "*batch features"]:
+        """`x` in deviations from the mean, at most `bound` of them, for any batch axes."""
+        shape = (1,) * (x.ndim - 1) + (-1,)
+        return jnp.clip((x - self.mean.reshape(shape)) / self.std.reshape(shape), -bound, bound)
+
     def observe(self, x: Float[Array, "batch *features"], weight: Float[Array, " batch"] | None = None) -> "Moments":
         """Take in a batch, joined over devices (Chan et al. 1979's parallel update).
 

@@ -32,12 +32,14 @@ def _derived(problem: Settings) -> Changes:
     inner_steps = max(1, min(3, episodes // trajectories - 1))
     tasks = as_many_as_fit(40, 8, MOST_STEPS, (inner_steps + 1) * trajectories * horizon)
     both_signs = as_many_as_fit(40, 8, MOST_STEPS, 2 * (inner_steps + 1) * trajectories * horizon)
-    shared = {
+    shared: dict[str, object] = {
         "trajectories": trajectories,
         "inner_steps": inner_steps,
         "num_tasks": tasks,
         "gae_lambda": 0.95 if horizon >= LONG_EPISODE else 1.0,
     }
+    if not problem.discrete_states:
+        shared["normalize_observations"] = True  # they may be of any scale
     return {
         InnerSettings: shared | (_IN_SPACE if problem.continuous_actions else {"inner_learning_rate": 1.0}),
         PPOSettings: {"objective": "every-step"},
@@ -60,7 +62,7 @@ _FIVE_WINDOWS: Changes = {InnerSettings: {"inner_steps": 4, "num_updates": 80}}
 _LINEAR = {"num_layers": 0, "inner_learning_rate": 5.0, "inner_decay": 0.3, "exploration_decay": 0.6}
 """Where no gradient tells a network to be easy to adapt, a linear policy is: its steps must only be long enough."""
 _PLANE: Changes = {
-    InnerSettings: {"num_tasks": 20, "num_updates": 60},
+    InnerSettings: {"num_tasks": 20, "num_updates": 60, "normalize_observations": False},
     FOMAMLSettings: _LINEAR | {"num_updates": 100},
     EMAMLSettings: _LINEAR | {"inner_decay": 0.27, "exploration_decay": 0.5, "num_updates": 80},
     ReptileSettings: _LINEAR | {"num_updates": 300},

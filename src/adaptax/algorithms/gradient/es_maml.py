@@ -87,7 +87,8 @@ class ESMAML(ESMAMLSettings, WholePolicy):
         returns = parallel.mean(jnp.mean((plus + minus) / 2, 0))
         metrics = {"return": returns[-1], **{f"return_{k}": returns[k] for k in range(self.inner_steps)}}
         metrics["gradient_norm"] = optax.tree.norm(slopes)
-        return replace(state, meta=replace(meta, theta=theta), opt_state=opt_state, step=state.step + 1), metrics
+        meta = replace(meta, theta=theta).observe(experience.trajectory)
+        return replace(state, meta=meta, opt_state=opt_state, step=state.step + 1), metrics
 
     def _returns(self, reward: Float[Array, "time env"]) -> Float[Array, " window"]:
         """Mean return of an episode after 0, …, K inner steps."""

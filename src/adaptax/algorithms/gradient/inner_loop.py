@@ -25,7 +25,9 @@ from adaptax.algorithms.gradient.critic import ReturnCritic, critic_optimizer
 from adaptax.algorithms.gradient.settings import InnerSettings
 from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem
-from adaptax.core.rollout import run_trial
+from adaptax.core.rollout import rollout, run_trial, start
+from adaptax.core.spaces import Box, Discrete, Space
+from adaptax.core.splits import fold_in_name
 from adaptax.core.types import AgentState, Task, TimeStep, Transition, Window, replace
 from adaptax.networks import Policy
 from adaptax.networks.distributions import Distribution, Normal
@@ -33,6 +35,7 @@ from adaptax.optimization.baselines import linear_baseline, returns_to_go, time_
 from adaptax.optimization.estimators import ESTIMATORS
 from adaptax.optimization.inner_optimizers import InnerOptimizer, descend
 from adaptax.optimization.losses import generalized_advantages
+from adaptax.optimization.moments import Moments, no_moments
 
 
 class Theta(eqx.Module):
@@ -49,16 +52,47 @@ class Theta(eqx.Module):
     context: Float[Array, " context_size"] | None = None
 
 
+OBSERVATION_BOUND = 10.0
+"""Observations that are normalised enter networks clipped to this many deviations from their mean."""
+LOOKED_AT = 16
+"""Tasks in which the untrained policy looks at observations, before the first update."""
+
+
 class GradientParams(eqx.Module):
-    """θ, and the learned baseline.
+    """θ, the learned baseline, and how observations are read.
 
     Attributes:
         theta: What the outer gradient changes.
         critic: The learned baseline, if there is one.
+        observed: Moments of the training's observations, entry by entry; None: they are read as they are.
+        observation_space: The problem's, where they are normalised.
     """
 
     theta: Theta
     critic: ReturnCritic | None = None
+    observed: Moments | None = None
+    observation_space: Space | None = eqx.field(static=True, default=None)
+
+    def read(self, observation: PyTree[Array]) -> PyTree[Array]:
+        """An observation as networks see it, for any batch axes."""
+        if self.observed is None or self.observation_space is None:
+            return observation
+        return self.observed.deviations(self.observation_space.encode(observation), OBSERVATION_BOUND)
+
+    def read_all(self, trajectory: Transition) -> Transition:
+        """A trajectory with what networks see, for any batch axes."""
+        if self.observed is None:
+            return trajectory
+        timestep = replace(trajectory.timestep, observation=self.read(trajectory.timestep.observation))
+        return replace(trajectory, timestep=timestep)
+
+    def observe(self, trajectory: Transition) -> "GradientParams":
+        """Take in what was seen, in steps that happened, for any batch axes."""
+        if self.observed is None or self.observation_space is None:
+            return self
+        seen = self.observation_space.encode(trajectory.timestep.observation)
+        valid = trajectory.valid.ravel().astype(jnp.float32)
+        return replace(self, observed=self.observed.observe(seen.reshape(-1, seen.shape[-1]), valid))
 
 
 class Fast(eqx.Module):
@@ -119,7 +153,7 @@ class GradientBased(InnerSettings, MetaLearner):
     def network(self, problem: Problem, key: Key[Array, ""], context_size: int = 0) -> Policy:
         """The policy's network, as the settings say."""
         return Policy(
-            problem.env.observation_space,
+            self.read_space(problem.env.observation_space),
             problem.env.action_space,
             (self.hidden_size,) * self.num_layers,
             key,
@@ -128,16 +162,40 @@ class GradientBased(InnerSettings, MetaLearner):
             context_size=context_size,
         )
 
+    def normalizes(self, space: Space) -> bool:
+        """Whether observations of a space are normalised: numbers, if that is set."""
+        return self.normalize_observations and not isinstance(space, Discrete) and space.encoded_size > 0
+
+    def read_space(self, space: Space) -> Space:
+        """What networks see of it."""
+        return Box((space.encoded_size,)) if self.normalizes(space) else space
+
     def begin_meta(self, problem: Problem, key: Key[Array, ""]) -> tuple[GradientParams, PyTree[Array]]:
         """θ, what the inner optimiser learns, the learned baseline if there is one, and its optimiser's state."""
         theta_key, critic_key = jax.random.split(key)
         theta = self.build(problem, theta_key)
-        theta = replace(theta, learned=self.inner.init(self.initial(theta)))
+        meta = GradientParams(replace(theta, learned=self.inner.init(self.initial(theta))))
+        space = problem.env.observation_space
+        if self.normalizes(space):
+            meta = replace(meta, observed=no_moments((space.encoded_size,)), observation_space=space)
+            meta = self._first_look(problem, meta, fold_in_name(key, "first look"))
         if self.baseline != "value":
-            return GradientParams(theta), None
-        network = ReturnCritic(problem.env.observation_space.encoded_size, critic_key)
+            return meta, None
+        network = ReturnCritic(space.encoded_size, critic_key)
         opt_state = critic_optimizer(self.critic_learning_rate).init((network.body, network.head))
-        return GradientParams(theta, network), opt_state
+        return replace(meta, critic=network), opt_state
+
+    def _first_look(self, problem: Problem, meta: GradientParams, key: Key[Array, ""]) -> GradientParams:
+        """Take in what the untrained policy sees, in a window of some tasks."""
+        task_key, trial_key = jax.random.split(key)
+        tasks = jax.vmap(problem.train.sample)(jax.random.split(task_key, LOOKED_AT))
+        steps = problem.env.horizon
+
+        def window(task: Task, key: Key[Array, ""]) -> Transition:
+            state = start(self, problem, meta, task, key, self.trajectories)
+            return rollout(self, problem, meta, task, state, fold_in_name(key, "window"), clock=0, steps=steps)[1]
+
+        return meta.observe(jax.vmap(window)(tasks, jax.random.split(trial_key, LOOKED_AT)))
 
     def window(self, problem: Problem) -> Window:
         """One episode in each of `trajectories` parallel environments."""
@@ -160,7 +218,7 @@ class GradientBased(InnerSettings, MetaLearner):
         self, meta: GradientParams, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[PyTree[Array], None, Any]:
         """Sample an action from π_φ (or take its mode, if not `explore`)."""
-        policy = self.policy(meta.theta, agent.adapted.parameters, timestep.observation)
+        policy = self.policy(meta.theta, agent.adapted.parameters, meta.read(timestep.observation))
         policy = self.exploring(policy, agent.adapted.steps)
         action = policy.sample(key) if explore else policy.mode()
         aux = {"log_prob": policy.log_prob(action), "policy": policy}
@@ -168,12 +226,12 @@ class GradientBased(InnerSettings, MetaLearner):
 
     def adapt(self, meta: GradientParams, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """One inner step on a window with leaves `[time, env, ...]`."""
-        return self.inner_step(meta, agent, trajectory)[0]
+        return self.inner_step(meta, agent, meta.read_all(trajectory))[0]
 
     def inner_step(
         self, meta: GradientParams, agent: AgentState, trajectory: Transition
     ) -> tuple[AgentState, tuple[Float[Array, "time env"], Distribution]]:
-        """The same, and what `log_probs` says before it: who recomputes it needs both, and not twice."""
+        """The same of a window as networks see it, and what `log_probs` says before it: who recomputes needs both."""
         fast: Fast = agent.adapted
         advantages = self.advantages(meta, trajectory, fast.steps)
         if self.normalize_advantages:

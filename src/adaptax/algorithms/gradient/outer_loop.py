@@ -118,7 +118,8 @@ class MetaGradient(GradientBased):
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
         """Improve θ on what came of adapting with θ as it is."""
         meta: GradientParams = state.meta
-        trajectories = by_window(self, experience)
+        seen = by_window(self, experience)
+        trajectories = meta.read_all(seen)
         batch = self.batch(meta, trajectories)
         key = jax.random.key(0)  # the inner loop uses none
 
@@ -135,6 +136,7 @@ class MetaGradient(GradientBased):
         theta, opt_state, metrics = self.optimizer.improve(objective, meta.theta, opt_state, batch)
         meta = replace(meta, theta=theta)
         meta, critic_state, more = fit_critic(self, meta, critic_state, trajectories)
+        meta = meta.observe(seen)
         metrics = {**report(trajectories), **parallel.mean({**metrics, **more})}
         return replace(state, meta=meta, opt_state=(opt_state, critic_state), step=state.step + 1), metrics
 

@@ -44,13 +44,15 @@ class Reptile(ReptileSettings, WholePolicy):
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
         """Adapt in all tasks, then move θ a part of the way."""
         meta: GradientParams = state.meta
-        trajectories = by_window(self, experience)
+        seen = by_window(self, experience)
+        trajectories = meta.read_all(seen)
         adapted = jax.vmap(lambda trajectories: self._adapted(meta, trajectories))(trajectories)
         step = self.outer_step * jnp.maximum(1 - state.step / self.num_updates, 0.0)
         ways = jax.tree.map(lambda end, begin: jnp.mean(end - begin[None], 0), adapted.parameters, meta.theta.policy)
         policy = jax.tree.map(lambda begin, way: begin + step * way, meta.theta.policy, parallel.mean(ways))
         meta = replace(meta, theta=replace(meta.theta, policy=policy))
         meta, critic_state, metrics = fit_critic(self, meta, state.opt_state, trajectories)
+        meta = meta.observe(seen)
         return replace(state, meta=meta, opt_state=critic_state, step=state.step + 1), {
             **report(trajectories),
             **parallel.mean(metrics),
@@ -62,6 +64,6 @@ class Reptile(ReptileSettings, WholePolicy):
         windows = jax.tree.map(lambda x: x[:-1], trajectories)
 
         def step(agent: AgentState, window: Transition) -> tuple[AgentState, None]:
-            return self.adapt(meta, agent, window, key), None
+            return self.inner_step(meta, agent, window)[0], None
 
         return jax.lax.scan(step, self.begin(meta, key), windows)[0].adapted

@@ -31,6 +31,8 @@ class InnerSettings(Settings):
             The initial policy shares its deviation with the adapted ones, and the meta-gradient (but E-MAML's) does not
             pay it for exploring: left alone, it shrinks to what suits them. Paper: 0.
         exploration_decay: Factor on it from each inner step to the next.
+        normalize_observations: Read observations that are no integers in deviations from their running mean, entry by
+            entry, so that their units do not matter. Papers: no.
         num_tasks: Tasks in each update (the meta-batch). Paper: 20.
         num_updates: Updates (meta-iterations) in the whole run.
         trajectories: K, episodes in each window that an inner step learns from. Paper: 20.
@@ -52,6 +54,7 @@ class InnerSettings(Settings):
     initial_std: float = setting(1.0, above=0, high=1e6)
     exploration_std: float = setting(0.0, low=0, high=1e6)
     exploration_decay: float = setting(0.0, low=0, high=1)
+    normalize_observations: bool = False
     num_tasks: int = setting(20, low=1, high=LARGEST_COUNT)
     num_updates: int = setting(200, low=1, high=LARGEST_COUNT)
     trajectories: int = setting(20, low=1, high=LARGEST_COUNT)

@@ -110,9 +110,7 @@ class RL2Params(eqx.Module):
         x = self.observation_space.encode(observation)
         if self.observed is None:
             return x
-        shape = (1,) * (x.ndim - 1) + (-1,)
-        deviations = (x - self.observed.mean.reshape(shape)) / self.observed.std.reshape(shape)
-        return jnp.clip(deviations, -OBSERVATION_BOUND, OBSERVATION_BOUND)
+        return self.observed.deviations(x, OBSERVATION_BOUND)
 
     def observe(self, trajectory: Transition, valid: Float[Array, " step"] | None) -> "RL2Params":
         """Take in what rewards and observations were, leaves `[time, task, ...]`; the network stays."""
