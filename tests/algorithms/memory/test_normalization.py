@@ -70,11 +70,11 @@ def test_what_is_read_does_not_depend_on_units():
     meta = RL2(**SMALL, normalize_observations=True).init(problem, jax.random.key(0)).meta
     x = rng.normal(size=(500, 2)).astype(np.float32)
     plain = replace(meta, observed=no_moments((2,)).observe(jnp.asarray(x)))
-    np.testing.assert_allclose(plain.encode(x[:9]), (x[:9] - x.mean(0)) / x.std(0), atol=1e-5)
+    np.testing.assert_allclose(plain.encode(jnp.asarray(x[:9])), (x[:9] - x.mean(0)) / x.std(0), atol=1e-5)
     for offset, scale in ((1000.0, 1.0), (0.0, 1e4), (-7.0, 1e-3)):
         y = offset + scale * x
         other = replace(meta, observed=no_moments((2,)).observe(jnp.asarray(y)))
-        np.testing.assert_allclose(other.encode(y[:9]), plain.encode(x[:9]), atol=5e-3)  # float32, at 1000
+        np.testing.assert_allclose(other.encode(jnp.asarray(y[:9])), plain.encode(jnp.asarray(x[:9])), atol=5e-3)  # float32, at 1000
     far = plain.encode(jnp.full(2, 1e6))
     assert far.tolist() == [OBSERVATION_BOUND] * 2
     assert plain.encode(jnp.full(2, -1e6)).tolist() == [-OBSERVATION_BOUND] * 2
