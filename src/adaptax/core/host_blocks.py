@@ -248,6 +248,8 @@ def _scan(eqn: Any, options: Options) -> Callable[[Sequence[Any]], Sequence[Any]
         return [*carry, *(put(all_, y, index, 0) for all_, y in zip(outputs, ys, strict=True))]
 
     full = [jax.ShapeDtypeStruct((length, *x.shape), x.dtype) for x in stacked]
+    if length == 0:
+        return lambda values: [*values[before:carried], *(_nothing(x) for x in full)]
     traced = jax.make_jaxpr(one)(jax.ShapeDtypeStruct((), jnp.int32), *shapes, *full)
     block = Block(traced, options, range(1 + len(shapes), 1 + len(shapes) + len(full)))
 
