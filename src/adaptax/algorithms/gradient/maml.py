@@ -15,6 +15,7 @@ Differences from the paper:
       is that of ProMP (Rothfuss et al. 2019), and `dice` is exact in expectation.
     - Returns are compared with a linear baseline fitted on the window's *other* episodes, which adds no bias.
     - Inner advantages are normalised within each window, so that α means the same whatever the rewards' scale.
+    - Observations may be read in deviations from what training has seen (`normalize_observations`).
     - 64 tanh units per layer instead of 100 ReLU units.
 """
 
