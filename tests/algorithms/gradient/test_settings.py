@@ -68,7 +68,7 @@ CHANGES = {
     "hidden_size": 3, "num_layers": 2, "activation": "relu", "initial_std": 0.5, "num_tasks": 4,
     "num_updates": 10, "trajectories": 3, "inner_steps": 3, "baseline": "none", "normalize_advantages": False,
     "num_epochs": 2, "num_minibatches": 2, "objective": "every-step", "checkpoint": True, "outer": "gradient",
-    "estimator": "dice", "learning_rate": 0.5,
+    "estimator": "dice", "learning_rate": 0.5, "normalize_observations": True,
 }  # fmt: skip
 """One change of every field that is not a traced float."""
 

@@ -1,5 +1,8 @@
 """What is simulated on the host does what the same family does in JAX: trials, updates, evaluations."""
 
+import time
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,6 +122,41 @@ def test_trials_whose_simulator_is_lost_are_thrown_away_and_counted(tmp_path, mo
     again = evaluate(agent, num_tasks=5, seed=2)
     assert problem.env.losses[0] > before
     np.testing.assert_array_equal(undisturbed.returns, again.returns)
+
+
+@pytest.mark.nightly
+def test_thirty_faults_cost_their_trials_and_nothing_else(tmp_path, monkeypatch):
+    """20 workers are killed, 5 hang and 5 raise, at random times."""
+    faults = tmp_path / "faults"
+    for folder in (faults, tmp_path / "faults.done"):
+        folder.mkdir()
+    monkeypatch.setenv("WALK_FAULTS", str(faults))
+    problem, num_updates = faulty(), 400
+    algorithm = RL2(**{**vars(RL2_TINY), "num_updates": num_updates, "num_tasks": 16})
+    rng = np.random.default_rng(0)
+    kinds = rng.permutation(["kill"] * 20 + ["hang"] * 5 + ["raise"] * 5).tolist()
+    planted = dict(zip(np.sort(rng.choice(np.arange(5, 390), 30, replace=False)).tolist(), kinds, strict=True))
+    lost, times = [], [time.monotonic()]
+
+    def see(progress):
+        lost.append(int(progress.metrics["trials_lost"][0, 0]))
+        times.append(time.monotonic())
+        if kind := planted.get(progress.done):
+            (faults / f"{progress.done:03}-{kind}").touch()
+
+    state = init(algorithm, problem, seed=0)
+    processes = set(problem.env.simulators._pool.processes)
+    state = loop.train(algorithm, problem, state, num_updates=num_updates, chunk=1, on_chunk=see)
+    processes |= set(problem.env.simulators._pool.processes)
+    assert not list(faults.iterdir())
+    disturbed = [update for update in range(num_updates) if lost[update]]
+    assert disturbed == sorted(planted)  # each fault strikes in the update after it was planted
+    assert all(lost[update] == 1 for update, kind in planted.items() if kind == "raise")
+    assert all(lost[update] == 8 for update, kind in planted.items() if kind != "raise")  # all of one worker's
+    assert max(np.diff(times[2:])) < 2.0 + 5.0  # the timeout, and beginning a process anew
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(state.meta))
+    problem.env.simulators._pool.close()
+    assert not any(Path(f"/proc/{process}").exists() for process in processes)
 
 
 class Hopeless(Walk):
