@@ -45,8 +45,8 @@ BUGS = (
     Mutant(
         "both terminated and truncated",
         "core/rollout.py",
-        "active & last & ~terminated,",
-        "active & last,",
+        "active & cut & ~terminated,",
+        "active & cut,",
         "E11: the last step of an episode that ends just in time",
         ROLLOUT,
     ),
