@@ -244,7 +244,8 @@ class Simulations:
                 continue
             for place in np.unique(np.argwhere(~np.isfinite(numbers))[:, 0]).tolist():
                 bad = numbers[place][~np.isfinite(numbers[place])].ravel()[0]
-                outcome.lost[rows[place]] = f"{name} is {bad}" if numbers.ndim == 1 else f"{name} has {bad} in it"
+                reason = f"{name} is {bad}" if numbers.ndim == 1 else f"{name} has {bad} in it"
+                outcome.lost.setdefault(rows[place], reason)
                 numbers[place] = 0
                 self._give_up(rows[place])
         return outcome
