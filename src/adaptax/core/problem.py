@@ -78,6 +78,31 @@ class Environment(eqx.Module):
         """Do one action."""
 
 
+class Wrapper(Environment):
+    """An environment around another one: what is said of how that is simulated holds for both.
+
+    Attributes:
+        env: The environment within.
+    """
+
+    env: eqx.AbstractVar[Environment]
+
+    @property
+    def dear_reset(self) -> bool:
+        """As that of the environment within."""
+        return self.env.dear_reset
+
+    @property
+    def on_host(self) -> bool:
+        """As that of the environment within."""
+        return self.env.on_host
+
+    @property
+    def losses(self) -> tuple[int, str]:
+        """As that of the environment within."""
+        return self.env.losses
+
+
 FAR = 10.0
 """Deviations from the mean at which networks see what is infinite."""
 LARGEST = 1e18

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax.core.problem import Environment, Problem, Step, known_features, standardized, task_features
+from adaptax.core.problem import Environment, Problem, Step, Wrapper, known_features, standardized, task_features
 from adaptax.core.spaces import Box, Space
 from adaptax.core.splits import fold_in_name
 from adaptax.core.types import Task, replace
@@ -25,7 +25,7 @@ CONSTANT = 1e-6
 """A feature varies if its deviation exceeds this part of its size: less is rounding."""
 
 
-class Informed(Environment):
+class Informed(Wrapper):
     """An environment that shows its task.
 
     Attributes:
@@ -50,21 +50,6 @@ class Informed(Environment):
         self.action_space = env.action_space
         self.horizon = env.horizon
         self.ends_early = env.ends_early
-
-    @property
-    def dear_reset(self) -> bool:
-        """As that of the environment within."""
-        return self.env.dear_reset
-
-    @property
-    def on_host(self) -> bool:
-        """As that of the environment within."""
-        return self.env.on_host
-
-    @property
-    def losses(self) -> tuple[int, str]:
-        """As that of the environment within."""
-        return self.env.losses
 
     def _show(self, observation: PyTree[Array], task: Task) -> Float[Array, " features"]:
         """The inner observation and the task, as one vector."""

@@ -18,7 +18,7 @@ from jaxtyping import Array, Key, PyTree
 from adaptax.core import host_program
 from adaptax.core.algorithm import Algorithm, first_state
 from adaptax.core.meta_learner import MetaLearner
-from adaptax.core.problem import Environment, Problem, Step
+from adaptax.core.problem import Environment, Problem, Step, Wrapper
 from adaptax.core.rollout import evaluate_trial
 from adaptax.core.spaces import Box, Discrete, Space
 from adaptax.core.step_checks import HUGE, action_is_in, is_in, is_sound
@@ -55,7 +55,7 @@ class Violation:
         return f"task {self.task}, {when}: {self.field}{entry}: expected {self.expected}, found {self.value:g}"
 
 
-class Reporting(Environment):
+class Reporting(Wrapper):
     """An environment that reports every step to the host. Its state counts the episode's steps, too.
 
     Attributes:
@@ -74,21 +74,6 @@ class Reporting(Environment):
         self.env, self.report = env, report
         self.observation_space, self.action_space = env.observation_space, env.action_space
         self.horizon, self.ends_early = env.horizon, env.ends_early
-
-    @property
-    def dear_reset(self) -> bool:
-        """As that of the environment within."""
-        return self.env.dear_reset
-
-    @property
-    def on_host(self) -> bool:
-        """As that of the environment within."""
-        return self.env.on_host
-
-    @property
-    def losses(self) -> tuple[int, str]:
-        """As that of the environment within."""
-        return self.env.losses
 
     def reset(self, task: Task, key: Key[Array, ""]) -> tuple[PyTree[Array], PyTree[Array]]:
         """Begin an episode; its state holds the observation, the steps so far and whether it is over."""
