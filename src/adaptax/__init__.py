@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from adaptax.deployment.agent import Agent as Agent
     from adaptax.evaluation.evaluator import Evaluation as Evaluation
     from adaptax.evaluation.evaluator import evaluate as evaluate
+    from adaptax.registry.encoders import register_encoder as register_encoder
     from adaptax.registry.resolve import register_algorithm as register_algorithm
     from adaptax.registry.resolve import register_problem as register_problem
     from adaptax.training.loop import train as train
@@ -39,6 +40,7 @@ _WHERE = {
     "adaptax.core.types": ("AgentState", "TimeStep", "TrainState", "Transition", "Window"),
     "adaptax.deployment.agent": ("Agent",),
     "adaptax.evaluation.evaluator": ("Evaluation", "evaluate"),
+    "adaptax.registry.encoders": ("register_encoder",),
     "adaptax.registry.resolve": ("register_algorithm", "register_problem"),
     "adaptax.training.loop": ("train",),
 }

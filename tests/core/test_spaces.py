@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.core.spaces import Box, Discrete
+from adaptax.core.spaces import ActionMask, Box, Discrete, Image, MultiDiscrete
 
 
 def test_discrete_is_encoded_as_one_hot_and_nothing_as_zeros():
@@ -107,3 +107,67 @@ def test_a_policys_actions_come_back():
     np.testing.assert_allclose(box.from_policy(policy_action), [[0.03], [-0.2]], rtol=1e-6)
     np.testing.assert_allclose(box.policy_action(box.from_policy(policy_action)), policy_action, rtol=1e-6)
     assert Discrete(3).policy_action(Discrete(3).from_policy(jnp.asarray(2))) == 2
+
+
+def test_bounds_may_differ_between_entries():
+    space = Box((3,), [-1, 0, -np.inf], [1, 10, np.inf])
+    np.testing.assert_allclose(space.encode_action(jnp.asarray([[1.0, 10, 7], [-1, 5, -7]])), [[1, 1, 7], [-1, 0, -7]])
+    np.testing.assert_allclose(space.from_policy(jnp.asarray([1.0, 1, 7])), [1, 10, 7])
+    np.testing.assert_array_equal(space.clip(jnp.asarray([[5.0, -5, 1e9]])), [[1, 0, np.float32(1e9)]])
+    np.testing.assert_array_equal(space.null(), [0, 5, 0])
+    assert space.contains(jnp.asarray([0.5, 10, 99]))
+    assert not space.contains(jnp.asarray([0.5, 10.1, 99]))
+    samples = np.asarray(jax.vmap(space.sample)(jax.random.split(jax.random.key(0), 2000)))
+    assert bool(jax.vmap(space.contains)(samples).all())
+    np.testing.assert_allclose(samples.mean(0), [0, 5, 0], atol=0.25)
+    np.testing.assert_allclose(samples.std(0), [3**-0.5, 10 * 12**-0.5, 1], rtol=0.06)
+
+
+def test_equal_bounds_are_one():
+    assert Box((2,), [-1, -1], [2.0, 2.0]) == Box((2,), -1.0, 2.0)
+    assert hash(Box((2,), np.zeros(2), np.asarray([1, 2]))) == hash(Box((2,), [0, 0], [1, 2]))
+
+
+def test_E33_only_bounds_that_are_narrow_are_a_scale():
+    space = Box((3,), [-1, -1e6, -3.4e38], [1, 1e6, 3.4e38])
+    np.testing.assert_array_equal(space.encode(jnp.asarray([[0.5, 7, 9]])), [[0.5, 7, 9]])
+    assert not space.bounded
+
+
+def test_actions_with_bounds_of_3e38_are_drawn_and_done_as_if_there_were_none():
+    space = Box((1,), -3.4e38, 3.4e38)
+    assert space == Box((1,))
+    np.testing.assert_array_equal(space.from_policy(jnp.asarray([0.5])), [0.5])
+
+
+@pytest.mark.parametrize("low", [[0, 1], [0, 0, 0], [[0, 0]]])
+def test_bounds_that_do_not_fit_are_refused(low):
+    with pytest.raises(ValueError, match="Box"):
+        Box((2,), low, [1, 1])
+
+
+def test_several_choices():
+    space = MultiDiscrete((2, 3))
+    np.testing.assert_array_equal(space.encode(jnp.asarray([[1, 2], [0, 0]])), [[0, 1, 0, 0, 1], [1, 0, 1, 0, 0]])
+    np.testing.assert_array_equal(space.encode(space.null()), np.zeros(5))
+    np.testing.assert_array_equal(space.contains(jnp.asarray([[1, 2], [2, 0], [0, -1]])), [True, False, False])
+    samples = np.asarray(jax.vmap(space.sample)(jax.random.split(jax.random.key(0), 600)))
+    assert {tuple(x) for x in samples} == {(i, j) for i in range(2) for j in range(3)}
+    with pytest.raises(ValueError, match="positive integers"):
+        MultiDiscrete((2, 0))
+
+
+def test_images_are_brightness():
+    space = Image((2, 2, 1))
+    np.testing.assert_allclose(
+        space.encode(jnp.asarray([[[[0], [255]], [[51], [0]]]], jnp.uint8)), [[-0.5, 0.5, -0.3, -0.5]]
+    )
+    assert space.null().dtype == jnp.uint8
+    assert not space.numeric.any()
+
+
+def test_a_mask_that_allows_nothing_allows_everything():
+    space = ActionMask(3)
+    found = space.legal(space.encode(jnp.asarray([[1.0, 0, 1], [0, 0, 0]])))
+    np.testing.assert_array_equal(found, [[True, False, True], [True, True, True]])
+    assert Discrete(3).legal(jnp.zeros(3)) is None

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from adaptax.networks.distributions import Categorical, Normal, kl_divergence
+from adaptax.core.spaces import Discrete, MultiDiscrete
+from adaptax.networks.distributions import Categorical, MultiCategorical, Normal, categorical, kl_divergence
 
 RNG = np.random.default_rng(0)
 
@@ -119,3 +120,72 @@ def test_kl_is_zero_and_flat_where_policies_agree(kind):
     np.testing.assert_allclose(value, 0, atol=1e-5)
     for x in gradient:
         np.testing.assert_allclose(x, 0, atol=1e-5)
+
+
+def _masked(nums, count=10_000):
+    """Logits and masks that leave at least one action of each choice, `[state, action]`."""
+    size, rng = sum(nums), np.random.default_rng(0)
+    legal = rng.random((count, size)) < 0.4
+    start = 0
+    for num in nums:
+        legal[np.arange(count), start + rng.integers(0, num, count)] = True
+        start += num
+    space = Discrete(nums[0]) if len(nums) == 1 else MultiDiscrete(nums)
+    return space, jnp.asarray(3 * rng.standard_normal((count, size)), jnp.float32), jnp.asarray(legal)
+
+
+@pytest.mark.parametrize("nums", [(6,), (2, 4)])
+def test_what_is_illegal_is_never_done_and_changes_nothing(nums):
+    space, logits, legal = _masked(nums)
+    keys = jax.random.split(jax.random.key(1), len(logits))
+    drawn = jax.vmap(lambda x, m, key: categorical(space, x, m).sample(key))(logits, legal, keys)
+    best = categorical(space, logits, legal).mode()
+    for action in (drawn, best):
+        assert bool(space.contains(action).all())
+        assert bool(jnp.all(legal | (space.encode(action) == 0)))
+    # Probabilities of what is legal are those of the legal ones alone.
+    start = 0
+    found = categorical(space, logits, legal)
+    parts = [found] if len(nums) == 1 else [Categorical(found.choices.logits[:, k, :n]) for k, n in enumerate(nums)]
+    for part, num in zip(parts, nums, strict=True):
+        weights = (
+            np.exp(np.asarray(logits, np.float64)[:, start : start + num]) * np.asarray(legal)[:, start : start + num]
+        )
+        np.testing.assert_allclose(np.exp(part.log_probs()), weights / weights.sum(1, keepdims=True), atol=1e-6)
+        assert (np.exp(np.asarray(part.log_probs()))[~np.asarray(legal)[:, start : start + num]] == 0).all()
+        start += num
+
+    def everything(x):
+        now = categorical(space, x, legal)
+        kl = kl_divergence(now, categorical(space, 0.5 * x, legal))
+        return jnp.sum(now.log_prob(drawn) + now.entropy() + kl)
+
+    value, gradient = jax.value_and_grad(everything)(logits)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+    assert (np.asarray(gradient)[~np.asarray(legal)] == 0).all()
+
+
+def test_several_choices_are_independent():
+    logits = jnp.asarray([[0.5, -1.0, 2.0, 0.0, 1.0]])
+    found = MultiCategorical.of(logits, (2, 3))
+    one, other = Categorical(logits[:, :2]), Categorical(logits[:, 2:])
+    action = jnp.asarray([[1, 2]])
+    np.testing.assert_allclose(
+        found.log_prob(action), one.log_prob(action[:, 0]) + other.log_prob(action[:, 1]), rtol=1e-6
+    )
+    np.testing.assert_allclose(found.entropy(), one.entropy() + other.entropy(), rtol=1e-6)
+    np.testing.assert_array_equal(found.mode(), [[0, 0]])
+    flat = MultiCategorical.of(0 * logits, (2, 3))
+    np.testing.assert_allclose(
+        kl_divergence(found, flat),
+        kl_divergence(one, Categorical(0 * logits[:, :2])) + kl_divergence(other, Categorical(0 * logits[:, 2:])),
+        rtol=1e-5,
+    )
+    draws = np.asarray(
+        jax.vmap(MultiCategorical.of(logits[0], (2, 3)).sample)(jax.random.split(jax.random.key(0), 20_000))
+    )
+    for k, part in enumerate((one, other)):
+        share = np.bincount(draws[:, k], minlength=part.logits.shape[1]) / len(draws)
+        np.testing.assert_allclose(share, np.exp(part.log_probs())[0], atol=0.015)
+    assert abs(np.corrcoef(draws.T)[0, 1]) < 0.03

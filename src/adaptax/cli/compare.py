@@ -11,6 +11,7 @@ from adaptax.experiment import jax_setup
 from adaptax.experiment.agent_specs import resolve
 from adaptax.experiment.options import CompareOptions
 from adaptax.experiment.reports import FIGURES, reserve
+from adaptax.registry.encoders import accept_encoder
 from adaptax.registry.user_code import is_reference
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def command(arguments: Sequence[str]) -> int:
     words, algorithms = typed["names"], options.algorithm or ()
     named = [word for word in words if is_reference(word) and not os.path.exists(word)]
     start_for(options.problem, *algorithms, *named)
+    accept_encoder(options)
     problem, specs = resolve(words, options.problem, options.episodes, algorithms)
     if len(specs) < 2:
         raise ConfigError("compare: expected at least one agent besides random; found none")

@@ -9,6 +9,7 @@ from adaptax.cli.options import parse, start_for
 from adaptax.experiment import jax_setup
 from adaptax.experiment.options import EvaluateOptions
 from adaptax.experiment.results import expect_room
+from adaptax.registry.encoders import accept_encoder
 from adaptax.registry.presets import check_agent
 from adaptax.runs.directory import read_recipe
 
@@ -28,6 +29,7 @@ def command(arguments: Sequence[str]) -> int:
     options: EvaluateOptions = typed["evaluate"]
     directory = Path(typed["names"][0])
     start_for(options.problem, options.algorithm, *(options.against or ()))
+    accept_encoder(options)
     recipe, _ = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)

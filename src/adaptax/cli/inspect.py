@@ -11,6 +11,7 @@ from adaptax.cli.options import parse, start_for
 from adaptax.experiment import jax_setup
 from adaptax.experiment.options import InspectOptions, check_training_seed
 from adaptax.experiment.results import expect_room
+from adaptax.registry.encoders import accept_encoder
 from adaptax.reports.text_table import Table
 from adaptax.runs.directory import read_recipe
 
@@ -27,6 +28,7 @@ def command(arguments: Sequence[str]) -> int:
     options: InspectOptions = typed["inspect"]
     directory = Path(typed["names"][0])
     start_for(options.problem, options.algorithm)
+    accept_encoder(options)
     _, trained_with = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     check_training_seed(options, directory, int(trained_with["seeds"]))
     expect_room(directory, options.out)

@@ -17,6 +17,7 @@ from adaptax.experiment.recipes import check
 from adaptax.experiment.signals import STOPPED, StopSignal
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.tracebacks import tracebacks_into
+from adaptax.registry.encoders import accept_encoder
 from adaptax.registry.presets import DEFAULT, presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
 from adaptax.runs.directory import claim, claim_run, create_directory
@@ -159,6 +160,7 @@ def resume(arguments: Sequence[str], stop: StopSignal) -> int:
     options: ResumeOptions = parsed["resume"]
     with _surroundings(parsed["hosts"], parsed["watch"], stop) as around:
         start_for(options.problem, options.algorithm)
+        accept_encoder(options)
         if not around.group.is_writer:
             accept_names(problem=options.problem, algorithm=options.algorithm)
             return _followed(around)

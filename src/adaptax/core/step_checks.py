@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, PyTree
 
 from adaptax.core.errors import DivergenceError, EnvironmentContractError, kind_in_words
 from adaptax.core.problem import Environment
-from adaptax.core.spaces import Box, Discrete, Space
+from adaptax.core.spaces import Space
 
 HUGE = 1e18
 """The square of anything beyond overflows float32, so losses of it are infinite."""
@@ -24,14 +24,14 @@ def is_sound(x: Array) -> Bool[Array, ""]:
 
 def is_in(space: Space, x: Array) -> Bool[Array, ""]:
     """Whether an observation is sound and lies in its space."""
-    if isinstance(space, Box) and not space.bounded:
+    if not space.integers and not space.bounded:
         return is_sound(x) & space.contains(x)
     return jnp.all(space.contains(x))
 
 
 def action_is_in(space: Space, action: Array) -> Bool[Array, ""]:
     """Whether what a policy chose is an action: continuous ones may lie beyond the bounds, where they are clipped."""
-    return space.contains(action) if isinstance(space, Discrete) else is_sound(action)
+    return space.contains(action) if space.integers else is_sound(action)
 
 
 def check_types(env: Environment, observation: PyTree[Array], where: str) -> None:
@@ -70,7 +70,7 @@ def check_action(env: Environment, action: PyTree[Array]) -> None:
 
 def type_of(space: Space) -> tuple[tuple[int, ...], type]:
     """Shape and kind of an element."""
-    return ((), jnp.integer) if isinstance(space, Discrete) else (space.shape, jnp.floating)
+    return space.shape, jnp.integer if space.integers else jnp.floating
 
 
 _KINDS = {jnp.integer: "an integer", jnp.floating: "a float", jnp.bool_: "a bool"}

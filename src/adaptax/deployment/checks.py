@@ -5,14 +5,16 @@ hold before: nothing enters memory or parameters that would stay there as NaN. I
 the device take longer than the agent's step.
 """
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from adaptax.core.arguments import in_words
+from adaptax.core.composite_spaces import Dict
 from adaptax.core.errors import DivergenceError, UseError
-from adaptax.core.spaces import Box, Discrete, Space
+from adaptax.core.spaces import Box, Space
 from adaptax.core.step_checks import HUGE
 
 UNCHANGED = "The agent is as it was"
@@ -52,12 +54,12 @@ def action(who: str, space: Space, found: np.ndarray) -> np.ndarray:
     Raises:
         DivergenceError: if it is not finite, or none of a discrete space.
     """
-    if isinstance(space, Discrete):
-        if 0 <= found < space.num:
+    if space.integers:
+        if is_in(space, found):
             return found
     elif (np.abs(found) < HUGE).all():
-        return np.clip(found, space.low, space.high)
-    anything = space if isinstance(space, Discrete) else Box(space.shape)
+        return np.clip(found, *_limits(space))
+    anything = space if space.integers else Box(space.shape)
     raise DivergenceError(
         f"act(): {who} put out {_first_outside(anything, found)}, expected {_in_words(space)}. {UNCHANGED}; use "
         "another checkpoint, or begin() a new task"
@@ -86,22 +88,30 @@ def became_infinite(where: str, who: str) -> DivergenceError:
 
 def is_in(space: Space, x: np.ndarray) -> bool:
     """`adaptax.core.step_checks.is_in` in NumPy; floats are float32, integers are of any size."""
-    if isinstance(space, Discrete):
-        return bool(0 <= x < space.num)
-    return not x.size or bool(_inside(space, x).all())
+    return not x.size or bool(np.all(_inside(space, x)))
 
 
-def _inside(space: Box, x: np.ndarray) -> Any:
+@functools.lru_cache(maxsize=64)
+def _limits(space: Space) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest values in the type that is compared with them; a lookup, as every step asks."""
+    low, high = space.limits()
+    return (low, high) if space.integers else (low.astype(np.float32), high.astype(np.float32))
+
+
+def _inside(space: Space, x: np.ndarray) -> Any:
     """Of each entry, whether it is in the space."""
-    inside = (x >= space.low) & (x <= space.high)  # comparisons with NaN are false
-    return inside if space.bounded else inside & (np.abs(x) < HUGE)
+    low, high = _limits(space)
+    inside = (x >= low) & (x <= high)  # comparisons with NaN are false
+    return inside if space.integers else inside & (np.abs(x) < HUGE)
 
 
 def _element(where: str, space: Space, found: Any, instead: str) -> np.ndarray:
-    shape, kinds, dtype = ((), "iu", np.int32) if isinstance(space, Discrete) else (space.shape, "iufb", np.float32)
+    shape, kinds, dtype = (space.shape, "iu", np.int32) if space.integers else (space.shape, "iufb", np.float32)
     try:
+        if isinstance(space, Dict) and isinstance(found, Mapping):
+            found = np.asarray(space.flatten(found))
         # To JAX a tuple is several arrays, and it is what `reset` and `step` of Gymnasium return.
-        array = None if isinstance(found, tuple) else np.asarray(found)
+        array: Any = None if isinstance(found, tuple) else np.asarray(found)
     except Exception:  # ragged lists, and whatever an object of somebody else's raises
         array = None
     if array is None or array.dtype.kind not in kinds or array.shape != shape:
@@ -117,16 +127,23 @@ def _element(where: str, space: Space, found: Any, instead: str) -> np.ndarray:
 
 
 def _in_words(space: Space) -> str:
-    if isinstance(space, Discrete):
-        return f"an integer from 0 to {space.num - 1}"
+    if space.integers:
+        most = space.limits()[1]
+        if not space.shape:
+            return f"an integer from 0 to {most}"
+        alike = (most == most.flat[0]).all()
+        return f"integers of shape {space.shape} from 0 to {most.flat[0] if alike else most.tolist()}"
+    low, high = (limit.flat[0] if limit.size and (limit == limit.flat[0]).all() else None for limit in space.limits())
     what = f"finite numbers of shape {space.shape}" if space.shape else "a finite number"
-    between = f" from {space.low:g} to {space.high:g}" if np.isfinite([space.low, space.high]).any() else ""
+    between = " within their bounds" if space.bounded else ""
+    if low is not None and high is not None:
+        between = f" from {low:g} to {high:g}" if np.isfinite([low, high]).any() else ""
     return f"{what}{between}" if space.bounded else f"{what}{between} and of magnitude below {HUGE:g}"
 
 
 def _first_outside(space: Space, x: np.ndarray) -> str:
     """The first entry that is not in the space, and where it stands."""
-    if isinstance(space, Discrete):
+    if space.integers and not x.shape:
         return str(int(x))
     index = tuple(int(i) for i in np.argwhere(~np.atleast_1d(_inside(space, x)))[0])
     value = f"{np.atleast_1d(x)[index]:g}"

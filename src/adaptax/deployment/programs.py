@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.problem import Environment
-from adaptax.core.spaces import Discrete, Space
+from adaptax.core.spaces import Space
 from adaptax.core.step_checks import check_action
 from adaptax.core.types import AgentState, TimeStep, Transition
 
@@ -43,14 +43,14 @@ def packed(observation: np.ndarray, reward: float, first: bool, tasks: int, step
     new = np.empty(4 + observation.size, np.uint32)
     new[0], new[1], new[2] = tasks, steps, first
     new[3:4].view(np.float32)[0] = reward
-    new[4:] = observation.reshape(-1).view(np.uint32)
+    new[4:] = observation.reshape(-1).view(np.uint32)  # int32 or float32, as `checks.observation` returns them
     return new
 
 
 def _unpacked(space: Space, new: Array) -> tuple[Array, Array, Array]:
     """Observation, reward, and whether this is the first step of an episode."""
-    shape, dtype = ((), jnp.int32) if isinstance(space, Discrete) else (space.shape, jnp.float32)
-    observation = jax.lax.bitcast_convert_type(new[4:].reshape(shape), dtype)
+    kind = jnp.int32 if space.integers else jnp.float32
+    observation = jax.lax.bitcast_convert_type(new[4:].reshape(space.shape), kind).astype(space.dtype)
     return observation, jax.lax.bitcast_convert_type(new[3], jnp.float32), new[2] != 0
 
 
@@ -58,7 +58,7 @@ def _outcome(space: Space, action: Array, memory: Any) -> Array:
     """An action, and whether all that is remembered is finite, as one array: reading another costs as much again."""
     floats = [x for x in jax.tree.leaves(memory) if jnp.issubdtype(x.dtype, jnp.inexact)]
     sound = jnp.all(jnp.asarray([jnp.all(jnp.isfinite(x)) for x in floats], bool))
-    action = action.astype(jnp.int32 if isinstance(space, Discrete) else jnp.float32)
+    action = action.astype(jnp.int32 if space.integers else jnp.float32)
     bits = jax.lax.bitcast_convert_type(action, jnp.uint32).ravel()
     return jnp.concatenate([sound.astype(jnp.uint32)[None], bits])
 
@@ -66,9 +66,7 @@ def _outcome(space: Space, action: Array, memory: Any) -> Array:
 def outcome(space: Space, found: Any) -> tuple[np.ndarray, bool]:
     """The action that `act_program` has put out, and whether all that is remembered is finite."""
     bits = np.asarray(found)
-    if isinstance(space, Discrete):
-        return bits[1:].view(np.int32).reshape(()), bool(bits[0])
-    return bits[1:].view(np.float32).reshape(space.shape), bool(bits[0])
+    return bits[1:].view(np.int32 if space.integers else np.float32).reshape(space.shape), bool(bits[0])
 
 
 def _key(root: Array, tasks: Any, number: Any) -> Array:

@@ -26,6 +26,7 @@ from adaptax.experiment.recipes import options_for
 from adaptax.experiment.reports import FIGURES, REPORT, reserve
 from adaptax.experiment.results import kept
 from adaptax.problems.settings import episodes_of
+from adaptax.registry.encoders import accept_encoder
 from adaptax.registry.presets import agent_for
 from adaptax.registry.registry import ALGORITHMS, PROBLEMS, build, view
 from adaptax.registry.resolve import resolve_problem
@@ -102,6 +103,7 @@ def compare(
     """
     options = options_for(options or CompareOptions(), changes)
     words = [agent if isinstance(agent, str) else str(directory_of(agent)) for agent in agents]
+    accept_encoder(options)
     problem, specs = resolve(words, options.problem, options.episodes, options.algorithm or ())
     if len(specs) < 2:
         raise ConfigError("compare: expected at least one agent besides random; found none")

@@ -23,6 +23,7 @@ from adaptax.experiment.recipes import options_for
 from adaptax.experiment.results import expect_room, kept
 from adaptax.experiment.returns import RETURNS, write_returns
 from adaptax.experiment.surroundings import Surroundings
+from adaptax.registry.encoders import accept_encoder
 from adaptax.registry.presets import agent_for, check_agent
 from adaptax.registry.registry import PROBLEMS
 from adaptax.reports.results import goals_of
@@ -141,6 +142,7 @@ def evaluate(
     options = options_for(options or EvaluateOptions(), changes)
     directory = directory_of(run)
     check_place = staying(directory)
+    accept_encoder(options)
     recipe, _ = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)

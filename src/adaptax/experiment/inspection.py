@@ -17,6 +17,7 @@ from adaptax.experiment.options import InspectOptions, check_training_seed
 from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
 from adaptax.experiment.recipes import options_for
 from adaptax.experiment.results import expect_room, kept
+from adaptax.registry.encoders import accept_encoder
 from adaptax.runs.directory import read_recipe, staying, write_json
 from adaptax.runs.load import load_agent
 
@@ -86,6 +87,7 @@ def inspect(
     """
     options, directory = options_for(options or InspectOptions(), changes), directory_of(run)
     check_place = staying(directory)
+    accept_encoder(options)
     recipe, trained_with = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     num_seeds = int(trained_with["seeds"])
     check_training_seed(options, directory, num_seeds)

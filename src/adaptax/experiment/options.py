@@ -77,6 +77,7 @@ class ResumeOptions(Settings):
             made; by default as many as was planned.
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
         algorithm: The run's algorithm, if it is your own.
+        encoder: The run's encoder, if it is your own.
         json: Print one JSON object on standard output and nothing else there.
     """
 
@@ -84,6 +85,7 @@ class ResumeOptions(Settings):
     num_updates: int | None = setting(None, low=1, high=LARGEST_COUNT)
     problem: str | None = None
     algorithm: str | None = None
+    encoder: str | None = None
     json: bool = False
 
 
@@ -99,6 +101,7 @@ class EvaluateOptions(Settings):
         checkpoint: last, or best on validation tasks; auto: best if the run was trained with --select-on validation.
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
         algorithm: The run's algorithm, if it is your own.
+        encoder: The run's encoder, if it is your own.
         out: Directory of what is found; by default the run's.
         json: Print one JSON object on standard output and nothing else there.
     """
@@ -110,6 +113,7 @@ class EvaluateOptions(Settings):
     checkpoint: Literal["auto", "last", "best"] = "auto"
     problem: str | None = None
     algorithm: str | None = None
+    encoder: str | None = None
     out: Path | None = None
     json: bool = False
 
@@ -136,6 +140,7 @@ class InspectOptions(Settings):
         checkpoint: last, or best on validation tasks; auto: best if the run was trained with --select-on validation.
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
         algorithm: The run's algorithm, if it is your own.
+        encoder: The run's encoder, if it is your own.
         out: Directory of what is found; by default the run's.
         json: Print one JSON object on standard output and nothing else there.
     """
@@ -147,6 +152,7 @@ class InspectOptions(Settings):
     checkpoint: Literal["auto", "last", "best"] = "auto"
     problem: str | None = None
     algorithm: str | None = None
+    encoder: str | None = None
     out: Path | None = None
     json: bool = False
 
@@ -158,6 +164,7 @@ class CompareOptions(Settings):
     Attributes:
         problem: Name of the problem, or MODULE:NAME: with its default settings where no run says it.
         algorithm: The runs' algorithms, if they are your own (MODULE:NAME).
+        encoder: The runs' encoder, if it is your own.
         tasks: Held-out tasks, the same for all agents.
         family_tasks: Training tasks, and shifted tasks, to see what carries over; the same for all agents.
         seed: Decides the tasks and all randomness.
@@ -170,6 +177,7 @@ class CompareOptions(Settings):
 
     problem: str | None = None
     algorithm: tuple[str, ...] | None = None
+    encoder: str | None = None
     tasks: int = setting(1000, low=2, high=100_000)
     family_tasks: int = setting(400, low=2, high=100_000)
     seed: int = setting(0, low=0, high=2**31 - 1)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings, suggestion
 from adaptax.experiment.options import TrainOptions
+from adaptax.registry.encoders import accept_encoder
 from adaptax.registry.presets import DEFAULT, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS, Entry
 from adaptax.runs.recipe import Recipe
@@ -46,6 +47,7 @@ def recipe_for(
         *settings, options = with_changes([*parts, options], changes or {})
     else:
         settings = [*settings, of_problem]
+    accept_encoder(settings[0])
     recipe = Recipe(*names, *settings)
     check(recipe, options)
     return recipe, options

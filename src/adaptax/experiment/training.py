@@ -18,6 +18,7 @@ from adaptax.experiment.session import TrainSession
 from adaptax.experiment.signals import StopSignal
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.tracebacks import tracebacks_into
+from adaptax.registry.encoders import register_encoder
 from adaptax.registry.presets import DEFAULT
 from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.runs.directory import claim, claim_run, create_directory
@@ -87,6 +88,7 @@ def resume(
     num_updates: int | None = None,
     problem: str | None = None,
     algorithm: str | None = None,
+    encoder: str | None = None,
 ) -> Run | None:
     """Go on with a run that was stopped or killed, from its newest good checkpoint, to bitwise the same result.
 
@@ -103,6 +105,7 @@ def resume(
         num_updates: How many updates it is to have in all; None: as many as was planned.
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
         algorithm: The run's algorithm, if it is your own.
+        encoder: The run's encoder, if it is your own.
 
     Raises:
         ConfigError: if it has made more updates than it is to have.
@@ -116,6 +119,8 @@ def resume(
     if not surroundings.group.is_writer:
         return follow(surroundings)
     directory = Path(directory)
+    if encoder is not None:
+        register_encoder(encoder)
     with (
         claim_run(directory, problem=problem, algorithm=algorithm) as (recipe, started_with),
         tracebacks_into(directory),

@@ -1,5 +1,6 @@
 """Networks: memories that take in experience, and heads that read them."""
 
+from adaptax.networks.encoders import Encoder as Encoder
 from adaptax.networks.heads import Critic as Critic
 from adaptax.networks.heads import Linear as Linear
 from adaptax.networks.heads import PolicyHead as PolicyHead

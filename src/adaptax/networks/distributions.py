@@ -1,18 +1,24 @@
-"""Action distributions: categorical, and diagonal normal.
+"""Action distributions: categorical, several of them at once, and diagonal normal.
 
 Batch axes lead; the last axis is the categories' or the action's. Every log-density is the *sum* over action
 dimensions (a mean, as in some public code, makes PPO's ratio a geometric mean; trap E5).
 """
 
 import math
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from adaptax.core.spaces import MultiDiscrete, Space
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+NEVER = -1e9
+"""The logit of what is not legal: its probability is exactly 0, and entropies and gradients stay finite, which they
+would not with −∞."""
 
 
 class Categorical(eqx.Module):
@@ -49,12 +55,62 @@ class Categorical(eqx.Module):
         One uniform number instead of one Gumbel number per action: a third of the cost of a bandit's rollout.
         """
         cumulative = jnp.cumsum(jnp.exp(self.log_probs()))
-        below = jnp.sum(cumulative <= jax.random.uniform(key)).astype(jnp.int32)
-        below = jnp.minimum(below, self.logits.shape[-1] - 1)  # rounding may leave the last sum below 1
+        # In parts of the last sum, which rounding may leave below 1: so what has probability 0 is never drawn.
+        below = jnp.sum(cumulative <= jax.random.uniform(key) * cumulative[-1]).astype(jnp.int32)
+        below = jnp.minimum(below, self.logits.shape[-1] - 1)
         return self._unless_nan(below, cumulative[-1])
 
     def _unless_nan(self, action: Int[Array, "*batch"], total: Float[Array, "*batch"]) -> Int[Array, "*batch"]:
         return jnp.where(jnp.isnan(total), -1, action)
+
+
+class MultiCategorical(eqx.Module):
+    """Several independent choices: p(a) = Π_k softmax(logits_k)_{a_k}.
+
+    Attributes:
+        choices: The choices along the axis before the last; those that have fewer actions have none of the others.
+    """
+
+    choices: Categorical
+
+    @classmethod
+    def of(cls, logits: Float[Array, "*batch size"], nums: tuple[int, ...]) -> "MultiCategorical":
+        """From the logits of all choices, one after the other."""
+        ends, most = np.cumsum(nums), max(nums)
+        parts = [logits[..., end - num : end] for num, end in zip(nums, ends, strict=True)]
+        fill = [[(0, 0)] * (logits.ndim - 1) + [(0, most - num)] for num in nums]
+        padded = [jnp.pad(part, pad, constant_values=NEVER) for part, pad in zip(parts, fill, strict=True)]
+        return cls(Categorical(jnp.stack(padded, -2)))
+
+    def log_prob(self, action: Int[Array, "*batch choices"]) -> Float[Array, "*batch"]:
+        """Log-probability of `action`, summed over choices."""
+        return jnp.sum(self.choices.log_prob(action), -1)
+
+    def entropy(self) -> Float[Array, "*batch"]:
+        """Entropy in nats, summed over choices."""
+        return jnp.sum(self.choices.entropy(), -1)
+
+    def mode(self) -> Int[Array, "*batch choices"]:
+        """The most probable action of each choice."""
+        return self.choices.mode()
+
+    def sample(self, key: Key[Array, ""]) -> Int[Array, " choices"]:
+        """Draw one action of each choice (no batch)."""
+        keys = jax.random.split(key, self.choices.logits.shape[-2])
+        return jax.vmap(lambda one, key: one.sample(key))(self.choices, keys)
+
+
+def categorical(space: Space, logits: Float[Array, "*batch size"], legal: Bool[Array, "*batch size"] | None) -> Any:
+    """Discrete actions, or several choices of them, by logits; those that are not legal have probability 0.
+
+    Args:
+        space: `Discrete` or `MultiDiscrete`.
+        logits: Of all actions; of all choices, one after the other.
+        legal: Which actions are legal; None: all.
+    """
+    if legal is not None:
+        logits = jnp.where(legal, logits, NEVER)
+    return MultiCategorical.of(logits, space.nums) if isinstance(space, MultiDiscrete) else Categorical(logits)
 
 
 class Normal(eqx.Module):
@@ -86,7 +142,7 @@ class Normal(eqx.Module):
         return self.mean + jnp.exp(self.log_std) * jax.random.normal(key, self.mean.shape)
 
 
-Distribution: TypeAlias = Categorical | Normal
+Distribution: TypeAlias = Categorical | MultiCategorical | Normal
 
 
 def kl_divergence(p: Distribution, q: Distribution) -> Float[Array, "*batch"]:
@@ -94,6 +150,8 @@ def kl_divergence(p: Distribution, q: Distribution) -> Float[Array, "*batch"]:
     if isinstance(p, Categorical):
         log_p, log_q = p.log_probs(), q.log_probs()  # type: ignore[union-attr]
         return jnp.sum(jnp.exp(log_p) * (log_p - log_q), -1)
+    if isinstance(p, MultiCategorical):
+        return jnp.sum(kl_divergence(p.choices, q.choices), -1)  # type: ignore[union-attr]
     assert isinstance(q, Normal)
     variance_ratio = jnp.exp(2 * (p.log_std - q.log_std))
     z = (p.mean - q.mean) * jnp.exp(-q.log_std)

@@ -5,11 +5,11 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
-from adaptax.core.spaces import Discrete, Space
+from adaptax.core.spaces import Space
 from adaptax.networks.dense import dense
-from adaptax.networks.distributions import Categorical, Distribution, Normal
+from adaptax.networks.distributions import Distribution, Normal, categorical
 
 
 def orthogonal(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "inputs outputs"]:
@@ -55,7 +55,7 @@ class Linear(eqx.Module):
 
 
 class PolicyHead(eqx.Module):
-    """From features to an action distribution: categorical, or normal with a learned constant deviation.
+    """From features to an action distribution: discrete, or normal with a learned constant deviation.
 
     Attributes:
         layer: To logits or means; starts near zero, that is, near the uniform policy.
@@ -71,15 +71,17 @@ class PolicyHead(eqx.Module):
         self.space = space
         self.layer = Linear(feature_size, space.encoded_size, 0.01, key)
         self.log_std = None
-        if not isinstance(space, Discrete):
+        if not space.integers:
             log_std = math.log(initial_std) if isinstance(initial_std, int | float) else jnp.log(initial_std)
             self.log_std = jnp.full((space.encoded_size,), log_std, self.layer.bias.dtype)
 
-    def __call__(self, features: Float[Array, "*batch feature_size"]) -> Distribution:
-        """The distribution of the space's `policy_action`."""
+    def __call__(
+        self, features: Float[Array, "*batch feature_size"], legal: Bool[Array, "*batch actions"] | None = None
+    ) -> Distribution:
+        """The distribution of the space's `policy_action`; of discrete ones, those that are not `legal` never."""
         out = self.layer(features)
         if self.log_std is None:
-            return Categorical(out)
+            return categorical(self.space, out, legal)
         return Normal(out, jnp.broadcast_to(self.log_std, out.shape))
 
 
@@ -92,9 +94,11 @@ class ScoreHead(eqx.Module):
 
     space: Space = eqx.field(static=True)
 
-    def __call__(self, features: Float[Array, "*batch feature_size"]) -> Distribution:
-        """The distribution of the space's `policy_action`."""
-        return Categorical(features[..., : self.space.encoded_size])
+    def __call__(
+        self, features: Float[Array, "*batch feature_size"], legal: Bool[Array, "*batch actions"] | None = None
+    ) -> Distribution:
+        """The distribution of the space's `policy_action`; those that are not `legal` never."""
+        return categorical(self.space, features[..., : self.space.encoded_size], legal)
 
 
 class Readout(eqx.Module):

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from adaptax.core.spaces import Space
 from adaptax.networks.dense import tanh
 from adaptax.networks.distributions import Distribution
+from adaptax.networks.encoders import AUTOMATIC, Encoder, make_encoder
 from adaptax.networks.heads import Linear, PolicyHead
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": tanh, "relu": jax.nn.relu}
@@ -48,11 +49,13 @@ class Policy(eqx.Module):
         body: From observation and context to features.
         head: From features to action distributions.
         observation_space: How observations are read.
+        encoder: What reads them first; None: the body does.
     """
 
     body: MLP
     head: PolicyHead
     observation_space: Space = eqx.field(static=True)
+    encoder: Encoder | None = None
 
     def __init__(
         self,
@@ -64,22 +67,34 @@ class Policy(eqx.Module):
         activation: str = "tanh",
         initial_std: float | Array = 1.0,
         context_size: int = 0,
+        encoder: str = AUTOMATIC,
     ):
         body_key, head_key = jax.random.split(key)
-        input_size = observation_space.encoded_size + context_size
+        self.encoder = make_encoder(encoder, observation_space, jax.random.fold_in(key, 2))
+        self.observation_space = observation_space
+        input_size = self.features_size + context_size
         self.body = MLP(input_size, sizes, activation, body_key)
         feature_size = sizes[-1] if sizes else input_size
         self.head = PolicyHead(feature_size, action_space, initial_std, head_key)
-        self.observation_space = observation_space
 
     def __call__(
         self, observation: PyTree[Array], context: Float[Array, " context_size"] | None = None
     ) -> Distribution:
         """The distribution of the action space's `policy_action`, for any batch axes of `observation`."""
-        x = self.observation_space.encode(observation)
+        x = self.read(observation)
         if context is not None:
             x = jnp.concatenate([x, jnp.broadcast_to(context, (*x.shape[:-1], context.size))], -1)
-        return self.head(self.body(x))
+        return self.head(self.body(x), self.observation_space.legal_in(observation))
+
+    @property
+    def features_size(self) -> int:
+        """Length of what `read` returns."""
+        return self.observation_space.encoded_size if self.encoder is None else self.encoder.size
+
+    def read(self, observation: PyTree[Array]) -> Float[Array, "*batch size"]:
+        """What the body reads of an observation."""
+        features = self.observation_space.encode(observation)
+        return features if self.encoder is None else self.encoder(features)
 
     def log_prob(self, observation: PyTree[Array], action: PyTree[Array], *context: Any) -> Float[Array, "*batch"]:
         """Log-probability of environment actions."""

@@ -2,7 +2,8 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from adaptax.core import parallel
 
@@ -27,10 +28,19 @@ class Moments(eqx.Module):
         constant = self.variance <= 1e-10 * self.mean**2
         return jnp.where(constant, 1.0, jnp.sqrt(jnp.where(constant, 1.0, self.variance)))
 
-    def deviations(self, x: Float[Array, "*batch features"], bound: float) -> Float[Array, "*batch features"]:
-        """`x` in deviations from the mean, at most `bound` of them, for any batch axes."""
+    def deviations(
+        self, x: Float[Array, "*batch features"], bound: float, numeric: Bool[np.ndarray, " features"] | None = None
+    ) -> Float[Array, "*batch features"]:
+        """`x` in deviations from the mean, at most `bound` of them, for any batch axes.
+
+        Args:
+            x: The features.
+            bound: How many deviations at most.
+            numeric: Which features; others stay as they are. None: all.
+        """
         shape = (1,) * (x.ndim - 1) + (-1,)
-        return jnp.clip((x - self.mean.reshape(shape)) / self.std.reshape(shape), -bound, bound)
+        found = jnp.clip((x - self.mean.reshape(shape)) / self.std.reshape(shape), -bound, bound)
+        return found if numeric is None or numeric.all() else jnp.where(numeric.reshape(shape), found, x)
 
     def observe(self, x: Float[Array, "batch *features"], weight: Float[Array, " batch"] | None = None) -> "Moments":
         """Take in a batch, joined over devices (Chan et al. 1979's parallel update).

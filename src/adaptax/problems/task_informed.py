@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
+from adaptax.core.composite_spaces import Encoded
 from adaptax.core.problem import Environment, Problem, Step, Wrapper, known_features, standardized, task_features
 from adaptax.core.spaces import Box, Space
 from adaptax.core.splits import fold_in_name
@@ -46,7 +47,7 @@ class Informed(Wrapper):
         self.env = env
         self.mean = mean
         self.std = std
-        self.observation_space = Box((env.observation_space.encoded_size + len(mean),))
+        self.observation_space = Encoded(env.observation_space, len(mean))
         self.action_space = env.action_space
         self.horizon = env.horizon
         self.ends_early = env.ends_early

@@ -11,6 +11,7 @@ from adaptax import algorithms, problems
 from adaptax.core.entry import Entry, load_target
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings, suggestion
+from adaptax.registry.encoders import enter_encoder
 
 NATIVE_PROBLEMS: Mapping[str, Entry] = problems.PROBLEMS
 """Those of the library that need nothing but JAX."""
@@ -74,6 +75,7 @@ def lookup(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
 
 def build(entry: Entry, settings: Settings | None = None) -> Any:
     """Import a problem or a trainable algorithm and build it from its settings (JAX is imported here)."""
+    enter_encoder(settings)
     return entry.load()(**({} if settings is None else dataclasses.asdict(settings)))
 
 

@@ -55,6 +55,7 @@ def create_directory(out: Path | None, stem: str, *, fresh: bool = True) -> Path
     """
     try:
         if out is not None:
+            out = Path(out)  # a user may have typed a string
             out.mkdir(parents=True, exist_ok=True)
             if fresh and os.path.lexists(out / CONFIG):
                 raise _occupied(out)

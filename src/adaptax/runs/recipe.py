@@ -7,6 +7,7 @@ from typing import Any
 from adaptax.core.entry import Entry
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings
+from adaptax.registry.encoders import expect_encoder
 from adaptax.registry.registry import LEARNERS, PROBLEMS, build, view
 from adaptax.registry.resolve import resolve_algorithm, resolve_problem
 from adaptax.registry.user_code import LONGEST, is_reference
@@ -118,6 +119,7 @@ def recipe_of(content: dict[str, Any], *, problem: str | None = None, algorithm:
         _settings(resolve_algorithm(algorithm, LEARNERS), content, "algorithm_settings"),
         _settings(resolve_problem(problem), content, "problem_settings"),
     )
+    expect_encoder(recipe.algorithm_settings)
     recipe.algorithm_settings.check_problem(recipe.problem_settings)
     return recipe
 

@@ -20,7 +20,7 @@ from adaptax.core.algorithm import Algorithm, first_state
 from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Environment, Problem, Step, Wrapper
 from adaptax.core.rollout import evaluate_trial
-from adaptax.core.spaces import Box, Discrete, Space
+from adaptax.core.spaces import Discrete, Space
 from adaptax.core.step_checks import HUGE, action_is_in, is_in, is_sound
 from adaptax.core.types import Task, TrainState, replace
 from adaptax.training.loop import sound_update
@@ -115,11 +115,10 @@ class Reporting(Wrapper):
 def _worst(space: Space | None, x: Array) -> tuple[Array, Array]:
     """Index and value of the entry that is worst."""
     flat = x.reshape(-1).astype(jnp.float32)
-    low, high = (0.0, space.num - 1.0) if isinstance(space, Discrete) else (-HUGE, HUGE)
-    if isinstance(space, Box):
-        low, high = max(low, space.low), min(high, space.high)
     if flat.size == 0:
         return jnp.zeros((), jnp.int32), jnp.zeros(())
+    low, high = (np.asarray(-HUGE), np.asarray(HUGE)) if space is None else space.limits()
+    low, high = (np.clip(limit, -HUGE, HUGE).astype(np.float32).ravel() for limit in (low, high))
     bad = ~((flat >= low) & (flat <= high) & (jnp.abs(flat) < HUGE))
     index = jnp.argmax(bad).astype(jnp.int32)
     return index, flat[index]
@@ -163,8 +162,8 @@ def find_violation(problem: Problem, run: Callable[..., Any], *args: Any, axis: 
     task, step, kind, element, value = notebook.first
     field = ("observation", "action", "reward", "observation")[kind]
     space = {"observation": problem.env.observation_space, "action": problem.env.action_space}.get(field)
-    entry = element if isinstance(space, Box) else None
-    return Violation(task, step, field, entry, value, _expected(space, field))
+    entry = None if space is None or isinstance(space, Discrete) else element
+    return Violation(task, step, field, entry, value, _expected(space, field, element))
 
 
 def violation_in_update(
@@ -207,11 +206,12 @@ def violation_in_evaluation(
     return find_violation(problem, again, meta, task, key, axis=NO_AXIS)
 
 
-def _expected(space: Space | None, field: str) -> str:
-    if isinstance(space, Discrete):
-        return f"an integer from 0 to {space.num - 1}"
-    # Of actions, environments clip what lies beyond the bounds.
-    low, high = (-math.inf, math.inf) if space is None or field == "action" else (space.low, space.high)
+def _expected(space: Space | None, field: str, entry: int) -> str:
+    if space is not None and space.integers:
+        return f"an integer from 0 to {space.limits()[1].ravel()[entry]}"
+    low, high = -math.inf, math.inf
+    if space is not None and field != "action":  # of actions, environments clip what lies beyond the bounds
+        low, high = (float(limit.ravel()[entry]) for limit in space.limits())
     if math.isfinite(low) and math.isfinite(high):
         return f"a number from {low:g} to {high:g}"
     beyond = f" from {low:g}" if math.isfinite(low) else f" up to {high:g}" if math.isfinite(high) else ""

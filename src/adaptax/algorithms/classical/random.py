@@ -8,7 +8,7 @@ from jaxtyping import Array, Key, PyTree
 
 from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
-from adaptax.core.spaces import Space
+from adaptax.core.spaces import Space, sample_legal
 from adaptax.core.types import AgentState, TimeStep
 
 
@@ -17,9 +17,11 @@ class ActionSpace(eqx.Module):
 
     Attributes:
         space: The action space.
+        observation: The observation space, which may tell what is legal.
     """
 
     space: Space = eqx.field(static=True)
+    observation: Space = eqx.field(static=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Random(FromScratch):
     """Draw every action uniformly from the action space (standard normal where it is unbounded)."""
 
     def describe(self, problem: Problem) -> ActionSpace:
-        """Return the action space."""
-        return ActionSpace(problem.env.action_space)
+        """Return the spaces."""
+        return ActionSpace(problem.env.action_space, problem.env.observation_space)
 
     def begin(self, meta: ActionSpace, key: Key[Array, ""]) -> AgentState:
         """Know nothing."""
@@ -37,5 +39,5 @@ class Random(FromScratch):
     def act(
         self, meta: ActionSpace, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[PyTree[Array], None, Any]:
-        """Draw an action."""
-        return meta.space.sample(key), None, None
+        """Draw an action, of those that are legal."""
+        return sample_legal(meta.space, meta.observation.legal_in(timestep.observation), key), None, None

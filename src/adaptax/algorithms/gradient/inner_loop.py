@@ -23,10 +23,11 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.algorithms.gradient.critic import ReturnCritic, critic_optimizer
 from adaptax.algorithms.gradient.settings import InnerSettings
+from adaptax.core.composite_spaces import Encoded
 from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import rollout, run_trial, start
-from adaptax.core.spaces import Box, Discrete, Space
+from adaptax.core.spaces import Space
 from adaptax.core.splits import fold_in_name
 from adaptax.core.types import AgentState, Task, TimeStep, Transition, Window, replace
 from adaptax.networks import Policy
@@ -77,7 +78,8 @@ class GradientParams(eqx.Module):
         """An observation as networks see it, for any batch axes."""
         if self.observed is None or self.observation_space is None:
             return observation
-        return self.observed.deviations(self.observation_space.encode(observation), OBSERVATION_BOUND)
+        space = self.observation_space
+        return self.observed.deviations(space.encode(observation), OBSERVATION_BOUND, space.numeric)
 
     def read_all(self, trajectory: Transition) -> Transition:
         """A trajectory with what networks see, for any batch axes."""
@@ -160,15 +162,16 @@ class GradientBased(InnerSettings, MetaLearner):
             activation=self.activation,
             initial_std=self.initial_std,
             context_size=context_size,
+            encoder=self.encoder,
         )
 
     def normalizes(self, space: Space) -> bool:
         """Whether observations of a space are normalised: numbers, if that is set."""
-        return self.normalize_observations and not isinstance(space, Discrete) and space.encoded_size > 0
+        return self.normalize_observations and bool(space.numeric.any())
 
     def read_space(self, space: Space) -> Space:
         """What networks see of it."""
-        return Box((space.encoded_size,)) if self.normalizes(space) else space
+        return Encoded(space) if self.normalizes(space) else space
 
     def begin_meta(self, problem: Problem, key: Key[Array, ""]) -> tuple[GradientParams, PyTree[Array]]:
         """θ, what the inner optimiser learns, the learned baseline if there is one, and its optimiser's state."""
@@ -181,7 +184,7 @@ class GradientBased(InnerSettings, MetaLearner):
             meta = self._first_look(problem, meta, fold_in_name(key, "first look"))
         if self.baseline != "value":
             return meta, None
-        network = ReturnCritic(space.encoded_size, critic_key)
+        network = ReturnCritic(theta.policy.features_size, critic_key)
         opt_state = critic_optimizer(self.critic_learning_rate).init((network.body, network.head))
         return replace(meta, critic=network), opt_state
 
@@ -272,7 +275,7 @@ class GradientBased(InnerSettings, MetaLearner):
     def advantages(self, meta: GradientParams, trajectory: Transition, steps: Array) -> Float[Array, "time env"]:
         """Advantages within each episode: the time limit is the end of what is to be maximised. Constants (trap E6)."""
         valid = trajectory.valid
-        observations = meta.theta.policy.observation_space.encode(trajectory.timestep.observation)
+        observations = meta.theta.policy.read(trajectory.timestep.observation)
         values = jnp.zeros_like(trajectory.reward)
         if self.baseline == "linear":
             targets = returns_to_go(trajectory.reward, self.discount)

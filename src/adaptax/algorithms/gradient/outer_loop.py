@@ -74,7 +74,7 @@ def fit_critic(
     """Fit the learned baseline, if there is one, to the newest returns, after they were compared with an older fit."""
     if meta.critic is None:
         return meta, opt_state, {}
-    observations = meta.theta.policy.observation_space.encode(trajectories.timestep.observation)
+    observations = jax.lax.stop_gradient(meta.theta.policy.read(trajectories.timestep.observation))
     returns = jax.vmap(jax.vmap(lambda r: returns_to_go(r, algorithm.discount)))(trajectories.reward)
     fitted, opt_state, metrics = critic.fit(
         meta.critic, opt_state, algorithm.critic_learning_rate, observations, returns, trajectories.valid

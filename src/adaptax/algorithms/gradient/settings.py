@@ -33,6 +33,8 @@ class InnerSettings(Settings):
         exploration_decay: Factor on it from each inner step to the next.
         normalize_observations: Read observations that are no integers in deviations from their running mean, entry by
             entry, so that their units do not matter. Papers: no.
+        encoder: What reads observations first: convolutions where they have images ("auto"), nothing ("none"), or a
+            network of your own (MODULE:NAME; a function of space and key that returns an Equinox module).
         num_tasks: Tasks in each update (the meta-batch). Paper: 20.
         num_updates: Updates (meta-iterations) in the whole run.
         trajectories: K, episodes in each window that an inner step learns from. Paper: 20.
@@ -55,6 +57,7 @@ class InnerSettings(Settings):
     exploration_std: float = setting(0.0, low=0, high=1e6)
     exploration_decay: float = setting(0.0, low=0, high=1)
     normalize_observations: bool = False
+    encoder: str = "auto"
     num_tasks: int = setting(20, low=1, high=LARGEST_COUNT)
     num_updates: int = setting(200, low=1, high=LARGEST_COUNT)
     trajectories: int = setting(20, low=1, high=LARGEST_COUNT)

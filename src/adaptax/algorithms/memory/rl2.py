@@ -49,10 +49,12 @@ from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem, known_features, standardized, task_features
 from adaptax.core.rollout import collect
 from adaptax.core.spaces import Discrete, Space
+from adaptax.core.splits import fold_in_name
 from adaptax.core.streams import stream, trial_returns
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, replace
-from adaptax.networks import Critic, Memory, MemorySizes, PolicyHead, Readout, ScoreHead, Seen
+from adaptax.networks import Critic, Encoder, Memory, MemorySizes, PolicyHead, Readout, ScoreHead, Seen
 from adaptax.networks.distributions import Distribution
+from adaptax.networks.encoders import make_encoder, read_space
 from adaptax.optimization import minibatches
 from adaptax.optimization.losses import clipped_surrogate, generalized_advantages, masked_mean
 from adaptax.optimization.moments import Moments, no_moments
@@ -71,12 +73,14 @@ class Network(eqx.Module):
         readout: From memory and observation to what the policy reads; None: the policy reads the memory alone.
         policy: To actions.
         critic: From memory and task to values.
+        encoder: What reads observations before memory and readout do; None: they are read as they are.
     """
 
     memory: Memory
     readout: Readout | None
     policy: PolicyHead | ScoreHead
     critic: Critic
+    encoder: Encoder | None = None
 
 
 class RL2Params(eqx.Module):
@@ -106,11 +110,16 @@ class RL2Params(eqx.Module):
         return self.network.memory.counts_pairs and all(isinstance(space, Discrete) for space in spaces)
 
     def encode(self, observation: PyTree[Array]) -> Float[Array, "*batch size"]:
-        """An observation as the network reads it, for any batch axes."""
+        """An observation as memory and readout read it, for any batch axes."""
         x = self.observation_space.encode(observation)
-        if self.observed is None:
-            return x
-        return self.observed.deviations(x, OBSERVATION_BOUND)
+        if self.observed is not None:
+            x = self.observed.deviations(x, OBSERVATION_BOUND, self.observation_space.numeric)
+        return x if self.network.encoder is None else self.network.encoder(x)
+
+    def remembered(self, observation: PyTree[Array]) -> Float[Array, "*batch size"]:
+        """What `inputs` is told of an observation at the next step; nothing of it where an encoder reads it."""
+        x = self.observation_space.encode(observation)
+        return x if self.network.encoder is None else jnp.zeros((*x.shape[:-1], self.network.encoder.size))
 
     def observe(self, trajectory: Transition, valid: Float[Array, " step"] | None) -> "RL2Params":
         """Take in what rewards and observations were, leaves `[time, task, ...]`; the network stays."""
@@ -141,7 +150,7 @@ class RL2Params(eqx.Module):
         """The policy after memory has put out `hidden`."""
         if self.network.readout is not None:
             hidden = self.network.readout(hidden, self.encode(timestep.observation))
-        return self.network.policy(hidden)
+        return self.network.policy(hidden, self.observation_space.legal_in(timestep.observation))
 
 
 class Remembered(eqx.Module):
@@ -183,19 +192,19 @@ class RL2(RL2Settings, MetaLearner):
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
         """Build the network for `problem`, and look at its tasks, and at what a random policy sees and earns."""
         memory_key, policy_key, critic_key, look_key = jax.random.split(key, 4)
+        encoder = make_encoder(self.encoder, problem.env.observation_space, fold_in_name(key, "encoder"))
         tasks = jax.vmap(problem.train.sample)(jax.random.split(look_key, 1024))
         features = known_features(tasks)
         env = problem.env
-        spaces = env.observation_space, env.action_space
+        spaces = read_space(encoder, env.observation_space), env.action_space
         sizes = MemorySizes(*spaces, self.memory_size, self.policy_size, problem.trial_steps)
         memory = load_target(MEMORIES[self.memory])(sizes, memory_key)
         readout, policy = memory.heads(sizes, self.initial_std, policy_key)
         critic = Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key)
-        network = Network(memory, readout, policy, critic)
+        network = Network(memory, readout, policy, critic, encoder)
         moments = no_moments(features.shape[1:]).observe(features)
         seen = env.observation_space
-        numbers = self.normalize_observations and seen.encoded_size and not isinstance(seen, Discrete)
-        observed = no_moments((seen.encoded_size,)) if numbers else None
+        observed = no_moments((seen.encoded_size,)) if self.normalize_observations and seen.numeric.any() else None
         meta = RL2Params(network, no_moments(), jnp.zeros(()), moments, seen, observed)
         meta = self._first_look(problem, meta, tasks, look_key)
         return TrainState(meta, self._optimizer().init(network), jnp.asarray(0), key)
@@ -237,7 +246,7 @@ class RL2(RL2Settings, MetaLearner):
 
     def begin(self, meta: RL2Params, key: Key[Array, ""]) -> AgentState:
         """Enter a trial with an empty memory."""
-        nothing = jnp.zeros(meta.observation_space.encoded_size)
+        nothing = jnp.zeros_like(meta.remembered(meta.observation_space.null()))
         return AgentState(adapted=None, memory=Remembered(meta.network.memory.initial(), nothing, jnp.asarray(False)))
 
     def act(
@@ -247,14 +256,14 @@ class RL2(RL2Settings, MetaLearner):
         before: Remembered = agent.memory
         cell, hidden = meta.network.memory.step(before.cell, meta.inputs(timestep, before.previous, before.begun))
         policy = meta.distribution(hidden, timestep)
-        memory = Remembered(cell, meta.observation_space.encode(timestep.observation), jnp.asarray(True))
+        memory = Remembered(cell, meta.remembered(timestep.observation), jnp.asarray(True))
         action = policy.sample(key) if explore else policy.mode()
         aux = {"hidden": hidden, "log_prob": policy.log_prob(action)}
         return meta.network.policy.space.from_policy(action), memory, aux
 
     def recompute(self, meta: RL2Params, trajectory: Transition) -> tuple[Float[Array, "time task size"], Distribution]:
         """Memory's outputs and action distributions for whole trials, leaves `[time, task, ...]`, as in acting."""
-        observations = meta.observation_space.encode(trajectory.timestep.observation)
+        observations = meta.remembered(trajectory.timestep.observation)
         previous = jnp.zeros_like(observations)
         starts = None if trajectory.clock is None else trajectory.clock == 0
         if meta.counts_pairs:

@@ -49,6 +49,8 @@ class RL2Settings(Settings):
         informed_critic: Tell the critic the task in training. The policy never sees it.
         normalize_observations: Read observations that are no integers in deviations from their running mean, entry by
             entry.
+        encoder: What reads observations first: convolutions where they have images ("auto"), nothing ("none"), or a
+            network of your own (MODULE:NAME; a function of space and key that returns an Equinox module).
         num_tasks: Tasks, that is trials, in each update.
         num_updates: Updates in the whole run; the learning rate and the entropy cost fall to 0 over them.
         num_epochs: PPO's passes over the trials of an update.
@@ -70,6 +72,7 @@ class RL2Settings(Settings):
     critic_size: int = setting(64, low=1, high=4096)
     informed_critic: bool = True
     normalize_observations: bool = False
+    encoder: str = "auto"
     num_tasks: int = setting(512, low=1, high=LARGEST_COUNT)
     num_updates: int = setting(350, low=1, high=LARGEST_COUNT)
     num_epochs: int = setting(1, low=1, high=100)

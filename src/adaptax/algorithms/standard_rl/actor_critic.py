@@ -17,9 +17,11 @@ from adaptax.algorithms.standard_rl.settings import ActorCriticSettings
 from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Space
+from adaptax.core.splits import fold_in_name
 from adaptax.core.types import AgentState, Metrics, TimeStep, Transition, Window
-from adaptax.networks import MLP, Linear, Policy
+from adaptax.networks import MLP, Encoder, Linear, Policy
 from adaptax.networks.distributions import Distribution
+from adaptax.networks.encoders import make_encoder
 from adaptax.optimization.losses import generalized_advantages, masked_mean
 from adaptax.optimization.moments import Moments, no_moments
 
@@ -51,15 +53,18 @@ class ValueNetwork(eqx.Module):
         body: Dense layers.
         head: To one number.
         observation_space: How observations are read.
+        encoder: What reads them first, one of its own; None: the body does.
     """
 
     body: MLP
     head: Linear
     observation_space: Space = eqx.field(static=True)
+    encoder: Encoder | None = None
 
     def __call__(self, observation: PyTree[Array]) -> Float[Array, "*batch"]:
         """Values of observations with any batch axes."""
-        return self.head(self.body(self.observation_space.encode(observation)))[..., 0]
+        x = self.observation_space.encode(observation)
+        return self.head(self.body(x if self.encoder is None else self.encoder(x)))[..., 0]
 
 
 class ActorCritic(eqx.Module):
@@ -129,11 +134,13 @@ def build(settings: ActorCriticSettings, spaces: Spaces, key: Key[Array, ""]) ->
         policy_key,
         activation=settings.activation,
         initial_std=settings.initial_std,
+        encoder=settings.encoder,
     )
-    size = spaces.observation.encoded_size
+    encoder = make_encoder(settings.encoder, spaces.observation, fold_in_name(key, "critic's encoder"))
+    size = policy.features_size
     body = MLP(size, sizes, settings.activation, body_key)
     return ActorCritic(
-        policy, ValueNetwork(body, Linear(sizes[-1] if sizes else size, 1, 0.0, head_key), spaces.observation)
+        policy, ValueNetwork(body, Linear(sizes[-1] if sizes else size, 1, 0.0, head_key), spaces.observation, encoder)
     )
 
 

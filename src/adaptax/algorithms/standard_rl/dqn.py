@@ -25,9 +25,12 @@ from adaptax.core.algorithm import FromScratch
 from adaptax.core.errors import UseError
 from adaptax.core.problem import Problem
 from adaptax.core.replay_buffer import ReplayBuffer
-from adaptax.core.spaces import Discrete, Space
+from adaptax.core.spaces import Discrete, Space, sample_legal
+from adaptax.core.splits import fold_in_name
 from adaptax.core.types import AgentState, TimeStep, Transition, Window
-from adaptax.networks import MLP, Linear
+from adaptax.networks import MLP, Encoder, Linear
+from adaptax.networks.distributions import NEVER
+from adaptax.networks.encoders import make_encoder
 
 
 class DQNSpaces(eqx.Module):
@@ -48,14 +51,20 @@ class QNetwork(eqx.Module):
     Attributes:
         body: Dense layers.
         head: To a value per action.
+        encoder: What reads observations first; None: the body does.
+        space: The observation space.
     """
 
     body: MLP
     head: Linear
+    encoder: Encoder | None
+    space: Space = eqx.field(static=True)
 
     def __call__(self, features: Float[Array, "*batch size"]) -> Float[Array, "*batch actions"]:
-        """Values of all actions."""
-        return self.head(self.body(features))
+        """Values of all actions; those that are not legal have the least there is."""
+        values = self.head(self.body(features if self.encoder is None else self.encoder(features)))
+        legal = self.space.legal(features)
+        return values if legal is None else jnp.where(legal, values, NEVER)
 
 
 class DQNState(eqx.Module):
@@ -105,9 +114,10 @@ class DQN(DQNSettings, FromScratch):
         body_key, head_key = jax.random.split(key)
         size, zero = meta.observation.encoded_size, jnp.asarray(0, jnp.int32)
         hidden = (self.hidden_size, self.hidden_size)
-        network = QNetwork(
-            MLP(size, hidden, "relu", body_key), Linear(self.hidden_size, meta.num_actions, 0.01, head_key)
-        )
+        encoder = make_encoder(self.encoder, meta.observation, fold_in_name(key, "encoder"))
+        body = MLP(size if encoder is None else encoder.size, hidden, "relu", body_key)
+        head = Linear(self.hidden_size, meta.num_actions, 0.01, head_key)
+        network = QNetwork(body, head, encoder, meta.observation)
         memory = ReplayBuffer.empty(self.buffer_size, size)
         return AgentState(DQNState(network, network, self._optimizer().init(network), memory, zero, zero), None)
 
@@ -116,14 +126,16 @@ class DQN(DQNSettings, FromScratch):
     ) -> tuple[Int[Array, ""], None, None]:
         """The best action known; with probability ε, if exploring, any."""
         learner: DQNState = agent.adapted
-        best = jnp.argmax(learner.network(meta.observation.encode(timestep.observation))).astype(jnp.int32)
+        features = meta.observation.encode(timestep.observation)
+        best = jnp.argmax(learner.network(features)).astype(jnp.int32)
         if not explore:
             return best, None, None
         explore_key, random_key = jax.random.split(key)
         share = jnp.minimum(learner.episodes / self.epsilon_episodes, 1.0)
         epsilon = self.epsilon + (self.final_epsilon - self.epsilon) * share
         curious = jax.random.uniform(explore_key) < epsilon
-        return jnp.where(curious, jax.random.randint(random_key, (), 0, meta.num_actions), best), None, None
+        anything = sample_legal(Discrete(meta.num_actions), meta.observation.legal(features), random_key)
+        return jnp.where(curious, anything, best), None, None
 
     def adapt(self, meta: DQNSpaces, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """Remember a window, leaves `[time, env, ...]`; take one gradient step on steps drawn from the memory."""

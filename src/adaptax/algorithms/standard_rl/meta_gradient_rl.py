@@ -135,7 +135,7 @@ class MetaGradientRL(MetaGradientSettings, FromScratch):
         def many(x: Array) -> Array:
             return jnp.broadcast_to(x, (*shape, *x.shape))
 
-        seen = jnp.zeros_like(meta.spaces.observation.null())
+        seen = jnp.zeros(meta.spaces.observation.shape, meta.spaces.observation.dtype)
         action, no = many(meta.spaces.action.null()), jnp.zeros(shape, bool)
         timestep = TimeStep(many(seen), action, jnp.zeros(shape), no)
         aux = {"log_prob": jnp.zeros(shape)}

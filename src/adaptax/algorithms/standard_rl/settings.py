@@ -80,6 +80,8 @@ class DQNSettings(Settings):
 
     Attributes:
         hidden_size: Units of each of the two hidden layers.
+        encoder: What reads observations first: convolutions where they have images ("auto"), nothing ("none"), or a
+            network of your own (MODULE:NAME; a function of space and key that returns an Equinox module).
         learning_rate: Adam's.
         max_gradient_norm: Gradients are scaled down to this norm.
         discount: γ per step, within an episode.
@@ -95,6 +97,7 @@ class DQNSettings(Settings):
     """
 
     hidden_size: int = setting(64, low=1, high=4096)
+    encoder: str = "auto"
     learning_rate: float = setting(1e-3, above=0, high=1)
     max_gradient_norm: float = setting(10.0, above=0)
     discount: float = setting(0.99, low=0, high=1)
@@ -141,6 +144,8 @@ class ActorCriticSettings(Settings):
         hidden_size: Units of each hidden layer, of policy and value network.
         num_layers: Number of hidden layers.
         activation: Of the hidden layers.
+        encoder: What reads observations first: convolutions where they have images ("auto"), nothing ("none"), or a
+            network of your own (MODULE:NAME; a function of space and key that returns an Equinox module).
         initial_std: Standard deviation of continuous actions at the start, in units of half their range.
         streams: Environments that one learner runs in parallel on its task.
         discount: γ per step, within an episode.
@@ -153,6 +158,7 @@ class ActorCriticSettings(Settings):
     hidden_size: int = setting(64, low=1, high=4096)
     num_layers: int = setting(2, low=0, high=16)
     activation: Literal["tanh", "relu"] = "tanh"
+    encoder: str = "auto"
     initial_std: float = setting(1.0, above=0, high=1e6)
     streams: int = setting(10, low=1, high=LARGEST_COUNT)
     discount: float = setting(0.99, low=0, high=1)

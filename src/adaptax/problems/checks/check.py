@@ -15,7 +15,7 @@ from jaxtyping import Array, Key
 from adaptax.core.errors import EnvironmentContractError
 from adaptax.core.precision import in_single_precision
 from adaptax.core.problem import Problem
-from adaptax.core.spaces import Box, Discrete
+from adaptax.core.spaces import Space
 from adaptax.core.step_checks import mismatch, type_of
 from adaptax.problems.checks.findings import RULES, Finding, raised
 from adaptax.problems.checks.notes import observation_notes
@@ -158,9 +158,9 @@ def _plain(problem: Problem) -> Iterator[Finding]:
         )
     for name in ("observation_space", "action_space"):
         space = getattr(env, name)
-        if not isinstance(space, Box | Discrete):
-            advice = "Use adaptax.core.spaces; a composite observation is one vector"
-            yield Finding("types", name, "a Box or Discrete", type(space).__name__, advice)
+        if not isinstance(space, Space):
+            advice = "Use those of adaptax.core.spaces, or adaptax.core.composite_spaces for what has parts"
+            yield Finding("types", name, "a Box, Discrete, …", type(space).__name__, advice)
     if problem.optimum is not None and len(problem.optimum) != problem.episodes:
         expected = f"{problem.episodes} numbers, one for each episode"
         yield Finding("types", "optimum", expected, str(len(problem.optimum)), "Set it to None if it is unknown")

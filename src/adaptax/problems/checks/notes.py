@@ -18,17 +18,18 @@ FAR = 10.0
 def observation_notes(problem: Problem, key: Key[Array, ""]) -> list[str]:
     """How much of the range of observations random actions fill, and how far from 0 they lie; a line for each."""
     space = problem.env.observation_space
-    if not isinstance(space, Box) or not space.encoded_size:
+    if type(space) is not Box or not space.encoded_size:  # parts of composite ones have ranges of their own
         return []
     seen = Recorder(problem.env, key, STEPS)(tasks_of(problem.train, TASKS, key))
     numbers = np.asarray(seen.observation, np.float64).reshape(-1, space.encoded_size)
     found = []
     if space.bounded:
-        filled = float(np.ptp(numbers, 0).max() / (space.high - space.low))
+        low, high = (limit.ravel() for limit in space.limits())
+        filled = float((np.ptp(numbers, 0) / (high - low)).max())
         if filled < FILLED:
-            how = "as they are" if space.scale > WIDEST else "in units of the range"
+            how = "as they are" if np.max(space.scale) > WIDEST else "in units of the range"
             found.append(
-                f"observations fill {100 * filled:.2g} % of their range, {space.low:g} to {space.high:g}; networks "
+                f"observations fill {100 * filled:.2g} % of their range, {low.min():g} to {high.max():g}; networks "
                 f"read them {how}. State the range that they have"
             )
     read = np.asarray(jax.vmap(space.encode)(seen.observation.reshape(-1, *space.shape)), np.float64)

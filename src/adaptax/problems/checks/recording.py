@@ -1,15 +1,17 @@
 """Lives of random actions, recorded step by step: what the rules of `adaptax.problems.checks.check` look at."""
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Bool, Key, PyTree
 
 from adaptax.core import host_program
 from adaptax.core.problem import Environment, TaskDistribution
-from adaptax.core.spaces import Discrete, Space
+from adaptax.core.spaces import Space, sample_legal
 from adaptax.core.types import Task, key_data
 
 
@@ -49,9 +51,14 @@ def oracles_of(family: TaskDistribution, tasks: Task) -> np.ndarray:
 
 def ends(space: Space) -> list[PyTree[Array]]:
     """The elements at the two ends of a space; none if it has no ends."""
-    if isinstance(space, Discrete):
-        return [jnp.asarray(0, jnp.int32), jnp.asarray(space.num - 1, jnp.int32)]
-    return [jnp.full(space.shape, end, jnp.float32) for end in (space.low, space.high)] if space.bounded else []
+    return [jnp.asarray(end, space.dtype) for end in space.limits()] if space.bounded else []
+
+
+def _if_legal(space: Space, action: Array, key: Key[Array, ""], legal: Bool[Array, " actions"] | None) -> Array:
+    """An action if it is legal, or else one that is."""
+    if legal is None:
+        return action
+    return jnp.where(jnp.all(legal | (space.encode(action) == 0)), action, sample_legal(space, legal, key))
 
 
 class Recorder:
@@ -73,13 +80,16 @@ class Recorder:
 
     def _one_task(self, task: Task, key: Key[Array, ""], actions: Array) -> Record:
         env, space = self._env, self._env.action_space
-        choices = [space.sample, lambda key: space.sample(jax.random.fold_in(key, 1))]
-        choices += [lambda key, x=x: x for x in ends(space)]
+        choices: list[Callable[..., Array]] = [
+            lambda key, legal: sample_legal(space, legal, key),
+            lambda key, legal: sample_legal(space, legal, jax.random.fold_in(key, 1)),
+            *(functools.partial(_if_legal, space, end) for end in ends(space)),
+        ]
 
         def step(carry: tuple[Any, Any, Array], index: Array) -> tuple[tuple[Any, Any, Array], Record]:
             state, observation, time = carry
             act_key, step_key, reset_key = jax.random.split(jax.random.fold_in(key, index), 3)
-            action = jax.lax.switch(actions, choices, act_key)
+            action = jax.lax.switch(actions, choices, act_key, env.observation_space.legal_in(observation))
             now = env.step(state, action, task, step_key)
             seen = Record(observation, action, now.reward, now.terminated, now.observation, time)
             going_on = now.state, now.observation
@@ -104,7 +114,8 @@ def by_hand(env: Environment, tasks: Task, key: Key[Array, ""], order: tuple[int
         state, observation = env.reset(task, key)
         shown = [observation]
         for number in range(min(2, env.horizon)):
-            action = env.action_space.sample(jax.random.fold_in(key, number))
+            legal = env.observation_space.legal_in(shown[0] if number == 0 else shown[-2])
+            action = sample_legal(env.action_space, legal, jax.random.fold_in(key, number))
             step = env.step(state, action, task, jax.random.fold_in(key, 10 + number))
             state, shown = step.state, [*shown, step.observation, step.reward]
         seen.append(tuple(np.asarray(x) for x in shown))

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from adaptax.core.problem import SPLITS, Environment, Problem, TaskDistribution
-from adaptax.core.spaces import Discrete, Space
+from adaptax.core.spaces import Space
 from adaptax.core.step_checks import HUGE
 from adaptax.core.types import Task
 from adaptax.problems.checks.findings import Finding
@@ -46,8 +46,7 @@ def families(problem: Problem) -> dict[str, TaskDistribution]:
 
 def steps_each(env: Environment, steps: int, tasks: int) -> int:
     """Steps in each task: as asked for, and a whole episode with what follows, unless there is no room to record it."""
-    sizes = [1 if isinstance(space, Discrete) else space.encoded_size for space in (env.observation_space,) * 2]
-    sizes.append(1 if isinstance(env.action_space, Discrete) else env.action_space.encoded_size)
+    sizes = [math.prod(space.shape) for space in (env.observation_space, env.observation_space, env.action_space)]
     return min(max(math.ceil(steps / tasks), env.horizon + 1), max(MOST_NUMBERS // (tasks * (sum(sizes) + 3)), 2))
 
 
@@ -91,21 +90,24 @@ def _fields(env: Environment) -> dict[str, str]:
 
 def numbers(space: Space, family: str, seen: Record) -> Iterator[Finding]:
     """Values at every step."""
-    low, high = (0, space.num - 1) if isinstance(space, Discrete) else (max(space.low, -HUGE), min(space.high, HUGE))
-    expected = f"numbers from {low:g} to {high:g}"
+    sound = np.asarray(-HUGE), np.asarray(HUGE)
+    limits = tuple(
+        np.clip(limit, *sound).astype(np.float64 if space.integers else np.float32) for limit in space.limits()
+    )
     for field, x, time in (
         ("observation", seen.observation, seen.time),
         ("observation", seen.after, seen.time + 1),
         ("reward", seen.reward, seen.time + 1),
     ):
-        bounds = (low, high) if field == "observation" else (-HUGE, HUGE)
+        bounds = limits if field == "observation" else sound
         with np.errstate(invalid="ignore"):
             bad = np.argwhere(~((x >= bounds[0]) & (x <= bounds[1])))
         if len(bad):
             place = bad[np.lexsort((bad[:, 0], time[bad[:, 0], bad[:, 1]]))[0]]
             task, step, entry = place[0], place[1], "".join(f"[{i}]" for i in place[2:])
             when = "reset" if time[task, step] == 0 else f"step {time[task, step]}"
-            wanted = expected if field == "observation" else f"numbers below {HUGE:g} in size"
+            low, high = (limit[place[2:]] if limit.ndim else limit for limit in bounds)
+            wanted = f"numbers from {low:g} to {high:g}" if bounds is limits else f"numbers below {HUGE:g} in size"
             where = f"{family} task {task}, {when} of an episode: {field}{entry}"
             yield Finding("numbers", where, wanted, f"{x[tuple(place)]:g}", "Correct it, or the space that promises it")
 

@@ -16,13 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt32
 
+from adaptax.core.composite_spaces import Dict
 from adaptax.core.errors import EnvironmentContractError, UseError
 from adaptax.core.host_program import simulate
 from adaptax.core.problem import Environment, Step, TaskDistribution
-from adaptax.core.spaces import Box, Discrete, Space
+from adaptax.core.spaces import ActionMask, Box, Discrete, Image, MultiDiscrete, Space
 from adaptax.core.types import Task
+from adaptax.problems.host.gymnasium_spaces import Description
 from adaptax.problems.host.pool import Pool
-from adaptax.problems.host.simulations import Description, Outcome
+from adaptax.problems.host.simulations import Outcome
 
 MANY = 20
 """So many trials may be lost, whatever share of all they are; beyond, a tenth."""
@@ -59,10 +61,9 @@ class Simulators:
 
     def __init__(self, pool: Pool, names: Sequence[str], values: Mapping[str, Any], observation: Description):
         self._pool, self._names, self._values = pool, tuple(names), values
-        kind = np.int32 if observation.num else np.float32
         self._episode, self._elapsed = np.full(0, -1, np.int32), np.zeros(0, np.int32)
         self._over, self._lost = np.zeros(0, bool), np.zeros(0, bool)
-        self._observation = np.zeros((0, *observation.shape), kind)
+        self._observation = np.zeros((0, *observation.shape), observation.dtype)
         self.begun, self.lost, self.last_reason = 0, 0, ""
         self._finalizer = weakref.finalize(self, pool.close)
 
@@ -211,16 +212,21 @@ class HostEnvironment(Environment):
         return Step(after, observation, reward, terminated, truncated, lost)
 
     def _shape(self) -> jax.ShapeDtypeStruct:
-        space = self.observation_space
-        if isinstance(space, Discrete):
-            return jax.ShapeDtypeStruct((), jnp.int32)
-        return jax.ShapeDtypeStruct(space.shape, jnp.float32)
+        return jax.ShapeDtypeStruct(self.observation_space.shape, self.observation_space.dtype)
 
 
 def space_of(described: Description) -> Space:
     """A space as networks read it."""
-    if described.num:
-        return Discrete(described.num)
+    if described.kind == "parts":
+        return Dict({name: space_of(part) for name, part in described.parts})
+    if described.kind == "discrete":
+        return Discrete(described.nums[0])
+    if described.kind == "choices":
+        return MultiDiscrete(described.nums)
+    if described.kind == "image":
+        return Image(described.shape)
+    if described.kind == "mask":
+        return ActionMask(described.shape[0])
     return Box(described.shape, described.low, described.high)
 
 

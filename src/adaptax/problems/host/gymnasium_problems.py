@@ -13,8 +13,9 @@ from typing import Any
 from adaptax.core.errors import ConfigError, UseError, needs, short_repr
 from adaptax.core.problem import Problem, make_problem
 from adaptax.problems.host.environment import HostEnvironment, HostTasks, Simulators, space_of
+from adaptax.problems.host.gymnasium_spaces import MASK, chosen, observed
 from adaptax.problems.host.pool import pool_of
-from adaptax.problems.host.simulations import Maker, chosen, observed
+from adaptax.problems.host.simulations import Maker
 
 with needs("gymnasium", "a Gymnasium environment"):
     import gymnasium
@@ -36,6 +37,9 @@ def gymnasium_problem(
     step_timeout: float = STEP_TIMEOUT,
 ) -> Problem:
     """Make a problem of Gymnasium environments that differ in some values, which agents are not told.
+
+    What its environments show and take may be of any of Gymnasium's fixed spaces. A mask of legal actions, as the part
+    "action_mask" of a dictionary or of what `reset` and `step` tell besides, is kept to.
 
     It is trained on, evaluated and deployed like any other. Its environments step on the host, between compiled
     programs, each with seeds from the run's key: the same run is the same run if they draw from `self.np_random` alone.
@@ -66,8 +70,13 @@ def gymnasium_problem(
     maker = Maker(make, set_task)
     first = {name: (low + high) / 2 for name, low, high, _ in ranges} | {name: x[0] for name, x in values.items()}
     env = _built(maker, first)
+    if _tells_a_mask(env, maker, first):
+        env.close()
+        maker = maker._replace(masked=True)
+        env = _built(maker, first)
     try:
-        seen, acts, limit = observed(env.observation_space), chosen(env.action_space), horizon or _time_limit(env)
+        acts, limit = chosen(env.action_space), horizon or _time_limit(env)
+        seen = observed(env.observation_space, acts.size if acts.nums else 0)
         name = type(env.unwrapped).__name__
     finally:
         env.close()
@@ -125,6 +134,17 @@ def _built(maker: Maker, task: Mapping[str, Any]) -> Any:
     if not isinstance(env, gymnasium.Env):
         raise ConfigError(f"gymnasium_problem: expected a gymnasium.Env from `make`; found {type(env).__name__}")
     return env
+
+
+def _tells_a_mask(env: Any, maker: Maker, task: Mapping[str, Any]) -> bool:
+    """Whether a mask of legal actions comes with what `reset` tells besides the observation, and not in that."""
+    seen = env.observation_space
+    if isinstance(seen, gymnasium.spaces.Dict) and MASK in seen.spaces:
+        return False
+    try:
+        return MASK in env.reset(seed=0, options=maker.put(env, task))[1]
+    except Exception:  # it is reset again in a program, where what is wrong is said in full
+        return False
 
 
 def _time_limit(env: Any) -> int | None:

@@ -6,29 +6,17 @@ reason; a new one takes its place when the next episode begins.
 """
 
 import contextlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from adaptax.core.errors import UseError, needs
+from adaptax.core.errors import needs
+from adaptax.problems.host.gymnasium_spaces import MaskShown, done, observed, seen
 
 with needs("gymnasium", "a Gymnasium environment"):
     import gymnasium
     from gymnasium import spaces
-
-MOST_ACTIONS = 1024
-"""Combinations of a composite action, at most: each is one of a policy's discrete actions."""
-
-
-class Description(NamedTuple):
-    """A space as learners see it: `num` integers, or numbers in a shape between two bounds."""
-
-    num: int
-    shape: tuple[int, ...] = ()
-    low: float = -math.inf
-    high: float = math.inf
 
 
 class Maker(NamedTuple):
@@ -39,20 +27,23 @@ class Maker(NamedTuple):
             values by name, or nothing if the task is set later.
         set_task: Puts an environment into a task; "options": the task is given to `reset(options=...)`; None: `make`
             builds an environment for each task.
+        masked: Whether it tells beside its observations which actions are legal.
     """
 
     make: Callable[..., Any] | str
     set_task: Callable[[Any, Mapping[str, Any]], None] | str | None
+    masked: bool = False
 
     def __call__(self, task: Mapping[str, Any]) -> Any:
         """An environment, in a task unless that is set later."""
         given = {} if self.set_task is not None else task
-        return gymnasium.make(self.make, **given) if isinstance(self.make, str) else self.make(**given)
+        env = gymnasium.make(self.make, **given) if isinstance(self.make, str) else self.make(**given)
+        return MaskShown(env) if self.masked else env
 
     def put(self, env: Any, task: Mapping[str, Any]) -> dict[str, Any] | None:
         """Put an environment into a task; return the options of its next reset."""
         if callable(self.set_task):
-            self.set_task(env, task)
+            self.set_task(env.env if self.masked else env, task)
         return dict(task) if self.set_task == "options" else None
 
 
@@ -72,79 +63,6 @@ class Outcome(NamedTuple):
     terminated: np.ndarray
     truncated: np.ndarray
     lost: dict[int, str]
-
-
-def observed(space: Any) -> Description:
-    """An observation space as learners see it: composite ones as one vector, categories as ones and zeros.
-
-    Bounds are not told: few environments keep to them, and fewer fill them.
-    """
-    if isinstance(space, spaces.Discrete):
-        return Description(int(space.n))
-    if isinstance(space, spaces.Box):
-        return Description(0, tuple(space.shape))
-    with contextlib.suppress(NotImplementedError):
-        flat = spaces.utils.flatten_space(space)
-        if isinstance(flat, spaces.Box):
-            return Description(0, tuple(flat.shape))
-    raise UseError(f"observation space: expected numbers, categories, or a fixed structure of them; found {space}")
-
-
-def seen(space: Any, observation: Any) -> np.ndarray:
-    """An observation as learners see it; whether its numbers are finite is not looked at.
-
-    Raises:
-        ValueError: if it is none of the space.
-    """
-    if isinstance(space, spaces.Discrete):
-        number = int(observation) - int(space.start)
-        if not 0 <= number < space.n:
-            raise ValueError(f"observation {observation!r} is not in {space}")
-        return np.asarray(number, np.int32)
-    if not isinstance(space, spaces.Box):
-        observation, space = spaces.utils.flatten(space, observation), spaces.utils.flatten_space(space)
-    numbers = np.asarray(observation, np.float32)
-    if numbers.shape != space.shape:
-        raise ValueError(f"observation of shape {numbers.shape}, expected {space.shape}")
-    return numbers
-
-
-def chosen(space: Any) -> Description:
-    """An action space as learners see it: several choices as all their combinations, bounds that differ as −1 and 1."""
-    if isinstance(space, spaces.Discrete):
-        return Description(int(space.n))
-    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
-        count = math.prod(_choices(space))
-        if count <= MOST_ACTIONS:
-            return Description(count)
-        raise UseError(f"action space: expected at most {MOST_ACTIONS} combinations of choices; found {count}: {space}")
-    if not isinstance(space, spaces.Box):
-        raise UseError(f"action space: expected a Box, Discrete, MultiDiscrete or MultiBinary; found {space}")
-    low, high = float(space.low.flat[0]), float(space.high.flat[0])
-    alike = bool((space.low == low).all() and (space.high == high).all())
-    if alike and not (math.isfinite(low) and math.isfinite(high)):
-        return Description(0, tuple(space.shape), low, high)
-    if alike or np.isfinite([space.low, space.high]).all():
-        return Description(0, tuple(space.shape), *((low, high) if alike else (-1.0, 1.0)))
-    raise UseError(f"action space: expected bounds that are all finite, or all the same; found {space}")
-
-
-def done(space: Any, actions: np.ndarray) -> list[Any]:
-    """What environments are given of learners' actions, `[row, ...]`."""
-    if isinstance(space, spaces.Discrete):
-        return [action + int(space.start) for action in actions.tolist()]
-    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
-        choices = np.stack(np.unravel_index(actions, _choices(space)), -1).reshape(-1, *space.shape)
-        return list((choices + getattr(space, "start", 0)).astype(space.dtype))
-    if chosen(space).low == -1.0 and not (space.low == -1).all():
-        actions = space.low + (actions + 1) / 2 * (space.high - space.low)
-    return list(np.clip(actions, space.low, space.high).astype(space.dtype))
-
-
-def _choices(space: Any) -> tuple[int, ...]:
-    if isinstance(space, spaces.MultiDiscrete):
-        return tuple(int(n) for n in space.nvec.ravel())
-    return (2,) * math.prod(space.shape)
 
 
 class Simulations:
@@ -216,7 +134,7 @@ class Simulations:
         observations: Any = None
         if not lost and isinstance(space, spaces.Box):  # the common case, all at once
             with contextlib.suppress(ValueError, TypeError):
-                observations = np.asarray([x[0] for x in found], np.float32)
+                observations = np.asarray([x[0] for x in found], observed(space).dtype)
         if observations is None or space is None or observations.shape != (len(rows), *space.shape):
             observations = self._one_by_one(rows, found, lost)
         _, reward, terminated, truncated = zip(*(x or (None, 0.0, False, False) for x in found), strict=True)
