@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from adaptax.core.errors import ConfigError
+from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.deployment.agent import Agent
 from adaptax.experiment.evaluation import evaluate
 from adaptax.experiment.training import train
@@ -46,9 +46,9 @@ def test_it_is_learned_with_the_rest_and_imported_again_only_if_it_is_named(nets
     run = quick(tmp_path / "run", encoder=nets)
     assert run.agent.meta.network.encoder.size == 3
     monkeypatch.setattr(encoders, "_accepted", {})  # as in another process
-    with pytest.raises(ConfigError, match="--encoder 'own_nets:make'"):
+    with pytest.raises(CheckpointError, match="--encoder 'own_nets:make'"):
         Agent.load(tmp_path / "run")
-    with pytest.raises(ConfigError, match="imported only if you name it"):
+    with pytest.raises(CheckpointError, match="imported only if you name it"):
         evaluate(tmp_path / "run", tasks=2)
     evaluate(tmp_path / "run", tasks=2, against=(), encoder=nets)
     agent = Agent.load(tmp_path / "run")

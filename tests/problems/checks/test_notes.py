@@ -27,11 +27,15 @@ def shown(change):
     return reset, step
 
 
-@pytest.mark.parametrize("bound", [3.4e38, 1e6])
+@pytest.mark.parametrize("bound", [1e20, 1e6])
 def test_E33_a_range_that_is_hardly_filled_is_told_of(bound):
     (note,) = observation_notes(plane(seen=Box((2,), -bound, bound)), KEY)
     assert note.startswith("observations fill ")
     assert f"{-bound:g} to {bound:g}; networks read them as they are" in note
+
+
+def test_E33_bounds_that_are_none_promise_nothing():
+    assert observation_notes(plane(seen=Box((2,), -3.4e38, 3.4e38)), KEY) == []
 
 
 def test_E33_what_is_far_from_0_is_told_of():

@@ -106,7 +106,7 @@ def numbers(space: Space, family: str, seen: Record) -> Iterator[Finding]:
             place = bad[np.lexsort((bad[:, 0], time[bad[:, 0], bad[:, 1]]))[0]]
             task, step, entry = place[0], place[1], "".join(f"[{i}]" for i in place[2:])
             when = "reset" if time[task, step] == 0 else f"step {time[task, step]}"
-            low, high = (limit[place[2:]] if limit.ndim else limit for limit in bounds)
+            low, high = (limit[tuple(place[2:])] if limit.ndim else limit for limit in bounds)
             wanted = f"numbers from {low:g} to {high:g}" if bounds is limits else f"numbers below {HUGE:g} in size"
             where = f"{family} task {task}, {when} of an episode: {field}{entry}"
             yield Finding("numbers", where, wanted, f"{x[tuple(place)]:g}", "Correct it, or the space that promises it")
