@@ -64,11 +64,12 @@ for module in pkgutil.walk_packages(adaptax.__path__, "adaptax."):
         ("jinja2", "reports"): "reports",
         ("gymnasium", "mujoco"): "problems.mujoco",
         ("gymnasium", "gymnasium"): "problems.host",
+        ("gymnax", "gymnax"): "problems.gymnax_problems",
     }
     for line in lines:
         found = re.search(said, line)
         assert found, line
-        assert line.startswith(f"adaptax.{rooms[found.groups()]}."), line
+        assert f"{line.split()[0]}.".startswith(f"adaptax.{rooms[found.groups()]}."), line
 
 
 @pytest.mark.parametrize("line", [("train", "rl2"), ("check-env",)], ids=lambda line: line[0])

@@ -1,8 +1,8 @@
 """Problem families. Every name in `__all__` is a factory whose keyword arguments are the family's options.
 
 `informed` makes a problem of any other: the same one, as seen by a policy that knows the task. `gymnasium_problem`
-makes one of Gymnasium environments, a user's own or not. All are imported when they are first used; the families'
-names, and the modules that they are in, stand in the table of `problems.settings`.
+makes one of Gymnasium environments, a user's own or not, and `gymnax_problem` one of gymnax's. All are imported when
+they are first used; the families' names, and the modules that they are in, stand in the table of `problems.settings`.
 """
 
 import importlib
@@ -18,6 +18,7 @@ _NATIVE = modules_of(PROBLEMS)
 _MADE_OF_OTHERS = {
     **dict.fromkeys(("Informed", "informed"), f"{__name__}.task_informed"),
     "gymnasium_problem": f"{__name__}.host.gymnasium_problems",
+    "gymnax_problem": f"{__name__}.gymnax_problems",
 }
 _find, __dir__, _ = imported_when_used(__name__, {**_MODULE_OF, **_MADE_OF_OTHERS})
 __all__ = sorted(_MODULE_OF)  # noqa: PLE0605

@@ -11,8 +11,8 @@ import numpy as np
 
 from adaptax.core.problem import Environment, Step, make_problem
 from adaptax.core.spaces import Box
-from adaptax.problems.host.environment import HostTasks
 from adaptax.problems.host.gymnasium_problems import gymnasium_problem
+from adaptax.problems.task_values import ValueTasks
 
 RANGES = {"goal": (-1.0, 1.0), "drift": (0.0, 0.125)}
 HORIZON = 6
@@ -66,7 +66,7 @@ def walks(**options):
 
 def twins(episodes=2):
     ranges = tuple((name, low, high, False) for name, (low, high) in RANGES.items())
-    return make_problem(Twin(), lambda split: HostTasks(split=split, ranges=ranges, choices=()), episodes)
+    return make_problem(Twin(), lambda split: ValueTasks(split=split, ranges=ranges, choices=()), episodes)
 
 
 class Noisy(Walk):

@@ -14,12 +14,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, PyTree, UInt32
+from jaxtyping import Array, Int, Key, PyTree, UInt32
 
 from adaptax.core.composite_spaces import Dict
 from adaptax.core.errors import EnvironmentContractError, UseError
 from adaptax.core.host_program import simulate
-from adaptax.core.problem import Environment, Step, TaskDistribution
+from adaptax.core.problem import Environment, Step
 from adaptax.core.spaces import ActionMask, Box, Discrete, Image, MultiDiscrete, Space
 from adaptax.core.types import Task
 from adaptax.problems.host.gymnasium_spaces import Description
@@ -228,35 +228,3 @@ def space_of(described: Description) -> Space:
     if described.kind == "mask":
         return ActionMask(described.shape[0])
     return Box(described.shape, described.low, described.high)
-
-
-class HostTasks(TaskDistribution):
-    """Values drawn each by itself: uniform in a range, or one of several.
-
-    Attributes:
-        ranges: By name, the smallest and the largest value; whether its logarithm is uniform.
-        choices: By name, of how many.
-        finite: Number of tasks, where there are only choices, and few.
-    """
-
-    split: str = eqx.field(static=True)
-    ranges: tuple[tuple[str, float, float, bool], ...] = eqx.field(static=True)
-    choices: tuple[tuple[str, int], ...] = eqx.field(static=True)
-    finite: int | None = eqx.field(static=True, default=None)
-
-    def draw(self, key: Key[Array, ""]) -> Task:
-        """Draw all values."""
-        task = {}
-        for index, (name, low, high, logarithmic) in enumerate(self.ranges):
-            own = jax.random.fold_in(key, index)
-            if logarithmic:
-                task[name] = jnp.exp(jax.random.uniform(own, (), minval=math.log(low), maxval=math.log(high)))
-            else:
-                task[name] = jax.random.uniform(own, (), minval=low, maxval=high)
-        for index, (name, count) in enumerate(self.choices):
-            task[name] = jax.random.randint(jax.random.fold_in(key, len(self.ranges) + index), (), 0, count)
-        return task
-
-    def oracle(self, task: Task) -> Float[Array, ""]:
-        """Unknown."""
-        return jnp.asarray(jnp.nan)

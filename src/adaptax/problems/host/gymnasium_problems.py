@@ -6,22 +6,20 @@
 Towers et al. 2024, "Gymnasium: a standard interface for reinforcement learning environments" (arXiv 2407.17032).
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from adaptax.core.errors import ConfigError, UseError, needs, short_repr
 from adaptax.core.problem import Problem, make_problem
-from adaptax.problems.host.environment import HostEnvironment, HostTasks, Simulators, space_of
+from adaptax.problems.host.environment import HostEnvironment, Simulators, space_of
 from adaptax.problems.host.gymnasium_spaces import MASK, chosen, observed
 from adaptax.problems.host.pool import pool_of
 from adaptax.problems.host.simulations import Maker
+from adaptax.problems.task_values import ValueTasks, drawn_from
 
 with needs("gymnasium", "a Gymnasium environment"):
     import gymnasium
 
-FEW = 64
-"""So few tasks are a small finite set: nothing can be held out."""
 STEP_TIMEOUT = 60.0
 """Seconds that a worker may take for a step of all its environments."""
 
@@ -62,7 +60,7 @@ def gymnasium_problem(
         UseError: if tasks or spaces are nothing that it takes, or no horizon is known.
         ConfigError: if an environment cannot be built.
     """
-    ranges, choices, values = _drawn_from(tasks)
+    ranges, choices, values = drawn_from(tasks, "gymnasium_problem")
     if workers < 0 or not step_timeout > 0:
         raise UseError(
             f"gymnasium_problem: expected workers ≥ 0 and step_timeout > 0; found {workers} and {step_timeout}"
@@ -89,36 +87,7 @@ def gymnasium_problem(
     host = HostEnvironment(
         simulators=simulators, observation_space=space_of(seen), action_space=space_of(acts), horizon=limit, name=name
     )
-    count = math.prod(n for _, n in choices)
-    finite = count if not ranges and count <= FEW else None
-    return make_problem(
-        host, lambda split: HostTasks(split=split, ranges=ranges, choices=choices, finite=finite), episodes
-    )
-
-
-def _drawn_from(tasks: Mapping[str, Any]) -> tuple[Any, Any, dict[str, tuple[Any, ...]]]:
-    """Ranges, choices, and what is chosen from."""
-    if not isinstance(tasks, Mapping) or not tasks:
-        raise UseError(
-            f"gymnasium_problem(tasks): expected what the tasks' values are drawn from, by name, as "
-            f'{{"mass": (0.5, 2.0)}}; found {short_repr(tasks)}'
-        )
-    ranges, values = [], {}
-    for name, source in tasks.items():
-        numbers = source[:2] if isinstance(source, tuple) else ()
-        ordered = len(numbers) == 2 and all(isinstance(x, int | float) for x in numbers) and numbers[0] < numbers[1]
-        logarithmic = tuple(source[2:]) == ("log",) if isinstance(source, tuple) else False
-        if ordered and (len(source) == 2 or (logarithmic and numbers[0] > 0)):
-            ranges.append((name, float(numbers[0]), float(numbers[1]), logarithmic))
-        elif isinstance(source, list) and source:
-            values[name] = tuple(source)
-        else:
-            raise UseError(
-                f'gymnasium_problem(tasks): {name}: expected (low, high) with low < high, (low, high, "log") with '
-                f"0 < low, or a list of values; found {short_repr(source)}"
-            )
-    choices = tuple((name, len(source)) for name, source in values.items())
-    return tuple(ranges), choices, values
+    return make_problem(host, lambda split: ValueTasks.of(split, ranges, choices), episodes)
 
 
 def _built(maker: Maker, task: Mapping[str, Any]) -> Any:
