@@ -72,7 +72,7 @@ class Entry:
         parts: Agents only: arguments that are objects, as "module:name" of their classes. They are built with those of
             the problem's parameters that they have fields for (the noise of a Gaussian bandit, say).
         defaults: Algorithms only: where it starts on each problem, with others; None: at its settings' own defaults.
-        besides: Algorithms only: what it changes there on every problem.
+        besides: Algorithms only: what it changes there, unless its defaults on a problem say otherwise.
         presets: Algorithms only: presets by problem, then by name. Where one is for a cell of a published table, it has
             the cell's name.
         measured: Algorithms only: problems for which a result of its default preset is in `docs/results.md`.

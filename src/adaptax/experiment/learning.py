@@ -55,8 +55,9 @@ def measured(row: Row, run: Run, num_tasks: int, seed: int, surroundings: Surrou
     trained, untrained = (_of_seeds(both, part) for part in (slice(seeds), slice(seeds if trains else 0, None)))
     scores, before = (_scores(one, adapted=adapted) for one in (trained, untrained))
     if not trains:  # what it has learned is what it knows at the end beside what it knew at the beginning
-        assert untrained.evaluation_episodes is not None
-        before = untrained.evaluation_episodes[..., 0]
+        episodes = untrained.evaluation_episodes
+        # Who learns within its only episode has nothing before it: whoever knows nothing acts at random.
+        before = _scores(found.results["random"], adapted=adapted) if episodes is None else episodes[..., 0]
     gains = _gains(scores, before)
     known = references_of(found, adapted=adapted)
     ceiling_is = next((name for name in (BAYES_OPTIMAL, KNOWS) if name in known), "unknown")

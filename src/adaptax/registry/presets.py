@@ -53,7 +53,7 @@ def _default(entry: Entry, problem: str, problem_entry: Entry, of: Settings | No
             if issubclass(entry.settings, kind):
                 _expect_fields(kind, values, f"the defaults on {problem}")
                 changes |= values
-    return Preset(shared.summary, {**changes, **entry.besides}, of_problem, measured)
+    return Preset(shared.summary, {**entry.besides, **changes}, of_problem, measured)
 
 
 def _fields(kind: type[Settings] | None) -> list[str]:

@@ -103,6 +103,11 @@ _NO_GAIN = (
 _ON_BANDITS = dict.fromkeys(("bandit", "gaussian-bandit", "correlated-bandit"), _NO_GAIN)
 """`benchmarks/steps_on_bandits.py` tries all lengths. A context is another matter: CAVIA's begins with nothing."""
 
+_UNLEARNS = (
+    "one gradient step of an untrained network recalls the cue already, and without second derivatives training makes "
+    "it worse (docs/results.md)"
+)
+
 _HERE = "adaptax.algorithms.gradient"
 
 TRAINABLE: Mapping[str, Entry] = {
@@ -120,14 +125,14 @@ TRAINABLE: Mapping[str, Entry] = {
         FOMAMLSettings,
         defaults=_WINDOWS,
         measured=("point-robot",),
-        gains_nothing=_ON_BANDITS,
+        gains_nothing=_ON_BANDITS | {"cue": _UNLEARNS},
     ),
     "reptile": Entry(
         f"{_HERE}.reptile:Reptile",
         "Reptile (Nichol et al. 2018)",
         ReptileSettings,
         defaults=_WINDOWS,
-        measured=("point-robot",),
+        measured=("point-robot", "cue"),
         gains_nothing=_ON_BANDITS,
     ),
     "meta-sgd": Entry(
@@ -151,7 +156,8 @@ TRAINABLE: Mapping[str, Entry] = {
         "adapts a context vector (Zintgraf et al. 2019)",
         CAVIASettings,
         defaults=_WINDOWS,
-        measured=("bandit",),
+        measured=("bandit", "gaussian-bandit"),
+        gains_nothing={"correlated-bandit": "its untrained self is at the optimum there (docs/results.md)"},
     ),
     "anil": Entry(
         f"{_HERE}.anil:ANIL",
@@ -181,7 +187,7 @@ TRAINABLE: Mapping[str, Entry] = {
         "evolution strategies on the adapted return (Song et al. 2020)",
         ESMAMLSettings,
         defaults=_WINDOWS,
-        measured=("point-robot",),
+        measured=("point-robot", "cue"),
         gains_nothing=_ON_BANDITS,
     ),
 }

@@ -294,9 +294,13 @@ TRAINABLE: Mapping[str, Entry] = {
         RL2Settings,
         defaults=_ON_TRIALS,
         presets=_DUAN,
-        measured=("bandit",),
+        measured=("bandit", "tabular-mdp", "cue"),
     ),
 }
+
+_RANDOM_TEACHES = (
+    "exploring at random teaches its base learner as much as whatever exploring was learned (docs/results.md)"
+)
 
 EXPLORERS: Mapping[str, Entry] = {
     "meta-policy-gradient": Entry(
@@ -304,7 +308,11 @@ EXPLORERS: Mapping[str, Entry] = {
         "a policy that explores so that another learner learns (Xu et al. 2018b)",
         MetaPolicyGradientSettings,
         defaults=_EXPLORING,
-        measured=("chain", "point-robot-sparse"),
+        measured=("chain", "point-robot-sparse", "grid-navigation", "cue"),
+        gains_nothing={
+            **dict.fromkeys(("bandit", "gaussian-bandit", "correlated-bandit", "tabular-mdp"), _RANDOM_TEACHES),
+            "point-robot": "what its base learner learns there stays worse than random actions (docs/results.md)",
+        },
     ),
 }
 """What learns to explore for another learner."""

@@ -26,7 +26,15 @@ def _discounted(discount: float) -> Changes:
 
 _BANDITS: Changes = {
     TemporalDifferenceSettings: {"epsilon_episodes": 50, "rate_decay": 1.0},
-    DQNSettings: {"epsilon_episodes": 50},
+    # A trial is over before the default has experience enough to begin: it learned nothing.
+    DQNSettings: {
+        "epsilon_episodes": 50,
+        "learning_starts": 10,
+        "train_every": 1,
+        "target_every": 10,
+        "batch_size": 32,
+        "learning_rate": 0.01,
+    },
 }
 _CART_POLE: Changes = {
     TemporalDifferenceSettings: {"discount": 0.97, "epsilon_episodes": 50},
@@ -74,6 +82,9 @@ _LONG_TRIALS = Defaults(
 )
 """For who learns in a task from nothing, or nearly so."""
 
+_BANDIT_NAMES = ("bandit", "gaussian-bandit", "correlated-bandit")
+_COUNTABLE = (*_BANDIT_NAMES, "tabular-mdp", "grid-navigation", "cue")
+"""Problems on which learners from scratch were measured."""
 _HERE = "adaptax.algorithms.standard_rl"
 
 TRAINABLE: Mapping[str, Entry] = {
@@ -82,6 +93,7 @@ TRAINABLE: Mapping[str, Entry] = {
         "PPO for all tasks at once, without memory: the best policy on average",
         MultiTaskPPOSettings,
         defaults=_ALL_TASKS,
+        measured=("grid-navigation", "cue"),
     ),
     "finetuned-ppo": Entry(
         f"{_HERE}.multitask_ppo:MultiTaskPPO",
@@ -94,6 +106,7 @@ TRAINABLE: Mapping[str, Entry] = {
         "the same, but told the task: an upper reference",
         MultiTaskPPOSettings,
         defaults=_ALL_TASKS,
+        measured=("grid-navigation", "cue"),
         view="adaptax.problems.task_informed:informed",
     ),
 }
@@ -108,23 +121,31 @@ FROM_SCRATCH: Mapping[str, Entry] = {
         "temporal_difference:QLearning",
         "Q-learning on a table (Watkins & Dayan 1992)",
         QLearningSettings,
-        measured=("tabular-mdp",),
+        measured=(*_COUNTABLE, "two-step"),
     ),
-    "sarsa": _from_scratch("temporal_difference:SARSA", "SARSA on a table (Rummery & Niranjan 1994)", SARSASettings),
+    "sarsa": _from_scratch(
+        "temporal_difference:SARSA",
+        "SARSA on a table (Rummery & Niranjan 1994)",
+        SARSASettings,
+        measured=(*_COUNTABLE, "two-step"),
+    ),
     "dqn": _from_scratch(
         "dqn:DQN",
         "deep Q-networks (Mnih et al. 2015)",
         DQNSettings,
         besides={"learning_rate": 5e-4},
-        measured=("cart-pole",),
+        measured=(*_COUNTABLE, "two-step", "cart-pole"),
     ),
-    "reinforce": _from_scratch("reinforce:Reinforce", "REINFORCE with a baseline (Williams 1992)", ReinforceSettings),
-    "a2c": _from_scratch("a2c:A2C", "advantage actor-critic (Mnih et al. 2016)", A2CSettings),
+    "reinforce": _from_scratch(
+        "reinforce:Reinforce", "REINFORCE with a baseline (Williams 1992)", ReinforceSettings, measured=_COUNTABLE
+    ),
+    "a2c": _from_scratch("a2c:A2C", "advantage actor-critic (Mnih et al. 2016)", A2CSettings, measured=_COUNTABLE),
     "meta-gradient-rl": _from_scratch(
         "meta_gradient_rl:MetaGradientRL",
         "A2C that learns its own discount, λ and loss weights (Xu et al. 2018a)",
         MetaGradientSettings,
+        measured=_COUNTABLE,
     ),
-    "ppo": _from_scratch("ppo:PPO", "PPO (Schulman et al. 2017)", PPOLearnerSettings, measured=("tabular-mdp",)),
+    "ppo": _from_scratch("ppo:PPO", "PPO (Schulman et al. 2017)", PPOLearnerSettings, measured=_COUNTABLE),
 }
 """What learns every task from nothing: there is nothing to meta-train."""
