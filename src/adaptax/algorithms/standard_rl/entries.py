@@ -36,6 +36,12 @@ _BANDITS: Changes = {
         "learning_rate": 0.01,
     },
 }
+_OF_ONE_EPISODE = {"discount": 0.5, "epsilon": 0.15, "final_epsilon": 0.15}
+"""A share of random actions that falls from episode to episode would stay where it is: all actions were random."""
+_TWO_STEP: Changes = {
+    TemporalDifferenceSettings: {**_OF_ONE_EPISODE, "learning_rate": 0.5, "rate_decay": 0.0},
+    DQNSettings: {**_BANDITS[DQNSettings], **_OF_ONE_EPISODE},
+}
 _CART_POLE: Changes = {
     TemporalDifferenceSettings: {"discount": 0.97, "epsilon_episodes": 50},
     DQNSettings: {
@@ -71,6 +77,7 @@ _LONG_TRIALS = Defaults(
     "a long trial in each task",
     {
         **dict.fromkeys(("bandit", "gaussian-bandit", "correlated-bandit"), _BANDITS),
+        "two-step": _TWO_STEP,
         "tabular-mdp": _discounted(0.9),
         "grid-navigation": _discounted(0.95),
         "cart-pole": _CART_POLE,

@@ -245,7 +245,8 @@ class Spatial(Engine):
 def _place(model: Any, data: Any, state: np.ndarray) -> None:
     """Forget what was, and put the robot into a state."""
     mujoco.mj_resetData(model, data)
-    mujoco.mj_setState(model, data, state, FULL)
+    # MuJoCo 3.3 takes only what it could write into, though it does not, and what a program passes is read-only.
+    mujoco.mj_setState(model, data, state if state.flags.writeable else state.copy(), FULL)
 
 
 class Planar(Engine):
