@@ -6,9 +6,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from adaptax.core.composite_spaces import Dict
+from adaptax.core.composite_spaces import ActionMask, Dict, Image
 from adaptax.core.problem import Environment, Problem, Step, TaskDistribution
-from adaptax.core.spaces import ActionMask, Box, Discrete, Image, MultiDiscrete, Space
+from adaptax.core.spaces import Box, Discrete, MultiDiscrete, Space
 
 THINGS = 6
 COUNTERS = (2, 4)

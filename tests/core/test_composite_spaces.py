@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.core.composite_spaces import Dict, Encoded, Tuple
-from adaptax.core.spaces import ActionMask, Box, Discrete, Image, MultiDiscrete
+from adaptax.core.composite_spaces import ActionMask, Dict, Encoded, Image, Tuple
+from adaptax.core.spaces import Box, Discrete, MultiDiscrete
 
 PARTS = {
     "where": Box((2,), [-1, 0], [1, 100]),

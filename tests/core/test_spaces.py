@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.core.spaces import ActionMask, Box, Discrete, Image, MultiDiscrete
+from adaptax.core.composite_spaces import ActionMask, Image
+from adaptax.core.spaces import Box, Discrete, MultiDiscrete
 
 
 def test_discrete_is_encoded_as_one_hot_and_nothing_as_zeros():

@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.core.composite_spaces import Dict, Encoded
+from adaptax.core.composite_spaces import Dict, Encoded, Image
 from adaptax.core.errors import UseError
-from adaptax.core.spaces import Box, Discrete, Image
+from adaptax.core.spaces import Box, Discrete
 from adaptax.networks.encoders import ENCODERS, Convolution, ImageEncoder, make_encoder, read_space
 
 KEY = jax.random.key(0)

@@ -7,13 +7,14 @@ import pytest
 from adaptax.cli.train import understood
 from adaptax.core.entry import Defaults, Entry, Preset
 from adaptax.core.errors import ConfigError
-from adaptax.core.settings import episodes_of
+from adaptax.core.settings import episodes_of, horizon_of
 from adaptax.experiment.options import TrainOptions
 from adaptax.experiment.recipes import recipe_for
 from adaptax.registry import registry
+from adaptax.registry.learning_table import why_left_out
 from adaptax.registry.paper_tables import TABLES
 from adaptax.registry.presets import agent_for, named_presets, presets_for, settings_for
-from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS, TRAINABLE
+from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, NATIVE_PROBLEMS, PROBLEMS, TRAINABLE
 
 PRESETS = named_presets()
 PUBLISHED = json.loads((Path(__file__).parent / "settings_of_0_1.json").read_text())
@@ -203,3 +204,17 @@ def test_defaults_of_learners_from_scratch_have_long_trials():
     assert (algorithm.discount, problem.num_episodes) == (0.9, 1000)
     assert settings_for("finetuned-ppo", "tabular-mdp")[1].num_episodes == 1000
     assert settings_for("multitask-ppo", "tabular-mdp")[1].num_episodes == 10
+
+
+@pytest.mark.parametrize("name", ["q-learning", "sarsa", "dqn"])
+def test_who_learns_from_nothing_begins_to_within_its_trial(name):
+    """DQN had seen too little when a bandit's trial was over; on the two-step task all acted at random to its end."""
+    for problem in NATIVE_PROBLEMS:
+        if why_left_out(name, problem):
+            continue
+        settings, of_problem = settings_for(name, problem)
+        episodes = episodes_of(of_problem)[1]
+        steps = episodes * horizon_of(of_problem)
+        assert getattr(settings, "learning_starts", 0) <= steps / 4, problem
+        share = min(episodes / 2 / settings.epsilon_episodes, 1.0)  # when half of the trial is over
+        assert settings.epsilon + (settings.final_epsilon - settings.epsilon) * share <= 0.6, problem

@@ -1,4 +1,4 @@
-"""Observations with parts: one vector whose pieces have names and ways to be read of their own."""
+"""Observations that are images or masks of legal actions, and those with parts: vectors whose pieces are read apart."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,90 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Key
 
 from adaptax.core.errors import UseError
 from adaptax.core.spaces import Box, Discrete, MultiDiscrete, Space
 
 _CHOICES = (Discrete, MultiDiscrete)
+
+
+class Image(Box):
+    """Images of whole numbers from 0 to 255, `[height, width, channels]`; networks read them by convolutions.
+
+    Attributes:
+        shape: Height, width, channels.
+    """
+
+    dtype = jnp.uint8
+
+    def __init__(self, shape: Sequence[int]):
+        super().__init__(tuple(shape), 0.0, 255.0)
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise UseError(f"Image(shape): expected (height, width, channels), got {shape!r}")
+
+    @property
+    def numeric(self) -> Bool[np.ndarray, " features"]:
+        """Brightness has a scale of its own."""
+        return np.zeros(self.encoded_size, bool)
+
+    @property
+    def images(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """Itself."""
+        return ((0, self.shape),)
+
+    def encode(self, x: Array) -> Float[Array, "*batch features"]:
+        """Brightness from −.5 to .5, as one vector."""
+        return self._flat(x).astype(jnp.float32) / 255 - 0.5
+
+    def contains(self, x: Array) -> Bool[Array, "*batch"]:
+        """Whatever the type can hold."""
+        return jnp.ones(x.shape[: x.ndim - 3], bool)
+
+    def null(self) -> Array:
+        """A black image."""
+        return jnp.zeros(self.shape, jnp.uint8)
+
+    def sample(self, key: Key[Array, ""]) -> Array:
+        """Draw uniformly."""
+        return jax.random.randint(key, self.shape, 0, 256).astype(jnp.uint8)
+
+
+class ActionMask(Box):
+    """Which actions are legal: 1 or 0 for each, as an observation or as a part of one.
+
+    Illegal actions have probability 0 wherever a policy acts or learns. Of several choices at once (`MultiDiscrete`),
+    masks of all choices stand one after the other. A mask that allows nothing allows everything.
+
+    Attributes:
+        num: Number of actions; of several choices, the sum.
+    """
+
+    def __init__(self, num: int):
+        super().__init__((num,), 0.0, 1.0)
+
+    @property
+    def num(self) -> int:
+        """Number of actions."""
+        return self.shape[0]
+
+    @property
+    def numeric(self) -> Bool[np.ndarray, " features"]:
+        """A mask is no amount."""
+        return np.zeros(self.encoded_size, bool)
+
+    @property
+    def mask_place(self) -> slice | None:
+        """All of it."""
+        return slice(0, self.num)
+
+    def encode(self, x: Float[Array, "*batch actions"]) -> Float[Array, "*batch features"]:
+        """The mask itself."""
+        return x
+
+    def null(self) -> Float[Array, " actions"]:
+        """All are legal."""
+        return jnp.ones(self.shape)
 
 
 class Dict(Box):
@@ -110,7 +188,7 @@ class Dict(Box):
         """Nothing yet, part by part."""
         return jnp.concatenate([_raw(space, space.null()) for _, space in self.parts])
 
-    def sample(self, key: Any) -> Float[Array, " size"]:
+    def sample(self, key: Key[Array, ""]) -> Float[Array, " size"]:
         """Draw each part uniformly."""
         keys = jax.random.split(key, len(self.parts))
         return jnp.concatenate([_raw(space, space.sample(k)) for (_, space), k in zip(self.parts, keys, strict=True)])

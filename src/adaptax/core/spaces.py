@@ -6,7 +6,6 @@ An element is always one array. Structures are vectors with named parts (`Dict`,
 import abc
 import dataclasses
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -251,6 +250,11 @@ class Box(Space):
         return np.broadcast_to(low, self.shape), np.broadcast_to(high, self.shape)
 
     @property
+    def bounded(self) -> bool:
+        """Whether all bounds are finite."""
+        return bool(np.isfinite([*np.atleast_1d(self.low), *np.atleast_1d(self.high)]).all())
+
+    @property
     def encoded_size(self) -> int:
         """Number of features that `encode` returns."""
         return math.prod(self.shape)
@@ -338,84 +342,6 @@ class Box(Space):
         low, high = (np.where(finite, bound, end).astype(np.float32) for bound, end in ((low, 0), (high, 1)))
         between = jax.random.uniform(key, self.shape, minval=low, maxval=high)
         return between if finite.all() else jnp.where(finite, between, jax.random.normal(key, self.shape))
-
-
-class Image(Box):
-    """Images of whole numbers from 0 to 255, `[height, width, channels]`; networks read them by convolutions.
-
-    Attributes:
-        shape: Height, width, channels.
-    """
-
-    dtype = jnp.uint8
-
-    def __init__(self, shape: Sequence[int]):
-        super().__init__(tuple(shape), 0.0, 255.0)
-        if len(self.shape) != 3 or min(self.shape) < 1:
-            raise UseError(f"Image(shape): expected (height, width, channels), got {shape!r}")
-
-    @property
-    def numeric(self) -> Bool[np.ndarray, " features"]:
-        """Brightness has a scale of its own."""
-        return np.zeros(self.encoded_size, bool)
-
-    @property
-    def images(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
-        """Itself."""
-        return ((0, self.shape),)
-
-    def encode(self, x: Array) -> Float[Array, "*batch features"]:
-        """Brightness from −.5 to .5, as one vector."""
-        return self._flat(x).astype(jnp.float32) / 255 - 0.5
-
-    def contains(self, x: Array) -> Bool[Array, "*batch"]:
-        """Whatever the type can hold."""
-        return jnp.ones(x.shape[: x.ndim - 3], bool)
-
-    def null(self) -> Array:
-        """A black image."""
-        return jnp.zeros(self.shape, jnp.uint8)
-
-    def sample(self, key: Key[Array, ""]) -> Array:
-        """Draw uniformly."""
-        return jax.random.randint(key, self.shape, 0, 256).astype(jnp.uint8)
-
-
-class ActionMask(Box):
-    """Which actions are legal: 1 or 0 for each, as an observation or as a part of one.
-
-    Illegal actions have probability 0 wherever a policy acts or learns. Of several choices at once (`MultiDiscrete`),
-    masks of all choices stand one after the other. A mask that allows nothing allows everything.
-
-    Attributes:
-        num: Number of actions; of several choices, the sum.
-    """
-
-    def __init__(self, num: int):
-        super().__init__((num,), 0.0, 1.0)
-
-    @property
-    def num(self) -> int:
-        """Number of actions."""
-        return self.shape[0]
-
-    @property
-    def numeric(self) -> Bool[np.ndarray, " features"]:
-        """A mask is no amount."""
-        return np.zeros(self.encoded_size, bool)
-
-    @property
-    def mask_place(self) -> slice | None:
-        """All of it."""
-        return slice(0, self.num)
-
-    def encode(self, x: Float[Array, "*batch actions"]) -> Float[Array, "*batch features"]:
-        """The mask itself."""
-        return x
-
-    def null(self) -> Float[Array, " actions"]:
-        """All are legal."""
-        return jnp.ones(self.shape)
 
 
 def sample_legal(space: Space, legal: Bool[Array, " actions"] | None, key: Key[Array, ""]) -> Array:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from adaptax.core.composite_spaces import Dict
+from adaptax.core.composite_spaces import ActionMask, Dict, Image
 from adaptax.core.errors import UseError
-from adaptax.core.spaces import ActionMask, Box, Discrete, Image, MultiDiscrete
+from adaptax.core.spaces import Box, Discrete, MultiDiscrete
 from adaptax.deployment.agent import Agent
 from adaptax.experiment.training import train
 from adaptax.problems.host.environment import space_of

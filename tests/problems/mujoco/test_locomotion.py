@@ -148,7 +148,9 @@ def test_a_family_is_what_the_papers_say(name):
             model.geom_friction[...] *= own.friction
         data = mujoco.MjData(model)
         for step in range(STEPS):
-            before = np.array(states[step, task]).view(np.float64)  # a copy: MuJoCo 3.3 wants to be able to write into it
+            before = np.array(states[step, task]).view(
+                np.float64
+            )  # a copy: MuJoCo 3.3 wants to be able to write into it
             action = actions[step, task].astype(np.float64)
             mujoco.mj_resetData(model, data)
             mujoco.mj_setState(model, data, before, full)

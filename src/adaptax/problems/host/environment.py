@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key, PyTree, UInt32
 
-from adaptax.core.composite_spaces import Dict
+from adaptax.core.composite_spaces import ActionMask, Dict, Image
 from adaptax.core.errors import EnvironmentContractError, UseError
 from adaptax.core.host_program import simulate
 from adaptax.core.problem import Environment, Step
-from adaptax.core.spaces import ActionMask, Box, Discrete, Image, MultiDiscrete, Space
+from adaptax.core.spaces import Box, Discrete, MultiDiscrete, Space
 from adaptax.core.types import Task
 from adaptax.problems.host.gymnasium_spaces import Description
 from adaptax.problems.host.pool import Pool
