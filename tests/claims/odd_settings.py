@@ -44,6 +44,8 @@ def odd_value(field: dataclasses.Field[Any], rng: random.Random) -> Any:
         return rng.random() < 0.5
     if get_origin(field.type) is Literal:
         return rng.choice(get_args(field.type))
+    if field.type is str:
+        return rng.choice(("auto", "none"))  # an encoder: nothing else of ours has such a name
     low, high, above = (field.metadata[name] for name in ("low", "high", "above"))
     if field.type is int:
         return rng.choice([value for value in SMALL.get(field.name, FEW) if low is None or value >= low] or [low])

@@ -4,10 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax import algorithms
+from adaptax.core.algorithm import FromScratch
 from adaptax.core.composite_spaces import Dict, Encoded, Image
 from adaptax.core.errors import UseError
 from adaptax.core.spaces import Box, Discrete
 from adaptax.networks.encoders import ENCODERS, Convolution, ImageEncoder, make_encoder, read_space
+from tests.shops import shops
 
 KEY = jax.random.key(0)
 
@@ -95,3 +98,18 @@ def test_what_returns_no_vector_is_refused(own):
 def test_unknown_names_are_refused():
     with pytest.raises(UseError, match="auto, none or MODULE:NAME"):
         make_encoder("unheard-of", Box((3,)), KEY)
+
+
+@pytest.mark.parametrize("name", ["RL2", "MAML", "PPO", "DQN", "MultiTaskPPO"])
+def test_E1d_the_setting_changes_the_network(name):
+    problem, kind = shops(pictures=True), getattr(algorithms, name)
+
+    def described(encoder):
+        algorithm = kind(encoder=encoder)
+        if isinstance(algorithm, FromScratch):
+            begun = jax.eval_shape(lambda key: algorithm.begin(algorithm.describe(problem), key), KEY)
+        else:
+            begun = jax.eval_shape(lambda key: algorithm.init(problem, key).meta, KEY)
+        return sorted(x.shape for x in jax.tree.leaves(begun))
+
+    assert described("auto") != described("none")

@@ -58,7 +58,7 @@ def action(who: str, space: Space, found: np.ndarray) -> np.ndarray:
         if is_in(space, found):
             return found
     elif (np.abs(found) < HUGE).all():
-        return np.clip(found, *_limits(space))
+        return np.clip(found, *_limits(space)[:2])
     anything = space if space.integers else Box(space.shape)
     raise DivergenceError(
         f"act(): {who} put out {_first_outside(anything, found)}, expected {_in_words(space)}. {UNCHANGED}; use "
@@ -92,17 +92,19 @@ def is_in(space: Space, x: np.ndarray) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def _limits(space: Space) -> tuple[np.ndarray, np.ndarray]:
-    """Least and greatest values in the type that is compared with them; a lookup, as every step asks."""
+def _limits(space: Space) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Least and greatest values in the type that is compared with them, and whether they are all: every step asks."""
     low, high = space.limits()
-    return (low, high) if space.integers else (low.astype(np.float32), high.astype(np.float32))
+    if space.integers:
+        return low, high, True
+    return low.astype(np.float32), high.astype(np.float32), space.bounded
 
 
 def _inside(space: Space, x: np.ndarray) -> Any:
     """Of each entry, whether it is in the space."""
-    low, high = _limits(space)
+    low, high, bounded = _limits(space)
     inside = (x >= low) & (x <= high)  # comparisons with NaN are false
-    return inside if space.integers else inside & (np.abs(x) < HUGE)
+    return inside if bounded else inside & (np.abs(x) < HUGE)
 
 
 def _element(where: str, space: Space, found: Any, instead: str) -> np.ndarray:

@@ -150,7 +150,7 @@ SHAPES = {"memory": "gru", "memory_size": 5, "policy_size": 5, "critic_size": 5,
 
 def test_E1d_every_setting_is_in_the_tests_of_settings():
     names = {field.name for field in dataclasses.fields(RL2Settings)}
-    elsewhere = {"initial_std", "normalize_observations"}  # below; `test_normalization.py`
+    elsewhere = {"initial_std", "normalize_observations", "encoder"}  # below; test_normalization.py; test_encoders.py
     assert names == {*STATIC, *TRACED, *SHAPES, *elsewhere}
     for field in dataclasses.fields(RL2Settings):
         if get_origin(field.type) is not None:

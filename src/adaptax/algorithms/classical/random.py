@@ -8,7 +8,7 @@ from jaxtyping import Array, Key, PyTree
 
 from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
-from adaptax.core.spaces import Space, sample_legal
+from adaptax.core.spaces import Box, Space, sample_legal
 from adaptax.core.types import AgentState, TimeStep
 
 
@@ -21,7 +21,7 @@ class ActionSpace(eqx.Module):
     """
 
     space: Space = eqx.field(static=True)
-    observation: Space = eqx.field(static=True)
+    observation: Space = eqx.field(static=True, default=Box((0,)))  # it is frozen
 
 
 @dataclasses.dataclass(frozen=True)
