@@ -5,9 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.core.errors import UseError
 from adaptax.core.problem import FAR, Problem, known_features, make_problem, standardized, task_features
+from adaptax.core.spaces import Box, Discrete
 from adaptax.core.splits import SPLITS
+from adaptax.core.types import replace
 from adaptax.problems.bandit import BernoulliBandit, UniformBernoulliArms
+from tests.shops import Shop, shops
 
 
 def test_features_are_all_numbers_of_a_task_as_floats():
@@ -71,3 +75,16 @@ def test_a_problem_is_a_leafless_pytree_that_jit_accepts():
     problem = make_problem(BernoulliBandit(2), lambda split: UniformBernoulliArms(2, split), 7)
     assert jax.tree.leaves(problem) == []
     assert jax.jit(lambda problem: problem.trial_steps * jnp.ones(()))(problem) == 7
+
+
+@pytest.mark.parametrize(
+    ("actions", "says"), [(Discrete(5), "a mask of 5 actions"), (Box((2,)), "no mask, as actions are continuous")]
+)
+def test_a_mask_is_of_the_environments_actions(actions, says):
+    class Mistaken(Shop):
+        def __init__(self):
+            super().__init__("one", pictures=False)
+            self.action_space = actions
+
+    with pytest.raises(UseError, match=f"Mistaken.observation_space: expected {says}.*found one of 6"):
+        replace(shops(), env=Mistaken())

@@ -176,6 +176,17 @@ class TaskDistribution(eqx.Module):
         return self.draw(key) if self.finite is not None else draw_in_split(self.draw, self.split, key)
 
 
+def _check_mask(env: Environment) -> None:
+    """Refuse a mask that is not one of the environment's actions: it would be misread, or be no mask at all."""
+    seen, acts = getattr(env, "observation_space", None), getattr(env, "action_space", None)
+    if not isinstance(seen, Space) or not isinstance(acts, Space) or seen.mask_place is None:
+        return  # what is no space is for `adaptax check-env` to name
+    size = seen.mask_place.stop - seen.mask_place.start
+    if not acts.integers or size != acts.encoded_size:
+        wanted = f"a mask of {acts.encoded_size} actions" if acts.integers else "no mask, as actions are continuous"
+        raise UseError(f"{type(env).__name__}.observation_space: expected {wanted} ({acts!r}); found one of {size}")
+
+
 class Problem(eqx.Module):
     """An environment, its families of tasks, and the length of a trial.
 
@@ -208,6 +219,7 @@ class Problem(eqx.Module):
     def __check_init__(self):
         if self.episodes < 1:
             raise UseError(f"Problem.episodes: expected at least 1 episode in a trial, got {self.episodes}")
+        _check_mask(self.env)
         for name in SPLITS:
             if getattr(self, name).split != name:
                 raise UseError(
