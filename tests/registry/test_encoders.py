@@ -9,7 +9,7 @@ from adaptax.deployment.agent import Agent
 from adaptax.experiment.evaluation import evaluate
 from adaptax.experiment.training import train
 from adaptax.registry import encoders
-from adaptax.registry.encoders import accept_encoder, register_encoder
+from adaptax.registry.encoders import accept_encoder, expect_encoder, register_encoder
 
 CODE = """
 import equinox as eqx
@@ -79,5 +79,7 @@ def test_functions_can_be_given_a_name():
     register_encoder("my-encoder", lambda space, key: None)
     accept_encoder(Options())
     encoders._accepted.pop("my-encoder")
+    with pytest.raises(ConfigError, match=r"register_encoder\('my-encoder', make\) first"):
+        expect_encoder(Options())
     with pytest.raises(ConfigError, match="of your own"):
         register_encoder("auto", lambda space, key: None)

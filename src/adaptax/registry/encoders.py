@@ -26,9 +26,7 @@ def register_encoder(name: str, make: Callable[..., Any] | None = None) -> None:
         raise ConfigError(f"register_encoder: expected a name of your own and a function; found {short_repr(name)}")
     if make is None:
         expect_module(name)
-    _accepted.setdefault(name, make)
-    if make is not None:
-        _accepted[name] = make
+    _accepted[name] = make or _accepted.get(name)
 
 
 def accept_encoder(settings: Settings) -> None:
@@ -54,6 +52,9 @@ def expect_encoder(settings: Settings) -> None:
     """
     name = getattr(settings, "encoder", BUILT_IN[0])
     if name not in BUILT_IN and name not in _accepted:
+        if not is_reference(name):
+            how = f"adaptax.register_encoder({name!r}, make)"
+            raise ConfigError(f"encoder: is {short_repr(name)}, which this process does not know: {how} first")
         raise ConfigError(
             f"encoder: is {short_repr(name)}, code of somebody's own, which is imported only if you name it: "
             f"--encoder {short_repr(name)} (in Python adaptax.register_encoder({name!r}) first). Do so if you trust it"

@@ -24,6 +24,7 @@ def _discounted(discount: float) -> Changes:
     return {kind: {"discount": discount} for kind in (TemporalDifferenceSettings, DQNSettings, ActorCriticSettings)}
 
 
+_BANDIT_NAMES = ("bandit", "gaussian-bandit", "correlated-bandit")
 _BANDITS: Changes = {
     TemporalDifferenceSettings: {"epsilon_episodes": 50, "rate_decay": 1.0},
     # A trial is over before the default has experience enough to begin: it learned nothing.
@@ -76,7 +77,7 @@ _ALL_TASKS = Defaults("as many tasks as fit into an update", {}, derive=_derived
 _LONG_TRIALS = Defaults(
     "a long trial in each task",
     {
-        **dict.fromkeys(("bandit", "gaussian-bandit", "correlated-bandit"), _BANDITS),
+        **dict.fromkeys(_BANDIT_NAMES, _BANDITS),
         "two-step": _TWO_STEP,
         "tabular-mdp": _discounted(0.9),
         "grid-navigation": _discounted(0.95),
@@ -89,7 +90,6 @@ _LONG_TRIALS = Defaults(
 )
 """For who learns in a task from nothing, or nearly so."""
 
-_BANDIT_NAMES = ("bandit", "gaussian-bandit", "correlated-bandit")
 _COUNTABLE = (*_BANDIT_NAMES, "tabular-mdp", "grid-navigation", "cue")
 """Problems on which learners from scratch were measured."""
 _HERE = "adaptax.algorithms.standard_rl"
