@@ -55,7 +55,7 @@ def show(assessment: "Assessment", *, as_json: bool, extra: Mapping[str, Any]) -
     import numpy as np
 
     from adaptax.cli.console import table_console, tell
-    from adaptax.reports.tables import evaluation_table, results_table
+    from adaptax.reports.tables import evaluation_table, results_table, success_table
 
     best_known = list(assessment.results)[-1] if len(assessment.results) > 2 else None
     table = results_table(
@@ -74,6 +74,9 @@ def show(assessment: "Assessment", *, as_json: bool, extra: Mapping[str, Any]) -
             trained.window_returns, trained.evaluation_episodes, unit=assessment.unit, episodes_between=apart
         )
         table_console().print(table)
+    if trained.success_rates:
+        rates = {name: result.success_rates for name, result in assessment.results.items()}
+        table_console().print(success_table(rates, judged_by=assessment.judged_by))
     for name, path in assessment.pictures.items():
         tell(f"{name:7} {path}")
     tell(f"run     {extra['directory']}")

@@ -18,7 +18,8 @@ from adaptax.core.errors import ConfigError
 from adaptax.core.experience import Experience, sample_tasks
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import run_trial
-from adaptax.core.types import ENV_STEPS, TRIALS_LOST, Metrics, Task, TrainState, Transition, replace
+from adaptax.core.success import success_rate
+from adaptax.core.types import ENV_STEPS, SUCCESS, TRIALS_LOST, Metrics, Task, TrainState, Transition, replace
 
 
 class MetaLearner(Algorithm):
@@ -68,6 +69,7 @@ class MetaLearner(Algorithm):
             ConfigError: if "return" is not among the metrics, while the program is traced.
         """
         experience, lost = without_lost_trials(self.collect(problem, state))
+        seen, experience = experience.trajectory, without_success(experience)
         state, metrics = self.learn(problem, state, experience)
         if lost is not None:
             metrics = _of_those_that_happened(metrics, lost)
@@ -78,6 +80,8 @@ class MetaLearner(Algorithm):
             )
         if problem.env.ends_early:
             metrics = {**metrics, ENV_STEPS: parallel.total(self.steps_taken(experience))}
+        if seen.success is not None:
+            metrics = {**metrics, SUCCESS: parallel.mean(success_rate(seen))}
         if lost is not None:
             metrics = {**metrics, TRIALS_LOST: parallel.total(jnp.sum(lost, dtype=jnp.int32))}
         return state, metrics
@@ -119,6 +123,11 @@ def without_lost_trials(experience: Experience) -> tuple[Experience, Bool[Array,
         lost=None,
     )
     return replace(experience, trajectory=trajectory), lost
+
+
+def without_success(experience: Experience) -> Experience:
+    """Experience without what environments say of success: it is counted, and nothing learns from it."""
+    return replace(experience, trajectory=replace(experience.trajectory, success=None))
 
 
 def _of_those_that_happened(metrics: Metrics, lost: Bool[Array, "task env"]) -> Metrics:

@@ -26,6 +26,8 @@ class Step(eqx.Module):
         truncated: Whether a time limit of the environment's own has cut the episode off before; None: it has none.
         lost: Whether the simulator was lost in this step or before, so that the trial did not happen; None: it cannot
             be.
+        success: Whether what the task asks for is so after this step; None: the environment does not say. Evaluations
+            count it; nothing learns from it.
     """
 
     state: PyTree[Array]
@@ -34,6 +36,7 @@ class Step(eqx.Module):
     terminated: Bool[Array, ""]
     truncated: Bool[Array, ""] | None = None
     lost: Bool[Array, ""] | None = None
+    success: Bool[Array, ""] | None = None
 
 
 class Environment(eqx.Module):
@@ -166,6 +169,13 @@ class TaskDistribution(eqx.Module):
     @abc.abstractmethod
     def oracle(self, task: Task) -> Float[Array, ""]:
         """Expected return of one episode of the best policy that *knows* the task; NaN if unknown."""
+
+    def every(self) -> Task | None:
+        """All tasks of this split, leaves `[task, ...]`, where they can be listed and nothing else is drawn by chance.
+
+        An evaluation that asks for as many, or more, meets each once. None: tasks are drawn.
+        """
+        return None
 
     def sample(self, key: Key[Array, ""]) -> Task:
         """Draw a task of this split: bit for bit one that `draw` returns, and that no other split has.

@@ -24,6 +24,7 @@ from adaptax.core.errors import UseError
 from adaptax.core.interaction import checked, interact
 from adaptax.core.problem import Environment, Problem, Step
 from adaptax.core.step_checks import check_types
+from adaptax.core.success import Successes, successes
 from adaptax.core.types import AgentState, Task, TimeStep, Transition, replace
 
 MAX_EVALUATIONS = 20
@@ -60,12 +61,16 @@ class TrialResult(eqx.Module):
             (`num_evaluations`), by the best action then known and without learning from them; None for agents that do
             not learn from windows.
         sound: Whether all that the agent has learned by the end is finite. (What is NaN once stays so.)
+        successes: Which of the episodes succeeded; None: the environment does not say.
+        evaluation_successes: What share of the further episodes did, as `evaluation_episodes`.
     """
 
     returns: Float[Array, " episodes"]
     steps: Int[Array, " episodes"]
     evaluation_episodes: Float[Array, " evaluations"] | None
     sound: Bool[Array, ""]
+    successes: Successes | None = None
+    evaluation_successes: Successes | None = None
 
 
 def start(
@@ -169,6 +174,7 @@ def _close_step(
         aux,
         active,
         lost=step.lost,
+        success=None if step.success is None else active & step.success,
     )
     memory, env_state, timestep = keep(
         (after.memory, after.env_state, next_step), (before.memory, before.env_state, before.timestep)
@@ -310,7 +316,7 @@ def _run_trial(
         agent = AgentState(state.adapted, state.memory)
 
         def learn(agent: AgentState) -> AgentState:
-            return algorithm.adapt(meta, agent, trajectory, adapt_key)
+            return algorithm.adapt(meta, agent, replace(trajectory, success=None), adapt_key)
 
         if windows > MANY_WINDOWS:
             agent = learn(agent)
@@ -378,11 +384,29 @@ def evaluate_trial(
         algorithm, problem, meta, task, key, explore=explore, evaluation_explores=False if with_evaluation else None
     )
     trajectory = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
+    result = result_of(trajectory, problem.env.horizon, adapted)
+    if evaluated is None:
+        return result
+    known = jnp.mean(jnp.sum(evaluated.reward, 1), -1)
+    reached = jax.vmap(lambda episodes: successes(episodes, problem.env.horizon))(evaluated)
+    shares = jax.tree.map(lambda x: jnp.mean(x.astype(jnp.float32), (1, 2)), reached)
+    return replace(result, evaluation_episodes=known, evaluation_successes=shares)
+
+
+def result_of(trajectory: Transition, horizon: int, adapted: PyTree[Array]) -> TrialResult:
+    """What became of episodes in slots.
+
+    Args:
+        trajectory: Leaves `[time, env, ...]`.
+        horizon: Steps of a slot.
+        adapted: φ after them.
+    """
 
     def per_episode(x: Array) -> Array:
-        return x.reshape(-1, problem.env.horizon, x.shape[-1]).sum(1).reshape(-1)
+        return x.reshape(-1, horizon, x.shape[-1]).sum(1).reshape(-1)
 
-    known = None if evaluated is None else jnp.mean(jnp.sum(evaluated.reward, 1), -1)
     numbers = [x for x in jax.tree.leaves(adapted) if jnp.issubdtype(x.dtype, jnp.inexact)]
     sound = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in numbers])) if numbers else jnp.asarray(True)
-    return TrialResult(per_episode(trajectory.reward), per_episode(trajectory.valid.astype(jnp.int32)), known, sound)
+    reached = jax.tree.map(jnp.ravel, successes(trajectory, horizon))
+    returns, steps = per_episode(trajectory.reward), per_episode(trajectory.valid.astype(jnp.int32))
+    return TrialResult(returns, steps, None, sound, reached)

@@ -88,6 +88,7 @@ def stream(
             aux,
             jnp.asarray(True),
             before.clock,
+            success=step.success,
         )
         clock = problem.next_clock(before.clock, step.terminated)
         after = StreamState(memory, step.state, next_step, clock, before.elapsed + 1, before.resets)

@@ -21,6 +21,9 @@ Metrics: TypeAlias = dict[str, Array]
 ENV_STEPS = "env_steps"
 """Metric of an update where episodes end early: environment steps that were taken, by one seed."""
 
+SUCCESS = "success"
+"""Metric of an update where environments say so: share of the training's episodes that ended in success."""
+
 TRIALS_LOST = "trials_lost"
 """Metric of an update with simulators that can be lost: trials that did not happen, as theirs was."""
 
@@ -81,6 +84,8 @@ class Transition(eqx.Module):
             without idle steps (`adaptax.core.streams`). None where all environments keep step: the place along the
             axis of time says it.
         lost: Whether the simulator was lost here or before; the whole trial did not happen then. None: it cannot be.
+        success: Whether what the task asks for was so after the step; False where not `valid`. None: the environment
+            does not say.
     """
 
     timestep: TimeStep
@@ -93,6 +98,7 @@ class Transition(eqx.Module):
     valid: Bool[Array, "*batch"]
     clock: Int[Array, "*batch"] | None = None
     lost: Bool[Array, "*batch"] | None = None
+    success: Bool[Array, "*batch"] | None = None
 
 
 class AgentState(eqx.Module):

@@ -20,8 +20,10 @@ from adaptax.core.notebook import evenly_spaced, html_table
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.rollout import TrialResult, evaluate_trial
 from adaptax.core.splits import fold_in_name, is_in_split
+from adaptax.core.success import Successes
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Task, key_data
+from adaptax.evaluation.protocols import Protocol, check_windows, protocol_trial
 from adaptax.evaluation.statistics import Summary, margin_95, stderr, summarize
 from adaptax.evaluation.trials import prepare_trials
 
@@ -37,12 +39,19 @@ class Evaluation:
             action known, learning nothing, before any window and at evenly spaced times (after every window, if
             they are few), `[seed, task, evaluation]`.
         title: Who was evaluated, and on what; empty if it is not known.
+        successes: Which episodes succeeded, in any step and in the last, `[seed, task, episode]` each; None: the
+            environment does not say.
+        evaluation_successes: What share of the further episodes did, as `evaluation_episodes`.
+        protocol: What was asked for, if it was not one trial; then the last of the episodes are those to be judged by.
     """
 
     returns: np.ndarray
     steps: np.ndarray
     evaluation_episodes: np.ndarray | None = None
     title: str = ""
+    successes: Successes | None = None
+    evaluation_successes: Successes | None = None
+    protocol: Protocol | None = None
 
     def __repr__(self) -> str:
         mean, by_episode = self.scores.mean(), self.episode_returns
@@ -109,6 +118,22 @@ class Evaluation:
             -1, dtype=np.float64
         )
 
+    @property
+    def success_rates(self) -> dict[str, np.ndarray]:
+        """Share of each task's episodes that succeeded, `[seed, task]`, by "ever" and "last"; empty if that is unknown.
+
+        Of a protocol, only the episodes to be judged by count. Of an agent that learns from windows, those by the best
+        action known after all windows but one. Of others, the last episode of the trial.
+        """
+        if self.successes is None:
+            return {}
+        if self.protocol is None and self.evaluation_successes is not None:
+            found, last = self.evaluation_successes, slice(-1, None)
+        else:
+            found = self.successes
+            last = slice(-1 if self.protocol is None else -self.protocol.judged_episodes, None)
+        return {name: getattr(found, name)[..., last].mean(-1, dtype=np.float64) for name in ("ever", "last")}
+
     @functools.cached_property
     def summary(self) -> Summary:
         """Mean, standard error, IQM and 95 % intervals of the return of a whole trial."""
@@ -133,7 +158,21 @@ class Evaluation:
                 name: [{"mean": float(x.mean()), "stderr": stderr(x)} for x in np.moveaxis(values, -1, 0)]
                 for name, values in (("sample", self.window_returns), ("mode", self.evaluation_episodes))
             }
-        return content
+        return content | self._successes_as_json()
+
+    def _successes_as_json(self) -> dict[str, Any]:
+        if self.successes is None:
+            return {}
+        content: dict[str, Any] = {
+            name: {"mean": float(rate.mean()), "stderr": stderr(rate), "margin_95": margin_95(rate)}
+            for name, rate in self.success_rates.items()
+        }
+        parts = {"episodes": self.successes, "after_windows": self.evaluation_successes}
+        for name, found in parts.items():
+            if found is not None:
+                of_each = {kind: getattr(found, kind).mean((0, 1), dtype=np.float64) for kind in ("ever", "last")}
+                content[name] = {kind: rates.tolist() for kind, rates in of_each.items()}
+        return {"success": content}
 
 
 def _with_interval(values: np.ndarray) -> tuple[str, str]:
@@ -168,9 +207,20 @@ def evaluation_key(seed: int, name: str = "evaluation") -> Key[Array, ""]:
 
 
 def encounters(family: TaskDistribution, num_tasks: int, seed: int) -> Encounters:
-    """The tasks that every agent meets under `seed`, and the randomness of the trial in each."""
+    """The tasks that every agent meets under `seed`, and the randomness of the trial in each.
+
+    Each task once, where they can be listed and there are just so many (`at_most_all`).
+    """
     task_key, trial_key = jax.random.split(evaluation_key(seed))
-    return Encounters(sample_tasks(family, num_tasks, task_key), jax.random.split(trial_key, num_tasks))
+    every, keys = family.every(), jax.random.split(trial_key, num_tasks)
+    if every is not None and num_tasks == family.finite:
+        return Encounters(every, keys)
+    return Encounters(sample_tasks(family, num_tasks, task_key), keys)
+
+
+def at_most_all(family: TaskDistribution, num_tasks: int) -> int:
+    """In how many tasks to evaluate where so many are asked for: all, if they can be listed and are no more."""
+    return num_tasks if family.every() is None or family.finite is None else min(num_tasks, family.finite)
 
 
 def tasks_are_held_out(problem: Problem) -> bool:
@@ -204,6 +254,7 @@ def evaluate(
     explore: bool = False,
     family: TaskDistribution | None = None,
     met: Encounters | None = None,
+    protocol: Protocol | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
     """Let an agent go through one trial in each of `num_tasks` tasks, held-out by default.
@@ -220,6 +271,8 @@ def evaluate(
             (`Evaluation.evaluation_episodes`).
         family: Where tasks come from: `agent.problem.test` by default; its `train` or `shifted` to compare.
         met: What `encounters` returns for that family, `num_tasks` and `seed`, if several agents are to share it.
+        protocol: Which episodes to live through, and by which to be judged; None: one trial. `explore` has no effect
+            then: while it adapts an agent acts as in training, and judged by the best action known.
         on_progress: Called with the number of tasks done so far.
 
     Raises:
@@ -228,7 +281,7 @@ def evaluate(
             the agent put out an action that is none.
         DivergenceError: if what an agent learns in a task becomes NaN or infinite.
     """
-    run = prepare(agent, num_tasks=num_tasks, seed=seed, explore=explore, family=family, met=met)
+    run = prepare(agent, num_tasks=num_tasks, seed=seed, explore=explore, family=family, met=met, protocol=protocol)
     return run(agent.meta, on_progress)
 
 
@@ -240,6 +293,7 @@ def prepare(
     explore: bool = False,
     family: TaskDistribution | None = None,
     met: Encounters | None = None,
+    protocol: Protocol | None = None,
 ) -> Callable[[PyTree[Array], Callable[[int], None]], Evaluation]:
     """What `evaluate` does, for whoever does it again and again as an agent learns: it is compiled once.
 
@@ -261,8 +315,12 @@ def prepare(
         )
     tasks, keys = encounters(family, num_tasks, seed) if met is None else met
     adapts, with_evaluation = agent.learns_from_windows, agent.has_evaluation_episodes
+    if protocol is not None:
+        check_windows(agent, protocol)
 
     def trial(agent: TrainedAgent, task: Task, key: Key[Array, ""]) -> TrialResult:
+        if protocol is not None:
+            return protocol_trial(agent, protocol, task, key)
         algorithm, problem, meta = agent.algorithm, agent.problem, agent.meta
         return evaluate_trial(
             algorithm, problem, meta, task, key, explore=explore or adapts, with_evaluation=with_evaluation
@@ -272,7 +330,8 @@ def prepare(
 
     def evaluation(meta: PyTree[Array], on_progress: Callable[[int], None]) -> Evaluation:
         found = run(meta, tasks, keys, on_progress)
-        result = Evaluation(found.returns, found.steps, found.evaluation_episodes, agent.title)
+        parts = found.returns, found.steps, found.evaluation_episodes
+        result = Evaluation(*parts, agent.title, found.successes, found.evaluation_successes, protocol)
         _check(agent, found.sound, result)
         return result
 

@@ -1,5 +1,6 @@
 """Evaluate a trained agent beside others on the same held-out tasks; figures, pictures, JSON."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,8 @@ from adaptax.core.precision import in_single_precision
 from adaptax.core.rollout import evaluation_episodes, num_evaluations, num_windows
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import evaluator
-from adaptax.evaluation.evaluator import Evaluation, encounters, oracle_return, tasks_are_held_out
+from adaptax.evaluation.evaluator import Evaluation, at_most_all, encounters, oracle_return, tasks_are_held_out
+from adaptax.evaluation.protocols import PROTOCOLS, Protocol
 from adaptax.evaluation.trials import run_trials
 from adaptax.experiment import causes
 from adaptax.experiment.options import EvaluateOptions
@@ -32,6 +34,8 @@ from adaptax.runs.load import read_agent
 from adaptax.runs.recipe import Recipe
 
 FIGURES, PICTURE, PATHS = "evaluation.json", "adaptation.png", "paths.png"
+SAMPLE_THEN_MODE = "sample, then mode"
+"""How an agent acts by a protocol: while it adapts, and while it is judged."""
 NUM_PATHS = 4
 """Tasks in the picture of paths."""
 NUM_STREAMS = 5
@@ -76,13 +80,27 @@ class Assessment:
         if not self.results:
             return ""
         protocol, trained = self.protocol, next(iter(self.results))
-        policy = "the best action known" if protocol["policy"] == "mode" else "sampled actions"
+        policy = {
+            "mode": "the best action known",
+            "sample": "sampled actions",
+            SAMPLE_THEN_MODE: f"sampled actions, then {self.judged_by}",
+        }[protocol["policy"]]
         seeds = protocol["training_seeds"]
         held_out = "held-out" if protocol["held_out"] else "test"
         return (
             f"Mean of {protocol['tasks']:,} {held_out} tasks, the same for all; {trained}: {policy}, "
             f"{seeds} training seed{'s'[: seeds > 1]}. Bands: 95 % over tasks{' and seeds' if seeds > 1 else ''}."
         )
+
+    @property
+    def judged_by(self) -> str:
+        """Which episodes successes are counted in, in words."""
+        asked = self.protocol.get("protocol")
+        if asked is not None:
+            return f"{asked['judged_episodes']} episodes by the best action known, after {asked['adaptation_episodes']}"
+        if "windows" in self.protocol:
+            return "episodes by the best action known, after all windows but one"
+        return f"the last {self.unit} of a trial"
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """A row for each agent: its name, its return with standard error, the 95 % interval and the IQM."""
@@ -156,6 +174,7 @@ def evaluate(
         against=options.against,
         update=update,
         explore=options.policy == "sample",
+        asked=PROTOCOLS.get(options.protocol),
         surroundings=Surroundings(on_progress, on_message),
     )
     with kept(found, into):
@@ -177,6 +196,7 @@ def assess(
     against: Sequence[str] | None,
     update: int | None = None,
     explore: bool = False,
+    asked: Protocol | None = None,
     surroundings: Surroundings | None = None,
 ) -> Assessment:
     """Evaluate an agent and its opponents; warns if a mean is above an exact optimum.
@@ -184,13 +204,15 @@ def assess(
     Args:
         recipe: What was trained.
         trained: The agent.
-        num_tasks: Held-out tasks.
+        num_tasks: Held-out tasks; where they can be listed, each once at most.
         seed: Decides the tasks and all randomness.
         against: Names of opponents; None: those that suit the problem.
         update: Updates behind the agent, to be written down; None: that is not known.
         explore: Whether to act as in training.
+        asked: A protocol; None: one trial.
         surroundings: Whom to tell.
     """
+    num_tasks = at_most_all(trained.problem.test, num_tasks)
     names = PROBLEMS[recipe.problem].baselines if against is None else tuple(against)
     around = surroundings or Surroundings()
     results: dict[str, Evaluation] = {}
@@ -205,26 +227,35 @@ def assess(
         if number > 0:
             opponent = agent_for(name, recipe.problem, recipe.problem_settings)
             agent = TrainedAgent.initial(opponent, shared, seed=seed, name=name)
-        with causes.of_evaluation(agent, num_tasks=num_tasks, seed=seed, explore=explore, on_message=around.on_message):
+        with _said(agent, asked, num_tasks=num_tasks, seed=seed, explore=explore, on_message=around.on_message):
             results[name] = evaluator.evaluate(
                 agent,
                 num_tasks=num_tasks,
                 seed=seed,
                 explore=explore,
                 met=theirs if number else mine,
+                protocol=asked,
                 on_progress=lambda done, number=number, name=name: around.on_progress(
                     Progress("evaluate", number * num_tasks + done, total, name)
                 ),
             )
-    protocol = _protocol(trained, num_tasks=num_tasks, seed=seed, explore=explore)
+    protocol = _protocol(trained, asked, num_tasks=num_tasks, seed=seed, explore=explore)
     protocol |= {} if update is None else {"update": update}
     oracle, paths = oracle_return(problem, mine.tasks), paths_of(trained.of_seed(0), seed)
-    assessment = Assessment(results, oracle, problem.optimum, protocol, paths, recipe.title())
+    optimum = problem.optimum if asked is None else None
+    assessment = Assessment(results, oracle, optimum, protocol, paths, recipe.title())
     _warn(assessment, around.on_message)
     return assessment
 
 
-def _protocol(trained: TrainedAgent, *, num_tasks: int, seed: int, explore: bool) -> dict[str, Any]:
+def _said(agent: TrainedAgent, asked: Protocol | None, **how: Any) -> contextlib.AbstractContextManager[None]:
+    """Around an evaluation: say what made a return NaN, where that can be found out: in a trial."""
+    return causes.of_evaluation(agent, **how) if asked is None else contextlib.nullcontext()
+
+
+def _protocol(
+    trained: TrainedAgent, asked: Protocol | None, *, num_tasks: int, seed: int, explore: bool
+) -> dict[str, Any]:
     """How it was measured."""
     algorithm, problem, adapts = trained.algorithm, trained.problem, trained.learns_from_windows
     protocol: dict[str, Any] = {
@@ -232,13 +263,15 @@ def _protocol(trained: TrainedAgent, *, num_tasks: int, seed: int, explore: bool
         "tasks": num_tasks,
         "seed": seed,
         "training_seeds": trained.num_seeds,
-        "episodes": problem.episodes,
+        "episodes": problem.episodes if asked is None else asked.episodes,
         "horizon": problem.env.horizon,
-        "policy": "sample" if explore or adapts else "mode",
+        "policy": SAMPLE_THEN_MODE if asked is not None else "sample" if explore or adapts else "mode",
         "memory": "fresh for each task, kept across its episodes",
         "held_out": tasks_are_held_out(problem),
     }
-    if adapts:
+    if asked is not None:
+        protocol["protocol"] = asked.to_json()
+    elif adapts:
         evaluations, windows = num_evaluations(algorithm, problem), num_windows(algorithm, problem)
         protocol["episodes_between"] = problem.episodes // evaluations if evaluations < windows else None
         protocol["windows"] = (

@@ -94,10 +94,12 @@ class EvaluateOptions(Settings):
     """How to evaluate.
 
     Attributes:
-        tasks: Number of held-out tasks.
+        tasks: Number of held-out tasks; where they can be listed (Meta-World's), each once at most.
         seed: Decides the tasks and all randomness of the evaluation.
         against: Agents to compare with, by name (`adaptax list`); by default those that suit the problem.
         policy: mode: act by the best known action; sample: act as in training.
+        protocol: trial: one trial in each task. metaworld: 10 episodes to adapt in, acting as in training, then 3 to be
+            judged by, by the best known action.
         checkpoint: last, or best on validation tasks; auto: best if the run was trained with --select-on validation.
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
         algorithm: The run's algorithm, if it is your own.
@@ -109,7 +111,8 @@ class EvaluateOptions(Settings):
     tasks: int = setting(10_000, low=1, high=LARGEST_COUNT)
     seed: int = setting(0, low=0, high=2**31 - 1)
     against: tuple[str, ...] | None = None
-    policy: Literal["mode", "sample"] = "mode"
+    policy: Literal["mode", "sample"] = setting("mode", only={"protocol": ("trial",)})
+    protocol: Literal["trial", "metaworld"] = "trial"
     checkpoint: Literal["auto", "last", "best"] = "auto"
     problem: str | None = None
     algorithm: str | None = None

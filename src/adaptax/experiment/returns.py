@@ -18,7 +18,9 @@ def write_returns(path: Path, results: Mapping[str, Evaluation]) -> None:
 
     `numpy.load(path)["AGENT/returns"]` is `[seed, task, episode]`, undiscounted; task i is the same for all agents.
     `AGENT/steps` has the environment steps that each episode took; `AGENT/evaluation_episodes` is
-    `[seed, task, evaluation]`, where agents that learn from windows have such (`Evaluation`).
+    `[seed, task, evaluation]`, where agents that learn from windows have such (`Evaluation`). Where environments
+    say so, `AGENT/success_ever` and `AGENT/success_last` are True for episodes that succeeded in any and in their last
+    step.
 
     Args:
         path: The file; the old one, if there is one, or the whole new one.
@@ -33,6 +35,9 @@ def write_returns(path: Path, results: Mapping[str, Evaluation]) -> None:
         arrays[f"{name}/steps"] = result.steps
         if result.evaluation_episodes is not None:
             arrays[f"{name}/evaluation_episodes"] = result.evaluation_episodes
+        if result.successes is not None:
+            arrays[f"{name}/success_ever"] = result.successes.ever
+            arrays[f"{name}/success_last"] = result.successes.last
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     atomic_files.write(path, content.getvalue())

@@ -102,7 +102,7 @@ class Validator:
         """Evaluate θ after an update; return what is found, as it stands in the metrics."""
         agent = TrainedAgent(self._algorithm, self._problem, meta, self._options.seeds)
         how: dict[str, Any] = {
-            "num_tasks": self._options.validation_tasks,
+            "num_tasks": evaluator.at_most_all(self._problem.validation, self._options.validation_tasks),
             "seed": seed_of(self._options.seed),
             "explore": False,
             "family": self._problem.validation,
@@ -114,9 +114,10 @@ class Validator:
             if self._evaluate is None:
                 self._evaluate = evaluator.prepare(agent, **how)
             evaluation = self._evaluate(meta, lambda done: None)
-        found = {"tasks": self._options.validation_tasks, **_figures("return", evaluation.scores)}
+        found = {"tasks": how["num_tasks"], **_figures("return", evaluation.scores)}
         if agent.learns_from_windows:
             found |= _figures("adapted_return", evaluation.adapted_returns)
+        found |= {f"validation_success_{name}": float(x.mean()) for name, x in evaluation.success_rates.items()}
         found["validation_episode_returns"] = evaluation.episode_returns.tolist()
         self._newest = _validation(done, found)
         name = "adapted_" if agent.learns_from_windows else ""  # as the return in training is meant

@@ -10,12 +10,14 @@ from typing import Any
 
 from adaptax.core.entry import modules_of
 from adaptax.core.lazy import imported_when_used
+from adaptax.problems.metaworld.settings import METAWORLD as METAWORLD
 from adaptax.problems.mujoco.settings import SIMULATED as SIMULATED
 from adaptax.problems.settings import PROBLEMS
 
 _MODULE_OF = modules_of(PROBLEMS, SIMULATED)
 _NATIVE = modules_of(PROBLEMS)
 _MADE_OF_OTHERS = {
+    **modules_of(METAWORLD),
     **dict.fromkeys(("Informed", "informed"), f"{__name__}.task_informed"),
     "gymnasium_problem": f"{__name__}.host.gymnasium_problems",
     "gymnax_problem": f"{__name__}.gymnax_problems",

@@ -16,7 +16,7 @@ from adaptax.registry.encoders import enter_encoder
 NATIVE_PROBLEMS: Mapping[str, Entry] = problems.PROBLEMS
 """Those of the library that need nothing but JAX."""
 
-OWN_PROBLEMS: Mapping[str, Entry] = {**NATIVE_PROBLEMS, **problems.SIMULATED}
+OWN_PROBLEMS: Mapping[str, Entry] = {**NATIVE_PROBLEMS, **problems.SIMULATED, **problems.METAWORLD}
 """Those of the library, simulators' too, without what users bring."""
 
 OWN_TRAINABLE: Mapping[str, Entry] = algorithms.TRAINABLE

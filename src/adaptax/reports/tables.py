@@ -101,6 +101,21 @@ def evaluation_table(
     return table
 
 
+def success_table(rates: Mapping[str, Mapping[str, np.ndarray]], *, judged_by: str) -> Table:
+    """Share of episodes that succeeded.
+
+    Args:
+        rates: By agent, by "ever" and "last", in each task, `[seed, task]`.
+        judged_by: Which episodes count.
+    """
+    table = plain_table("success", "agent", "at any step ± s.e.", "at the last step ± s.e.")
+    table.caption = f"share of {judged_by}"
+    for name, found in rates.items():
+        shares = (f"{number(x.mean(), '.1%')} ± {number(stderr(x), '.1%')}" for x in (found["ever"], found["last"]))
+        table.add_row(name, *shares)
+    return table
+
+
 def reproduction_table(cells: Mapping[str, Mapping[str, Any]], *, title: str = "") -> Table:
     """Set published figures, ours and the exact ceiling side by side; at most 100 columns wide.
 

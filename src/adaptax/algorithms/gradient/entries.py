@@ -91,10 +91,12 @@ _WINDOWS = Defaults(
         "point-robot": _PLANE,
         "point-robot-sparse": {**_PLANE, MAMLSettings: {}},
     },
+    {name: {"num_episodes": 20} for name in ("metaworld-ml1", "metaworld-ml10", "metaworld-ml25", "metaworld-ml45")},
     num_episodes=80,
     derive=_derived,
 )
-"""A trial is as long as the windows of adaptation that an evaluation shows: 80 episodes are 0 to 3 steps on 20 each."""
+"""A trial is as long as the windows of adaptation that an evaluation shows: 80 episodes are 0 to 3 steps on 20 each.
+Meta-World's protocol adapts once, to 10."""
 
 _NO_GAIN = (
     "arms are exchangeable, so the best-known arm after a gradient step is the same whatever the step starts from and "

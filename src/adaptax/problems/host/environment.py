@@ -52,6 +52,7 @@ class Simulators:
         names: Names of a task's values, in the order of its leaves.
         values: By name, what the choices are of which a task says the number.
         observation: What learners see of an observation.
+        says_success: Whether environments say that a task is done.
 
     Attributes:
         begun: Episodes that have begun.
@@ -59,8 +60,16 @@ class Simulators:
         last_reason: Which was the last, and why.
     """
 
-    def __init__(self, pool: Pool, names: Sequence[str], values: Mapping[str, Any], observation: Description):
-        self._pool, self._names, self._values = pool, tuple(names), values
+    def __init__(
+        self,
+        pool: Pool,
+        names: Sequence[str],
+        values: Mapping[str, Any],
+        observation: Description,
+        *,
+        says_success: bool = False,
+    ):
+        self._pool, self._names, self._values, self.says_success = pool, tuple(names), values, says_success
         self._episode, self._elapsed = np.full(0, -1, np.int32), np.zeros(0, np.int32)
         self._over, self._lost = np.zeros(0, bool), np.zeros(0, bool)
         self._observation = np.zeros((0, *observation.shape), observation.dtype)
@@ -84,16 +93,18 @@ class Simulators:
         again = self._to_begin_again(episodes.reshape(-1), elapsed.reshape(-1))
         if len(again):
             self._begin(again, episodes.reshape(-1)[again], [x[again] for x in tasks], seeds.reshape(-1)[again])
-        reward, ends = np.zeros(count, np.float32), np.zeros((2, count), bool)
+        reward, flags = np.zeros(count, np.float32), np.zeros((3, count), bool)
         going = np.flatnonzero(~(self._over | self._lost)[:count])
         if len(going):
             found = self._pool.step(going.tolist(), actions[going])
             self._note(going, found, tasks)
-            reward[going], ends[0, going], ends[1, going] = found.reward, found.terminated, found.truncated
+            reward[going], flags[:, going] = found.reward, (found.terminated, found.truncated, found.success)
             self._elapsed[going] += 1
             self._over[going] = found.terminated | found.truncated
         lost = self._lost[:count].copy()
-        return [self._seen(batch), *(x.reshape(batch) for x in (reward, *ends, lost))]
+        *ends, success = flags
+        told = [reward, *ends, lost, success] if self.says_success else [reward, *ends, lost]
+        return [self._seen(batch), *(x.reshape(batch) for x in told)]
 
     def _to_begin_again(self, episodes: np.ndarray, elapsed: np.ndarray) -> np.ndarray:
         """Which rows are no longer where their states say."""
@@ -202,14 +213,11 @@ class HostEnvironment(Environment):
 
     def step(self, state: EpisodeState, action: PyTree[Array], task: Task, key: Key[Array, ""]) -> Step:
         """Do an action; the simulator draws from its own seed, not from `key`."""
-        kinds = (jnp.float32, jnp.bool_, jnp.bool_, jnp.bool_)
+        kinds = (jnp.float32, *(jnp.bool_,) * (4 if self.simulators.says_success else 3))
         shapes = self._shape(), *(jax.ShapeDtypeStruct((), kind) for kind in kinds)
         where = state.episode, state.elapsed, state.seed
-        observation, reward, terminated, truncated, lost = simulate(
-            self.simulators.step, shapes, jax.tree.leaves(task), where, action
-        )
-        after = EpisodeState(state.episode, state.elapsed + 1, state.seed)
-        return Step(after, observation, reward, terminated, truncated, lost)
+        observation, *outcome = simulate(self.simulators.step, shapes, jax.tree.leaves(task), where, action)
+        return Step(EpisodeState(state.episode, state.elapsed + 1, state.seed), observation, *outcome)
 
     def _shape(self) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(self.observation_space.shape, self.observation_space.dtype)

@@ -33,6 +33,7 @@ def gymnasium_problem(
     horizon: int | None = None,
     workers: int = 0,
     step_timeout: float = STEP_TIMEOUT,
+    success: str | None = None,
 ) -> Problem:
     """Make a problem of Gymnasium environments that differ in some values, which agents are not told.
 
@@ -55,6 +56,8 @@ def gymnasium_problem(
         workers: Processes that simulate side by side; 0: the process that learns. Where one dies or hangs, the trials
             of its environments are thrown away and counted ("trials_lost"), and another takes its place.
         step_timeout: Seconds that a worker may take to step, or to reset, all its environments.
+        success: What an environment calls it, in what `step` tells besides, that its task is done (often "success" or
+            "is_success"), so that evaluations count it. None: it does not say.
 
     Raises:
         UseError: if tasks or spaces are nothing that it takes, or no horizon is known.
@@ -65,7 +68,7 @@ def gymnasium_problem(
         raise UseError(
             f"gymnasium_problem: expected workers ≥ 0 and step_timeout > 0; found {workers} and {step_timeout}"
         )
-    maker = Maker(make, set_task)
+    maker = Maker(make, set_task, success=success)
     first = {name: (low + high) / 2 for name, low, high, _ in ranges} | {name: x[0] for name, x in values.items()}
     env = _built(maker, first)
     if _tells_a_mask(env, maker, first):
@@ -83,7 +86,8 @@ def gymnasium_problem(
             f"{name}: expected a time limit, of the environment's own or as gymnasium_problem(horizon=...); found none"
         )
     names = sorted([*(name for name, *_ in ranges), *values])
-    simulators = Simulators(pool_of(maker, workers, step_timeout), names, values, seen)
+    pool, says_success = pool_of(maker, workers, step_timeout), success is not None
+    simulators = Simulators(pool, names, values, seen, says_success=says_success)
     host = HostEnvironment(
         simulators=simulators, observation_space=space_of(seen), action_space=space_of(acts), horizon=limit, name=name
     )

@@ -120,7 +120,7 @@ def _joined(
     """What all workers have answered, in the order of the rows."""
     blank = next((np.zeros_like(x.observation[0]) for x in answers.values()), np.zeros(()))
     observation = np.zeros((len(rows), *blank.shape), blank.dtype)
-    reward, ends = np.zeros(len(rows), np.float32), np.zeros((2, len(rows)), bool)
+    reward, flags = np.zeros(len(rows), np.float32), np.zeros((3, len(rows)), bool)
     lost: dict[int, str] = {}
     for number, places in parts.items():
         if number in failed:
@@ -130,8 +130,8 @@ def _joined(
         lost.update(found.lost)
         if found.observation.shape[1:] == blank.shape:  # else it has lost all of its rows
             observation[places] = found.observation
-        reward[places], ends[0, places], ends[1, places] = found.reward, found.terminated, found.truncated
-    return Outcome(observation, reward, ends[0], ends[1], lost)
+        reward[places], flags[:, places] = found.reward, (found.terminated, found.truncated, found.success)
+    return Outcome(observation, reward, *flags, lost)
 
 
 class _Worker:

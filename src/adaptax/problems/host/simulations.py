@@ -19,6 +19,10 @@ with needs("gymnasium", "a Gymnasium environment"):
     from gymnasium import spaces
 
 
+SUCCESS = "success"
+"""What most environments that say so call it."""
+
+
 class Maker(NamedTuple):
     """How an environment of a task comes to be.
 
@@ -28,11 +32,14 @@ class Maker(NamedTuple):
         set_task: Puts an environment into a task; "options": the task is given to `reset(options=...)`; None: `make`
             builds an environment for each task.
         masked: Whether it tells beside its observations which actions are legal.
+        success: What an environment calls it, in what `step` tells besides, that its task is done; None: it does not
+            say.
     """
 
     make: Callable[..., Any] | str
     set_task: Callable[[Any, Mapping[str, Any]], None] | str | None
     masked: bool = False
+    success: str | None = None
 
     def __call__(self, task: Mapping[str, Any]) -> Any:
         """An environment, in a task unless that is set later."""
@@ -55,6 +62,7 @@ class Outcome(NamedTuple):
         reward: What it earned.
         terminated: Whether the episode is over by the environment's own rules.
         truncated: Whether a time limit of the environment has cut it off.
+        success: Whether its task is done; False where the environment does not say.
         lost: Rows that were given up, with the reason.
     """
 
@@ -62,6 +70,7 @@ class Outcome(NamedTuple):
     reward: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray
+    success: np.ndarray
     lost: dict[int, str]
 
 
@@ -104,11 +113,18 @@ class Simulations:
         self._tasks[row] = task
         self._spaces = self._spaces or (env.observation_space, env.action_space)
         found, _ = env.reset(seed=seed, options=self._maker.put(env, task))
-        return found, 0.0, False, False
+        return found, 0.0, False, False, False
 
     def _stepped(self, row: int, action: Any) -> tuple[Any, ...]:
-        found, reward, terminated, truncated, _ = self._envs[row].step(action)
-        return found, float(reward), terminated, truncated
+        found, reward, terminated, truncated, told = self._envs[row].step(action)
+        success = False if self._maker.success is None else self._success(told)
+        return found, float(reward), terminated, truncated, success
+
+    def _success(self, told: Mapping[str, Any]) -> bool:
+        name = self._maker.success
+        if name not in told:
+            raise KeyError(f"expected {name!r} in what `step` tells besides; found {', '.join(told) or 'nothing'}")
+        return bool(told[name])
 
     def _each(self, one: Callable[..., tuple[Any, ...]], rows: Sequence[int], *given: Sequence[Any]) -> Any:
         """What each row returns, None where it is lost, and why those are."""
@@ -137,8 +153,9 @@ class Simulations:
                 observations = np.asarray([x[0] for x in found], observed(space).dtype)
         if observations is None or space is None or observations.shape != (len(rows), *space.shape):
             observations = self._one_by_one(rows, found, lost)
-        _, reward, terminated, truncated = zip(*(x or (None, 0.0, False, False) for x in found), strict=True)
-        ends = np.asarray(terminated, bool), np.asarray(truncated, bool)
+        columns = zip(*(x or (None, 0.0, False, False, False) for x in found), strict=True)
+        _, reward, *flags = columns
+        ends = [np.asarray(flag, bool) for flag in flags]
         return self._sound(rows, Outcome(observations, np.asarray(reward, np.float32), *ends, lost))
 
     def _one_by_one(self, rows: Sequence[int], found: list[Any], lost: dict[int, str]) -> np.ndarray:

@@ -1,0 +1,150 @@
+"""Meta-World's benchmarks for meta-learning: a robot's arm, whose task it has to find out.
+
+- ML1: one thing to do, at 50 goals in training and 50 others in the test.
+- ML10, ML25, ML45: so many things to do in training, five others in the test, 50 goals of each.
+
+Yu et al. 2020, "Meta-World: A benchmark and evaluation for multi-task and meta reinforcement learning" (arXiv
+1910.10897); McLean et al. 2025, "Meta-World+" (arXiv 2505.11289), whose environments (v3) and rewards (v2) these are.
+
+Tasks are those that Meta-World itself draws, by `goal_seed`. Its first 40 goals of each thing to do are those of
+training (with as many its own code trains, in batches of 20), the last 10 those of validation; the test has all of its
+own. Where a task's goal is, is not shown. Rewards are as they are, at most 10 a step; nothing ends an episode early,
+success neither.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from adaptax.core.problem import Problem, TaskDistribution, make_problem
+from adaptax.core.types import Task
+from adaptax.problems.host.environment import HostEnvironment, Simulators, space_of
+from adaptax.problems.host.gymnasium_spaces import chosen, observed
+from adaptax.problems.host.pool import pool_of
+from adaptax.problems.host.simulations import SUCCESS, Maker
+from adaptax.problems.metaworld.arm import Arm, Goal
+from adaptax.problems.metaworld.goals import goals_of
+from adaptax.problems.metaworld.settings import MetaWorldSettings, ML1Settings
+
+TRAINED = 40
+"""Goals of each thing to do that are trained on, of the 50 that Meta-World gives for training."""
+_DEFAULT, _ML1 = MetaWorldSettings(), ML1Settings()
+
+
+class GoalNumber(eqx.Module):
+    """Which of a benchmark's tasks.
+
+    Attributes:
+        index: Place in the list of all, training's first.
+    """
+
+    index: Int[Array, "*batch"]
+
+
+class Goals(TaskDistribution):
+    """A benchmark's tasks of one split, each as likely as the others.
+
+    Attributes:
+        indices: Which they are, in the list of all.
+    """
+
+    split: str = eqx.field(static=True)
+    indices: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def finite(self) -> int:  # type: ignore[override]
+        """How many there are."""
+        return len(self.indices)
+
+    def draw(self, key: Key[Array, ""]) -> Task:
+        """Draw one of them."""
+        return GoalNumber(jnp.asarray(self.indices, jnp.int32)[jax.random.randint(key, (), 0, len(self.indices))])
+
+    def every(self) -> Task:
+        """All of them."""
+        return GoalNumber(jnp.asarray(self.indices, jnp.int32))
+
+    def oracle(self, task: Task) -> Float[Array, ""]:
+        """Unknown."""
+        return jnp.asarray(jnp.nan)
+
+
+def metaworld_ml1(
+    task: str = _ML1.task,
+    num_episodes: int = _ML1.num_episodes,
+    horizon: int = _ML1.horizon,
+    goal_seed: int = _ML1.goal_seed,
+    workers: int = _ML1.workers,
+    step_timeout: float = _ML1.step_timeout,
+) -> Problem:
+    """ML1: one thing to do, at hidden goals.
+
+    Args:
+        task: What, by Meta-World's name.
+        num_episodes: Episodes of a trial.
+        horizon: Steps of an episode.
+        goal_seed: Decides the goals.
+        workers: Processes that simulate side by side; 0: the one that learns.
+        step_timeout: Seconds that a worker may take to step, or to reset, all its arms.
+    """
+    return _benchmark("ML1", task, num_episodes, horizon, goal_seed, workers, step_timeout)
+
+
+def metaworld_ml10(
+    num_episodes: int = _DEFAULT.num_episodes,
+    horizon: int = _DEFAULT.horizon,
+    goal_seed: int = _DEFAULT.goal_seed,
+    workers: int = _DEFAULT.workers,
+    step_timeout: float = _DEFAULT.step_timeout,
+) -> Problem:
+    """ML10: ten things to do in training, five others in the test; arguments as of `metaworld_ml1`."""
+    return _benchmark("ML10", None, num_episodes, horizon, goal_seed, workers, step_timeout)
+
+
+def metaworld_ml25(
+    num_episodes: int = _DEFAULT.num_episodes,
+    horizon: int = _DEFAULT.horizon,
+    goal_seed: int = _DEFAULT.goal_seed,
+    workers: int = _DEFAULT.workers,
+    step_timeout: float = _DEFAULT.step_timeout,
+) -> Problem:
+    """ML25: 25 things to do in training, five others in the test; arguments as of `metaworld_ml1`."""
+    return _benchmark("ML25", None, num_episodes, horizon, goal_seed, workers, step_timeout)
+
+
+def metaworld_ml45(
+    num_episodes: int = _DEFAULT.num_episodes,
+    horizon: int = _DEFAULT.horizon,
+    goal_seed: int = _DEFAULT.goal_seed,
+    workers: int = _DEFAULT.workers,
+    step_timeout: float = _DEFAULT.step_timeout,
+) -> Problem:
+    """ML45: 45 things to do in training, five others in the test; arguments as of `metaworld_ml1`."""
+    return _benchmark("ML45", None, num_episodes, horizon, goal_seed, workers, step_timeout)
+
+
+def _put(arm: Arm, task: dict[str, Goal]) -> None:
+    arm.put(task["task"])
+
+
+def _benchmark(
+    name: str, task: str | None, num_episodes: int, horizon: int, goal_seed: int, workers: int, step_timeout: float
+) -> Problem:
+    train, test = goals_of(name, task, goal_seed)
+    seen, acts = observed(Arm.observation_space), chosen(Arm.action_space)
+    pool = pool_of(Maker(Arm, _put, success=SUCCESS), workers, step_timeout)
+    simulators = Simulators(pool, ["task"], {"task": train + test}, seen, says_success=True)
+    host = HostEnvironment(
+        simulators=simulators,
+        observation_space=space_of(seen),
+        action_space=space_of(acts),
+        horizon=horizon,
+        name=f"Meta-World {name}{'' if task is None else f' {task}'}",
+    )
+    places = {
+        "train": [index for index, goal in enumerate(train) if goal.number < TRAINED],
+        "validation": [index for index, goal in enumerate(train) if goal.number >= TRAINED],
+        "test": list(range(len(train), len(train) + len(test))),
+    }
+    return make_problem(host, lambda split: Goals(split, tuple(places[split])), num_episodes)
