@@ -32,12 +32,14 @@ class Goal(NamedTuple):
         name: What to do, "reach-v3".
         number: Which of its goals, from 0.
         split: "train" or "test".
-        data: As Meta-World keeps it: where things stand, and what is hidden.
+        places: What is drawn: where objects and goals are, in metres. What each number is depends on what to do.
+        data: As Meta-World keeps it.
     """
 
     name: str
     number: int
     split: str
+    places: tuple[float, ...]
     data: bytes
 
     def __str__(self) -> str:

@@ -8,18 +8,20 @@ Yu et al. 2020, "Meta-World: A benchmark and evaluation for multi-task and meta 
 
 Tasks are those that Meta-World itself draws, by `goal_seed`. Its first 40 goals of each thing to do are those of
 training (with as many its own code trains, in batches of 20), the last 10 those of validation; the test has all of its
-own. Where a task's goal is, is not shown. Rewards are as they are, at most 10 a step; nothing ends an episode early,
-success neither.
+own. Where a task's goal is, is not shown to agents. Rewards are as they are, at most 10 a step; nothing ends an episode
+early, success neither.
 """
+
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from adaptax.core.problem import Problem, TaskDistribution, make_problem
-from adaptax.core.types import Task
-from adaptax.problems.host.environment import HostEnvironment, Simulators, space_of
+from adaptax.core.problem import Problem, Step, TaskDistribution, make_problem
+from adaptax.problems.host.environment import EpisodeState, HostEnvironment, Simulators, space_of
 from adaptax.problems.host.gymnasium_spaces import chosen, observed
 from adaptax.problems.host.pool import pool_of
 from adaptax.problems.host.simulations import SUCCESS, Maker
@@ -32,42 +34,56 @@ TRAINED = 40
 _DEFAULT, _ML1 = MetaWorldSettings(), ML1Settings()
 
 
-class GoalNumber(eqx.Module):
-    """Which of a benchmark's tasks.
+class ArmTask(eqx.Module):
+    """One of a benchmark's tasks. Its index says all; the rest is for whoever may know the task: critics, probes.
 
     Attributes:
         index: Place in the list of all, training's first.
+        to_do: What is to be done, as a number.
+        places: Where objects and goals are, in metres; zeros behind them where others have more.
     """
 
     index: Int[Array, "*batch"]
+    to_do: Int[Array, "*batch"]
+    places: Float[Array, "*batch places"]
 
 
-class Goals(TaskDistribution):
+class ArmTasks(TaskDistribution):
     """A benchmark's tasks of one split, each as likely as the others.
 
     Attributes:
-        indices: Which they are, in the list of all.
+        tasks: All of them, leaves `[task, ...]`.
+        finite: How many there are.
     """
 
     split: str = eqx.field(static=True)
-    indices: tuple[int, ...] = eqx.field(static=True)
+    tasks: ArmTask
+    finite: int = eqx.field(static=True)
 
-    @property
-    def finite(self) -> int:  # type: ignore[override]
-        """How many there are."""
-        return len(self.indices)
-
-    def draw(self, key: Key[Array, ""]) -> Task:
+    def draw(self, key: Key[Array, ""]) -> ArmTask:
         """Draw one of them."""
-        return GoalNumber(jnp.asarray(self.indices, jnp.int32)[jax.random.randint(key, (), 0, len(self.indices))])
+        number = jax.random.randint(key, (), 0, self.finite)
+        return jax.tree.map(lambda x: jnp.asarray(x)[number], self.tasks)
 
-    def every(self) -> Task:
+    def every(self) -> ArmTask:
         """All of them."""
-        return GoalNumber(jnp.asarray(self.indices, jnp.int32))
+        return jax.tree.map(jnp.asarray, self.tasks)
 
-    def oracle(self, task: Task) -> Float[Array, ""]:
+    def oracle(self, task: ArmTask) -> Float[Array, ""]:
         """Unknown."""
         return jnp.asarray(jnp.nan)
+
+
+class MetaWorld(HostEnvironment):
+    """The arm. Simulators are told the index of a task."""
+
+    def reset(self, task: ArmTask, key: Key[Array, ""]) -> tuple[EpisodeState, Array]:
+        """Begin an episode."""
+        return super().reset(task.index, key)
+
+    def step(self, state: EpisodeState, action: Array, task: ArmTask, key: Key[Array, ""]) -> Step:
+        """Do an action."""
+        return super().step(state, action, task.index, key)
 
 
 def metaworld_ml1(
@@ -135,16 +151,31 @@ def _benchmark(
     seen, acts = observed(Arm.observation_space), chosen(Arm.action_space)
     pool = pool_of(Maker(Arm, _put, success=SUCCESS), workers, step_timeout)
     simulators = Simulators(pool, ["task"], {"task": train + test}, seen, says_success=True)
-    host = HostEnvironment(
+    host = MetaWorld(
         simulators=simulators,
         observation_space=space_of(seen),
         action_space=space_of(acts),
         horizon=horizon,
         name=f"Meta-World {name}{'' if task is None else f' {task}'}",
     )
-    places = {
+    every = _listed(train + test)
+    indices = {
         "train": [index for index, goal in enumerate(train) if goal.number < TRAINED],
         "validation": [index for index, goal in enumerate(train) if goal.number >= TRAINED],
         "test": list(range(len(train), len(train) + len(test))),
     }
-    return make_problem(host, lambda split: Goals(split, tuple(places[split])), num_episodes)
+
+    def family(split: str) -> ArmTasks:
+        return ArmTasks(split, jax.tree.map(lambda x: x[indices[split]], every), len(indices[split]))
+
+    return make_problem(host, family, num_episodes)
+
+
+def _listed(goals: Sequence[Goal]) -> ArmTask:
+    """Tasks as arrays, leaves `[task, ...]`; on the host, as nothing but draws of them is computed with."""
+    names = sorted({goal.name for goal in goals})
+    places = np.zeros((len(goals), max(len(goal.places) for goal in goals)), np.float32)
+    for row, goal in zip(places, goals, strict=True):
+        row[: len(goal.places)] = goal.places
+    to_do = np.asarray([names.index(goal.name) for goal in goals], np.int32)
+    return ArmTask(np.arange(len(goals), dtype=np.int32), to_do, places)

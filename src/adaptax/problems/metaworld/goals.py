@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,7 +36,8 @@ def _numbered(tasks: Any, split: str) -> tuple[Goal, ...]:
     for task in tasks:
         number = count.setdefault(task.env_name, 0)
         count[task.env_name] += 1
-        numbered.append(Goal(task.env_name, number, split, task.data))
+        places = tuple(pickle.loads(task.data)["rand_vec"].tolist())
+        numbered.append(Goal(task.env_name, number, split, places, task.data))
     return tuple(numbered)
 
 
