@@ -13,7 +13,7 @@ from adaptax.core.errors import MissingPackageError
 from tests.cli.conftest import PATIENCE, SMALL_BANDIT, TINY, environment
 
 ROOT = Path(__file__).parents[1]
-OPTIONAL = ("matplotlib", "jinja2", "rich", "tensorboardX", "mujoco", "gymnasium")
+OPTIONAL = ("matplotlib", "jinja2", "rich", "tensorboardX", "mujoco", "gymnasium", "metaworld")
 ABSENT = f"import sys\nsys.modules.update(dict.fromkeys({OPTIONAL}))\n"
 """Whoever imports a module whose entry is None is told that there is none."""
 
@@ -39,7 +39,9 @@ def test_the_package_needs_what_computes_and_extras_have_the_rest():
     assert {"jax", "equinox", "optax", "jaxtyping", "numpy", "safetensors"} <= names(project["dependencies"])
     extras = project["optional-dependencies"]
     given = [names(extras[name]) for name in ("reports", "tensorboard", "gymnasium", "mujoco")]
-    assert set.union(*given) == set(OPTIONAL)
+    assert set.union(*given) == set(OPTIONAL) - {"metaworld"}  # it pins another's version, so it is asked for by name
+    assert names(extras["metaworld"]) == {"metaworld", "gymnasium"}
+    assert not re.search(r"metaworld(?!>=3\.1)", " ".join(x for x in extras["metaworld"] if x.startswith("metaworld")))
     assert not names(project["dependencies"]) & set(OPTIONAL)
     assert extras["all"] == ["adaptax[reports,tensorboard,gymnasium,mujoco]"]
     assert "adaptax[all]" in extras["test"]
@@ -65,6 +67,7 @@ for module in pkgutil.walk_packages(adaptax.__path__, "adaptax."):
         ("gymnasium", "mujoco"): "problems.mujoco",
         ("gymnasium", "gymnasium"): "problems.host",
         ("gymnax", "gymnax"): "problems.gymnax_problems",
+        ("metaworld", "metaworld"): "problems.metaworld",
     }
     for line in lines:
         found = re.search(said, line)
@@ -72,14 +75,16 @@ for module in pkgutil.walk_packages(adaptax.__path__, "adaptax."):
         assert f"{line.split()[0]}.".startswith(f"adaptax.{rooms[found.groups()]}."), line
 
 
+@pytest.mark.parametrize("family", ["half-cheetah-direction:mujoco", "metaworld-ml1:metaworld"])
 @pytest.mark.parametrize("line", [("train", "rl2"), ("check-env",)], ids=lambda line: line[0])
-def test_a_family_whose_simulator_is_missing_says_what_to_install_before_anything_is_written(line, tmp_path):
-    command = [sys.executable, "-c", ABSENT + "from adaptax.cli import main; main()", *line, "half-cheetah-direction"]
+def test_a_family_whose_simulator_is_missing_says_what_to_install_before_anything_is_written(line, family, tmp_path):
+    family, extra = family.split(":")
+    command = [sys.executable, "-c", ABSENT + "from adaptax.cli import main; main()", *line, family]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == MissingPackageError.exit_code
-    assert 'pip install "adaptax[mujoco]"' in done.stderr
+    assert f'pip install "adaptax[{extra}]"' in done.stderr
     assert "Traceback" not in done.stderr
     assert not [*tmp_path.rglob("config.json")]
 

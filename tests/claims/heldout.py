@@ -20,8 +20,9 @@ from adaptax.core.splits import SPLITS, fold_in_name, is_in_split
 from adaptax.core.types import Task
 from adaptax.evaluation.evaluator import encounters, tasks_are_held_out
 from adaptax.problems import cart_pole, correlated_bandit, grid_navigation
-from adaptax.registry.registry import PROBLEMS, build
+from adaptax.registry.registry import build
 from tests.claims.checks import Check, at_least, at_most
+from tests.families import PROBLEMS
 
 BATCH = 1000
 EVALUATIONS = 3

@@ -13,7 +13,8 @@ from adaptax.core.problem import task_features
 from adaptax.core.splits import SPLITS
 from adaptax.core.types import TrainState, key_data
 from adaptax.evaluation.evaluator import encounters, tasks_are_held_out
-from adaptax.registry.registry import PROBLEMS, build
+from adaptax.registry.registry import build
+from tests.families import PROBLEMS
 
 UPDATES, TASKS, TESTS = 100, 64, 4000
 VARIANTS = {

@@ -9,7 +9,8 @@ from adaptax import algorithms, problems
 from adaptax.core.errors import ConfigError
 from adaptax.core.spaces import Box, Discrete
 from adaptax.problems.settings import episodes_of, horizon_of
-from adaptax.registry.registry import ALGORITHMS, CLASSICAL, PROBLEMS, TRAINABLE, build, build_agent, lookup, suited
+from adaptax.registry.registry import ALGORITHMS, CLASSICAL, TRAINABLE, build, build_agent, lookup, suited
+from tests.families import PROBLEMS
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

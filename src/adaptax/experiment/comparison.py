@@ -33,7 +33,7 @@ from adaptax.registry.resolve import resolve_problem
 from adaptax.runs.directory import write_json
 from adaptax.runs.load import load_agent
 
-VERSIONS = ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy", "matplotlib", "mujoco", "gymnasium")
+VERSIONS = ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy", "matplotlib", "mujoco", "gymnasium", "metaworld")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

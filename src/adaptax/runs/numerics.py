@@ -20,7 +20,7 @@ from adaptax.core.errors import short_repr
 from adaptax.core.version import __version__
 
 LIBRARIES = ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy")
-SIMULATORS = ("mujoco", "gymnasium")
+SIMULATORS = ("mujoco", "gymnasium", "metaworld")
 """Of these, the versions of those that a program has imported: a step of one version is not quite that of another."""
 RANDOM = ("threefry_partitionable", "default_prng_impl", "random_seed_offset")
 """Parts of JAX's configuration that decide which random numbers come of a key."""

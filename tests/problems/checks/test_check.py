@@ -4,7 +4,8 @@ import pytest
 
 from adaptax.core.errors import EnvironmentContractError
 from adaptax.problems.checks.check import RULES, Finding, check, require
-from adaptax.registry.registry import PROBLEMS, build
+from adaptax.registry.registry import build
+from tests.families import PROBLEMS
 from tests.problems.checks.contract_cases import PLANTED
 from tests.problems.checks.sound_cases import GOOD
 

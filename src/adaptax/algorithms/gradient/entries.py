@@ -91,7 +91,7 @@ _WINDOWS = Defaults(
         "point-robot": _PLANE,
         "point-robot-sparse": {**_PLANE, MAMLSettings: {}},
     },
-    {name: {"num_episodes": 20} for name in ("metaworld-ml1", "metaworld-ml10", "metaworld-ml25", "metaworld-ml45")},
+    {f"metaworld-{name}": {"num_episodes": 20} for name in ("ml1", "ml10", "ml25", "ml45")},
     num_episodes=80,
     derive=_derived,
 )

@@ -283,6 +283,7 @@ _EXPLORING = Defaults(
         "point-robot": {"num_episodes": 2},
         "point-robot-sparse": {"num_episodes": 2},
         "cart-pole": {"num_episodes": 2},
+        **{f"metaworld-{name}": {"num_episodes": 2} for name in ("ml1", "ml10", "ml25", "ml45")},
     },
     derive=_of_exploration,
 )
