@@ -76,7 +76,7 @@ def test_an_episode_succeeds_in_any_step_or_in_its_last(times, ever, last):
     assert found.to_json()["success"]["episodes"] == {"ever": [ever] * 2, "last": [last] * 2}
 
 
-def test_what_does_not_say_so_has_none_and_the_same_program():
+def test_what_does_not_say_so_has_none():
     found = evaluated(timed(says=False))
     assert (found.successes, found.success_rates) == (None, {})
     assert "success" not in found.to_json()
@@ -156,6 +156,22 @@ def test_a_protocol_adapts_to_ten_episodes_and_judges_in_fresh_ones():
     untouched = evaluated(problem, PROTOCOLS["metaworld"], TrainedAgent(unadapted, problem, agent.meta))
     assert (untouched.returns[..., :10] == found.returns[..., :10]).all()
     assert (untouched.returns[..., 10:] != judged).all()
+
+
+class Graded(Timed):
+    """It says how much of a success it was."""
+
+    def step(self, state, action, task, key):
+        step = super().step(state, action, task, key)
+        return replace(step, success=step.success.astype(jnp.float32))
+
+
+def test_success_is_yes_or_no():
+    from adaptax.core.errors import EnvironmentContractError
+
+    problem = replace(timed(), env=Graded())
+    with pytest.raises(EnvironmentContractError, match=r"Graded\.step: success: expected a bool array of shape \(\)"):
+        evaluated(problem)
 
 
 def test_windows_that_do_not_divide_a_protocol_are_refused():

@@ -17,7 +17,7 @@ def interact(
     done = env.action_space.clip(action)
     step = env.step(env_state, done, task, key)
     check_types(env, step.observation, "step")
-    check_outcome(env, step.reward, step.terminated)
+    check_outcome(env, step.reward, step.terminated, step.success)
     return step, TimeStep(step.observation, done, step.reward, jnp.asarray(False))
 
 

@@ -384,10 +384,10 @@ def evaluate_trial(
         algorithm, problem, meta, task, key, explore=explore, evaluation_explores=False if with_evaluation else None
     )
     trajectory = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
+    known = None if evaluated is None else jnp.mean(jnp.sum(evaluated.reward, 1), -1)
     result = result_of(trajectory, problem.env.horizon, adapted)
     if evaluated is None:
         return result
-    known = jnp.mean(jnp.sum(evaluated.reward, 1), -1)
     reached = jax.vmap(lambda episodes: successes(episodes, problem.env.horizon))(evaluated)
     shares = jax.tree.map(lambda x: jnp.mean(x.astype(jnp.float32), (1, 2)), reached)
     return replace(result, evaluation_episodes=known, evaluation_successes=shares)

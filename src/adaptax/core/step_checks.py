@@ -45,13 +45,15 @@ def check_types(env: Environment, observation: PyTree[Array], where: str) -> Non
         raise _broken(env, where, "observation", wrong)
 
 
-def check_outcome(env: Environment, reward: Array, terminated: Array) -> None:
-    """Check the types of what a step has brought.
+def check_outcome(env: Environment, reward: Array, terminated: Array, success: Array | None = None) -> None:
+    """Check the types of what a step has brought, and of whether it was a success if that is said.
 
     Raises:
         EnvironmentContractError: as `check_types`.
     """
-    for field, x, kind in (("reward", reward, jnp.floating), ("terminated", terminated, jnp.bool_)):
+    said = [("reward", reward, jnp.floating), ("terminated", terminated, jnp.bool_)]
+    said += [] if success is None else [("success", success, jnp.bool_)]
+    for field, x, kind in said:
         wrong = mismatch(x, (), kind)
         if wrong:
             raise _broken(env, "step", field, wrong)

@@ -158,6 +158,9 @@ class Evaluation:
                 name: [{"mean": float(x.mean()), "stderr": stderr(x)} for x in np.moveaxis(values, -1, 0)]
                 for name, values in (("sample", self.window_returns), ("mode", self.evaluation_episodes))
             }
+        if self.protocol is not None:
+            judged = self.returns[..., -self.protocol.judged_episodes :].mean(-1, dtype=np.float64)
+            content["judged"] = {"mean": float(judged.mean()), "stderr": stderr(judged)}
         return content | self._successes_as_json()
 
     def _successes_as_json(self) -> dict[str, Any]:
