@@ -13,6 +13,7 @@ from adaptax.experiment.tables import tables
 from adaptax.registry.presets import named_presets, settings_for
 from adaptax.registry.registry import ALGORITHMS, CLASSICAL, LEARNERS, PROBLEMS, load_target
 from adaptax.runs.options import TrainOptions
+from tests import families
 from tests.cli.conftest import run
 
 ROOT = Path(__file__).parents[1]
@@ -119,8 +120,8 @@ def test_a_command_of_the_readme_has_the_options_and_names_that_it_uses(line, tm
 def test_problems_have_shifted_tasks_as_said():
     row = re.search(r"^\| Problems \| (.*) \|$", README, re.MULTILINE)[1]
     assert row.endswith("shifted tasks for most")
-    shifted = [name for name, entry in PROBLEMS.items() if load_target(entry.target)().shifted is not None]
-    assert len(shifted) > len(PROBLEMS) / 2
+    shifted = [name for name, entry in families.PROBLEMS.items() if load_target(entry.target)().shifted is not None]
+    assert len(shifted) > len(families.PROBLEMS) / 2
 
 
 def test_a_run_from_python_has_the_arguments_that_the_readme_gives(monkeypatch):
