@@ -20,12 +20,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+# First, as it says what to install where Gymnasium is missing too.
+from adaptax.problems.metaworld.arm import Arm, Goal
+
+# isort: split
 from adaptax.core.problem import Problem, Step, TaskDistribution, make_problem
 from adaptax.problems.host.environment import EpisodeState, HostEnvironment, Simulators, space_of
 from adaptax.problems.host.gymnasium_spaces import chosen, observed
 from adaptax.problems.host.pool import pool_of
 from adaptax.problems.host.simulations import SUCCESS, Maker
-from adaptax.problems.metaworld.arm import Arm, Goal
 from adaptax.problems.metaworld.goals import goals_of
 from adaptax.problems.metaworld.settings import MetaWorldSettings, ML1Settings
 
