@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from adaptax.core.composite_spaces import Encoded
 from adaptax.core.errors import UseError
 from adaptax.core.spaces import Box, Space
 from adaptax.networks.heads import Linear
@@ -137,6 +138,8 @@ def make_encoder(name: str, space: Space, key: Key[Array, ""]) -> Encoder | None
     Raises:
         UseError: if there is none of that name, or one's own does not return a vector.
     """
+    if isinstance(space, Encoded) and not space.more:
+        space = space.of  # what a user's own encoder expects, and the shape of it
     if name == NO_ENCODER or (name == AUTOMATIC and not space.images):
         return None
     if name == AUTOMATIC:

@@ -31,7 +31,7 @@ class Moments(eqx.Module):
     def deviations(
         self, x: Float[Array, "*batch features"], bound: float, numeric: Bool[np.ndarray, " features"] | None = None
     ) -> Float[Array, "*batch features"]:
-        """`x` in deviations from the mean, at most `bound` of them, for any batch axes.
+        """`x` in deviations from the mean, at most `bound` of them, for any batch axes; 0 while nothing was seen.
 
         Args:
             x: The features.
@@ -40,6 +40,7 @@ class Moments(eqx.Module):
         """
         shape = (1,) * (x.ndim - 1) + (-1,)
         found = jnp.clip((x - self.mean.reshape(shape)) / self.std.reshape(shape), -bound, bound)
+        found = jnp.where(self.count > 0, found, 0.0)
         return found if numeric is None or numeric.all() else jnp.where(numeric.reshape(shape), found, x)
 
     def observe(self, x: Float[Array, "batch *features"], weight: Float[Array, " batch"] | None = None) -> "Moments":

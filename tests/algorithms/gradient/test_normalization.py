@@ -7,13 +7,13 @@ import pytest
 
 from adaptax.algorithms.gradient.e_maml import EMAML
 from adaptax.algorithms.gradient.es_maml import ESMAML
-from adaptax.algorithms.gradient.inner_loop import OBSERVATION_BOUND
 from adaptax.algorithms.gradient.maml import MAML
 from adaptax.algorithms.gradient.reptile import Reptile
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import replace
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.optimization.moments import no_moments
+from adaptax.optimization.observations import BOUND
 from adaptax.problems import bernoulli_bandit, cart_pole
 from adaptax.registry.presets import settings_for
 from tests.algorithms.memory.test_normalization import measured
@@ -89,7 +89,7 @@ def test_what_is_no_number_is_read_as_it_is():
     algorithm = MAML(**SMALL)
     meta, _ = quick_jit(lambda key: algorithm.begin_meta(make(0.0, 1.0), key))(jax.random.key(0))
     far = meta.read(jnp.asarray([1e9, -1e9]))
-    assert far.tolist() == [OBSERVATION_BOUND, -OBSERVATION_BOUND]
+    assert far.tolist() == [BOUND, -BOUND]
 
 
 @pytest.mark.compiles

@@ -6,13 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.algorithms.memory.rl2 import OBSERVATION_BOUND, RL2
+from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.core.experience import sample_tasks
 from adaptax.core.problem import Step, make_problem
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, TimeStep, replace
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.optimization.moments import no_moments
+from adaptax.optimization.observations import BOUND
 from adaptax.problems import bernoulli_bandit, cart_pole, grid_navigation, point_robot
 from adaptax.problems.point_robots import PointRobot, SquareGoals
 from adaptax.registry.presets import settings_for
@@ -77,8 +78,8 @@ def test_what_is_read_does_not_depend_on_units():
         one, two = plain.encode(jnp.asarray(x[:9])), other.encode(jnp.asarray(y[:9]))
         np.testing.assert_allclose(two, one, atol=5e-3)  # float32, at 1000
     far = plain.encode(jnp.full(2, 1e6))
-    assert far.tolist() == [OBSERVATION_BOUND] * 2
-    assert plain.encode(jnp.full(2, -1e6)).tolist() == [-OBSERVATION_BOUND] * 2
+    assert far.tolist() == [BOUND] * 2
+    assert plain.encode(jnp.full(2, -1e6)).tolist() == [-BOUND] * 2
 
 
 @pytest.mark.parametrize("problem", [bernoulli_bandit(2, 3), grid_navigation()], ids=["nothing", "cells"])

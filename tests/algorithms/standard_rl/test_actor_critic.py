@@ -231,7 +231,7 @@ def test_fresh_networks_know_nothing(action, num_layers):
 def test_acting_tells_the_log_probability_of_what_was_done(action):
     learner = random_learner(A2CSettings(**SMALL), spaces=Spaces(Box((2,)), action))
     timestep = TimeStep(jnp.asarray([0.3, -1.0]), action.null(), jnp.zeros(()), jnp.asarray(True))
-    act = lambda key, explore: actor_critic.act(learner.network, timestep, key, explore=explore)  # noqa: E731
+    act = lambda key, explore: actor_critic.act(learner, timestep, key, explore=explore)  # noqa: E731
     done, aux = quick_jit(jax.vmap(lambda key: act(key, True)))(jax.random.split(KEY, 50))
     policy = quick_jit(jax.vmap(lambda _: learner.network.policy(timestep.observation)))(jnp.arange(50))
     np.testing.assert_allclose(aux["log_prob"], policy.log_prob(action.policy_action(done)), rtol=1e-5)

@@ -23,7 +23,6 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.algorithms.gradient.critic import ReturnCritic, critic_optimizer
 from adaptax.algorithms.gradient.settings import InnerSettings
-from adaptax.core.composite_spaces import Encoded
 from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import rollout, run_trial, start
@@ -32,11 +31,12 @@ from adaptax.core.splits import fold_in_name
 from adaptax.core.types import AgentState, Task, TimeStep, Transition, Window, replace
 from adaptax.networks import Policy
 from adaptax.networks.distributions import Distribution, Normal
+from adaptax.optimization import observations
 from adaptax.optimization.baselines import linear_baseline, returns_to_go, time_features
 from adaptax.optimization.estimators import ESTIMATORS
 from adaptax.optimization.inner_optimizers import InnerOptimizer, descend
 from adaptax.optimization.losses import generalized_advantages
-from adaptax.optimization.moments import Moments, no_moments
+from adaptax.optimization.moments import Moments
 
 
 class Theta(eqx.Module):
@@ -51,12 +51,6 @@ class Theta(eqx.Module):
     policy: Policy
     learned: PyTree[Array] = None
     context: Float[Array, " context_size"] | None = None
-
-
-OBSERVATION_BOUND = 10.0
-"""Observations that are normalised enter networks clipped to this many deviations from their mean."""
-LOOKED_AT = 16
-"""Tasks in which the untrained policy looks at observations, before the first update."""
 
 
 class GradientParams(eqx.Module):
@@ -76,25 +70,15 @@ class GradientParams(eqx.Module):
 
     def read(self, observation: PyTree[Array]) -> PyTree[Array]:
         """An observation as networks see it, for any batch axes."""
-        if self.observed is None or self.observation_space is None:
-            return observation
-        space = self.observation_space
-        return self.observed.deviations(space.encode(observation), OBSERVATION_BOUND, space.numeric)
+        return observations.read(self.observed, self.observation_space, observation)
 
     def read_all(self, trajectory: Transition) -> Transition:
         """A trajectory with what networks see, for any batch axes."""
-        if self.observed is None:
-            return trajectory
-        timestep = replace(trajectory.timestep, observation=self.read(trajectory.timestep.observation))
-        return replace(trajectory, timestep=timestep)
+        return observations.read_all(self.observed, self.observation_space, trajectory)
 
     def observe(self, trajectory: Transition) -> "GradientParams":
         """Take in what was seen, in steps that happened, for any batch axes."""
-        if self.observed is None or self.observation_space is None:
-            return self
-        seen = self.observation_space.encode(trajectory.timestep.observation)
-        valid = trajectory.valid.ravel().astype(jnp.float32)
-        return replace(self, observed=self.observed.observe(seen.reshape(-1, seen.shape[-1]), valid))
+        return replace(self, observed=observations.take_in(self.observed, self.observation_space, trajectory))
 
 
 class Fast(eqx.Module):
@@ -155,7 +139,7 @@ class GradientBased(InnerSettings, MetaLearner):
     def network(self, problem: Problem, key: Key[Array, ""], context_size: int = 0) -> Policy:
         """The policy's network, as the settings say."""
         return Policy(
-            self.read_space(problem.env.observation_space),
+            observations.space_read(problem.env.observation_space, normalize=self.normalize_observations),
             problem.env.action_space,
             (self.hidden_size,) * self.num_layers,
             key,
@@ -165,22 +149,15 @@ class GradientBased(InnerSettings, MetaLearner):
             encoder=self.encoder,
         )
 
-    def normalizes(self, space: Space) -> bool:
-        """Whether observations of a space are normalised: numbers, if that is set."""
-        return self.normalize_observations and bool(space.numeric.any())
-
-    def read_space(self, space: Space) -> Space:
-        """What networks see of it."""
-        return Encoded(space) if self.normalizes(space) else space
-
     def begin_meta(self, problem: Problem, key: Key[Array, ""]) -> tuple[GradientParams, PyTree[Array]]:
         """θ, what the inner optimiser learns, the learned baseline if there is one, and its optimiser's state."""
         theta_key, critic_key = jax.random.split(key)
         theta = self.build(problem, theta_key)
         meta = GradientParams(replace(theta, learned=self.inner.init(self.initial(theta))))
         space = problem.env.observation_space
-        if self.normalizes(space):
-            meta = replace(meta, observed=no_moments((space.encoded_size,)), observation_space=space)
+        observed = observations.unseen(space, normalize=self.normalize_observations)
+        if observed is not None:
+            meta = replace(meta, observed=observed, observation_space=space)
             meta = self._first_look(problem, meta, fold_in_name(key, "first look"))
         if self.baseline != "value":
             return meta, None
@@ -190,15 +167,13 @@ class GradientBased(InnerSettings, MetaLearner):
 
     def _first_look(self, problem: Problem, meta: GradientParams, key: Key[Array, ""]) -> GradientParams:
         """Take in what the untrained policy sees, in a window of some tasks."""
-        task_key, trial_key = jax.random.split(key)
-        tasks = jax.vmap(problem.train.sample)(jax.random.split(task_key, LOOKED_AT))
         steps = problem.env.horizon
 
         def window(task: Task, key: Key[Array, ""]) -> Transition:
             state = start(self, problem, meta, task, key, self.trajectories)
             return rollout(self, problem, meta, task, state, fold_in_name(key, "window"), clock=0, steps=steps)[1]
 
-        return meta.observe(jax.vmap(window)(tasks, jax.random.split(trial_key, LOOKED_AT)))
+        return meta.observe(observations.look(problem, key, window))
 
     def window(self, problem: Problem) -> Window:
         """One episode in each of `trajectories` parallel environments."""
@@ -275,15 +250,15 @@ class GradientBased(InnerSettings, MetaLearner):
     def advantages(self, meta: GradientParams, trajectory: Transition, steps: Array) -> Float[Array, "time env"]:
         """Advantages within each episode: the time limit is the end of what is to be maximised. Constants (trap E6)."""
         valid = trajectory.valid
-        observations = meta.theta.policy.read(trajectory.timestep.observation)
+        features = meta.theta.policy.read(trajectory.timestep.observation)
         values = jnp.zeros_like(trajectory.reward)
         if self.baseline == "linear":
             targets = returns_to_go(trajectory.reward, self.discount)
             worth = returns_to_go(valid.astype(targets.dtype), self.discount)
-            values = linear_baseline(time_features(observations), targets, valid, worth)
+            values = linear_baseline(time_features(features), targets, valid, worth)
         elif self.baseline == "value":
             assert meta.critic is not None
-            values = meta.critic(observations, steps)
+            values = meta.critic(features, steps)
         last = jnp.arange(valid.shape[0])[:, None] == valid.shape[0] - 1
         advantages = generalized_advantages(
             trajectory.reward,

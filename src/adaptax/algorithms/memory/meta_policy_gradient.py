@@ -36,12 +36,13 @@ from adaptax.algorithms.standard_rl.a2c import A2C
 from adaptax.algorithms.standard_rl.reinforce import Reinforce
 from adaptax.algorithms.standard_rl.temporal_difference import QLearning
 from adaptax.core import parallel
+from adaptax.core.composite_spaces import Encoded
 from adaptax.core.experience import Experience, sample_tasks
 from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import rollout, start
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
-from adaptax.optimization import minibatches
+from adaptax.optimization import minibatches, observations
 from adaptax.optimization.losses import clipped_surrogate, masked_mean
 
 
@@ -49,12 +50,22 @@ class MetaPolicyParams(eqx.Module):
     """θ, and what the base learner is told.
 
     Attributes:
-        explorer: The meta-policy.
+        explorer: The meta-policy. It has the moments of observations, if those are normalised: the base learner reads
+            them as it does.
         base: What the base learner must know of the problem.
     """
 
     explorer: rl2.RL2Params
     base: PyTree[Array]
+
+    def read(self, timestep: TimeStep) -> TimeStep:
+        """What the base learner sees."""
+        observed, space = self.explorer.observed, self.explorer.observation_space
+        return replace(timestep, observation=observations.read(observed, space, timestep.observation))
+
+    def read_all(self, trajectory: Transition) -> Transition:
+        """What the base learner learns from."""
+        return observations.read_all(self.explorer.observed, self.explorer.observation_space, trajectory)
 
 
 class MetaPolicyAdapted(eqx.Module):
@@ -76,7 +87,13 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
     @property
     def explorer_network(self) -> RL2:
         """The meta-policy: RL²'s networks."""
-        return RL2(memory=self.memory, memory_size=self.memory_size, initial_std=self.initial_std, critic_size=1)
+        return RL2(
+            memory=self.memory,
+            memory_size=self.memory_size,
+            initial_std=self.initial_std,
+            critic_size=1,
+            normalize_observations=self.normalize_observations,
+        )
 
     @property
     def learner(self) -> QLearning | Reinforce | A2C:
@@ -104,7 +121,10 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         trial = replace(problem, episodes=self.exploration_episodes)
         explorer = self.explorer_network.init(trial, key).meta
         opt_state = self._optimizer().init(explorer.network)
-        return TrainState(MetaPolicyParams(explorer, self.learner.describe(problem)), opt_state, jnp.asarray(0), key)
+        base = self.learner.describe(problem)
+        if explorer.observed is not None:
+            base = replace(base, observation=Encoded(base.observation))
+        return TrainState(MetaPolicyParams(explorer, base), opt_state, jnp.asarray(0), key)
 
     def window(self, problem: Problem) -> Window:
         """K episodes, one after the other: the meta-policy may remember the first in the second."""
@@ -126,7 +146,7 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         """Explore as the meta-policy does; once that is over, and if not `explore`, do the best that was learned."""
         memory, base_memory = agent.memory
         base = AgentState(agent.adapted.base, base_memory)
-        known, base_memory, _ = self.learner.act(meta.base, base, timestep, key, explore=False)
+        known, base_memory, _ = self.learner.act(meta.base, base, meta.read(timestep), key, explore=False)
         if not explore:
             return known, (memory, base_memory), {"log_prob": jnp.zeros(())}
         action, memory, log_prob = self._explore(meta, memory, base, timestep, key)
@@ -139,7 +159,7 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
     ) -> tuple[PyTree[Array], PyTree[Array], Array]:
         """An exploring action, the memory after it, and the action's log-probability."""
         if self.explorer == "base":
-            action, _, aux = self.learner.act(meta.base, base, timestep, key, explore=True)
+            action, _, aux = self.learner.act(meta.base, base, meta.read(timestep), key, explore=True)
             return action, memory, jnp.zeros(()) if aux is None else aux["log_prob"]
         agent = AgentState(None, memory)
         action, memory, aux = self.explorer_network.act(meta.explorer, agent, timestep, key, explore=True)
@@ -149,10 +169,10 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         self, meta: MetaPolicyParams, agent: AgentState, trajectory: Transition, key: Key[Array, ""]
     ) -> AgentState:
         """The base learner learns from the exploration, several times; what comes after it is not learned from."""
-        learner = AgentState(agent.adapted.base, None)
+        learner, window = AgentState(agent.adapted.base, None), meta.read_all(trajectory)
 
         def once(learner: AgentState, key: Key[Array, ""]) -> tuple[AgentState, None]:
-            return self.learner.adapt(meta.base, learner, trajectory, key), None
+            return self.learner.adapt(meta.base, learner, window, key), None
 
         learned, _ = jax.lax.scan(once, learner, jax.random.split(key, self.base_steps))
         over = agent.adapted.explored
@@ -167,9 +187,12 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         meta: MetaPolicyParams = state.meta
         before, after = experience.extra["before"], experience.extra["after"]
         trajectory = jax.tree.map(lambda x: jax.lax.collapse(x, 1, 3), experience.trajectory)
+        space = meta.explorer.observation_space
+        seen = replace(meta.explorer, observed=observations.take_in(meta.explorer.observed, space, trajectory))
         if self.explorer == "base":
             report = self._report(trajectory, before, after)
-            return replace(state, step=state.step + 1), parallel.mean(report)
+            meta = MetaPolicyParams(seen, meta.base)
+            return replace(state, meta=meta, step=state.step + 1), parallel.mean(report)
         gain = (after - before).reshape(-1, self.replicas)
         if problem.env.on_host:  # where a simulator was lost, an exploration has gained what the others have
             happened = jnp.any(trajectory.valid, 0).reshape(gain.shape)
@@ -193,11 +216,9 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
             num_epochs=self.num_epochs,
             num_minibatches=1,
         )
-        explorer = replace(meta.explorer, network=network)
+        meta = MetaPolicyParams(replace(seen, network=network), meta.base)
         metrics = parallel.mean({**self._report(trajectory, before, after), **metrics})
-        return replace(
-            state, meta=MetaPolicyParams(explorer, meta.base), opt_state=opt_state, step=state.step + 1
-        ), metrics
+        return replace(state, meta=meta, opt_state=opt_state, step=state.step + 1), metrics
 
     def collect(self, problem: Problem, state: TrainState) -> Experience:
         """Explorations of every task, side by side; and the base learners' returns before and after, task by task."""

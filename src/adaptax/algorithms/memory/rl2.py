@@ -55,14 +55,12 @@ from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, 
 from adaptax.networks import Critic, Encoder, Memory, MemorySizes, PolicyHead, Readout, ScoreHead, Seen
 from adaptax.networks.distributions import Distribution
 from adaptax.networks.encoders import make_encoder, read_space
-from adaptax.optimization import minibatches
+from adaptax.optimization import minibatches, observations
 from adaptax.optimization.losses import clipped_surrogate, generalized_advantages, masked_mean
 from adaptax.optimization.moments import Moments, no_moments
 
 REWARD_BOUND = 10.0
 """Rewards enter the network clipped to this many deviations from their center: a sparse task's first is no shock."""
-OBSERVATION_BOUND = 10.0
-"""The same of observations, entry by entry."""
 
 
 class Network(eqx.Module):
@@ -113,7 +111,7 @@ class RL2Params(eqx.Module):
         """An observation as memory and readout read it, for any batch axes."""
         x = self.observation_space.encode(observation)
         if self.observed is not None:
-            x = self.observed.deviations(x, OBSERVATION_BOUND, self.observation_space.numeric)
+            x = observations.in_deviations(self.observed, self.observation_space, x)
         return x if self.network.encoder is None else self.network.encoder(x)
 
     def remembered(self, observation: PyTree[Array]) -> Float[Array, "*batch size"]:
@@ -123,11 +121,8 @@ class RL2Params(eqx.Module):
 
     def observe(self, trajectory: Transition, valid: Float[Array, " step"] | None) -> "RL2Params":
         """Take in what rewards and observations were, leaves `[time, task, ...]`; the network stays."""
-        seen = replace(self, reward=self.reward.observe(trajectory.reward.ravel(), valid))
-        if self.observed is None:
-            return seen
-        x = self.observation_space.encode(trajectory.timestep.observation)
-        return replace(seen, observed=self.observed.observe(x.reshape(-1, x.shape[-1]), valid))
+        observed = observations.take_in(self.observed, self.observation_space, trajectory)
+        return replace(self, reward=self.reward.observe(trajectory.reward.ravel(), valid), observed=observed)
 
     def inputs(
         self, timestep: TimeStep, previous: Float[Array, "*batch size"], begun: Bool[Array, "*batch"]
@@ -204,7 +199,7 @@ class RL2(RL2Settings, MetaLearner):
         network = Network(memory, readout, policy, critic, encoder)
         moments = no_moments(features.shape[1:]).observe(features)
         seen = env.observation_space
-        observed = no_moments((seen.encoded_size,)) if self.normalize_observations and seen.numeric.any() else None
+        observed = observations.unseen(seen, normalize=self.normalize_observations)
         meta = RL2Params(network, no_moments(), jnp.zeros(()), moments, seen, observed)
         meta = self._first_look(problem, meta, tasks, look_key)
         return TrainState(meta, self._optimizer().init(network), jnp.asarray(0), key)
@@ -263,13 +258,13 @@ class RL2(RL2Settings, MetaLearner):
 
     def recompute(self, meta: RL2Params, trajectory: Transition) -> tuple[Float[Array, "time task size"], Distribution]:
         """Memory's outputs and action distributions for whole trials, leaves `[time, task, ...]`, as in acting."""
-        observations = meta.remembered(trajectory.timestep.observation)
-        previous = jnp.zeros_like(observations)
+        seen = meta.remembered(trajectory.timestep.observation)
+        previous = jnp.zeros_like(seen)
         starts = None if trajectory.clock is None else trajectory.clock == 0
         if meta.counts_pairs:
-            valid = jnp.ones(observations.shape[:2], bool) if trajectory.valid is None else trajectory.valid
-            previous = previous_observations(observations, valid, starts)
-        begun = jnp.broadcast_to(jnp.arange(len(observations))[:, None] > 0, observations.shape[:2])
+            valid = jnp.ones(seen.shape[:2], bool) if trajectory.valid is None else trajectory.valid
+            previous = previous_observations(seen, valid, starts)
+        begun = jnp.broadcast_to(jnp.arange(len(seen))[:, None] > 0, seen.shape[:2])
         inputs = meta.inputs(trajectory.timestep, previous, begun if starts is None else ~starts)
         hidden = meta.network.memory.unroll(inputs, trajectory.valid, starts)
         return hidden, meta.distribution(hidden, trajectory.timestep)

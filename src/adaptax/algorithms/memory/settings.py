@@ -126,6 +126,8 @@ class MetaPolicyGradientSettings(Settings):
         exploration_episodes: K, episodes of exploration before the base learner learns.
         memory: Memory of the meta-policy; "none" sees the present observation alone.
         memory_size: Units of the memory.
+        normalize_observations: Read observations that are no integers in deviations from their running mean, entry by
+            entry, so that their units do not matter; the base learner reads them as the meta-policy does. Paper: no.
         initial_std: Standard deviation of continuous actions of the meta-policy at the start, in half ranges.
         num_tasks: Tasks in each update.
         replicas: Explorations of each task; each is compared with the others.
@@ -150,6 +152,7 @@ class MetaPolicyGradientSettings(Settings):
     exploration_episodes: int = setting(2, low=1, high=LARGEST_COUNT)
     memory: DenseMemoryKind = setting("gru", only=_LEARNED)  # noqa: RUF009 (settings are immutable)
     memory_size: int = setting(32, low=1, high=4096, only=_LEARNED)
+    normalize_observations: bool = False
     initial_std: float = setting(1.0, above=0, high=1e6, only=_LEARNED)
     num_tasks: int = setting(32, low=1, high=LARGEST_COUNT)
     replicas: int = setting(4, low=2, high=LARGEST_COUNT)
@@ -271,7 +274,9 @@ def _of_exploration(problem: Settings) -> Changes:
     episodes = episodes_of(problem)[1]
     explored = {"exploration_episodes": min(20, episodes // 2)} if episodes > 1 else {}  # of one: refused
     table = problem.discrete_states and not problem.continuous_actions
-    return {MetaPolicyGradientSettings: explored if table else explored | _WITH_NETWORK}
+    if problem.discrete_states:
+        return {MetaPolicyGradientSettings: explored if table else explored | _WITH_NETWORK}
+    return {MetaPolicyGradientSettings: explored | _WITH_NETWORK | {"normalize_observations": True}}
 
 
 _EXPLORING = Defaults(

@@ -27,15 +27,16 @@ class A2C(A2CSettings, ActorCriticFromScratch):
 
     def adapt(self, meta: Spaces, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """One gradient step on a window, leaves `[time, env, ...]`."""
-        learner = actor_critic.centered(agent.adapted, trajectory)
+        learner, window, seen = actor_critic.looking(agent.adapted, trajectory)
+        learner = actor_critic.centered(learner, window)
         batch = actor_critic.make_batch(
             self,
             learner,
-            trajectory,
+            window,
             discount=self.discount,
             gae_lambda=self.gae_lambda,
             max_ratio=self.max_ratio,
         )
         returns = actor_critic.observe(learner, batch)
         learner = actor_critic.descend(actor_critic.adam(self), learner, returns, batch, entropy_cost=self.entropy_cost)
-        return AgentState(learner, agent.memory)
+        return AgentState(dataclasses.replace(learner, observed=seen), agent.memory)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from adaptax.algorithms.standard_rl.settings import ActorCriticSettings
 from adaptax.core.algorithm import FromScratch
+from adaptax.core.composite_spaces import Encoded
 from adaptax.core.problem import Problem
 from adaptax.core.spaces import Space
 from adaptax.core.splits import fold_in_name
@@ -22,6 +23,7 @@ from adaptax.core.types import AgentState, Metrics, TimeStep, Transition, Window
 from adaptax.networks import MLP, Encoder, Linear, Policy
 from adaptax.networks.distributions import Distribution
 from adaptax.networks.encoders import make_encoder
+from adaptax.optimization import observations
 from adaptax.optimization.losses import generalized_advantages, masked_mean
 from adaptax.optimization.moments import Moments, no_moments
 
@@ -87,15 +89,35 @@ class ActorCriticState(eqx.Module):
         opt_state: Their optimiser's state; None if nothing more is learned.
         returns: Moments of the critic's targets so far: what its outputs are in units of.
         center: What rewards are compared with, the mean of the first window; None: they are taken as they are.
+        observed: Moments of what was observed, entry by entry; None: observations are read as they are. The networks
+            are for what `read` returns then.
     """
 
     network: ActorCritic
     opt_state: PyTree[Array]
     returns: Moments
     center: Float[Array, ""] | None = None
+    observed: Moments | None = None
+
+    @property
+    def space(self) -> Space:
+        """The observation space."""
+        space = self.network.policy.observation_space
+        if self.observed is None:
+            return space
+        assert isinstance(space, Encoded)
+        return space.of
+
+    def read(self, observation: PyTree[Array]) -> PyTree[Array]:
+        """An observation as the networks see it, for any batch axes."""
+        return observations.read(self.observed, self.space, observation)
+
+    def read_all(self, trajectory: Transition) -> Transition:
+        """A trajectory with what the networks see, for any batch axes."""
+        return observations.read_all(self.observed, self.space, trajectory)
 
     def values(self, observation: PyTree[Array]) -> Float[Array, "*batch"]:
-        """V of what `rewards` gives."""
+        """V of what `rewards` gives, where `read` has read what."""
         return self.returns.mean + self.returns.std * self.network.critic(observation)
 
     def rewards(self, trajectory: Transition) -> Float[Array, "time env"]:
@@ -107,7 +129,7 @@ class Batch(eqx.Module):
     """What a step of experience teaches; leaves `[time, env, ...]`, or flattened.
 
     Attributes:
-        observation: What was seen.
+        observation: What was seen, as the networks read it.
         action: What was done, as the policy's distribution has it.
         log_prob: Its log-probability when it was done.
         advantage: Weight of ∇ log π; 0 where nothing happened.
@@ -127,8 +149,9 @@ def build(settings: ActorCriticSettings, spaces: Spaces, key: Key[Array, ""]) ->
     """Fresh networks."""
     policy_key, body_key, head_key = jax.random.split(key, 3)
     sizes = (settings.hidden_size,) * settings.num_layers
+    seen = observations.space_read(spaces.observation, normalize=settings.normalize_observations)
     policy = Policy(
-        spaces.observation,
+        seen,
         spaces.action,
         sizes,
         policy_key,
@@ -136,12 +159,11 @@ def build(settings: ActorCriticSettings, spaces: Spaces, key: Key[Array, ""]) ->
         initial_std=settings.initial_std,
         encoder=settings.encoder,
     )
-    encoder = make_encoder(settings.encoder, spaces.observation, fold_in_name(key, "critic's encoder"))
+    encoder = make_encoder(settings.encoder, seen, fold_in_name(key, "critic's encoder"))
     size = policy.features_size
     body = MLP(size, sizes, settings.activation, body_key)
-    return ActorCritic(
-        policy, ValueNetwork(body, Linear(sizes[-1] if sizes else size, 1, 0.0, head_key), spaces.observation, encoder)
-    )
+    head = Linear(sizes[-1] if sizes else size, 1, 0.0, head_key)
+    return ActorCritic(policy, ValueNetwork(body, head, seen, encoder))
 
 
 TINY = 1e-30
@@ -182,12 +204,12 @@ def window_of(settings: ActorCriticSettings, problem: Problem) -> Window:
 
 
 def act(
-    network: ActorCritic, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+    learner: ActorCriticState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
 ) -> tuple[PyTree[Array], dict[str, Array]]:
     """Sample an action from π (or take its mode, if not `explore`); return it with its log-probability."""
-    policy = network.policy(timestep.observation)
+    policy = learner.network.policy(learner.read(timestep.observation))
     action = policy.sample(key) if explore else policy.mode()
-    return network.policy.head.space.from_policy(action), {"log_prob": policy.log_prob(action)}
+    return learner.network.policy.head.space.from_policy(action), {"log_prob": policy.log_prob(action)}
 
 
 def boundaries(settings: ActorCriticSettings, trajectory: Transition) -> tuple[Array, Array]:
@@ -207,11 +229,14 @@ def importance(learner: ActorCriticState, trajectory: Transition, max_ratio: flo
     return jax.lax.stop_gradient(jnp.minimum(jnp.exp(jnp.minimum(log_ratio, 80.0)), max_ratio))
 
 
-def new_learner(network: ActorCritic, optimizer: optax.GradientTransformation, spaces: Spaces) -> ActorCriticState:
+def new_learner(
+    settings: ActorCriticSettings, spaces: Spaces, optimizer: optax.GradientTransformation, key: Key[Array, ""]
+) -> ActorCriticState:
     """One that has seen nothing."""
-    return ActorCriticState(
-        network, optimizer.init(network), no_moments(), None if spaces.ends_early else jnp.zeros(())
-    )
+    network = build(settings, spaces, key)
+    observed = observations.unseen(spaces.observation, normalize=settings.normalize_observations)
+    center = None if spaces.ends_early else jnp.zeros(())
+    return ActorCriticState(network, optimizer.init(network), no_moments(), center, observed)
 
 
 def centered(learner: ActorCriticState, trajectory: Transition) -> ActorCriticState:
@@ -222,6 +247,20 @@ def centered(learner: ActorCriticState, trajectory: Transition) -> ActorCriticSt
     return dataclasses.replace(
         learner, center=jnp.where(first, masked_mean(trajectory.reward, trajectory.valid), learner.center)
     )
+
+
+def looking(learner: ActorCriticState, trajectory: Transition) -> tuple[ActorCriticState, Transition, Moments | None]:
+    """The learner as it looks at a window, the window as it reads it, and what it has `observed` after it.
+
+    A window is learned from as it was read when the learner acted in it. The first was read as nothing but its mean:
+    its actions were by chance, and it is looked at in deviations of its own.
+    """
+    seen = observations.take_in(learner.observed, learner.space, trajectory)
+    if learner.observed is not None:
+        first = learner.observed.count == 0
+        now = jax.tree.map(lambda new, old: jnp.where(first, new, old), seen, learner.observed)
+        learner = dataclasses.replace(learner, observed=now)
+    return learner, learner.read_all(trajectory), seen
 
 
 def make_batch(
@@ -238,7 +277,7 @@ def make_batch(
     Args:
         settings: Of the learner.
         learner: As it is before it learns.
-        trajectory: The window; `aux["log_prob"]` has the log-probabilities under whichever policy acted.
+        trajectory: The window as it is read; `aux["log_prob"]` has the log-probabilities under whichever policy acted.
         discount: γ.
         gae_lambda: λ.
         max_ratio: Where importance weights are cut off, if another policy may have acted; None: none are needed.
@@ -325,7 +364,8 @@ def descend(
     gradient = jax.grad(cost)(learner.network)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
         updates, opt_state = optimizer.update(gradient, learner.opt_state, learner.network)
-    improved = ActorCriticState(eqx.apply_updates(learner.network, updates), opt_state, returns, learner.center)
+    network = eqx.apply_updates(learner.network, updates)
+    improved = dataclasses.replace(learner, network=network, opt_state=opt_state, returns=returns)
     happened = jnp.any(batch.valid)
     return jax.tree.map(lambda new, old: jnp.where(happened, new, old), improved, learner)
 
@@ -344,12 +384,11 @@ class ActorCriticFromScratch(ActorCriticSettings, FromScratch):
 
     def begin(self, meta: Spaces, key: Key[Array, ""]) -> AgentState:
         """Draw networks."""
-        network = build(self, meta, key)
-        return AgentState(new_learner(network, adam(self), meta), None)
+        return AgentState(new_learner(self, meta, adam(self), key), None)
 
     def act(
         self, meta: Spaces, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[PyTree[Array], None, Any]:
         """Sample from π, or take its mode."""
-        action, aux = act(agent.adapted.network, timestep, key, explore=explore)
+        action, aux = act(agent.adapted, timestep, key, explore=explore)
         return action, None, aux

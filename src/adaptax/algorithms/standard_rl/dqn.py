@@ -9,7 +9,9 @@ where Q̄ is an older copy of Q. Actions are ε-greedy; ε falls linearly over e
 
 Differences from the papers: dense layers; Adam; gradients are scaled down to a norm, but errors are not clipped at 1:
 where values are far larger, the end of an episode would weigh no more than each small error before it, and cart-pole
-diverges. A time limit is no end: what comes after it is estimated (trap E11).
+diverges. A time limit is no end: what comes after it is estimated (trap E11). Observations may be read in deviations
+from their running mean (`normalize_observations`), and values be in units of what is paid (`normalize_rewards`): the
+memory holds both as they were, and what is drawn is read as is known by then.
 """
 
 import dataclasses
@@ -31,6 +33,8 @@ from adaptax.core.types import AgentState, TimeStep, Transition, Window
 from adaptax.networks import MLP, Encoder, Linear
 from adaptax.networks.distributions import NEVER
 from adaptax.networks.encoders import make_encoder
+from adaptax.optimization import observations
+from adaptax.optimization.moments import Moments, no_moments
 
 
 class DQNSpaces(eqx.Module):
@@ -39,10 +43,13 @@ class DQNSpaces(eqx.Module):
     Attributes:
         observation: The observation space.
         num_actions: A.
+        ends_early: Whether episodes may end before their horizon: a constant that is added to all rewards is something
+            to learn from then.
     """
 
     observation: Space = eqx.field(static=True)
     num_actions: int = eqx.field(static=True)
+    ends_early: bool = eqx.field(static=True, default=True)
 
 
 class QNetwork(eqx.Module):
@@ -67,6 +74,25 @@ class QNetwork(eqx.Module):
         return values if legal is None else jnp.where(legal, values, NEVER)
 
 
+class Paid(eqx.Module):
+    """What rewards there were.
+
+    Attributes:
+        moments: Of all so far.
+        center: What they are compared with: their mean before the first gradient, so that what a value means does not
+            drift as the agent gets better; 0 where episodes may end early.
+    """
+
+    moments: Moments
+    center: Float[Array, ""]
+
+    def units(self, reward: Float[Array, " batch"]) -> Float[Array, " batch"]:
+        """Rewards compared with the center, in units of how far they are from it (root mean square)."""
+        far = self.moments.variance + (self.moments.mean - self.center) ** 2
+        nothing = far <= 1e-10 * self.moments.mean**2  # all the same: rounding noise
+        return (reward - self.center) / jnp.where(nothing, 1.0, jnp.sqrt(jnp.where(nothing, 1.0, far)))
+
+
 class DQNState(eqx.Module):
     """φ.
 
@@ -77,6 +103,8 @@ class DQNState(eqx.Module):
         memory: Past experience.
         episodes: Episodes over.
         steps: Gradient steps done.
+        observed: Moments of what was observed, entry by entry; None: observations are read as they are.
+        paid: What rewards there were; None: they are taken as they are.
     """
 
     network: QNetwork
@@ -85,6 +113,28 @@ class DQNState(eqx.Module):
     memory: ReplayBuffer
     episodes: Int[Array, ""]
     steps: Int[Array, ""]
+    observed: Moments | None = None
+    paid: Paid | None = None
+
+    def read(self, features: Float[Array, "*batch size"]) -> Float[Array, "*batch size"]:
+        """Encoded observations as the networks see them."""
+        if self.observed is None:
+            return features
+        return observations.in_deviations(self.observed, self.network.space, features)
+
+    def read_all(self, batch: ReplayBuffer) -> ReplayBuffer:
+        """Steps drawn from the memory, with what the networks see and learn from."""
+        reward = batch.reward if self.paid is None else self.paid.units(batch.reward)
+        return dataclasses.replace(batch, before=self.read(batch.before), after=self.read(batch.after), reward=reward)
+
+    def look(self, window: Transition, *, centers: bool) -> "DQNState":
+        """Take in what was observed and earned in a window, leaves `[time, ...]`; it may move the center, or not."""
+        observed, paid = observations.take_in(self.observed, self.network.space, window), self.paid
+        if paid is not None:
+            moments = paid.moments.observe(window.reward, window.valid.astype(jnp.float32))
+            moves = centers & (self.steps == 0)
+            paid = Paid(moments, jnp.where(moves, moments.mean, paid.center))
+        return dataclasses.replace(self, observed=observed, paid=paid)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +150,7 @@ class DQN(DQNSettings, FromScratch):
         actions = problem.env.action_space
         if not isinstance(actions, Discrete):
             raise UseError(f"DQN: expected a Discrete space of actions, got {actions!r}")
-        return DQNSpaces(problem.env.observation_space, actions.num)
+        return DQNSpaces(problem.env.observation_space, actions.num, problem.env.ends_early)
 
     def window(self, problem: Problem) -> Window:
         """As many steps as lie between gradient steps."""
@@ -119,14 +169,17 @@ class DQN(DQNSettings, FromScratch):
         head = Linear(self.hidden_size, meta.num_actions, 0.01, head_key)
         network = QNetwork(body, head, encoder, meta.observation)
         memory = ReplayBuffer.empty(self.buffer_size, size)
-        return AgentState(DQNState(network, network, self._optimizer().init(network), memory, zero, zero), None)
+        observed = observations.unseen(meta.observation, normalize=self.normalize_observations)
+        paid = Paid(no_moments(), jnp.zeros(())) if self.normalize_rewards else None
+        opt_state = self._optimizer().init(network)
+        return AgentState(DQNState(network, network, opt_state, memory, zero, zero, observed, paid), None)
 
     def act(
         self, meta: DQNSpaces, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[Int[Array, ""], None, None]:
         """The best action known; with probability ε, if exploring, any."""
         learner: DQNState = agent.adapted
-        features = meta.observation.encode(timestep.observation)
+        features = learner.read(meta.observation.encode(timestep.observation))
         best = jnp.argmax(learner.network(features)).astype(jnp.int32)
         if not explore:
             return best, None, None
@@ -141,6 +194,7 @@ class DQN(DQNSettings, FromScratch):
         """Remember a window, leaves `[time, env, ...]`; take one gradient step on steps drawn from the memory."""
         learner: DQNState = agent.adapted
         window = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
+        learner = learner.look(window, centers=not meta.ends_early)
         memory = learner.memory.add(
             meta.observation.encode(window.timestep.observation),
             window.action,
@@ -151,7 +205,8 @@ class DQN(DQNSettings, FromScratch):
         )
         over = window.terminated | window.truncated
         episodes = learner.episodes + jnp.sum(over, dtype=jnp.int32)
-        gradient = jax.grad(self._loss)(learner.network, learner.target, memory.draw(key, self.batch_size))
+        batch = learner.read_all(memory.draw(key, self.batch_size))
+        gradient = jax.grad(self._loss)(learner.network, learner.target, batch)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
             updates, opt_state = self._optimizer().update(gradient, learner.opt_state, learner.network)
         network = eqx.apply_updates(learner.network, updates)
@@ -165,7 +220,8 @@ class DQN(DQNSettings, FromScratch):
             (learner.network, learner.target, learner.opt_state, learner.steps),
         )
         network, target, opt_state, steps = learned
-        return AgentState(DQNState(network, target, opt_state, memory, episodes, steps), agent.memory)
+        after = DQNState(network, target, opt_state, memory, episodes, steps, learner.observed, learner.paid)
+        return AgentState(after, agent.memory)
 
     def _loss(self, network: QNetwork, target: QNetwork, batch: ReplayBuffer) -> Float[Array, ""]:
         """Half the mean square of the temporal-difference errors."""

@@ -60,7 +60,7 @@ MOST_STEPS = 200_000
 
 
 def _derived(problem: Settings) -> Changes:
-    """As many tasks as fit into an update."""
+    """As many tasks as fit into an update; observations that are numbers may be of any scale, and rewards there too."""
     settings = MultiTaskPPOSettings()
     tasks = as_many_as_fit(
         settings.num_tasks,
@@ -69,7 +69,11 @@ def _derived(problem: Settings) -> Changes:
         settings.streams * horizon_of(problem),
         multiple_of=settings.num_minibatches,
     )
-    return {MultiTaskPPOSettings: {"num_tasks": tasks}}
+    changes: Changes = {MultiTaskPPOSettings: {"num_tasks": tasks}}
+    if problem.discrete_states:
+        return changes
+    scales = {"normalize_observations": True}
+    return {ActorCriticSettings: scales, DQNSettings: {**scales, "normalize_rewards": True}, **changes}
 
 
 _ALL_TASKS = Defaults("as many tasks as fit into an update", {}, derive=_derived)

@@ -30,6 +30,7 @@ from adaptax.core.algorithm import FromScratch
 from adaptax.core.problem import Problem
 from adaptax.core.types import AgentState, TimeStep, Transition, Window
 from adaptax.networks import MLP, Linear
+from adaptax.optimization import observations
 from adaptax.optimization.losses import masked_mean
 
 NETWORK = (16,)
@@ -82,7 +83,7 @@ class MetaGradientAdapted(eqx.Module):
     Attributes:
         learner: θ'.
         before: θ, from which the last window made θ'.
-        window: The last window, leaves `[time, env, ...]`.
+        window: The last window as it was read, leaves `[time, env, ...]`.
         eta: η.
         eta_state: State of η's optimiser.
         started: Whether there was a window.
@@ -111,8 +112,7 @@ class MetaGradientRL(MetaGradientSettings, FromScratch):
     def begin(self, meta: Facts, key: Key[Array, ""]) -> AgentState:
         """Draw networks; η as the settings say."""
         network_key, eta_key = jax.random.split(key)
-        network = actor_critic.build(self, meta.spaces, network_key)
-        learner = actor_critic.new_learner(network, self._inner_adam(), meta.spaces)
+        learner = actor_critic.new_learner(self, meta.spaces, self._inner_adam(), network_key)
         eta = self._eta(meta, eta_key)
         started = jnp.asarray(False)
         window = self._no_window(meta)
@@ -135,7 +135,8 @@ class MetaGradientRL(MetaGradientSettings, FromScratch):
         def many(x: Array) -> Array:
             return jnp.broadcast_to(x, (*shape, *x.shape))
 
-        seen = jnp.zeros(meta.spaces.observation.shape, meta.spaces.observation.dtype)
+        space = observations.space_read(meta.spaces.observation, normalize=self.normalize_observations)
+        seen = jnp.zeros(space.shape, space.dtype)
         action, no = many(meta.spaces.action.null()), jnp.zeros(shape, bool)
         timestep = TimeStep(many(seen), action, jnp.zeros(shape), no)
         aux = {"log_prob": jnp.zeros(shape)}
@@ -151,11 +152,11 @@ class MetaGradientRL(MetaGradientSettings, FromScratch):
         self, meta: Facts, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[PyTree[Array], None, Any]:
         """Sample from π, or take its mode."""
-        action, aux = actor_critic.act(agent.adapted.learner.network, timestep, key, explore=explore)
+        action, aux = actor_critic.act(agent.adapted.learner, timestep, key, explore=explore)
         return action, None, aux
 
     def step(self, learner: ActorCriticState, window: Transition, eta: HyperParameters) -> ActorCriticState:
-        """θ + f(τ, θ, η): one step of A2C, a differentiable function of η."""
+        """θ + f(τ, θ, η): one step of A2C on a window as it is read, a differentiable function of η."""
         learner = actor_critic.centered(learner, window)
         observation = learner.network.policy.observation_space.encode(window.timestep.observation)
         discount, gae_lambda = eta.at(observation)
@@ -180,13 +181,14 @@ class MetaGradientRL(MetaGradientSettings, FromScratch):
     def adapt(self, meta: Facts, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """Learn η from what the last step has led to; then take the next step of A2C, with the new η."""
         known: MetaGradientAdapted = agent.adapted
-        gradient = jax.grad(self.outer_objective)(known.eta, known.before, known.window, trajectory)
+        before, window, seen = actor_critic.looking(known.learner, trajectory)
+        gradient = jax.grad(self.outer_objective)(known.eta, known.before, known.window, window)
         gradient = jax.tree.map(lambda g: jnp.where(known.started, -g, 0.0), self._learned(gradient))
         with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
             updates, eta_state = self._adam().update(gradient, known.eta_state)
         eta = eqx.apply_updates(known.eta, updates)
-        learner = self.step(known.learner, trajectory, eta)
-        adapted = MetaGradientAdapted(learner, known.learner, trajectory, eta, eta_state, jnp.asarray(True))
+        learner = dataclasses.replace(self.step(before, window, eta), observed=seen)
+        adapted = MetaGradientAdapted(learner, before, window, eta, eta_state, jnp.asarray(True))
         return AgentState(adapted, agent.memory)
 
     def _learned(self, gradient: HyperParameters) -> HyperParameters:

@@ -9,6 +9,7 @@ Differences from the paper: those of `ppo`.
 """
 
 import dataclasses
+import functools
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -26,9 +27,11 @@ from adaptax.core.experience import Experience
 from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import rollout, start
+from adaptax.core.splits import fold_in_name
 from adaptax.core.streams import stream, trial_returns
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
 from adaptax.optimization import minibatches as optim
+from adaptax.optimization import observations
 from adaptax.optimization.moments import Moments, no_moments
 
 
@@ -38,10 +41,16 @@ class MultiTaskParams(eqx.Module):
     Attributes:
         network: Policy and value network.
         returns: Moments of the training tasks' returns.
+        observed: Moments of the training's observations, entry by entry; None: they are read as they are.
     """
 
     network: ActorCritic
     returns: Moments
+    observed: Moments | None = None
+
+    def learner(self, opt_state: PyTree[Array]) -> ActorCriticState:
+        """What reads, acts and learns."""
+        return ActorCriticState(self.network, opt_state, self.returns, observed=self.observed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +60,16 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
     fills_slots: ClassVar[bool] = True
 
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
-        """Draw networks."""
-        network = actor_critic.build(self, Spaces.of(problem), key)
-        return TrainState(MultiTaskParams(network, no_moments()), self._optimizer().init(network), jnp.asarray(0), key)
+        """Draw networks, and look at what is seen, where that is normalised."""
+        spaces = Spaces.of(problem)
+        network = actor_critic.build(self, spaces, key)
+        observed = observations.unseen(spaces.observation, normalize=self.normalize_observations)
+        meta = MultiTaskParams(network, no_moments(), observed)
+        if observed is not None:
+            episodes = functools.partial(self.training_trial, problem, meta)
+            seen = observations.look(problem, fold_in_name(key, "first look"), episodes)
+            meta = replace(meta, observed=observations.take_in(observed, spaces.observation, seen))
+        return TrainState(meta, self._optimizer().init(network), jnp.asarray(0), key)
 
     def _optimizer(self) -> optax.GradientTransformation:
         steps = self.num_updates * self.num_epochs * self.num_minibatches
@@ -74,14 +90,16 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
         """Do PPO on the episodes of all tasks."""
         meta: MultiTaskParams = state.meta
-        trajectory = jax.tree.map(lambda x: jnp.swapaxes(x, 1, 2), experience.trajectory)  # tasks last
+        learner = meta.learner(state.opt_state)
+        collected = jax.tree.map(lambda x: jnp.swapaxes(x, 1, 2), experience.trajectory)  # tasks last
+        trajectory = learner.read_all(collected)
 
-        learner = ActorCriticState(meta.network, state.opt_state, meta.returns)
         batch = actor_critic.make_batch(self, learner, trajectory, discount=self.discount, gae_lambda=self.gae_lambda)
         returns = actor_critic.observe(learner, batch)
         learner, metrics = epochs(self, self._optimizer(), learner, returns, normalized(batch), 2)
         metrics = parallel.mean({"return": jnp.mean(trial_returns(trajectory)), **metrics})
-        meta = MultiTaskParams(learner.network, learner.returns)
+        seen = observations.take_in(meta.observed, learner.space, collected)
+        meta = MultiTaskParams(learner.network, learner.returns, seen)
         return replace(state, meta=meta, opt_state=learner.opt_state, step=state.step + 1), metrics
 
     def training_trial(self, problem: Problem, meta: MultiTaskParams, task: Task, key: Key[Array, ""]) -> Transition:
@@ -105,19 +123,21 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
     def begin(self, meta: MultiTaskParams, key: Key[Array, ""]) -> AgentState:
         """Enter a task with the policy that is best on average."""
         opt_state = self._fine_tuning().init(meta.network) if self._fine_tunes else None
-        return AgentState(ActorCriticState(meta.network, opt_state, meta.returns), None)
+        return AgentState(meta.learner(opt_state), None)
 
     def act(
         self, meta: MultiTaskParams, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
     ) -> tuple[PyTree[Array], None, Any]:
         """Sample from π, or take its mode."""
-        action, aux = actor_critic.act(agent.adapted.network, timestep, key, explore=explore)
+        action, aux = actor_critic.act(agent.adapted, timestep, key, explore=explore)
         return action, None, aux
 
     def adapt(
         self, meta: MultiTaskParams, agent: AgentState, trajectory: Transition, key: Key[Array, ""]
     ) -> AgentState:
-        """Go on learning, if asked to."""
+        """Go on learning, if asked to; observations are read as training has left it."""
         if not self._fine_tunes:
             return agent
-        return AgentState(improve(self, self._fine_tuning(), agent.adapted, trajectory, key), agent.memory)
+        learner: ActorCriticState = agent.adapted
+        window = learner.read_all(trajectory)
+        return AgentState(improve(self, self._fine_tuning(), learner, window, key), agent.memory)

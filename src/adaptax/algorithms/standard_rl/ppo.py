@@ -9,7 +9,7 @@ It starts anew in every task: its learning curve is its adaptation curve.
 
 Differences from the paper: advantages are normalised over a window; targets of V in units of their deviation; V's loss
 is not clipped; steps are shuffled once per window; where episodes have one length, rewards are compared with the mean
-of the first window.
+of the first window; observations may be read in deviations from their running mean (`normalize_observations`).
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from jaxtyping import Array, Key
 from adaptax.algorithms.standard_rl import actor_critic
 from adaptax.algorithms.standard_rl.actor_critic import ActorCriticFromScratch, ActorCriticState, Batch, Spaces
 from adaptax.algorithms.standard_rl.settings import PPOLearnerSettings
-from adaptax.core.types import AgentState, Metrics, Transition
+from adaptax.core.types import AgentState, Metrics, Transition, replace
 from adaptax.optimization import minibatches as optim
 from adaptax.optimization.losses import clipped_surrogate
 from adaptax.optimization.moments import Moments, no_moments
@@ -60,7 +60,7 @@ def epochs(
         num_epochs=settings.num_epochs,
         num_minibatches=settings.num_minibatches,
     )
-    return ActorCriticState(network, opt_state, returns, learner.center), metrics
+    return dataclasses.replace(learner, network=network, opt_state=opt_state, returns=returns), metrics
 
 
 def improve(
@@ -70,7 +70,7 @@ def improve(
     trajectory: Transition,
     key: Key[Array, ""],
 ) -> ActorCriticState:
-    """One task's learner after a window of its own, leaves `[time, env, ...]`."""
+    """One task's learner after a window of its own as it reads it, leaves `[time, env, ...]`."""
     learner = actor_critic.centered(learner, trajectory)
     batch = actor_critic.make_batch(
         settings, learner, trajectory, discount=settings.discount, gae_lambda=settings.gae_lambda
@@ -81,11 +81,23 @@ def improve(
     return epochs(settings, optimizer, learner, returns, steps, 0)[0]
 
 
+def with_own_chances(learner: ActorCriticState, trajectory: Transition) -> Transition:
+    """A window whose actions have the log-probabilities that they have as the learner reads it now.
+
+    Those of its first window were others. With these π_old is where the first epoch begins: every ratio there is 1.
+    """
+    if learner.observed is None:
+        return trajectory
+    log_prob = learner.network.policy.log_prob(trajectory.timestep.observation, trajectory.action)
+    return replace(trajectory, aux={"log_prob": jax.lax.stop_gradient(log_prob)})
+
+
 @dataclasses.dataclass(frozen=True)
 class PPO(PPOLearnerSettings, ActorCriticFromScratch):
     """PPO from nothing on every task; see the module and `PPOLearnerSettings`."""
 
     def adapt(self, meta: Spaces, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """Several passes over a window of whole episodes."""
-        learner = improve(self, actor_critic.adam(self), agent.adapted, trajectory, key)
-        return AgentState(learner, agent.memory)
+        learner, window, seen = actor_critic.looking(agent.adapted, trajectory)
+        learner = improve(self, actor_critic.adam(self), learner, with_own_chances(learner, window), key)
+        return AgentState(dataclasses.replace(learner, observed=seen), agent.memory)

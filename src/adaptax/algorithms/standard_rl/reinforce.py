@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from adaptax.algorithms.standard_rl import actor_critic
-from adaptax.algorithms.standard_rl.actor_critic import ActorCriticFromScratch, ActorCriticState, Spaces
+from adaptax.algorithms.standard_rl.actor_critic import ActorCriticFromScratch, Spaces
 from adaptax.algorithms.standard_rl.settings import ReinforceSettings
 from adaptax.core.types import AgentState, Transition
 
@@ -30,13 +30,13 @@ class Reinforce(ReinforceSettings, ActorCriticFromScratch):
 
     def adapt(self, meta: Spaces, agent: AgentState, trajectory: Transition, key: Key[Array, ""]) -> AgentState:
         """One gradient step on a window of whole episodes, leaves `[time, env, ...]`."""
-        learner: ActorCriticState = agent.adapted
+        learner, window, seen = actor_critic.looking(agent.adapted, trajectory)
         if self.baseline == "value":
-            learner = actor_critic.centered(learner, trajectory)
-        batch = actor_critic.make_batch(self, learner, trajectory, discount=self.discount, gae_lambda=1.0)
+            learner = actor_critic.centered(learner, window)
+        batch = actor_critic.make_batch(self, learner, window, discount=self.discount, gae_lambda=1.0)
         gain = batch.advantage if self.baseline == "value" else jnp.where(batch.valid, batch.target, 0.0)
-        weights = actor_critic.importance(learner, trajectory, self.max_ratio)
+        weights = actor_critic.importance(learner, window, self.max_ratio)
         batch = dataclasses.replace(batch, advantage=weights * gain)
         returns = actor_critic.observe(learner, batch)
         learner = actor_critic.descend(actor_critic.adam(self), learner, returns, batch, entropy_cost=self.entropy_cost)
-        return AgentState(learner, agent.memory)
+        return AgentState(dataclasses.replace(learner, observed=seen), agent.memory)

@@ -80,6 +80,10 @@ class DQNSettings(Settings):
 
     Attributes:
         hidden_size: Units of each of the two hidden layers.
+        normalize_observations: Read observations that are no integers in deviations from their running mean, entry by
+            entry, so that their units do not matter. Papers: no.
+        normalize_rewards: Learn from rewards in units of their running deviation; where all episodes have one length, as
+            differences from their mean before the first gradient. Papers: they are clipped at ±1.
         encoder: What reads observations first: convolutions where they have images ("auto"), nothing ("none"), or a
             network of your own (MODULE:NAME; a function of space and key that returns an Equinox module).
         learning_rate: Adam's.
@@ -97,6 +101,8 @@ class DQNSettings(Settings):
     """
 
     hidden_size: int = setting(64, low=1, high=4096)
+    normalize_observations: bool = False
+    normalize_rewards: bool = False
     encoder: str = "auto"
     learning_rate: float = setting(1e-3, above=0, high=1)
     max_gradient_norm: float = setting(10.0, above=0)
@@ -144,6 +150,8 @@ class ActorCriticSettings(Settings):
         hidden_size: Units of each hidden layer, of policy and value network.
         num_layers: Number of hidden layers.
         activation: Of the hidden layers.
+        normalize_observations: Read observations that are no integers in deviations from their running mean, entry by
+            entry, so that their units do not matter. Papers: no.
         encoder: What reads observations first: convolutions where they have images ("auto"), nothing ("none"), or a
             network of your own (MODULE:NAME; a function of space and key that returns an Equinox module).
         initial_std: Standard deviation of continuous actions at the start, in units of half their range.
@@ -158,6 +166,7 @@ class ActorCriticSettings(Settings):
     hidden_size: int = setting(64, low=1, high=4096)
     num_layers: int = setting(2, low=0, high=16)
     activation: Literal["tanh", "relu"] = "tanh"
+    normalize_observations: bool = False
     encoder: str = "auto"
     initial_std: float = setting(1.0, above=0, high=1e6)
     streams: int = setting(10, low=1, high=LARGEST_COUNT)
