@@ -183,6 +183,5 @@ def test_actions_are_epsilon_greedy_and_epsilon_falls_over_episodes():
 def test_continuous_actions_are_refused():
     with pytest.raises(ValueError, match="DQN: expected a Discrete space of actions"):
         DQN().describe(point_robot())
-    assert DQN().describe(clockwork(2, 2, num_actions=7)) == DQNSpaces(
-        Box((1,)), 7, clockwork(2, 2, num_actions=7).env.ends_early
-    )
+    problem = clockwork(2, 2, num_actions=7)
+    assert DQN().describe(problem) == DQNSpaces(Box((1,)), 7, problem.env.ends_early)

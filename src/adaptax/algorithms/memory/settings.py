@@ -281,7 +281,12 @@ def _of_exploration(problem: Settings) -> Changes:
 
 _EXPLORING = Defaults(
     "one episode to explore, or a few",
-    {"chain": {MetaPolicyGradientSettings: {"num_updates": 100}}},
+    {
+        "chain": {MetaPolicyGradientSettings: {"num_updates": 100}},
+        # Of order 1, and measured so.
+        "point-robot": {MetaPolicyGradientSettings: {"normalize_observations": False}},
+        "point-robot-sparse": {MetaPolicyGradientSettings: {"normalize_observations": False}},
+    },
     {
         "tabular-mdp": {"num_episodes": 10},
         "chain": {"num_episodes": 4},

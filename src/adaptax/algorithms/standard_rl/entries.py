@@ -69,11 +69,14 @@ def _derived(problem: Settings) -> Changes:
         settings.streams * horizon_of(problem),
         multiple_of=settings.num_minibatches,
     )
-    changes: Changes = {MultiTaskPPOSettings: {"num_tasks": tasks}}
     if problem.discrete_states:
-        return changes
-    scales = {"normalize_observations": True}
-    return {ActorCriticSettings: scales, DQNSettings: {**scales, "normalize_rewards": True}, **changes}
+        return {MultiTaskPPOSettings: {"num_tasks": tasks}}
+    both = {"normalize_observations": True, "normalize_rewards": True}
+    return {
+        ActorCriticSettings: {"normalize_observations": True},
+        DQNSettings: both,
+        MultiTaskPPOSettings: {"num_tasks": tasks, **both},
+    }
 
 
 _ALL_TASKS = Defaults("as many tasks as fit into an update", {}, derive=_derived)

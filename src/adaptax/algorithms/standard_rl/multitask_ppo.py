@@ -5,7 +5,8 @@ tasks at once: the best policy *on average over tasks*, without a memory to tell
 goes on learning in a new task, as `PPO` does from nothing. On the task-informed view of a problem
 (`adaptax.problems.informed`) it is the upper reference.
 
-Differences from the paper: those of `ppo`.
+Differences from the paper: those of `ppo`; where episodes have one length, rewards may be compared with what the
+untrained policy earns (`normalize_rewards`).
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.algorithms.standard_rl import actor_critic
 from adaptax.algorithms.standard_rl.actor_critic import ActorCritic, ActorCriticState, Spaces
@@ -32,6 +33,7 @@ from adaptax.core.streams import stream, trial_returns
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
 from adaptax.optimization import minibatches as optim
 from adaptax.optimization import observations
+from adaptax.optimization.losses import masked_mean
 from adaptax.optimization.moments import Moments, no_moments
 
 
@@ -42,15 +44,17 @@ class MultiTaskParams(eqx.Module):
         network: Policy and value network.
         returns: Moments of the training tasks' returns.
         observed: Moments of the training's observations, entry by entry; None: they are read as they are.
+        center: What rewards are compared with, the mean before the first update; None: they are taken as they are.
     """
 
     network: ActorCritic
     returns: Moments
     observed: Moments | None = None
+    center: Float[Array, ""] | None = None
 
     def learner(self, opt_state: PyTree[Array]) -> ActorCriticState:
         """What reads, acts and learns."""
-        return ActorCriticState(self.network, opt_state, self.returns, observed=self.observed)
+        return ActorCriticState(self.network, opt_state, self.returns, self.center, self.observed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,16 +64,23 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
     fills_slots: ClassVar[bool] = True
 
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
-        """Draw networks, and look at what is seen, where that is normalised."""
+        """Draw networks, and look at what is seen and earned, where that is normalised."""
         spaces = Spaces.of(problem)
         network = actor_critic.build(self, spaces, key)
-        observed = observations.unseen(spaces.observation, normalize=self.normalize_observations)
-        meta = MultiTaskParams(network, no_moments(), observed)
-        if observed is not None:
-            episodes = functools.partial(self.training_trial, problem, meta)
-            seen = observations.look(problem, fold_in_name(key, "first look"), episodes)
-            meta = replace(meta, observed=observations.take_in(observed, spaces.observation, seen))
+        meta = MultiTaskParams(network, no_moments())
+        meta = self._first_look(problem, meta, fold_in_name(key, "first look"))
         return TrainState(meta, self._optimizer().init(network), jnp.asarray(0), key)
+
+    def _first_look(self, problem: Problem, meta: MultiTaskParams, key: Key[Array, ""]) -> MultiTaskParams:
+        """Take in what the untrained policy sees and earns in a few tasks."""
+        space = problem.env.observation_space
+        meta = replace(meta, observed=observations.unseen(space, normalize=self.normalize_observations))
+        centers = self.normalize_rewards and not problem.env.ends_early
+        if meta.observed is None and not centers:
+            return meta
+        looked = observations.look(problem, key, functools.partial(self.training_trial, problem, meta))
+        center = masked_mean(looked.reward, looked.valid) if centers else None
+        return replace(meta, observed=observations.take_in(meta.observed, space, looked), center=center)
 
     def _optimizer(self) -> optax.GradientTransformation:
         steps = self.num_updates * self.num_epochs * self.num_minibatches
@@ -99,7 +110,7 @@ class MultiTaskPPO(MultiTaskPPOSettings, MetaLearner):
         learner, metrics = epochs(self, self._optimizer(), learner, returns, normalized(batch), 2)
         metrics = parallel.mean({"return": jnp.mean(trial_returns(trajectory)), **metrics})
         seen = observations.take_in(meta.observed, learner.space, collected)
-        meta = MultiTaskParams(learner.network, learner.returns, seen)
+        meta = MultiTaskParams(learner.network, learner.returns, seen, meta.center)
         return replace(state, meta=meta, opt_state=learner.opt_state, step=state.step + 1), metrics
 
     def training_trial(self, problem: Problem, meta: MultiTaskParams, task: Task, key: Key[Array, ""]) -> Transition:

@@ -82,7 +82,7 @@ class DQNSettings(Settings):
         hidden_size: Units of each of the two hidden layers.
         normalize_observations: Read observations that are no integers in deviations from their running mean, entry by
             entry, so that their units do not matter. Papers: no.
-        normalize_rewards: Learn from rewards in units of their running deviation; where all episodes have one length, as
+        normalize_rewards: Learn from rewards in units of their running size; where all episodes have one length, as
             differences from their mean before the first gradient. Papers: they are clipped at ±1.
         encoder: What reads observations first: convolutions where they have images ("auto"), nothing ("none"), or a
             network of your own (MODULE:NAME; a function of space and key that returns an Equinox module).
@@ -281,11 +281,14 @@ class MultiTaskPPOSettings(PPOLearnerSettings):
     Attributes:
         num_tasks: Tasks in each update.
         num_updates: Updates in the whole run; the learning rate falls to 0 over them.
+        normalize_rewards: Where all episodes have one length, learn from rewards as differences from what the untrained
+            policy earns: until the values of a constant are learned, they drown all else. (Their scale never matters.)
         fine_tuning_rate: Adam's learning rate on a new task, from windows of `streams` episodes; 0: stay as trained.
     """
 
     num_tasks: int = setting(160, low=1, high=LARGEST_COUNT)
     num_updates: int = setting(200, low=1, high=LARGEST_COUNT)
+    normalize_rewards: bool = False
     fine_tuning_rate: float = setting(0.0, low=0, high=1)
 
     def __post_init__(self):
