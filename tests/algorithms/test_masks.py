@@ -21,8 +21,11 @@ SERVED = {
 }
 """One of each kind of network, and of each way to choose from what it puts out."""
 MORE = {
-    "MetaPolicyGradient": {"base": "reinforce"},
+    "MetaPolicyGradient": {"base": "reinforce", "normalize_observations": True},
+    "DQN": {"normalize_observations": True, "normalize_rewards": True},
     "MAML": {"normalize_observations": True},
+    "MetaGradientRL": {"normalize_observations": True},
+    "PPO": {"normalize_observations": True},
     "RL2": {"normalize_observations": True},
 }
 

@@ -6,9 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.algorithms.memory.meta_policy_gradient import MetaPolicyGradient
 from adaptax.algorithms.memory.rl2 import RL2
+from adaptax.core.composite_spaces import Encoded
 from adaptax.core.experience import sample_tasks
 from adaptax.core.problem import Step, make_problem
+from adaptax.core.rollout import run_trial
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, TimeStep, replace
 from adaptax.evaluation.evaluator import evaluate
@@ -18,6 +21,7 @@ from adaptax.problems import bernoulli_bandit, cart_pole, grid_navigation, point
 from adaptax.problems.point_robots import PointRobot, SquareGoals
 from adaptax.registry.presets import settings_for
 from tests.sample_problems import quick_jit, train
+from tests.units import VARIANTS, in_units, stacked
 
 SMALL = {"memory": "gru", "memory_size": 8, "critic_size": 8, "num_tasks": 8, "num_minibatches": 2, "num_updates": 4}
 
@@ -118,7 +122,8 @@ def test_E26_acting_and_evaluating_leave_the_moments_alone():
 
 def test_default_presets_normalise_what_are_numbers():
     for problem, expected in {"bandit": False, "grid-navigation": False, "cart-pole": True, "ant-goal": True}.items():
-        assert settings_for("rl2", problem)[0].normalize_observations is expected
+        for name in ("rl2", "meta-policy-gradient"):
+            assert settings_for(name, problem)[0].normalize_observations is expected
 
 
 @pytest.mark.compiles
@@ -140,6 +145,29 @@ def test_E33_the_first_update_is_the_same_in_any_units():
     one, other = after(0.0, 1.0), after(1000.0, 1e4)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(a, b, atol=5e-3)
+
+
+@pytest.mark.compiles
+def test_E33_who_explores_and_who_learns_from_it_read_the_same_in_any_units():
+    """Meta-policy gradient: the base learner has no moments of its own, and gets those of training."""
+    sizes = {"memory_size": 4, "num_tasks": 4, "replicas": 2, "base_size": 8, "base_steps": 3, "base": "reinforce"}
+    algorithm = MetaPolicyGradient(**sizes, exploration_episodes=1, num_updates=4, normalize_observations=True)
+
+    def learned(of):
+        problem = in_units(of, horizon=6, episodes=2)
+        state, _ = algorithm.update(problem, algorithm.init(problem, jax.random.key(0)))
+        task, key = problem.test.sample(jax.random.key(1)), jax.random.key(2)
+        return state.meta, run_trial(algorithm, problem, state.meta, task, key).reward
+
+    meta, reward = quick_jit(jax.vmap(learned))(stacked())
+    assert (meta.explorer.observed.count == (64 * 1 + 4 * 2) * 6).all()  # RL2's first look, and the explorations
+    assert isinstance(meta.base.observation, Encoded)
+    for leaf in jax.tree.leaves(meta.explorer.network):
+        for other in leaf[1:]:
+            np.testing.assert_allclose(other, leaf[0], atol=2e-2)
+    known = VARIANTS["reward + 5.5"].undone(reward[1], 1)
+    np.testing.assert_allclose(known, reward[0], atol=2e-2)
+    np.testing.assert_allclose(reward[3:], np.broadcast_to(reward[0], reward[3:].shape), atol=2e-2)
 
 
 @pytest.mark.learning
