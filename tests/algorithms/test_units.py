@@ -6,7 +6,7 @@ Episodes have one length here: where they may end early, a constant added to rew
 import numpy as np
 import pytest
 
-from adaptax.algorithms import A2C, DQN, MAML, PPO, RL2, MultiTaskPPO
+from adaptax.algorithms import DQN, MAML, PPO, RL2, MultiTaskPPO
 from tests.units import VARIANTS, curves
 
 SEEN = {"normalize_observations": True}
@@ -20,7 +20,6 @@ LEARNERS = {
     "maml": (MAML(**MAML_SIZES, num_updates=25, objective="every-step", gae_lambda=0.95, **SEEN), {"episodes": 16}),
     "multitask-ppo": (MultiTaskPPO(**ALL_SIZES, **BOTH), {"episodes": 2}),
     "ppo": (PPO(hidden_size=16, streams=10, num_minibatches=5, **SEEN), {"episodes": 400}),
-    "a2c": (A2C(hidden_size=16, streams=10, num_steps=5, **SEEN), {"episodes": 600}),
     "dqn": (
         DQN(**DQN_SIZES, discount=0.9, batch_size=32, epsilon_episodes=50, **BOTH),
         {"episodes": 150, "discrete": True},
@@ -36,7 +35,8 @@ def test_E32_E33_it_learns_the_same_in_any_units(name):
     found = curves(algorithm, horizon=10, **problem)
     last = max(found.shape[-1] // 5, 1)
     first, end = found[..., : max(last // 4, 1)].mean(-1), found[..., -last:].mean(-1)
-    if name != "multitask-ppo":  # who is not told the goal can only stay near the start
+    # Who is not told the goal can only stay near the start, and RL² has learned no more by then (but see its own test).
+    if name not in ("multitask-ppo", "rl2"):
         assert end[0].mean() > first[0].mean() + 3 * end[0].std(ddof=1)
     error = end[0].std(ddof=1) / np.sqrt(len(end[0]) / 2) + 0.02 * abs(end[0].mean())
     for variant, other in zip(list(VARIANTS)[1:], end[1:], strict=True):

@@ -151,7 +151,8 @@ def test_E33_the_first_update_is_the_same_in_any_units():
 def test_E33_who_explores_and_who_learns_from_it_read_the_same_in_any_units():
     """Meta-policy gradient: the base learner has no moments of its own, and gets those of training."""
     sizes = {"memory_size": 4, "num_tasks": 4, "replicas": 2, "base_size": 8, "base_steps": 3, "base": "reinforce"}
-    algorithm = MetaPolicyGradient(**sizes, exploration_episodes=1, num_updates=4, normalize_observations=True)
+    base = {"base_baseline": "value", "base_learning_rate": 0.03}  # without a baseline, a constant is not subtracted
+    algorithm = MetaPolicyGradient(**sizes, **base, exploration_episodes=1, num_updates=4, normalize_observations=True)
 
     def learned(of):
         problem = in_units(of, horizon=6, episodes=2)
@@ -162,9 +163,9 @@ def test_E33_who_explores_and_who_learns_from_it_read_the_same_in_any_units():
     meta, reward = quick_jit(jax.vmap(learned))(stacked())
     assert (meta.explorer.observed.count == (64 * 1 + 4 * 2) * 6).all()  # RL2's first look, and the explorations
     assert isinstance(meta.base.observation, Encoded)
-    for leaf in jax.tree.leaves(meta.explorer.network):
-        for other in leaf[1:]:
-            np.testing.assert_allclose(other, leaf[0], atol=2e-2)
+    weights = [np.asarray(x).reshape(len(VARIANTS), -1) for x in jax.tree.leaves(meta.explorer.network)]
+    weights = np.concatenate(weights, 1)
+    assert np.abs(weights - weights[0]).mean() < 2e-3  # Adam makes much of gradients that are near 0
     known = VARIANTS["reward + 5.5"].undone(reward[1], 1)
     np.testing.assert_allclose(known, reward[0], atol=2e-2)
     np.testing.assert_allclose(reward[3:], np.broadcast_to(reward[0], reward[3:].shape), atol=2e-2)
