@@ -121,8 +121,8 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         trial = replace(problem, episodes=self.exploration_episodes)
         explorer = self.explorer_network.init(trial, key).meta
         opt_state = self._optimizer().init(explorer.network)
-        base = self.learner.describe(problem)
-        if explorer.observed is not None:
+        base: Any = self.learner.describe(problem)
+        if explorer.observed is not None:  # no table then
             base = replace(base, observation=Encoded(base.observation))
         return TrainState(MetaPolicyParams(explorer, base), opt_state, jnp.asarray(0), key)
 
