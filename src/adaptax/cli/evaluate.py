@@ -55,6 +55,7 @@ def show(assessment: "Assessment", *, as_json: bool, extra: Mapping[str, Any]) -
     import numpy as np
 
     from adaptax.cli.console import table_console, tell
+    from adaptax.reports.reference_tables import reference_table
     from adaptax.reports.tables import evaluation_table, results_table, success_table
 
     best_known = list(assessment.results)[-1] if len(assessment.results) > 2 else None
@@ -67,7 +68,10 @@ def show(assessment: "Assessment", *, as_json: bool, extra: Mapping[str, Any]) -
         unit=assessment.unit,
     )
     table_console().print(table)
-    trained = next(iter(assessment.results.values()))
+    name, trained = next(iter(assessment.results.items()))
+    if assessment.reference is not None:
+        content = assessment.reference.to_json({name: trained}, assessment.oracle)
+        table_console().print(reference_table(content, name, unit=assessment.unit))
     if trained.evaluation_episodes is not None:
         apart = assessment.protocol["episodes_between"]
         table = evaluation_table(

@@ -39,6 +39,12 @@ COMMANDS: dict[str, Command] = {
     ),
     "plan": Command("plan", RUN, "what that would need: memory, steps, disk; nothing is trained"),
     "evaluate": Command("evaluate", "DIR [options]", "evaluate a run again: other tasks, other opponents"),
+    "reference": Command(
+        "reference",
+        "PROBLEM [options]",
+        "where no optimum is known: train what agents are measured by",
+        trains=True,
+    ),
     "compare": Command(
         "compare", "DIR AGENT ... [options]", "agents side by side: how soon, how far it carries, at what cost"
     ),

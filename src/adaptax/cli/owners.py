@@ -9,9 +9,16 @@ from adaptax.experiment import options
 from adaptax.registry.registry import LEARNERS, PROBLEMS
 
 COMMANDS: Mapping[str, tuple[Any, ...]] = {
-    "train": (options.TrainOptions, options.HostOptions, options.ResumeOptions, options.WatchOptions),
+    "train": (
+        options.TrainOptions,
+        options.HostOptions,
+        options.ResumeOptions,
+        options.WatchOptions,
+        options.BesideOptions,
+    ),
     "plan": (options.TrainOptions,),
     "evaluate": (options.EvaluateOptions,),
+    "reference": (options.ReferenceOptions,),
     "compare": (options.CompareOptions,),
     "inspect": (options.InspectOptions,),
     "reproduce": (options.ReproduceOptions,),

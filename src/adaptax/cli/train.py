@@ -12,7 +12,7 @@ from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings
 from adaptax.experiment import jax_setup
 from adaptax.experiment.distributed import joined
-from adaptax.experiment.options import HostOptions, ResumeOptions, TrainOptions, WatchOptions
+from adaptax.experiment.options import BesideOptions, HostOptions, ResumeOptions, TrainOptions, WatchOptions
 from adaptax.experiment.recipes import check
 from adaptax.experiment.signals import STOPPED, StopSignal
 from adaptax.experiment.surroundings import Surroundings
@@ -22,6 +22,7 @@ from adaptax.registry.presets import DEFAULT, presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
 from adaptax.runs.directory import claim, claim_run, create_directory
 from adaptax.runs.recipe import Recipe, accept_names
+from adaptax.runs.references import root
 
 if TYPE_CHECKING:
     from adaptax.experiment.run import Run
@@ -51,13 +52,14 @@ class PresetOptions(Settings):
 
 
 class Typed(NamedTuple):
-    """What was typed: what to train, how, by which preset, with whom, and how patiently."""
+    """What was typed: what to train, how, by which preset, with whom, how patiently, and beside what."""
 
     recipe: Recipe
     run: TrainOptions
     preset: str
     hosts: HostOptions
     watch: WatchOptions
+    beside: BesideOptions
 
 
 def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
@@ -69,7 +71,7 @@ def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
     if isinstance(typed, int):
         return typed
     recipe, options = typed.recipe, typed.run
-    with _surroundings(typed.hosts, typed.watch, stop) as around:
+    with _surroundings(typed.hosts, typed.watch, typed.beside, stop) as around:
         if not around.group.is_writer:
             return _followed(around, recipe, options)
         # Whether it is in use or holds a run, `claim` says: it knows who is at work there.
@@ -98,6 +100,7 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
         HostOptions,
         ResumeOptions,
         WatchOptions,
+        BesideOptions,
     ]
     chosen, given = scan(kinds, arguments, 2, program=program)
     if len(chosen) < 2:
@@ -129,7 +132,7 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
         "algorithm": algorithm_settings,
         "problem": problem_settings,
         "run": TrainOptions(),
-        **({"hosts": HostOptions(), "watch": WatchOptions()} if command == "train" else {}),
+        **(_around() if command == "train" else {}),
     }
     options = read(parts)
     if options["problem"] != problem_settings:  # defaults follow from what the problem is
@@ -140,25 +143,31 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
     hosts = options.get("hosts", HostOptions())
     if algorithm in FROM_SCRATCH and hosts.distributed:
         raise ConfigError(f"--distributed: {algorithm} learns every task from nothing, so there is nothing to train")
-    return Typed(recipe, run, preset, hosts, options.get("watch", WatchOptions()))
+    watch, beside = options.get("watch", WatchOptions()), options.get("beside", BesideOptions())
+    return Typed(recipe, run, preset, hosts, watch, beside)
+
+
+def _around() -> dict[str, Settings]:
+    """Options that say nothing of what is trained, by part."""
+    return {"hosts": HostOptions(), "watch": WatchOptions(), "beside": BesideOptions()}
 
 
 def resume(arguments: Sequence[str], stop: StopSignal) -> int:
     """Go on with a run."""
-    chosen, _ = scan([ResumeOptions, HostOptions, WatchOptions], arguments, 0, program="adaptax train")
+    chosen, _ = scan([ResumeOptions, HostOptions, WatchOptions, BesideOptions], arguments, 0, program="adaptax train")
     if chosen:
         raise ConfigError(
             f"--resume: a run knows its algorithm, problem and settings; found {short_repr(chosen[0])} too. "
             "Type only: adaptax train --resume DIR [--num-updates N]"
         )
     parsed = parse(
-        {"resume": ResumeOptions(), "hosts": HostOptions(), "watch": WatchOptions()},
+        {"resume": ResumeOptions(), **_around()},
         arguments,
         program="adaptax train",
         description="Go on with a run that was stopped or killed, from its newest good checkpoint.",
     )
     options: ResumeOptions = parsed["resume"]
-    with _surroundings(parsed["hosts"], parsed["watch"], stop) as around:
+    with _surroundings(parsed["hosts"], parsed["watch"], parsed["beside"], stop) as around:
         start_for(options.problem, options.algorithm)
         accept_encoder(options)
         if not around.group.is_writer:
@@ -198,7 +207,9 @@ def _shown_all_the_same(*, as_json: bool) -> contextlib.AbstractContextManager[N
 
 
 @contextlib.contextmanager
-def _surroundings(hosts: HostOptions, watch: WatchOptions, stop: StopSignal) -> Iterator[Surroundings]:
+def _surroundings(
+    hosts: HostOptions, watch: WatchOptions, beside: BesideOptions, stop: StopSignal
+) -> Iterator[Surroundings]:
     """Show progress and messages, heed signals, and meet the other processes, if there are to be any."""
     from adaptax.cli.console import Bars, say, standard_output_for_us
 
@@ -207,7 +218,8 @@ def _surroundings(hosts: HostOptions, watch: WatchOptions, stop: StopSignal) -> 
             jax_setup.start_jax(alone=False)
             opened.enter_context(standard_output_for_us())
         group = opened.enter_context(joined(hosts, stop, say))
-        yield Surroundings(opened.enter_context(Bars()), say, stop, group, watch.chunk_timeout)
+        references = root(beside.references) if beside.reference else None
+        yield Surroundings(opened.enter_context(Bars()), say, stop, group, watch.chunk_timeout, references)
 
 
 def _followed(around: Surroundings, recipe: Recipe | None = None, options: TrainOptions | None = None) -> int:

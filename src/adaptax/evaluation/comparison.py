@@ -36,6 +36,8 @@ from adaptax.evaluation.exploration import Behaviour, action_statistics, expecte
 from adaptax.evaluation.statistics import Figure, Resamples, stderr
 
 RANDOM = "random"
+REFERENCE = "reference"
+"""The kind of agents that others are measured by: they are not among those that come first."""
 HELD_OUT, TRAINING, SHIFTED = "held-out", "training", "shifted"
 WATCHED = 100
 """Tasks in which actions are watched where there are states: each has many actions. In bandits, all of a family."""
@@ -127,7 +129,7 @@ def run_agent(
 
 
 def floor_of(evaluation: Evaluation) -> np.ndarray:
-    """Mean return of an episode of random actions, `[task]`."""
+    """Mean return of an episode of what does the same in all, `[task]`: random actions, or a policy without memory."""
     return evaluation.returns.mean((0, 2), dtype=np.float64)
 
 
@@ -139,11 +141,15 @@ def oracle_of(family: TaskDistribution, num_tasks: int, seed: int) -> np.ndarray
 
 
 def reference_of(
-    agents: Sequence[TrainedAgent], seen: Mapping[str, AgentTrials], oracle: np.ndarray | None
+    agents: Sequence[TrainedAgent],
+    seen: Mapping[str, AgentTrials],
+    oracle: np.ndarray | None,
+    informed: str | None = None,
 ) -> Reference:
     """What is 0 and 1 in held-out tasks: random, and the exact oracle or, where it is unknown, the best that is known.
 
-    That is the Bayes-optimal agent's last episode if it is known, else the best agent's last ones.
+    That is the Bayes-optimal agent's last episode if it is known, else all episodes of a policy that was trained and is
+    told the task (`informed`, an agent's name), else the best agent's last ones.
     """
     floor = floor_of(seen[RANDOM].evaluations[HELD_OUT])
     if oracle is not None:
@@ -152,6 +158,14 @@ def reference_of(
     if optima:
         last = max(optima, key=len)[-1]
         return Reference(floor, np.full(len(floor), last), "the Bayes-optimal agent's last episode (exact)")
+    if informed is not None:
+        policy = next(agent for agent in agents if agent.name == informed)
+        how = f"{policy.about['algorithm']}, {policy.about['updates']:,} updates"
+        return Reference(
+            floor,
+            floor_of(seen[informed].evaluations[HELD_OUT]),
+            f"the trained informed policy ({how}; told the task, no exact optimum)",
+        )
     lasts = {name: trials.curve.recent(trials.curve.trial)[1] for name, trials in seen.items()}
     best = max(lasts, key=lambda name: float(lasts[name].mean()))
     return Reference(
@@ -197,11 +211,15 @@ def _soonest(found: Mapping[str, Mapping[float, TimeToThreshold]], threshold: fl
     return first if math.isfinite(episodes[first]) else None
 
 
-def efficiency(found: Mapping[str, Mapping[float, TimeToThreshold]], name: str) -> dict[str, Any]:
-    """When one agent reaches each threshold, and how many times as many episodes it takes as the fastest."""
+def efficiency(
+    found: Mapping[str, Mapping[float, TimeToThreshold]],
+    name: str,
+    among: Mapping[str, Mapping[float, TimeToThreshold]],
+) -> dict[str, Any]:
+    """When one agent reaches each threshold, and how many times as many episodes it takes as the fastest of `among`."""
     content = {}
     for threshold, time in found[name].items():
-        first = _soonest(found, threshold)
+        first = _soonest(among, threshold)
         ratio = None
         if first is not None:
             fastest = found[first][threshold]
@@ -264,6 +282,7 @@ def compare(
     on_progress: OnProgress = lambda done, text: None,
     *,
     early: Mapping[str, TrainedAgent] | None = None,
+    informed: str | None = None,
 ) -> dict[str, Any]:
     """Run all agents, and return everything that is to be said of them, as plain data.
 
@@ -274,6 +293,8 @@ def compare(
         plan: How much to measure.
         on_progress: Called with the number of trials done so far, and what is going on.
         early: By name, learners from scratch with a shorter trial: in it they are asked more often what they know.
+        informed: Name of the agent that is told the task, if there is one: where no optimum is known it is what the
+            others are measured by.
     """
     early, done, seen = early or {}, 0, {}
     for agent in agents:
@@ -283,7 +304,7 @@ def compare(
         )
         done += plan.num_trials(problem, early=shorter is not None)
     oracle = oracle_of(problem.test, plan.tasks, plan.seed)
-    reference = reference_of(agents, seen, oracle)
+    reference = reference_of(agents, seen, oracle, informed)
     families = {name: (count, seed) for name, (_, count, seed) in plan.families(problem).items()}
     resamples = _resamples(agents, [(name, count) for name, (count, _) in families.items()])
     return {
@@ -314,6 +335,7 @@ def _figures(
     held = {name: by_family[HELD_OUT] for name, by_family in resamples.items()}
     scores = {name: normalized_scores(trials.curve, reference, held[name]) for name, trials in seen.items()}
     times = {name: times_to_thresholds(trials.curve, scores[name]) for name, trials in seen.items()}
+    learning = {agent.name: times[agent.name] for agent in agents if agent.kind != REFERENCE}
     results, expected = family_results(problem, seen, plan, oracle), _expected(problem, plan)
     common = min(agent.problem.episodes for agent in agents)
     content = {}
@@ -322,7 +344,7 @@ def _figures(
         content[name] = {
             **described(agent, trials.curve, explore=plan.explore),
             "performance": performance(trials.curve, scores[name], held[name]),
-            "reaches": efficiency(times, name),
+            "reaches": efficiency(times, name, learning),
             **generalisation(results[name], resamples[name]),
             "regret": regret(trials.evaluations[HELD_OUT].returns, reference.target, held[name], common),
             "exploration": action_statistics(trials.behaviour, expected, number),

@@ -1,4 +1,4 @@
-"""What the commands do, as functions: train, resume, evaluate, compare, inspect, reproduce, plan.
+"""What the commands do, as functions: train, resume, evaluate, reference, compare, inspect, reproduce, plan.
 
 They do all that the commands do, print nothing, and leave the process as it was. All are imported when they are first
 used, so that a command's words can be checked before JAX is imported.
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from adaptax.experiment.options import CompareOptions as CompareOptions
     from adaptax.experiment.options import EvaluateOptions as EvaluateOptions
     from adaptax.experiment.options import InspectOptions as InspectOptions
+    from adaptax.experiment.options import ReferenceOptions as ReferenceOptions
     from adaptax.experiment.options import ReproduceOptions as ReproduceOptions
     from adaptax.experiment.options import TrainOptions as TrainOptions
     from adaptax.experiment.planning import TrainingPlan as TrainingPlan
     from adaptax.experiment.planning import plan as plan
     from adaptax.experiment.progress import Progress as Progress
+    from adaptax.experiment.reference_training import ReferenceTraining as ReferenceTraining
+    from adaptax.experiment.reference_training import reference as reference
     from adaptax.experiment.reproduction import Reproduction as Reproduction
     from adaptax.experiment.reproduction import reproduce as reproduce
     from adaptax.experiment.run import Run as Run
@@ -34,9 +37,17 @@ _WHERE = {
     "comparison": ("Comparison", "compare"),
     "evaluation": ("Assessment", "evaluate"),
     "inspection": ("Inspection", "inspect"),
-    "options": ("CompareOptions", "EvaluateOptions", "InspectOptions", "ReproduceOptions", "TrainOptions"),
+    "options": (
+        "CompareOptions",
+        "EvaluateOptions",
+        "InspectOptions",
+        "ReferenceOptions",
+        "ReproduceOptions",
+        "TrainOptions",
+    ),
     "planning": ("TrainingPlan", "plan"),
     "progress": ("Progress",),
+    "reference_training": ("ReferenceTraining", "reference"),
     "reproduction": ("Reproduction", "reproduce"),
     "run": ("Run",),
     "signals": ("StopSignal",),

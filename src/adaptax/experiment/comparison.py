@@ -18,7 +18,9 @@ from adaptax.core.settings import Settings
 from adaptax.core.trained_agent import TrainedAgent, join_seeds
 from adaptax.evaluation import comparison
 from adaptax.evaluation.comparison import Plan
-from adaptax.experiment.agent_specs import AgentSpec, resolve
+from adaptax.evaluation.reference_scores import INFORMED
+from adaptax.experiment import reference_policies
+from adaptax.experiment.agent_specs import RANDOM, AgentSpec, resolve
 from adaptax.experiment.evaluation import directory_of
 from adaptax.experiment.options import CompareOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
@@ -32,6 +34,7 @@ from adaptax.registry.registry import ALGORITHMS, PROBLEMS, build, view
 from adaptax.registry.resolve import resolve_problem
 from adaptax.runs.directory import write_json
 from adaptax.runs.load import load_agent
+from adaptax.runs.references import root
 
 VERSIONS = ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy", "matplotlib", "mujoco", "gymnasium", "metaworld")
 
@@ -147,7 +150,7 @@ def provenance(
     return {
         "command": ["adaptax", "compare", *words, *_typed(options)],
         "problem": {"name": problem, "summary": PROBLEMS[problem].summary, "settings": settings},
-        "options": {**dataclasses.asdict(options), "out": None},
+        "options": {**dataclasses.asdict(options), "out": None, "references": None},
         "versions": installed_versions(),
         "python": platform.python_version(),
         "device": jax.devices()[0].device_kind,
@@ -189,17 +192,42 @@ def measure(
     """Load the agents and run their trials."""
     base = build_problem(problem, specs[0].problem_settings)
     agents = [agent_of(spec, problem, options, on_message) for spec in specs]
+    policies = _reference_policies(problem, specs, options, on_message)
     early = {
         spec.name: early_agent(agent, build_problem(problem, spec.early), options.seed)
         for spec, agent in zip(specs, agents, strict=True)
         if spec.early is not None
     }
+    agents += policies  # after all others, whose resamples are the same with and without them
     plan = Plan(options.tasks, options.family_tasks, options.seed, explore=options.policy == "sample")
     total = sum(plan.num_trials(base, early=agent.name in early) for agent in agents)
     on_progress(Progress("compare", 0, total))
     return comparison.compare(
-        base, agents, plan, lambda done, text: on_progress(Progress("compare", done, total, text)), early=early
+        base,
+        agents,
+        plan,
+        lambda done, text: on_progress(Progress("compare", done, total, text)),
+        early=early,
+        informed=INFORMED if policies else None,
     )
+
+
+def _reference_policies(
+    problem: str, specs: Sequence[AgentSpec], options: CompareOptions, on_message: OnMessage
+) -> list[TrainedAgent]:
+    """The problem's reference policies as agents in a trial of the longest's length; none if there are none."""
+    if not options.reference:
+        return []
+    settings = next(spec.problem_settings for spec in specs if spec.name == RANDOM)
+    of_problem = problem, settings, build_problem(problem, settings)
+    policies = reference_policies.load(root(options.references), *of_problem, on_message)
+    if policies is None:
+        return []
+    on_message(
+        f"comparing {len(policies.agents)} more agents, the reference policies in {policies.directory} "
+        "(--no-reference: without them)"
+    )
+    return list(policies.agents.values())
 
 
 def build_problem(name: str, settings: Settings) -> Any:

@@ -17,8 +17,9 @@ from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import evaluator
 from adaptax.evaluation.evaluator import Evaluation, at_most_all, encounters, oracle_return, tasks_are_held_out
 from adaptax.evaluation.protocols import PROTOCOLS, Protocol
+from adaptax.evaluation.reference_scores import ReferenceScores
 from adaptax.evaluation.trials import run_trials
-from adaptax.experiment import causes
+from adaptax.experiment import causes, reference_policies
 from adaptax.experiment.options import EvaluateOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
 from adaptax.experiment.recipes import options_for
@@ -32,6 +33,7 @@ from adaptax.reports.results import goals_of
 from adaptax.runs.directory import read_recipe, staying, write_json
 from adaptax.runs.load import read_agent
 from adaptax.runs.recipe import Recipe
+from adaptax.runs.references import root
 
 FIGURES, PICTURE, PATHS = "evaluation.json", "adaptation.png", "paths.png"
 SAMPLE_THEN_MODE = "sample, then mode"
@@ -58,6 +60,8 @@ class Assessment:
         title: What was evaluated, in a line.
         directory: Where it is; None: it was not written down.
         pictures: What was drawn, by what it shows.
+        reference: What the problem's reference policies earn in the same tasks; None: there are none, or they were left
+            out.
     """
 
     results: dict[str, Evaluation]
@@ -68,6 +72,7 @@ class Assessment:
     title: str = ""
     directory: Path | None = None
     pictures: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    reference: ReferenceScores | None = None
 
     @property
     def unit(self) -> str:
@@ -124,6 +129,7 @@ class Assessment:
             "agents": {name: result.to_json() for name, result in self.results.items()},
             "oracle": None if math.isnan(self.oracle) else self.oracle * episodes,
             "optimum": None if self.optimum is None else sum(self.optimum),
+            "reference": None if self.reference is None else self.reference.to_json(self.results, self.oracle),
             "protocol": self.protocol,
         }
 
@@ -176,6 +182,7 @@ def evaluate(
         explore=options.policy == "sample",
         asked=PROTOCOLS.get(options.protocol),
         surroundings=Surroundings(on_progress, on_message),
+        references=root(options.references) if options.reference else None,
     )
     with kept(found, into):
         check_place()
@@ -198,8 +205,11 @@ def assess(
     explore: bool = False,
     asked: Protocol | None = None,
     surroundings: Surroundings | None = None,
+    references: Path | None = None,
 ) -> Assessment:
     """Evaluate an agent and its opponents; warns if a mean is above an exact optimum.
+
+    Reference policies meet the same tasks after all others, whose figures are the same with and without them.
 
     Args:
         recipe: What was trained.
@@ -211,17 +221,21 @@ def assess(
         explore: Whether to act as in training.
         asked: A protocol; None: one trial.
         surroundings: Whom to tell.
+        references: Where reference policies are kept; None: they are left out.
     """
     num_tasks = at_most_all(trained.problem.test, num_tasks)
     names = PROBLEMS[recipe.problem].baselines if against is None else tuple(against)
     around = surroundings or Surroundings()
     results: dict[str, Evaluation] = {}
-    total = (1 + len(names)) * num_tasks
-    around.on_progress(Progress("evaluate", 0, total))
     # The trained agent's problem may have another number of episodes; opponents share theirs.
     problem, mine = trained.problem, encounters(trained.problem.test, num_tasks, seed)
-    shared = recipe.build_problem() if names else problem
-    theirs = encounters(shared.test, num_tasks, seed) if names else mine
+    shared = recipe.build_problem() if names or references else problem
+    theirs = encounters(shared.test, num_tasks, seed) if names or references else mine
+    of_problem = (recipe.problem, recipe.problem_settings, shared)
+    policies = reference_policies.load(references, *of_problem, around.on_message) if references else None
+    more = 0 if policies is None else policies.number(names)
+    total = (1 + len(names) + more) * num_tasks
+    around.on_progress(Progress("evaluate", 0, total))
     for number, name in enumerate([recipe.algorithm, *names]):
         agent = trained
         if number > 0:
@@ -239,13 +253,19 @@ def assess(
                     Progress("evaluate", number * num_tasks + done, total, name)
                 ),
             )
+    reference = None
+    if policies is not None:
+        before = Progress("evaluate", total - more * num_tasks, total)
+        reference = policies.beside(results, theirs, seed=seed, explore=explore, before=before, around=around)
     protocol = _protocol(trained, asked, num_tasks=num_tasks, seed=seed, explore=explore)
     protocol |= {} if update is None else {"update": update}
     oracle, paths = oracle_return(problem, mine.tasks), paths_of(trained.of_seed(0), seed)
     optimum = problem.optimum if asked is None else None
-    assessment = Assessment(results, oracle, optimum, protocol, paths, recipe.title())
-    _warn(assessment, around.on_message)
-    return assessment
+    found = Assessment(results, oracle, optimum, protocol, paths, recipe.title(), reference=reference)
+    _warn(found, around.on_message)
+    if references and policies is None and np.isnan(oracle) and problem.optimum is None:
+        around.on_message(reference_policies.hint(recipe.problem, recipe.problem_settings, references))
+    return found
 
 
 def _said(agent: TrainedAgent, asked: Protocol | None, **how: Any) -> contextlib.AbstractContextManager[None]:
@@ -302,6 +322,8 @@ def _warn(assessment: Assessment, on_message: OnMessage) -> None:
         on_message("note: this family is a small finite set of tasks; the test tasks are those of training")
     episodes = assessment.protocol["episodes"]
     bounds = {"a policy that knows the tasks": assessment.oracle * episodes}
+    for note in [] if assessment.reference is None else assessment.reference.notes(assessment.results):
+        on_message(f"note: {note}")
     if assessment.optimum is not None:
         bounds["the exact optimum"] = sum(assessment.optimum)
     for name, result in assessment.results.items():

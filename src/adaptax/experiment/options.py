@@ -104,6 +104,9 @@ class EvaluateOptions(Settings):
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
         algorithm: The run's algorithm, if it is your own.
         encoder: The run's encoder, if it is your own.
+        reference: Say how far from random to informed agents have come, where the problem has reference policies
+            (`adaptax reference`): two more agents are evaluated.
+        references: Where references are kept; by default $ADAPTAX_REFERENCES, or else runs/references.
         out: Directory of what is found; by default the run's.
         json: Print one JSON object on standard output and nothing else there.
     """
@@ -117,6 +120,8 @@ class EvaluateOptions(Settings):
     problem: str | None = None
     algorithm: str | None = None
     encoder: str | None = None
+    reference: bool = True
+    references: Path | None = None
     out: Path | None = None
     json: bool = False
 
@@ -174,6 +179,9 @@ class CompareOptions(Settings):
         episodes: Trial of the learners from scratch; by default their preset's for the problem.
         policy: mode: agents that learn by remembering act by the best known action; sample: as in training.
         checkpoint: last, or best on validation tasks; auto: best if a run was trained with --select-on validation.
+        reference: Say how far from random to informed agents have come, where the problem has reference policies
+            (`adaptax reference`): two more agents are evaluated.
+        references: Where references are kept; by default $ADAPTAX_REFERENCES, or else runs/references.
         out: Directory of the report; by default the first free runs/compare-N.
         json: Print one JSON object on standard output and nothing else there.
     """
@@ -187,6 +195,8 @@ class CompareOptions(Settings):
     episodes: int | None = setting(None, low=1, high=LARGEST_COUNT)
     policy: Literal["mode", "sample"] = "mode"
     checkpoint: Literal["auto", "last", "best"] = "auto"
+    reference: bool = True
+    references: Path | None = None
     out: Path | None = None
     json: bool = False
 
@@ -209,6 +219,45 @@ class ReproduceOptions(Settings):
     tasks: int | None = setting(None, low=2, high=LARGEST_COUNT)
     out: Path | None = None
     json: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ReferenceOptions(Settings):
+    """How to train the reference policies of a problem, both alike, and where to keep them.
+
+    Attributes:
+        seed: Decides tasks, networks and all randomness.
+        seeds: Number of independent trainings of each policy, side by side in one program.
+        devices: Devices that share the tasks of an update; auto or 0: as many as there are (on a CPU, one per core).
+        eval_tasks: Held-out tasks in which both are evaluated afterwards.
+        references: Where references are kept; by default $ADAPTAX_REFERENCES, or else runs/references.
+        json: Print one JSON object on standard output and nothing else there.
+    """
+
+    seed: int = setting(0, low=0, high=2**31 - 1)
+    seeds: int = setting(1, low=1, high=1024)
+    devices: int = setting(0, low=0, high=4096, spelled={"auto": 0})
+    eval_tasks: int = setting(4000, low=1, high=LARGEST_COUNT)
+    references: Path | None = None
+    json: bool = False
+
+    def training(self) -> TrainOptions:
+        """The options of either training."""
+        return TrainOptions(seed=self.seed, seeds=self.seeds, devices=self.devices, eval_tasks=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class BesideOptions(Settings):
+    """What the agent is set beside in the evaluation. It says nothing of a run, so it is typed again with --resume.
+
+    Attributes:
+        reference: Say how far from random to informed the agent has come, where the problem has reference policies
+            (`adaptax reference`): two more agents are evaluated.
+        references: Where references are kept; by default $ADAPTAX_REFERENCES, or else runs/references.
+    """
+
+    reference: bool = True
+    references: Path | None = None
 
 
 def check_training_seed(options: InspectOptions, directory: Path, num_seeds: int) -> None:

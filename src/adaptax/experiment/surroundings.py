@@ -1,6 +1,7 @@
 """What a service needs of whoever calls it, in one object."""
 
 import dataclasses
+from pathlib import Path
 
 from adaptax.experiment.distributed import Group
 from adaptax.experiment.progress import OnMessage, OnProgress, ignore, log
@@ -17,6 +18,7 @@ class Surroundings:
         stop: Asked after each chunk of a training whether to stop.
         group: The processes that train together.
         chunk_timeout: Seconds that a chunk of updates may take, before this process is ended; None: any.
+        references: Where reference policies are kept, to set beside what was trained; None: they are left out.
     """
 
     on_progress: OnProgress = ignore
@@ -24,3 +26,4 @@ class Surroundings:
     stop: StopSignal = dataclasses.field(default_factory=StopSignal)
     group: Group = dataclasses.field(default_factory=Group)
     chunk_timeout: float | None = None
+    references: Path | None = None

@@ -24,6 +24,7 @@ from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.runs.directory import claim, claim_run, create_directory
 from adaptax.runs.load import read_agent
 from adaptax.runs.recipe import Recipe
+from adaptax.runs.references import root
 
 
 def train(
@@ -38,6 +39,8 @@ def train(
     stop: StopSignal | None = None,
     group: Group | None = None,
     chunk_timeout: float | None = None,
+    reference: bool = True,
+    references: str | Path | None = None,
     **changes: Any,
 ) -> Run | None:
     """Train, evaluate, and leave a run's directory behind, as `adaptax train` does; nothing is printed.
@@ -58,6 +61,8 @@ def train(
         group: The processes that train together, of which the first returns the run; None: this one is alone.
         chunk_timeout: Seconds that a chunk of updates may take. If one takes longer, this process is ended; where it is
             stuck is in the run's directory then, and the last checkpoint can be resumed.
+        reference: Whether the problem's reference policies are evaluated too, if there are any.
+        references: Where references are kept; by default $ADAPTAX_REFERENCES, or else runs/references.
         changes: Single settings and options, by the names that can be typed: `num_tasks=32`, `eval_tasks=0`.
 
     Raises:
@@ -68,7 +73,8 @@ def train(
         ResourceError: if memory or disk is not enough.
     """
     recipe, options = recipe_for(algorithm, problem, options or TrainOptions(), preset, changes)
-    surroundings = Surroundings(on_progress, on_message, stop or StopSignal(), group or Group(), chunk_timeout)
+    beside = root(references) if reference else None
+    surroundings = Surroundings(on_progress, on_message, stop or StopSignal(), group or Group(), chunk_timeout, beside)
     if not surroundings.group.is_writer:
         return follow(surroundings, recipe, options)
     out = options.out if directory is None else Path(directory)
@@ -89,6 +95,8 @@ def resume(
     problem: str | None = None,
     algorithm: str | None = None,
     encoder: str | None = None,
+    reference: bool = True,
+    references: str | Path | None = None,
 ) -> Run | None:
     """Go on with a run that was stopped or killed, from its newest good checkpoint, to bitwise the same result.
 
@@ -106,6 +114,8 @@ def resume(
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
         algorithm: The run's algorithm, if it is your own.
         encoder: The run's encoder, if it is your own.
+        reference: As for `train`.
+        references: As for `train`.
 
     Raises:
         ConfigError: if it has made more updates than it is to have.
@@ -115,7 +125,8 @@ def resume(
         EnvironmentContractError: if the environment did something that it must not.
         ResourceError: if memory or disk is not enough.
     """
-    surroundings = Surroundings(on_progress, on_message, stop or StopSignal(), group or Group(), chunk_timeout)
+    beside = root(references) if reference else None
+    surroundings = Surroundings(on_progress, on_message, stop or StopSignal(), group or Group(), chunk_timeout, beside)
     if not surroundings.group.is_writer:
         return follow(surroundings)
     directory = Path(directory)
@@ -166,6 +177,7 @@ def _evaluated(run: Run, surroundings: Surroundings) -> Run:
         against=None,
         update=update,
         surroundings=surroundings,
+        references=surroundings.references,
     )
     run.evaluation = found
     if (run.directory / CURVE).exists():  # where it cannot be drawn, that has been said

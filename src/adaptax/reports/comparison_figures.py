@@ -25,9 +25,14 @@ with needs("reports", "a picture"):
 
 WIDTH = 9.6
 """Of all pictures, in inches."""
-DASHES = {"meta-trained": "-", "from scratch": (0, (5, 1.6)), "classical": (0, (1.4, 1.2))}
+DASHES = {
+    "meta-trained": "-",
+    "from scratch": (0, (5, 1.6)),
+    "classical": (0, (1.4, 1.2)),
+    "reference": (0, (6, 1.4, 1.2, 1.4)),
+}
 """The line of an agent says of which kind it is, the colour which one it is."""
-WIDTHS = {"meta-trained": 2.8, "from scratch": 1.9, "classical": 1.7}
+WIDTHS = {"meta-trained": 2.8, "from scratch": 1.9, "classical": 1.7, "reference": 1.7}
 FAMILIES = {"training": "#9A9A9A", "held-out": "#0072B2", "shifted": "#D55E00"}
 GRID = "#E4E4E4"
 MANY_RANKS = 12

@@ -52,6 +52,7 @@ def report(content: Content) -> str:
         shift=content["shift"],
         bandit=content["bandit"],
         reference=content["reference"]["label"],
+        references=[name for name, agent in agents.items() if agent["kind"] == "reference"],
         watched_tasks=f"{content['watched_tasks']:,}",
         resamples=f"{content['resamples']:,}",
         efficiency=efficiency(content),

@@ -81,7 +81,8 @@ def headline(content: Content) -> float:
 def fastest_sentences(content: Content) -> list[str]:
     """Who gets to the headline's threshold first, how much longer the others take, and what is out of reach."""
     unit, agents, threshold = unit_of(content), content["agents"], headline(content)
-    cells = {name: agent["reaches"][f"{threshold:g}"] for name, agent in agents.items() if name != "random"}
+    others = [name for name, agent in agents.items() if name != "random" and agent["kind"] != "reference"]
+    cells = {name: agents[name]["reaches"][f"{threshold:g}"] for name in others}
     there = {name: cell for name, cell in cells.items() if cell["episode"]["value"] is not None}
     if not there:
         return [f"No agent gets to a normalized score of {threshold:.0%} within its trial."]
