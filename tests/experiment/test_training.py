@@ -34,7 +34,7 @@ def seen(monkeypatch):
             calls.append(("session", directory, started_with and started_with["planned_before"], preset))
             self.run = lambda: trained(recipe, options, directory, **changes)
 
-    def assess(recipe, agent, *, update, num_tasks, seed, against, surroundings):
+    def assess(recipe, agent, *, update, num_tasks, seed, against, surroundings, references):
         calls.append(("assess", agent, update, num_tasks, seed, against))
         return "found"
 

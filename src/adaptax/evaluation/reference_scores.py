@@ -66,6 +66,11 @@ class ReferenceScores:
     directory: str = ""
     command: str = ""
 
+    @property
+    def policies(self) -> dict[str, Evaluation]:
+        """Both policies, by what they are called."""
+        return {MEMORYLESS: self.memoryless, INFORMED: self.informed}
+
     @functools.cached_property
     def floor(self) -> np.ndarray:
         """Return of an episode of random actions, `[task]`."""
@@ -118,12 +123,13 @@ class ReferenceScores:
                 f"the informed policy is not above the memory-less one by {SURE:g} standard errors: as far as their "
                 "training went, nothing is gained here by knowing the task"
             )
-        for name, evaluation in list((results or {}).items())[:1]:
-            curve = adaptation_curve(evaluation)
-            last = curve.recent(curve.trial)[1]
-            if _above(last, self.target):
-                said.append(f"{name} ends above the informed policy, which is no ceiling then. {longer}")
-            elif not _above(last, self.without_memory):
+        curves = {name: adaptation_curve(evaluation) for name, evaluation in (results or {}).items()}
+        lasts = {name: curve.recent(curve.trial)[1] for name, curve in curves.items()}
+        if above := [name for name, last in lasts.items() if _above(last, self.target)]:
+            ends = "ends" if len(above) == 1 else "end"
+            said.append(f"{', '.join(above)} {ends} above the informed policy, which is no ceiling then. {longer}")
+        for name, last in list(lasts.items())[:1]:
+            if not _above(last, self.without_memory):
                 said.append(
                     f"{name} ends not above the memory-less policy by {SURE:g} standard errors: what it earns there "
                     "may be robustness, and no adaptation"
@@ -137,7 +143,7 @@ class ReferenceScores:
             results: Agents by name, the one in question first.
             oracle: Exact mean return of an episode for a policy that knows the tasks; NaN if unknown.
         """
-        figures = {RANDOM: self.random, MEMORYLESS: self.memoryless, INFORMED: self.informed}
+        figures = {RANDOM: self.random, **self.policies}
         known = np.isfinite(oracle)
         return {
             "label": LABEL,

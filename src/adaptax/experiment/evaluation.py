@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -236,6 +237,7 @@ def assess(
     more = 0 if policies is None else policies.number(names)
     total = (1 + len(names) + more) * num_tasks
     around.on_progress(Progress("evaluate", 0, total))
+    begun, seconds = time.monotonic(), 0.0
     for number, name in enumerate([recipe.algorithm, *names]):
         agent = trained
         if number > 0:
@@ -253,10 +255,12 @@ def assess(
                     Progress("evaluate", number * num_tasks + done, total, name)
                 ),
             )
+        seconds = seconds or time.monotonic() - begun
     reference = None
     if policies is not None:
         before = Progress("evaluate", total - more * num_tasks, total)
-        reference = policies.beside(results, theirs, seed=seed, explore=explore, before=before, around=around)
+        how = {"seed": seed, "explore": explore, "before": before, "seconds": seconds, "around": around}
+        reference = policies.beside(results, theirs, **how)
     protocol = _protocol(trained, asked, num_tasks=num_tasks, seed=seed, explore=explore)
     protocol |= {} if update is None else {"update": update}
     oracle, paths = oracle_return(problem, mine.tasks), paths_of(trained.of_seed(0), seed)
@@ -365,7 +369,7 @@ def _draw(assessment: Assessment, directory: Path, drawn: dict[str, Path]) -> No
         drawn["paths"] = directory / PATHS
     plot_adaptation(
         directory / PICTURE,
-        assessment.results,
+        {**assessment.results, **({} if assessment.reference is None else assessment.reference.policies)},
         title=assessment.title,
         oracle=assessment.oracle,
         optimum=None if assessment.optimum is None else np.asarray(assessment.optimum),

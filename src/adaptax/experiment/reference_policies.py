@@ -111,6 +111,7 @@ class Policies:
         seed: int,
         explore: bool,
         before: Progress,
+        seconds: float,
         around: Surroundings,
     ) -> ReferenceScores | None:
         """The same after an evaluation of agents, which it does not fail: None, with a line, if something goes wrong.
@@ -121,12 +122,13 @@ class Policies:
             seed: What decided these.
             explore: Whether to act as in training.
             before: How far the evaluation is.
+            seconds: What the first agent took.
             around: Whom to tell.
         """
         more = self.number(results)
+        which = f"the reference policies in {self.directory}{' and random' if more > len(self.agents) else ''}"
         around.on_message(
-            f"evaluating {more} more agents, the reference policies in {self.directory}"
-            f"{' and random' if more > len(self.agents) else ''} (--no-reference: without them)"
+            f"evaluating {more} more agents, {which} (the first took {seconds:.0f} s; --no-reference: without them)"
         )
 
         def progress(done: int, text: str) -> None:
