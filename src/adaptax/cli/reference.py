@@ -50,11 +50,11 @@ def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
         show(found, as_json=options.json)
 
     with showing_all_the_same(shown), Bars() as bars:
-        found = train_references(recipes, options, Surroundings(bars, say, stop or StopSignal()))
-    if found.stopped:
+        trained = train_references(recipes, options, Surroundings(bars, say, stop or StopSignal()))
+    if trained.stopped:
         say("stopped; all is saved. To go on, type the same command again")
         return STOPPED
-    shown(found)
+    shown(trained)
     return 0
 
 

@@ -16,7 +16,14 @@ from adaptax.core.precision import in_single_precision
 from adaptax.core.rollout import evaluation_episodes, num_evaluations, num_windows
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import evaluator
-from adaptax.evaluation.evaluator import Evaluation, at_most_all, encounters, oracle_return, tasks_are_held_out
+from adaptax.evaluation.evaluator import (
+    Encounters,
+    Evaluation,
+    at_most_all,
+    encounters,
+    oracle_return,
+    tasks_are_held_out,
+)
 from adaptax.evaluation.protocols import PROTOCOLS, Protocol
 from adaptax.evaluation.reference_scores import ReferenceScores
 from adaptax.evaluation.trials import run_trials
@@ -227,49 +234,65 @@ def assess(
     num_tasks = at_most_all(trained.problem.test, num_tasks)
     names = PROBLEMS[recipe.problem].baselines if against is None else tuple(against)
     around = surroundings or Surroundings()
-    results: dict[str, Evaluation] = {}
     # The trained agent's problem may have another number of episodes; opponents share theirs.
     problem, mine = trained.problem, encounters(trained.problem.test, num_tasks, seed)
     shared = recipe.build_problem() if names or references else problem
     theirs = encounters(shared.test, num_tasks, seed) if names or references else mine
-    of_problem = (recipe.problem, recipe.problem_settings, shared)
-    policies = reference_policies.load(references, *of_problem, around.on_message) if references else None
+    of_problem = recipe.problem, recipe.problem_settings
+    policies = reference_policies.load(references, *of_problem, shared, around.on_message) if references else None
     more = 0 if policies is None else policies.number(names)
-    total = (1 + len(names) + more) * num_tasks
-    around.on_progress(Progress("evaluate", 0, total))
-    begun, seconds = time.monotonic(), 0.0
-    for number, name in enumerate([recipe.algorithm, *names]):
-        agent = trained
-        if number > 0:
-            opponent = agent_for(name, recipe.problem, recipe.problem_settings)
-            agent = TrainedAgent.initial(opponent, shared, seed=seed, name=name)
-        with _said(agent, asked, num_tasks=num_tasks, seed=seed, explore=explore, on_message=around.on_message):
-            results[name] = evaluator.evaluate(
-                agent,
-                num_tasks=num_tasks,
-                seed=seed,
-                explore=explore,
-                met=theirs if number else mine,
-                protocol=asked,
-                on_progress=lambda done, number=number, name=name: around.on_progress(
-                    Progress("evaluate", number * num_tasks + done, total, name)
-                ),
-            )
-        seconds = seconds or time.monotonic() - begun
+    entrants = [(recipe.algorithm, trained, mine)]
+    for name in names:
+        opponent = TrainedAgent.initial(agent_for(name, *of_problem), shared, seed=seed, name=name)
+        entrants.append((name, opponent, theirs))
+    start = Progress("evaluate", 0, (len(entrants) + more) * num_tasks)
+    results, seconds = _run(entrants, start, asked, seed=seed, explore=explore, around=around)
     reference = None
     if policies is not None:
-        before = Progress("evaluate", total - more * num_tasks, total)
-        how = {"seed": seed, "explore": explore, "before": before, "seconds": seconds, "around": around}
-        reference = policies.beside(results, theirs, **how)
+        before = dataclasses.replace(start, done=len(entrants) * num_tasks)
+        how = f"the first took {seconds:.0f} s"
+        reference = policies.beside(results, theirs, seed=seed, explore=explore, before=before, how=how, around=around)
     protocol = _protocol(trained, asked, num_tasks=num_tasks, seed=seed, explore=explore)
     protocol |= {} if update is None else {"update": update}
     oracle, paths = oracle_return(problem, mine.tasks), paths_of(trained.of_seed(0), seed)
     optimum = problem.optimum if asked is None else None
     found = Assessment(results, oracle, optimum, protocol, paths, recipe.title(), reference=reference)
     _warn(found, around.on_message)
-    if references and policies is None and np.isnan(oracle) and problem.optimum is None:
-        around.on_message(reference_policies.hint(recipe.problem, recipe.problem_settings, references))
+    if references and policies is None and math.isnan(oracle) and problem.optimum is None:
+        around.on_message(reference_policies.hint(*of_problem, references))
     return found
+
+
+def _run(
+    entrants: Sequence[tuple[str, TrainedAgent, Encounters]],
+    start: Progress,
+    asked: Protocol | None,
+    *,
+    seed: int,
+    explore: bool,
+    around: Surroundings,
+) -> tuple[dict[str, Evaluation], float]:
+    """What each agent does in its encounters, by name; and the seconds that the first took."""
+    results: dict[str, Evaluation] = {}
+    begun, seconds, done = time.monotonic(), 0.0, 0
+    around.on_progress(start)
+    for name, agent, met in entrants:
+        num_tasks = len(met.keys)
+        with _said(agent, asked, num_tasks=num_tasks, seed=seed, explore=explore, on_message=around.on_message):
+            results[name] = evaluator.evaluate(
+                agent,
+                num_tasks=num_tasks,
+                seed=seed,
+                explore=explore,
+                met=met,
+                protocol=asked,
+                on_progress=lambda more, done=done, name=name: around.on_progress(
+                    dataclasses.replace(start, done=done + more, text=name)
+                ),
+            )
+        done += num_tasks
+        seconds = seconds or time.monotonic() - begun
+    return results, seconds
 
 
 def _said(agent: TrainedAgent, asked: Protocol | None, **how: Any) -> contextlib.AbstractContextManager[None]:

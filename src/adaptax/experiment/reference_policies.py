@@ -100,8 +100,14 @@ class Policies:
                 met=met,
                 on_progress=lambda done, number=number, agent=agent: on_progress(number * num_tasks + done, agent.name),
             )
-        policies = (found[name] for name in (names.INFORMED, names.MEMORYLESS, names.RANDOM))
-        return ReferenceScores(*policies, self.about(), str(self.directory), self.command)
+        return ReferenceScores(
+            found[names.INFORMED],
+            found[names.MEMORYLESS],
+            found[names.RANDOM],
+            self.about(),
+            str(self.directory),
+            self.command,
+        )
 
     def beside(
         self,
@@ -111,7 +117,7 @@ class Policies:
         seed: int,
         explore: bool,
         before: Progress,
-        seconds: float,
+        how: str,
         around: Surroundings,
     ) -> ReferenceScores | None:
         """The same after an evaluation of agents, which it does not fail: None, with a line, if something goes wrong.
@@ -122,14 +128,12 @@ class Policies:
             seed: What decided these.
             explore: Whether to act as in training.
             before: How far the evaluation is.
-            seconds: What the first agent took.
+            how: What else to say before, such as how long others took.
             around: Whom to tell.
         """
         more = self.number(results)
         which = f"the reference policies in {self.directory}{' and random' if more > len(self.agents) else ''}"
-        around.on_message(
-            f"evaluating {more} more agents, {which} (the first took {seconds:.0f} s; --no-reference: without them)"
-        )
+        around.on_message(f"evaluating {more} more agents, {which} ({how}; --no-reference: without them)")
 
         def progress(done: int, text: str) -> None:
             around.on_progress(dataclasses.replace(before, done=before.done + done, text=text))
