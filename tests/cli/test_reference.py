@@ -10,8 +10,6 @@ from adaptax.problems.settings import BanditSettings
 from adaptax.runs.references import place
 from tests.cli.conftest import SMALL_BANDIT, TINY, run
 
-pytestmark = pytest.mark.compiles
-
 SIZES = {"num-updates": 2, "num-tasks": 4, "num-minibatches": 2, "hidden-size": 4, "num-layers": 1, "streams": 2}
 POLICY = [word for name, value in SIZES.items() for word in (f"--{name}", str(value))]
 FEW = ["--tasks", "60"]
@@ -44,6 +42,7 @@ def evaluated(directory, references, *words, cwd):
     return json.loads(done.stdout), done.stderr
 
 
+@pytest.mark.compiles
 def test_what_was_trained_is_told(kept):
     references, told = kept
     assert sorted(path.name for path in of_bandits(references).iterdir()) == [
@@ -58,6 +57,7 @@ def test_what_was_trained_is_told(kept):
     assert told["oracle"]["return"] == pytest.approx(0.75, abs=0.1)  # the best of 3 arms
 
 
+@pytest.mark.compiles
 def test_scores_are_those_of_the_returns_in_the_same_tasks(finished_run, kept, tmp_path):
     """By another way: both policies are evaluated as the runs that they are."""
     found, said = evaluated(finished_run.directory, kept[0], "--out", "of-all", "--against", "random", cwd=tmp_path)
@@ -83,6 +83,7 @@ def test_scores_are_those_of_the_returns_in_the_same_tasks(finished_run, kept, t
     assert json.loads((tmp_path / "of-all/evaluation.json").read_text())["reference"] == found["reference"]
 
 
+@pytest.mark.compiles
 def test_agents_figures_are_the_same_with_and_without_them(finished_run, kept, tmp_path):
     beside, _ = evaluated(finished_run.directory, kept[0], "--out", "with", cwd=tmp_path)
     left_out, said = evaluated(finished_run.directory, kept[0], "--no-reference", "--out", "without", cwd=tmp_path)
@@ -95,6 +96,7 @@ def test_agents_figures_are_the_same_with_and_without_them(finished_run, kept, t
         np.testing.assert_array_equal(returns[0][name], returns[1][name])
 
 
+@pytest.mark.compiles
 def test_random_actions_are_evaluated_where_nobody_asks_for_them(finished_run, kept, tmp_path):
     found, said = evaluated(finished_run.directory, kept[0], "--against", "gittins", "--out", "of-two", cwd=tmp_path)
     assert list(found["agents"]) == ["rl2", "gittins"]
@@ -102,6 +104,7 @@ def test_random_actions_are_evaluated_where_nobody_asks_for_them(finished_run, k
     assert "evaluating 3 more agents" in said
 
 
+@pytest.mark.compiles
 def test_a_table_for_people(finished_run, kept, tmp_path):
     words = ["--references", str(kept[0]), "--out", "shown"]
     done = run("evaluate", str(finished_run.directory), *FEW, *words, cwd=tmp_path, COLUMNS="100")
@@ -110,6 +113,7 @@ def test_a_table_for_people(finished_run, kept, tmp_path):
     assert "oracle-ppo, 2 updates" in done.stdout
 
 
+@pytest.mark.compiles
 def test_other_settings_are_another_problem_and_a_longer_trial_is_not(kept, tmp_path):
     for words, found in (
         (["--num-arms", "4", "--num-pulls", "5"], False),
@@ -134,6 +138,7 @@ def damaged(path):
 LAST = "checkpoints/update-00000002.safetensors"
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
@@ -164,6 +169,7 @@ def test_what_is_damaged_is_one_warning_and_the_evaluation_goes_on(finished_run,
     assert list(found["agents"]) == ["rl2", "random"]
 
 
+@pytest.mark.compiles
 def test_they_are_agents_of_a_comparison(finished_run, kept, tmp_path):
     few = ["--tasks", "12", "--family-tasks", "6", "--references", str(kept[0]), "--json"]
     beside = run("compare", str(finished_run.directory), "ucb1", *few, "--out", "a", cwd=tmp_path)
@@ -178,6 +184,7 @@ def test_they_are_agents_of_a_comparison(finished_run, kept, tmp_path):
     assert str(kept[0]) not in json.dumps(found["options"])
 
 
+@pytest.mark.compiles
 def test_what_was_trained_otherwise_is_not_gone_on_with(references, tmp_path):
     words = ["bandit", "--num-arms", "3", "--references", "kept", *POLICY, "--eval-tasks", "20"]
     done = run("reference", *words, "--seed", "1", cwd=tmp_path)
@@ -192,6 +199,7 @@ def test_what_was_trained_otherwise_is_not_gone_on_with(references, tmp_path):
     assert "train 1/2" not in again.stderr
 
 
+@pytest.mark.compiles
 def test_more_updates_are_gone_on_to_and_fewer_change_nothing(references, tmp_path):
     words = ["bandit", "--num-arms", "3", "--references", "kept", *POLICY, "--eval-tasks", "20", "--json"]
     for number, updates in ((3, 3), (1, 3)):

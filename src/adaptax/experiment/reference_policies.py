@@ -4,6 +4,7 @@ Nothing that is wrong with them is an error of the evaluation: they are left out
 """
 
 import dataclasses
+import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,7 @@ def load(references: Path, name: str, settings: Settings, problem: Any, on_messa
         on_message: Called with that line.
     """
     directory = place(references, name, settings)
-    if not directory.is_dir():
+    if not os.path.isdir(directory):  # of a path that cannot be one it says no
         return None
     again = command(name, settings, references)
     try:
