@@ -85,8 +85,11 @@ def test_scores_are_those_of_the_returns_in_the_same_tasks(finished_run, kept, t
 
 @pytest.mark.compiles
 def test_agents_figures_are_the_same_with_and_without_them(finished_run, kept, tmp_path):
-    beside, _ = evaluated(finished_run.directory, kept[0], "--out", "with", cwd=tmp_path)
-    left_out, said = evaluated(finished_run.directory, kept[0], "--no-reference", "--out", "without", cwd=tmp_path)
+    few = ["--against", "ucb1", "random"]
+    beside, _ = evaluated(finished_run.directory, kept[0], *few, "--out", "with", cwd=tmp_path)
+    left_out, said = evaluated(
+        finished_run.directory, kept[0], *few, "--no-reference", "--out", "without", cwd=tmp_path
+    )
     assert left_out["reference"] is None
     assert "more agents" not in said
     assert beside["agents"] == left_out["agents"]
@@ -106,7 +109,7 @@ def test_random_actions_are_evaluated_where_nobody_asks_for_them(finished_run, k
 
 @pytest.mark.compiles
 def test_a_table_for_people(finished_run, kept, tmp_path):
-    words = ["--references", str(kept[0]), "--out", "shown"]
+    words = ["--references", str(kept[0]), "--against", "random", "--out", "shown"]
     done = run("evaluate", str(finished_run.directory), *FEW, *words, cwd=tmp_path, COLUMNS="100")
     assert done.returncode == 0, done.stderr
     assert "from random (0 %) to the trained informed policy (100 %)" in done.stdout

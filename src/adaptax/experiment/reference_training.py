@@ -125,6 +125,7 @@ def train_references(
             runs[part] = _trained(part, recipe, options, directory, surroundings)
             if runs[part].stopped:
                 return ReferenceTraining(name, directory, runs, stopped=True)
+        surroundings.stop.at_once = "stopped; both are trained. To evaluate them, type the same command again"
         content = _measured(recipes[INFORMED], references, options, surroundings)
         found = ReferenceTraining(name, directory, runs, content)
         with kept(found, directory):
