@@ -19,7 +19,7 @@ from adaptax import problems
 from adaptax.algorithms import RL2
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.deployment.agent import Agent
-from adaptax.deployment.programs import packed
+from adaptax.deployment.programs import LIVE, packed
 
 
 def microseconds(function: Callable[[], Any]) -> float:
@@ -34,9 +34,10 @@ def measure(calls: int) -> dict[str, dict[str, float]]:
     agent, seen = Agent(TrainedAgent.initial(RL2(), problems.bernoulli_bandit())), np.zeros(0, np.float32)
 
     def step() -> np.ndarray:
-        new = packed(seen, 0.0, True, 1, 1)
-        known = agent._theta, agent._adapted, agent._memory, agent._action, agent._root
-        return np.asarray(agent._act(*known, new, explore=False)[0])
+        programs, state = agent._batch.programs, agent._batch.state
+        new = packed(seen[None], state.reward, state.first + LIVE, state.tasks, state.steps)
+        known = programs.theta, state.adapted[0], state.memory[0], state.action, state.root
+        return np.asarray(programs.act(*known, new, explore=False)[0])
 
     doors = {
         "act": lambda: agent.act(seen),

@@ -35,6 +35,13 @@ def test_E30_in_use_it_acts_as_in_a_rollout(agent):
             agent.observe(float(trials.reward[step, task, 0]), episode_over=True)
 
 
+def instead(agent, step):
+    """Have it have seen, done and noted what a step of a rollout has."""
+    state = agent._batch.state
+    notes = state.notes[0]._replace(acted=(step.timestep, step.action, step.aux))
+    agent._batch.state = state._replace(notes=(notes,))
+
+
 def test_begin_forgets(agent):
     def run_trial(rewards):
         agent.begin()
@@ -89,7 +96,7 @@ def test_an_agent_that_learns_from_windows_takes_the_inner_steps_of_a_rollout():
                 agent.act(whole.timestep.observation[t, stream])
                 # What it acted is replaced by what was done in the rollout, so that both learn from the same.
                 part = jax.tree.map(lambda x, t=t, s=stream: x[t, s], whole)
-                agent._acted = part.timestep, part.action, part.aux
+                instead(agent, part)
                 over = bool(part.terminated | part.truncated)
                 agent.observe(float(part.reward), episode_over=over, terminated=bool(part.terminated))
         for a, b in zip(jax.tree.leaves(agent._agent), jax.tree.leaves(agents[window + 1]), strict=True):
@@ -141,7 +148,7 @@ def test_q_learning_in_a_loop_learns_what_it_learns_in_a_rollout():
         np.testing.assert_allclose(agent._agent.adapted.quality, step.aux, atol=1e-6)
         assert agent.adaptations == t
         # What it acted is replaced by what was done in the rollout, so that both learn from the same.
-        agent._acted = step.timestep, step.action, step.aux
+        instead(agent, step)
         over = bool(step.truncated)
         agent.observe(float(step.reward), episode_over=over, observation=int(step.next_observation) if over else None)
     assert agent.adaptations == problem.trial_steps
@@ -151,14 +158,15 @@ def test_q_learning_in_a_loop_learns_what_it_learns_in_a_rollout():
 
 def recorded(agent):
     """The windows that an agent learns from, in a list that grows."""
-    windows, adapt = [], agent._adapt
+    programs = agent._batch.programs
+    windows, adapt = [], programs.adapt
 
     def record(meta, adapted, memory, window, *numbers):
         windows.append(jax.tree.map(np.asarray, (window.reward, window.next_observation, window.valid)))
         windows[-1] += (np.asarray(window.terminated), np.asarray(window.truncated))
         return adapt(meta, adapted, memory, window, *numbers)
 
-    agent._adapt = record
+    programs.adapt = record
     return windows
 
 

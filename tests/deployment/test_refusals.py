@@ -15,6 +15,7 @@ from adaptax.core.errors import AdaptaxError, CheckpointError, DivergenceError, 
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.step_checks import HUGE
 from adaptax.core.trained_agent import TrainedAgent
+from adaptax.core.types import key_data
 from adaptax.deployment.agent import Agent
 from adaptax.problems import bernoulli_bandit, cart_pole, point_robot, tabular_mdp
 from adaptax.runs import checkpoints
@@ -128,9 +129,9 @@ def wrong_calls(agent, seen):
 
 def known(agent):
     """All of an agent that decides its future, bit by bit."""
-    rest = {name: x for name, x in vars(agent).items() if not callable(x)}
-    leaves = jax.tree.leaves(rest)
-    return [np.asarray(x).tobytes() if hasattr(x, "dtype") else x for x in leaves], jax.tree.structure(rest)
+    state = agent._batch.state
+    leaves = [key_data(x) if hasattr(x, "dtype") else x for x in jax.tree.leaves(state)]
+    return [np.asarray(x).tobytes() if hasattr(x, "dtype") else x for x in leaves], jax.tree.structure(state)
 
 
 def assert_refused(agent, calls, error=UseError):
@@ -255,8 +256,8 @@ def test_E41_an_action_beyond_the_bounds_is_clipped_as_it_leaves_and_learned_fro
     agent = Agent(TrainedAgent.initial(Straight(hidden_size=3, num_tasks=2, trajectories=2), problem))
     bound = np.float32(problem.env.action_space.high)
     np.testing.assert_array_equal(agent.act([5.0, bound / 2]), np.array([bound, bound / 2]))
-    np.testing.assert_array_equal(agent._action, np.array([bound, bound / 2], np.float32))
-    np.testing.assert_array_equal(agent._acted[1], np.array([5.0, bound / 2], np.float32))
+    np.testing.assert_array_equal(agent._batch.state.action[0], np.array([bound, bound / 2], np.float32))
+    np.testing.assert_array_equal(agent._batch.state.notes[0].acted[1], np.array([5.0, bound / 2], np.float32))
     agent.observe(0.0)
     with pytest.raises(DivergenceError, match=r"^act\(\): Straight put out nan at index \[1\], expected finite"):
         agent.act([0.0, 7.0])
@@ -269,8 +270,8 @@ def test_E41_what_is_seen_is_kept_as_it_was_seen():
     seen[:] = 2.0  # environments that write into one array
     agent.observe(0.0, observation=seen)
     seen[:] = 3.0
-    assert agent._episode[0].timestep.observation.tolist() == [1.0, 1.0]
-    assert agent._episode[0].next_observation.tolist() == [2.0, 2.0]
+    assert agent._batch.state.notes[0].episode[0].timestep.observation.tolist() == [1.0, 1.0]
+    assert agent._batch.state.notes[0].episode[0].next_observation.tolist() == [2.0, 2.0]
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])

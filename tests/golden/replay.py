@@ -52,7 +52,8 @@ def acted(directory: Path) -> list[Any]:
     seen = _observation(env.observation_space, rng)
     for step in range(1, STEPS + 1):
         agent.act(seen)
-        actions.append(agent._acted[1].tolist())  # what the policy has put out: 0.1.0 did not clip what leaves
+        chosen = agent._batch.state.notes[0].acted[1]  # what the policy has put out: 0.1.0 did not clip what leaves
+        actions.append(chosen.tolist())
         seen, over = _observation(env.observation_space, rng), step % env.horizon == 0
         agent.observe(float(rng.normal()), episode_over=over, observation=seen)
     return actions

@@ -131,6 +131,10 @@ class Dict(Box):
         """Where the parts stand in an element."""
         return _places([_raw_size(space) for _, space in self.parts])
 
+    def raw_parts(self) -> list[tuple[Space, slice]]:
+        """The parts' spaces, and where they stand in an element."""
+        return [(space, place) for (_, space), place in zip(self.parts, self._raw_places(), strict=True)]
+
     def _places(self) -> list[slice]:
         """Where the parts stand among the features."""
         return _places([space.encoded_size for _, space in self.parts])

@@ -3,8 +3,6 @@
 Nothing of training is needed here, and no environment of adaptax: whoever calls it holds the environment.
 """
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,41 +16,52 @@ from adaptax.core.errors import DivergenceError, UseError
 from adaptax.core.notebook import html_table
 from adaptax.core.precision import in_single_precision
 from adaptax.core.trained_agent import TrainedAgent
-from adaptax.core.types import AgentState, Transition, replace
+from adaptax.core.types import AgentState
 from adaptax.deployment import checks
-from adaptax.deployment.programs import ADAPTING, Parts, act_program, adapt_program, outcome, packed
-from adaptax.deployment.windows import padded, timestep_of, transition_of, windows
+from adaptax.deployment.batch import Batch
+from adaptax.deployment.predict import predict
+from adaptax.deployment.programs import Programs
+from adaptax.deployment.session_bytes import from_bytes, to_bytes
+from adaptax.deployment.sessions import Sessions
 from adaptax.runs.load import Which, load_agent
+
+_ONE = np.array([0])
+
+
+def _rebuilt(trained: TrainedAgent, seed: int, safe: Any, draws: int, data: bytes) -> "Agent":
+    """An agent that was pickled."""
+    agent = Agent(trained, seed=seed, safe_action=safe)
+    agent._draws = draws
+    agent.load_state(data)
+    return agent
 
 
 class Agent:
-    """One agent in one task. It adapts as it acts; `begin` makes it forget the task.
+    """One agent in one task: one session. It adapts as it acts; `begin` makes it forget the task.
 
     Calls come in turn: `act`, `observe`, `act`, `observe`, … A call that is refused, or whose outcome is not finite,
-    has changed nothing: the agent goes on as if it had not been made.
+    has changed nothing: the agent goes on as if it had not been made. Calls from two threads at once are refused too:
+    give each an agent of its own (`copy.deepcopy`), or use `sessions`.
 
     An agent with a memory adapts at every step. One that learns from windows (MAML and its family, learners from
     scratch) collects experience until it has one, then adapts: with one environment, as soon as the window is full or
     the episode over; with several, when there is an episode for each, to consecutive pieces of them. Its environments
     follow one another, so that later pieces were collected before it learned from earlier ones.
-
-    Attributes:
-        algorithm: How it acts.
-        meta: θ.
-        adaptations: How many windows it has learned from in this task.
     """
 
     @in_single_precision
-    def __init__(self, trained: TrainedAgent, *, seed: int = 0):
+    def __init__(self, trained: TrainedAgent, *, seed: int = 0, safe_action: Any = None):
         """Enter a first task.
 
         Args:
             trained: The agent, of one training seed.
             seed: Decides the agent's own randomness.
+            safe_action: What `act` returns where it would raise: what it is shown is no observation, or its action
+                none. By default it raises. The step is then not learned from.
 
         Raises:
             UseError: if that is no agent, one that holds several trainings, or one whose windows do not fill a trial;
-                if the seed is none.
+                if the seed is none, or the safe action is.
             DivergenceError: if a leaf of θ is NaN or infinite.
         """
         instance("Agent(trained)", trained, TrainedAgent, "What a run has trained: Agent.load(directory)")
@@ -64,19 +73,11 @@ class Agent:
             raise DivergenceError(
                 f"Agent(trained): leaf {bad} of θ is NaN or infinite, expected finite numbers; use another checkpoint"
             )
-        algorithm, problem = trained.algorithm, trained.problem
-        self.algorithm, self._meta = algorithm, trained.meta
-        self._env, self._who = problem.env, type(algorithm).__name__
-        self._title, self._kind, self._size = trained.title, trained.kind, trained.num_parameters
-        self._sees, self._does = problem.env.observation_space, problem.env.action_space
-        self._window = algorithm.window(problem) if trained.learns_from_windows else None
         self._seed = seed_number("Agent(seed)", seed)
-        self._root = jax.random.key_data(jax.random.key(self._seed))
-        self._theta = jax.device_put(jax.tree.leaves(trained.meta))
-        self._tasks = 0
-        self.begin()
-        self._act = act_program(algorithm, problem.env, self._parts, with_aux=self._window is not None)
-        self._adapt = adapt_program(algorithm, self._parts)
+        safe = None
+        if safe_action is not None:
+            safe = checks.safe_action("Agent(safe_action)", trained.problem.env.action_space, safe_action)
+        self._batch, self._draws = Batch(Programs(trained), 1, 1, self._seed, safe), 0
 
     @classmethod
     @in_single_precision
@@ -89,6 +90,7 @@ class Agent:
         checkpoint: Which = "auto",
         problem: str | None = None,
         algorithm: str | None = None,
+        safe_action: Any = None,
     ) -> "Agent":
         """The agent that a run has trained.
 
@@ -99,6 +101,7 @@ class Agent:
             checkpoint: The best by validation tasks, the last, or ("auto") the best if the run was to select by them.
             problem: The run's problem, if it is your own (MODULE:NAME): nothing is imported that you do not name.
             algorithm: The run's algorithm, if it is your own.
+            safe_action: What `act` returns where it would raise; by default it raises.
 
         Raises:
             CheckpointError: if there is no finished run, it is damaged, or its parameters are not finite.
@@ -108,66 +111,13 @@ class Agent:
             raise UseError(f"Agent.load(directory): expected a path, found {in_words(directory)}; nothing was done")
         seed = seed_number("Agent.load(seed)", seed)
         agent = load_agent(Path(directory), checkpoint=checkpoint, problem=problem, algorithm=algorithm)
-        return cls(agent.of_seed(training_seed), seed=seed)
+        return cls(agent.of_seed(training_seed), seed=seed, safe_action=safe_action)
 
     @in_single_precision
     def begin(self) -> None:
-        """Enter a new task: fresh memory, no previous action or reward, nothing learned."""
-        with self._all_or_nothing():
-            self._tasks += 1
-            self._steps = self._length = self.adaptations = 0
-            self._arrived = True
-            self._episode: list[Transition] = []
-            self._episodes: list[Transition] = []
-            key = jax.random.fold_in(jax.random.wrap_key_data(self._root), self._tasks)
-            agent = self.algorithm.begin(self.meta, key)
-            self._adapted, adapted = jax.tree.flatten(agent.adapted)
-            self._memory, memory = jax.tree.flatten(agent.memory)
-            self._parts = Parts(jax.tree.structure(self.meta), adapted, memory)
-            self._action: Any = self._does.null()
-            self._reward, self._first = 0.0, True
-            self._acted: tuple[Any, Any, Any] | None = None
-
-    @property
-    def meta(self) -> PyTree[Array]:
-        """θ."""
-        return self._meta
-
-    @property
-    def _agent(self) -> AgentState:
-        """What it knows of the task, put together."""
-        return self._parts.together(self._theta, self._adapted, self._memory)[1]
-
-    def __repr__(self) -> str:
-        learned = f", {counted(self.adaptations, 'adaptation')}" if self._window is not None else ""
-        return (
-            f"Agent({self._title}: sees {self._sees}, does {self._does}; "
-            f"task {self._tasks}: {counted(self._steps, 'step')}{learned})"
-        )
-
-    def _repr_html_(self) -> str:
-        rows = [
-            ("kind", self._kind),
-            ("numbers in θ", f"{self._size:,}"),
-            ("sees", str(self._sees)),
-            ("does", str(self._does)),
-            ("episodes", f"of at most {counted(self._env.horizon, 'step')}"),
-            ("this task", f"number {self._tasks}: {counted(self._steps, 'step')}"),
-        ]
-        if self._window is not None:
-            rows.append(("learned", f"from {counted(self.adaptations, 'window')} of this task"))
-        return html_table(f"Agent: {self._title}", (), [row for row in rows if row[1]])
-
-    @contextlib.contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        """What is raised in here leaves the agent as it was; lists of it are replaced, never changed."""
-        before = vars(self).copy()
-        try:
-            yield
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
+        """Enter a new task: fresh memory, no previous action or reward, nothing learned, not frozen."""
+        with self._batch.turn("begin()"):
+            self._batch.begin(_ONE)
 
     @in_single_precision
     def act(self, observation: Any, *, explore: bool | None = None) -> np.ndarray:
@@ -179,32 +129,18 @@ class Agent:
                 windows explores, because that is what it learns from; pass False when it has learned enough.
 
         Raises:
-            UseError: if the observation is none of the space's, or nobody has told what the last action brought.
+            UseError: if the observation is none of the space's, it allows no action, or nobody has told what the last
+                action brought.
             DivergenceError: if the action, or what the agent knows, would not be finite.
         """
-        explore = self._window is not None if explore is None else flag("act(explore)", explore)
-        seen = checks.observation("act(observation)", self._sees, observation)
-        if self._acted is not None:
-            raise UseError(
-                f"act(): expected observe() after the last act(), found a second act(). {checks.UNCHANGED}; tell what "
-                "the action has brought, or begin() a new task"
-            )
-        with self._all_or_nothing():
-            if not self._arrived:
-                self._arrive("act()", seen, episode_over=False)
-            new = packed(seen, self._reward, self._first, self._tasks, self._steps)
-            found, memory, aux = self._act(
-                self._theta, self._adapted, self._memory, self._action, self._root, new, explore=explore
-            )
-            action, sound = outcome(self._does, found)
-            done = checks.action(self._who, self._does, action)
-            if not sound:
-                raise checks.became_infinite("act()", self._who)
-            timestep = None if self._window is None else timestep_of(seen, self._action, self._reward, self._first)
-            # What was chosen is learned from, what is done is remembered: as in rollouts.
-            self._acted, self._action, self._memory = (timestep, action, aux), done, memory
-            self._steps += 1
-        return done
+        explore = None if explore is None else flag("act(explore)", explore)
+        space, errors = self._env.observation_space, {}
+        with self._batch.turn("act()"):
+            try:
+                seen = checks.observation("act(observation)", space, observation)
+            except UseError as error:
+                seen, errors[0] = np.zeros(space.shape, np.int32 if space.integers else np.float32), error
+            return self._batch.act(_ONE, seen[None], errors, explore)[0]
 
     @in_single_precision
     def observe(
@@ -231,72 +167,194 @@ class Agent:
             DivergenceError: if what the agent learns would not be finite.
         """
         reward = checks.reward("observe(reward)", reward)
-        episode_over = flag("observe(episode_over)", episode_over)
-        terminated = None if terminated is None else flag("observe(terminated)", terminated)
-        if terminated and not episode_over:
-            raise UseError(
-                "observe(terminated): expected episode_over=True beside terminated=True, found False. "
-                f"{checks.UNCHANGED}; pass episode_over=True whenever an episode ends"
-            )
-        seen = None if observation is None else checks.observation("observe(observation)", self._sees, observation)
-        if self._acted is None:
-            raise UseError(
-                f"observe(): expected an act() that has brought this, found none since the last observe() or begin(). "
-                f"{checks.UNCHANGED}; call act() before each observe()"
-            )
-        with self._all_or_nothing():
-            if self._window is not None:
-                self._record(reward, episode_over, terminated, seen)
-            self._reward, self._first, self._acted = reward, episode_over, None
+        over = np.array([flag("observe(episode_over)", episode_over)])
+        ended = None if terminated is None else np.array([flag("observe(terminated)", terminated)])
+        checks.ends(ended, over)
+        space = self._env.observation_space
+        seen = None if observation is None else checks.observation("observe(observation)", space, observation)[None]
+        with self._batch.turn("observe()"):
+            self._batch.observe(_ONE, np.float32([reward]), over, ended, seen)
 
-    def _record(self, reward: float, episode_over: bool, terminated: bool | None, seen: np.ndarray | None) -> None:
-        """Book a step; learn from it at once if it is known where it led."""
-        length, horizon = self._length + 1, self._env.horizon
-        if length > horizon:
-            raise UseError(
-                f"observe(): this episode has {length} steps, but the agent was trained for at most {horizon}; "
-                "say episode_over=True by then. This step was not recorded"
-            )
-        ended = episode_over and (length < horizon if terminated is None else terminated)
-        cut = episode_over and not ended
-        if cut and seen is None and self.algorithm.needs_last_observation:
-            raise UseError(
-                f"observe(): a time limit has ended this episode after {length} steps, and {self._who} estimates what "
-                "would have come after it; pass observation=, what is seen after the last step, or terminated=True if "
-                "nothing comes after it. This step was not recorded"
-            )
-        assert self._acted is not None
-        step = transition_of(*self._acted, reward, ended, cut)
-        self._episode = [*self._episode, step]
-        self._length, self._arrived = 0 if episode_over else length, False
-        if seen is not None:
-            self._arrive("observe()", seen, episode_over=episode_over)
-        elif episode_over:
-            self._arrive("observe()", step.next_observation, episode_over=True)
+    @in_single_precision
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+        *,
+        reward: Any = None,
+    ) -> tuple[np.ndarray, Any]:
+        """Return actions and what is remembered after them, as Stable-Baselines3's `predict`; the agent stays as it is.
 
-    def _arrive(self, where: str, seen: np.ndarray, *, episode_over: bool) -> None:
-        """Book where the last step led; learn if a window is full."""
-        assert self._window is not None
-        self._arrived = True
-        self._episode = [*self._episode[:-1], replace(self._episode[-1], next_observation=seen)]
-        steps = self._window.steps
-        if self._window.num_envs == 1:
-            if episode_over or len(self._episode) == steps:
-                self._learn(where, [padded(self._episode, steps)])
-                self._episode = []
-        elif episode_over:
-            self._episodes = [*self._episodes, padded(self._episode, -(-self._env.horizon // steps) * steps)]
-            self._episode = []
-            if len(self._episodes) == self._window.num_envs:
-                self._learn(where, self._episodes)
-                self._episodes = []
+        An agent with a memory begins a new task where `state` is None, learns from what it is passed, and all that it
+        has learned is in the state that it returns. What `act` and `observe` have taught it is not used. An agent that
+        learns from windows acts by what it has adapted to in this task so far, learns nothing here, and its state is
+        None unless it has a memory, too.
 
-    def _learn(self, where: str, envs: list[Transition]) -> None:
-        """Adapt to consecutive windows of some environments' experience, each with leaves `[time, ...]`."""
-        assert self._window is not None
-        for window in windows(envs, self._window.steps):
-            numbers = np.uint32(self._tasks), np.uint32(ADAPTING + self.adaptations)
-            learned = self._adapt(self._theta, self._adapted, self._memory, window, self._root, *numbers)
-            checks.learned(where, self._who, [*learned[0], *learned[1]])
-            self._adapted, self._memory = learned
-            self.adaptations += 1
+        Args:
+            observation: One observation, or `[env, ...]` of several environments, each in a task of its own.
+            state: What the last call returned; None: new tasks.
+            episode_start: Where an episode begins, for all or `[env]`. Memory is kept then: it is of the task, and an
+                episode is part of it. By default, where a task begins.
+            deterministic: Whether to act by the best action known.
+            reward: What the last actions brought, one or `[env]`. An agent with a memory must hear of it wherever it is
+                passed a state. (Stable-Baselines3 has no such argument, as its policies do not learn while they act.)
+
+        Returns:
+            An action, or `[env, ...]`, and the state, a tuple of arrays. The first environment's randomness is that of
+            an agent of this seed, the k-th one's that of `seed` + k.
+
+        Raises:
+            UseError: if an argument is none that it takes, or the reward is missing.
+            DivergenceError: if an action, or what is remembered, would not be finite.
+        """
+        draw = 0 if deterministic or state is not None else self._draws
+        found = predict(
+            self._batch, observation, state, episode_start, deterministic, reward, seed=self._seed, draw=draw
+        )
+        self._draws += state is None and not deterministic  # or noise without a state would always be the same
+        return found
+
+    @in_single_precision
+    def sessions(self, num: int, *, seed: int | None = None) -> Sessions:
+        """Many sessions of this agent side by side, each in a task of its own; see `Sessions`.
+
+        Args:
+            num: How many.
+            seed: The first one's; the k-th has this one and k more. By default this agent's.
+
+        Raises:
+            UseError: if the number or the seed is none.
+        """
+        seed = self._seed if seed is None else seed
+        return Sessions(self._batch.programs, num, seed=seed, safe=self._batch.safe)
+
+    def reset(self, *, seed: int | None = None) -> None:
+        """Enter a new task, as `begin`; with a seed, the first task of a new agent with that seed.
+
+        Not at the beginning of every episode: what the agent has learned of the task would be lost. That an episode is
+        over, `observe(episode_over=True)` says.
+
+        Raises:
+            UseError: if the seed is none.
+        """
+        if seed is None:
+            return self.begin()
+        self._seed = seed_number("reset(seed)", seed)
+        with self._batch.turn("reset()"):
+            self._batch.state = Batch(self._batch.programs, 1, 1, self._seed).state
+        self._draws = 0
+        return None
+
+    def freeze(self) -> None:
+        """Stop adapting until the next `begin`: act with what is known now.
+
+        A memory, and the last action and reward that it heard of, stay as they are; windows are neither collected nor
+        learned from, and the default is not to explore.
+        """
+        with self._batch.turn("freeze()"):
+            self._batch.freeze(_ONE)
+
+    def rollback(self) -> None:
+        """Undo the last adaptation, of which one is kept.
+
+        For an agent that learns from windows: as if it had not learned from the last one. For an agent with a memory,
+        which adapts at every step: as if its last step had not been.
+
+        Raises:
+            UseError: if there is none to undo.
+        """
+        with self._batch.turn("rollback()"):
+            self._batch.rollback(0)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it has stopped adapting."""
+        return bool(self._batch.state.frozen[0])
+
+    @in_single_precision
+    def save_state(self) -> bytes:
+        """All that decides what the agent will do in this task and after it, as bytes, but θ.
+
+        They are versioned and sealed by a checksum, and say of which agent they are; nothing in them can be executed.
+        """
+        with self._batch.turn("save_state()"):
+            return to_bytes(self._batch.programs, self._batch.session(0))
+
+    @in_single_precision
+    def load_state(self, data: bytes) -> None:
+        """Go on where a session was saved, to the last bit.
+
+        Args:
+            data: What `save_state` of this agent returned, here or in another process; or a session of `Sessions`.
+
+        Raises:
+            CheckpointError: if these are no bytes of a session, they are damaged, or of another agent or version.
+        """
+        with self._batch.turn("load_state()"):
+            session = from_bytes(self._batch.programs, data, self._batch.session(0))
+            self._batch.set_session(0, session)
+
+    def __deepcopy__(self, memo: Any) -> "Agent":
+        new = object.__new__(type(self))
+        vars(new).update(vars(self), _batch=self._batch.copy())
+        return new
+
+    __copy__ = lambda self: self.__deepcopy__(None)  # noqa: E731
+
+    def __reduce__(self) -> Any:
+        return _rebuilt, (self._batch.programs.trained, self._seed, self._batch.safe, self._draws, self.save_state())
+
+    @property
+    def algorithm(self) -> Any:
+        """How it acts."""
+        return self._batch.programs.trained.algorithm
+
+    @property
+    def meta(self) -> PyTree[Array]:
+        """θ."""
+        return self._batch.programs.trained.meta
+
+    @property
+    def adaptations(self) -> int:
+        """How many windows it has learned from in this task."""
+        return int(self._batch.state.adaptations[0])
+
+    @property
+    def refused(self) -> str:
+        """Why the last safe action was done, in a line; empty: none was."""
+        return self._batch.refused
+
+    @property
+    def _env(self) -> Any:
+        return self._batch.programs.env
+
+    @property
+    def _agent(self) -> AgentState:
+        """What it knows of the task, put together."""
+        programs, state = self._batch.programs, self._batch.state
+        known = [jax.tree.map(lambda x: x[0], leaves[0]) for leaves in (state.adapted, state.memory)]
+        return programs.parts.together(programs.theta, *known)[1]
+
+    def __repr__(self) -> str:
+        env, state = self._env, self._batch.state
+        learned = f", {counted(self.adaptations, 'adaptation')}" if state.notes else ""
+        return (
+            f"Agent({self._batch.programs.trained.title}: sees {env.observation_space}, does {env.action_space}; "
+            f"task {state.tasks[0]}: {counted(int(state.steps[0]), 'step')}{learned})"
+        )
+
+    def _repr_html_(self) -> str:
+        env, state, trained = self._env, self._batch.state, self._batch.programs.trained
+        rows = [
+            ("kind", trained.kind),
+            ("numbers in θ", f"{trained.num_parameters:,}"),
+            ("sees", str(env.observation_space)),
+            ("does", str(env.action_space)),
+            ("episodes", f"of at most {counted(env.horizon, 'step')}"),
+            ("this task", f"number {state.tasks[0]}: {counted(int(state.steps[0]), 'step')}"),
+        ]
+        if state.notes:
+            rows.append(("learned", f"from {counted(self.adaptations, 'window')} of this task"))
+        return html_table(f"Agent: {trained.title}", (), [row for row in rows if row[1]])

@@ -5,6 +5,7 @@ hold before: nothing enters memory or parameters that would stay there as NaN. I
 the device take longer than the agent's step.
 """
 
+import contextlib
 import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from adaptax.core.arguments import in_words
-from adaptax.core.composite_spaces import Dict
+from adaptax.core.composite_spaces import ActionMask, Dict
 from adaptax.core.errors import DivergenceError, UseError
 from adaptax.core.spaces import Box, Space
 from adaptax.core.step_checks import HUGE
@@ -48,19 +49,197 @@ def reward(where: str, found: Any) -> float:
     return float(_element(where, _REWARD, found, "pass one number"))
 
 
+def observations(where: str, space: Space, found: Any, num: int) -> tuple[np.ndarray, dict[int, UseError]]:
+    """Observations of several sessions, `[session, ...]` in the types of `observation`, and why some are none.
+
+    Args:
+        where: The call and its argument, "act(observations)".
+        space: The environment's observation space.
+        found: An array `[session, ...]`, a sequence of observations, or a dictionary of such arrays.
+        num: How many sessions.
+
+    Raises:
+        UseError: if they are not so many.
+    """
+    return _each(where, space, found, num, f"{num} of them, each {_in_words(space)}", observation)
+
+
+def rewards(where: str, found: Any, num: int) -> tuple[np.ndarray, dict[int, UseError]]:
+    """Rewards of several sessions `[session]` in float32, and why some are none.
+
+    Raises:
+        UseError: if they are not so many.
+    """
+    return _each(where, _REWARD, found, num, f"{num} finite numbers", lambda where, _, x: np.float32(reward(where, x)))
+
+
+def all_of(found: tuple[np.ndarray, Mapping[int, UseError]]) -> np.ndarray:
+    """What `observations` or `rewards` has found.
+
+    Raises:
+        UseError: the first one.
+    """
+    for error in found[1].values():
+        raise error
+    return found[0]
+
+
+def ends(terminated: np.ndarray | None, over: np.ndarray) -> None:
+    """Check that what has terminated is over, `[session]`.
+
+    Raises:
+        UseError: if it is not.
+    """
+    if terminated is not None and (terminated & ~over).any():
+        raise UseError(
+            "observe(terminated): expected episode_over=True beside terminated=True, found False. "
+            f"{UNCHANGED}; pass episode_over=True whenever an episode ends"
+        )
+
+
+def safe_action(where: str, space: Space, found: Any) -> np.ndarray:
+    """An action that is chosen beforehand, as an array of int32 or float32.
+
+    Raises:
+        UseError: if it is none of the space's.
+    """
+    return _element(where, space, found, "pass an action of the space that the agent was trained in")
+
+
+def flags(where: str, found: Any, num: int) -> np.ndarray:
+    """A bool for all sessions, or one for each, as `[session]`.
+
+    Raises:
+        UseError: if they are none, or not so many.
+    """
+    if isinstance(found, bool | np.bool_):
+        return np.full(num, bool(found))
+    try:
+        array = np.asarray(found)
+    except Exception:  # whatever an object of somebody else's raises
+        array = None
+    if array is None or array.dtype != np.bool_ or array.shape != (num,):
+        said = in_words(found if array is None else array)
+        raise UseError(
+            f"{where}: expected True or False, or {num} of them, found {said}. {UNCHANGED}; nothing was done"
+        )
+    return array.copy()
+
+
+def places(where: str, found: Any, num: int) -> np.ndarray:
+    """Which of `num` sessions are meant, as their numbers in the order given: all of them if `found` is None.
+
+    Raises:
+        UseError: if these are no numbers of sessions, one comes twice, or there is none.
+    """
+    if found is None:
+        return np.arange(num)
+    try:
+        array = np.asarray(found)
+    except Exception:  # whatever an object of somebody else's raises
+        array = np.zeros(())
+    if array.dtype == np.bool_ and array.shape == (num,):
+        array = np.flatnonzero(array)
+    if array.ndim == 1 and array.size and array.dtype.kind in "iu" and array.min() >= 0 and array.max() < num:
+        found_once = np.unique(array).size == array.size
+        if found_once:
+            return array.astype(np.int64)
+    said = in_words(found) if isinstance(found, str | bytes) or not np.size(array) else in_words(array)
+    raise UseError(
+        f"{where}: expected different numbers from 0 to {num - 1}, or {num} booleans, one True, found {said}. "
+        f"{UNCHANGED}; say which sessions are meant"
+    )
+
+
+def _each(where: str, space: Space, found: Any, num: int, expected: str, check: Any) -> Any:
+    """An array `[session, ...]` of what was found for each session; where it was none, why."""
+    dtype = np.int32 if space.integers else np.float32
+    if isinstance(space, Dict) and isinstance(found, Mapping):
+        with contextlib.suppress(Exception):  # then they are no parts of the space, which is said below
+            found = np.asarray(space.flatten(found))
+    try:
+        array = np.asarray(found)
+    except Exception:  # ragged lists, and whatever an object of somebody else's raises
+        array = np.asarray(None)
+    if array.shape == (num, *space.shape) and array.dtype.kind in ("iu" if space.integers else "iufb"):
+        with np.errstate(over="ignore"):
+            array = array if space.integers else array.astype(np.float32)
+        if is_in(space, array):  # by far the most
+            return array.astype(dtype), {}
+    items = array if array.ndim and array.shape[:1] == (num,) else found
+    if isinstance(items, str | bytes | Mapping) or not hasattr(items, "__len__") or len(items) != num:
+        said = in_words(array if array.ndim and array.dtype != object else found)
+        raise UseError(
+            f"{where}: expected {expected}, found {said}. {UNCHANGED}; pass one for each session that is meant"
+        )
+    result, refused = np.zeros((num, *space.shape), dtype), {}
+    for place, item in enumerate(items):
+        try:
+            result[place] = check(f"{where} {place}", space, item)
+        except UseError as error:
+            refused[place] = error
+    return result, refused
+
+
+def legal(where: str, space: Space, does: Space, seen: np.ndarray) -> dict[int, UseError]:
+    """Of observations `[session, ...]`, those whose mask leaves nothing to choose, with what to say of it."""
+    place = _mask_in(space)
+    if place is None:
+        return {}
+    mask = seen.reshape(len(seen), -1)[:, place] > 0.5
+    ends = np.cumsum(getattr(does, "nums", (mask.shape[1],)))[:-1]
+    nothing = ~np.all([part.any(1) for part in np.split(mask, ends, axis=1)], axis=0)
+    return {
+        int(index): UseError(
+            f"{where}: expected a mask that allows an action, found one that allows none. {UNCHANGED}; where an "
+            "episode is over, say so by observe(episode_over=True) and act in the next"
+        )
+        for index in np.flatnonzero(nothing)
+    }
+
+
+@functools.lru_cache(maxsize=64)
+def _mask_in(space: Space) -> slice | None:
+    """Where in an element, as one vector, the mask of actions stands; None: there is none."""
+    if isinstance(space, ActionMask):
+        return slice(0, space.num)
+    for part, place in space.raw_parts() if isinstance(space, Dict) else ():
+        if (inner := _mask_in(part)) is not None:
+            return slice(place.start + inner.start, place.start + inner.stop)
+    return None
+
+
 def action(who: str, space: Space, found: np.ndarray) -> np.ndarray:
     """The action that leaves: one of the space. Beyond a box's bounds it is clipped, as environments do.
 
     Raises:
         DivergenceError: if it is not finite, or none of a discrete space.
     """
+    done, refused = actions(who, space, found[None])
+    for error in refused.values():
+        raise error
+    return done[0]
+
+
+def actions(who: str, space: Space, found: np.ndarray) -> tuple[np.ndarray, dict[int, DivergenceError]]:
+    """The same of several sessions `[session, ...]`, and why some are none."""
     if space.integers:
         if is_in(space, found):
-            return found
+            return found, {}
     elif (np.abs(found) < HUGE).all():
-        return np.clip(found, *_limits(space)[:2])
+        return np.clip(found, *_limits(space)[:2]), {}
+    done, refused = found.copy(), {}
+    for place, one in enumerate(found):
+        if not (is_in(space, one) if space.integers else (np.abs(one) < HUGE).all()):
+            refused[place] = _no_action(who, space, one)
+        elif not space.integers:
+            done[place] = np.clip(one, *_limits(space)[:2])
+    return done, refused
+
+
+def _no_action(who: str, space: Space, found: np.ndarray) -> DivergenceError:
     anything = space if space.integers else Box(space.shape)
-    raise DivergenceError(
+    return DivergenceError(
         f"act(): {who} put out {_first_outside(anything, found)}, expected {_in_words(space)}. {UNCHANGED}; use "
         "another checkpoint, or begin() a new task"
     )

@@ -1,17 +1,61 @@
 """Experience of an agent in use, made into the windows that it learns from."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adaptax.core.types import TimeStep, Transition, is_key, replace
+from adaptax.core.types import TimeStep, Transition, Window, is_key, replace
 
 _float: Callable[[Any], Any] = np.float32
 _bool: Callable[[Any], Any] = np.bool_
 """NumPy's numbers, which programs take for JAX's: to make one of those takes as long as the agent's step."""
+
+
+class Notes(NamedTuple):
+    """What a session that learns from windows has written down and not yet learned from.
+
+    Attributes:
+        acted: What it saw, what it chose and what it put aside, while nobody has told what that brought.
+        length: Steps of this episode so far.
+        arrived: Whether it is known where the last step led.
+        episode: Steps of this episode, or of what is left of it.
+        episodes: Episodes that wait for others, leaves `[time, ...]`.
+    """
+
+    acted: tuple[TimeStep, Any, Any] | None = None
+    length: int = 0
+    arrived: bool = True
+    episode: tuple[Transition, ...] = ()
+    episodes: tuple[Transition, ...] = ()
+
+    def booked(self, reward: float, *, ended: bool, over: bool) -> "Notes":
+        """With what the last action brought; an episode that is over has ended, or its time was up."""
+        assert self.acted is not None
+        step = transition_of(*self.acted, reward, ended, over and not ended)
+        length = 0 if over else self.length + 1
+        return self._replace(acted=None, length=length, arrived=False, episode=(*self.episode, step))
+
+    def led_to(self, seen: Any, window: Window, horizon: int, *, over: bool) -> tuple["Notes", list[Transition]]:
+        """With where the last step led, and what is to be learned from now: environments with leaves `[time, ...]`."""
+        episode = (*self.episode[:-1], replace(self.episode[-1], next_observation=seen))
+        notes = self._replace(arrived=True, episode=episode)
+        if window.num_envs == 1:
+            if over or len(episode) == window.steps:
+                return notes._replace(episode=()), [padded(episode, window.steps)]
+        elif over:
+            episodes = (*self.episodes, padded(episode, -(-horizon // window.steps) * window.steps))
+            if len(episodes) == window.num_envs:
+                return notes._replace(episode=(), episodes=()), list(episodes)
+            notes = notes._replace(episode=(), episodes=episodes)
+        return notes, []
+
+    @property
+    def last_seen(self) -> Any:
+        """What was seen before the last step."""
+        return self.episode[-1].next_observation
 
 
 def timestep_of(seen: Any, action: Any, reward: float, first: bool) -> TimeStep:

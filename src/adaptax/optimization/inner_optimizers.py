@@ -68,7 +68,7 @@ class SGD:
         loss: Float[Array, ""],
     ) -> tuple[Parameters, Int[Array, ""]]:
         """One step down the gradient, by α times the decay so far; returns φ and the number of steps done."""
-        rate = jnp.asarray(self.learning_rate * self.decay**state)
+        rate = jnp.asarray(self.learning_rate * self.decay ** _as_exponent(self.decay, state))
         return jax.tree.map(lambda p, g: p - rate.astype(p.dtype) * g, parameters, gradient), state + 1
 
 
@@ -103,12 +103,17 @@ class MetaSGD:
         loss: Float[Array, ""],
     ) -> tuple[Parameters, Int[Array, ""]]:
         """One step down the gradient, each weight at its own rate."""
-        factor = jnp.asarray(self.decay**state)
+        factor = jnp.asarray(self.decay ** _as_exponent(self.decay, state))
 
         def step(p: Array, rate: Array, g: Array) -> Array:
             return p - factor.astype(p.dtype) * rate * g
 
         return jax.tree.map(step, parameters, learned, gradient), state + 1
+
+
+def _as_exponent(base: float | Array, steps: Int[Array, ""]) -> Array:
+    """A number of steps in the type of what is raised to it: a state that was saved has integers of one size."""
+    return jnp.asarray(steps, jnp.result_type(base))
 
 
 def descend(

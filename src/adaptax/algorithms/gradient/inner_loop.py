@@ -236,7 +236,7 @@ class GradientBased(InnerSettings, MetaLearner):
         """π_φ as it acts while it learns: normal distributions are as wide as exploration asks for after `steps`."""
         if not isinstance(policy, Normal):
             return policy
-        floor = jnp.log(self.exploration_std * self.exploration_decay ** jnp.asarray(steps))
+        floor = jnp.log(self.exploration_std * self.exploration_decay ** jnp.asarray(steps, float))
         return Normal(policy.mean, jnp.maximum(policy.log_std, floor.astype(policy.log_std.dtype)))
 
     def log_probs(
