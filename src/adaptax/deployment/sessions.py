@@ -14,7 +14,7 @@ from adaptax.deployment.batch import Batch, Errors
 from adaptax.deployment.programs import Programs
 from adaptax.deployment.session_bytes import from_bytes, to_bytes
 
-LANES = 128
+LANES = 256
 """Sessions of a tile: so many that a call's own time is small beside the arithmetic, so few that one is cheap."""
 
 
