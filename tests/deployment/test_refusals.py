@@ -1,5 +1,6 @@
 """Trap E41: what an agent in use cannot use is refused in one line, and the agent is as if nobody had asked."""
 
+import copy
 import dataclasses
 import re
 from decimal import Decimal
@@ -11,11 +12,13 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import DQN, MAML, PPO, RL2, MetaPolicyGradient, QLearning, ThompsonSampling
+from adaptax.core.composite_spaces import ActionMask, Dict
 from adaptax.core.errors import AdaptaxError, CheckpointError, DivergenceError, UseError
-from adaptax.core.spaces import Box, Discrete
+from adaptax.core.spaces import Box, Discrete, MultiDiscrete
 from adaptax.core.step_checks import HUGE
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import key_data
+from adaptax.deployment import checks
 from adaptax.deployment.agent import Agent
 from adaptax.problems import bernoulli_bandit, cart_pole, point_robot, tabular_mdp
 from adaptax.runs import checkpoints
@@ -177,6 +180,83 @@ def test_E41_what_an_agent_cannot_use_is_refused_and_leaves_no_trace(twins):
             one.observe(float(step % 2), **told)
         assert_refused(agent, {"end twice": lambda told=told: agent.observe(1.0, **told)})
     assert known(agent) == known(undisturbed)
+
+
+@pytest.mark.compiles
+def test_E41_where_a_safe_action_was_chosen_it_is_done_instead_and_leaves_no_trace(twins):
+    agent, undisturbed = (copy.deepcopy(one) for one in twins)
+    space, env = agent._env.action_space, agent._env
+    agent._batch.safe = safe = np.asarray(space.sample(jax.random.key(9)))
+    agent.begin()
+    undisturbed.begin()
+    seen = observations(env.observation_space)
+    for step in range(1, env.horizon * 2 + 1):
+        now, over = next(seen), step % env.horizon == 0
+        wrong = wrong_observations(env.observation_space)
+        for name, x in wrong.items():
+            was = known(agent)
+            assert agent.act(x).tobytes() == safe.tobytes(), name
+            assert agent.refused.startswith("act(observation): expected "), name
+            agent._batch.state = agent._batch.state._replace(excused=np.array([False]))  # whose action it was
+            assert known(agent) == was, name
+        assert agent.act(now).tobytes() == undisturbed.act(now).tobytes()
+        told = {"episode_over": over, "observation": next(seen) if over else None}
+        for one in (agent, undisturbed):
+            one.observe(float(step % 2), **told)
+    assert known(agent) == known(undisturbed)
+
+
+def test_E41_what_a_safe_action_brings_is_not_learned_from():
+    agent = Agent(TrainedAgent.initial(QLearning(), tabular_mdp(**_MDP)), safe_action=1)
+    agent.act(0)
+    agent.observe(1.0)
+    assert agent.act(None) == 1
+    agent.observe(5.0)
+    agent.act(2)  # where the step before the gap led, nobody has seen
+    agent.observe(1.0, episode_over=True, observation=0)
+    assert agent.adaptations == 1
+    assert agent._batch.state.reward[0] == 1.0
+    assert agent.act(np.nan) == 1
+    agent.observe(0.0, episode_over=True)
+    with pytest.raises(UseError, match="expected an act"):
+        agent.observe(0.0)
+    with pytest.raises(UseError, match=r"^observe\(reward\)"):
+        agent.observe(np.nan)
+
+
+def test_E41_an_action_that_would_be_none_is_the_safe_one_in_its_session_alone():
+    sessions = Agent(TrainedAgent.initial(Faulty(), tabular_mdp(**_MDP)), safe_action=0).sessions(4)
+    assert sessions.act([0, 0, 3, 0]).tolist() == [1, 1, 0, 1]
+    assert "expected an integer from 0 to 2, found 3" in sessions.refused
+    sessions.observe([0.5, 1.0, 9.0, 3.0])
+    assert sessions.steps.tolist() == [1, 1, 0, 1]
+    assert sessions.act([1, 1, 1, 1]).tolist() == [1, 0, 1, 0]
+    assert sessions.steps.tolist() == [2, 1, 1, 1]
+    clock = np.concatenate([np.asarray(x) for x in sessions._batch.state.memory[0][-1:]])
+    assert np.isfinite(clock).all()
+
+
+@pytest.mark.parametrize("wrong", [2, -1, 0.5, "left", [0], np.nan, Hostile(), True])
+def test_E41_a_safe_action_is_one_of_the_space(wrong):
+    with pytest.raises(UseError, match=r"^Agent\(safe_action\): expected an integer from 0 to 1, found"):
+        Agent(TrainedAgent.initial(QLearning(), tabular_mdp(**_MDP)), safe_action=wrong)
+
+
+@pytest.mark.parametrize(
+    ("space", "does", "seen", "refused"),
+    [
+        (ActionMask(3), Discrete(3), [[1, 0, 0], [0, 0, 0], [0, 1, 1]], [1]),
+        (ActionMask(4), MultiDiscrete((2, 2)), [[1, 0, 0, 1], [1, 1, 0, 0], [0, 0, 1, 1]], [1, 2]),
+        (Dict({"a": Box((2,)), "m": ActionMask(2)}), Discrete(2), [[0, 0, 0, 0], [0, 0, 0, 1]], [0]),
+        (Dict({"z": Dict({"m": ActionMask(2)}), "a": Discrete(2)}), Discrete(2), [[1, 0, 0, 0], [0, 0, 1, 0]], [0]),
+        (Box((3,)), Discrete(3), [[0, 0, 0]], []),
+    ],
+)
+def test_E41_a_mask_that_allows_nothing_is_refused(space, does, seen, refused):
+    found = checks.legal("act(observation)", space, does, np.float32(seen))
+    assert list(found) == refused
+    for error in found.values():
+        assert re.search(r"^act\(observation\): expected a mask that allows an action, found .* as it was", str(error))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,9 +28,9 @@ from adaptax.runs.load import Which, load_agent
 _ONE = np.array([0])
 
 
-def _rebuilt(trained: TrainedAgent, seed: int, safe: Any, draws: int, data: bytes) -> "Agent":
+def _rebuilt(trained: TrainedAgent, seed: int, safe: Any, margin: Any, draws: int, data: bytes) -> "Agent":
     """An agent that was pickled."""
-    agent = Agent(trained, seed=seed, safe_action=safe)
+    agent = Agent(trained, seed=seed, safe_action=safe, margin=margin)
     agent._draws = draws
     agent.load_state(data)
     return agent
@@ -50,7 +50,7 @@ class Agent:
     """
 
     @in_single_precision
-    def __init__(self, trained: TrainedAgent, *, seed: int = 0, safe_action: Any = None):
+    def __init__(self, trained: TrainedAgent, *, seed: int = 0, safe_action: Any = None, margin: float | None = None):
         """Enter a first task.
 
         Args:
@@ -58,6 +58,11 @@ class Agent:
             seed: Decides the agent's own randomness.
             safe_action: What `act` returns where it would raise: what it is shown is no observation, or its action
                 none. By default it raises. The step is then not learned from.
+            margin: For an agent that learns from windows: which part of the mean reward that it had before it adapted
+                it may lose. If a window shows that it has lost more, and more than by chance, it is again what it was
+                before it adapted to this task, and frozen until `begin` (`taken_back` counts). Rewards far from all
+                others are cut before it learns from them; a step that would not be finite is left out and counted.
+                None: adaptation is not bounded.
 
         Raises:
             UseError: if that is no agent, one that holds several trainings, or one whose windows do not fill a trial;
@@ -77,7 +82,8 @@ class Agent:
         safe = None
         if safe_action is not None:
             safe = checks.safe_action("Agent(safe_action)", trained.problem.env.action_space, safe_action)
-        self._batch, self._draws = Batch(Programs(trained), 1, 1, self._seed, safe), 0
+        margin = None if margin is None else checks.fraction("Agent(margin)", margin)
+        self._batch, self._draws = Batch(Programs(trained), 1, 1, self._seed, safe, margin), 0
 
     @classmethod
     @in_single_precision
@@ -91,6 +97,7 @@ class Agent:
         problem: str | None = None,
         algorithm: str | None = None,
         safe_action: Any = None,
+        margin: float | None = None,
     ) -> "Agent":
         """The agent that a run has trained.
 
@@ -102,6 +109,7 @@ class Agent:
             problem: The run's problem, if it is your own (MODULE:NAME): nothing is imported that you do not name.
             algorithm: The run's algorithm, if it is your own.
             safe_action: What `act` returns where it would raise; by default it raises.
+            margin: How much the agent may lose by adapting; see `Agent`.
 
         Raises:
             CheckpointError: if there is no finished run, it is damaged, or its parameters are not finite.
@@ -111,7 +119,7 @@ class Agent:
             raise UseError(f"Agent.load(directory): expected a path, found {in_words(directory)}; nothing was done")
         seed = seed_number("Agent.load(seed)", seed)
         agent = load_agent(Path(directory), checkpoint=checkpoint, problem=problem, algorithm=algorithm)
-        return cls(agent.of_seed(training_seed), seed=seed, safe_action=safe_action)
+        return cls(agent.of_seed(training_seed), seed=seed, safe_action=safe_action, margin=margin)
 
     @in_single_precision
     def begin(self) -> None:
@@ -228,7 +236,7 @@ class Agent:
             UseError: if the number or the seed is none.
         """
         seed = self._seed if seed is None else seed
-        return Sessions(self._batch.programs, num, seed=seed, safe=self._batch.safe)
+        return Sessions(self._batch.programs, num, seed=seed, safe=self._batch.safe, margin=self._batch.margin)
 
     def reset(self, *, seed: int | None = None) -> None:
         """Enter a new task, as `begin`; with a seed, the first task of a new agent with that seed.
@@ -304,7 +312,8 @@ class Agent:
     __copy__ = lambda self: self.__deepcopy__(None)  # noqa: E731
 
     def __reduce__(self) -> Any:
-        return _rebuilt, (self._batch.programs.trained, self._seed, self._batch.safe, self._draws, self.save_state())
+        batch = self._batch
+        return _rebuilt, (batch.programs.trained, self._seed, batch.safe, batch.margin, self._draws, self.save_state())
 
     @property
     def algorithm(self) -> Any:
@@ -320,6 +329,11 @@ class Agent:
     def adaptations(self) -> int:
         """How many windows it has learned from in this task."""
         return int(self._batch.state.adaptations[0])
+
+    @property
+    def taken_back(self) -> int:
+        """How many adaptations were undone in this task, by `rollback` or beyond the margin."""
+        return int(self._batch.state.taken_back[0])
 
     @property
     def refused(self) -> str:

@@ -1,114 +1,25 @@
-"""Sessions of one agent side by side: the machine within `Agent` (one session) and `Sessions` (many).
+"""What sessions of one agent do: the machine within `Agent` (one session) and `Sessions` (many)."""
 
-Sessions are in tiles of a fixed size. A tile acts as a whole, by one compiled program for all tiles, whoever of it is
-asked; what the others would have done is dropped. So nothing is compiled twice, however many act together, and a
-session computes to the last bit the same in any company: products of another number of rows would be rounded otherwise.
-"""
-
-import contextlib
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array
 
-from adaptax.core.errors import AdaptaxError, UseError
+from adaptax.core.errors import AdaptaxError, DivergenceError, UseError
 from adaptax.core.types import Transition, key_data
-from adaptax.deployment import checks
-from adaptax.deployment.programs import (
-    ADAPTING,
-    LIVE,
-    Leaves,
-    Programs,
-    choose,
-    outcomes,
-    packed,
-    row_of,
-    with_row,
-)
-from adaptax.deployment.session_bytes import Session
-from adaptax.deployment.state import ARRAYS, Known, State, replaced
+from adaptax.deployment import bounds, checks
+from adaptax.deployment.programs import ADAPTING, LIVE, Leaves, choose, outcomes, packed
+from adaptax.deployment.state import Known, replaced
+from adaptax.deployment.tiles import Tiles
 from adaptax.deployment.windows import Notes, timestep_of, windows
 
 Errors = Mapping[int, AdaptaxError]
 """What is wrong with a session's argument, by its place among those that are meant."""
 
 
-class Batch:
-    """Sessions in tiles; a call changes all that it is to, or raises and changes nothing.
-
-    Attributes:
-        programs: The agent, compiled.
-        num: How many sessions.
-        lanes: Sessions of a tile.
-        state: All that decides what they will do.
-        safe: What is done where an agent cannot act; None: that is an error.
-        refused: Why the last safe action was done, in a line; empty: none was.
-    """
-
-    def __init__(
-        self,
-        programs: Programs,
-        num: int,
-        lanes: int,
-        seed: int,
-        safe: np.ndarray | None = None,
-        *,
-        learns: bool = True,
-    ):
-        """Enter a first task in each session; the k-th has the seed `seed` + k. Not if it is only to act: `learns`."""
-        self.programs, self.num, self.lanes, self.safe, self.refused = programs, num, lanes, safe, ""
-        self._lock = threading.Lock()
-        self._size = -(-num // lanes) * lanes
-        root = np.asarray(_roots(np.uint32(seed) + np.arange(self._size, dtype=np.uint32)))
-        does = programs.env.action_space
-        nothing, no = np.zeros(self._size, np.uint32), np.zeros(self._size, bool)
-        action = np.broadcast_to(np.asarray(does.null()), (self._size, *does.shape)).copy()
-        tiles = self._size // lanes
-        adapted, memory = programs.nothing_known(lanes)
-        notes = (Notes(),) * num if programs.window is not None and learns else ()
-        rest = {"notes": notes, "undo": (None,) * num, "adapted": (adapted,) * tiles, "memory": (memory,) * tiles}
-        numbers = {"tasks": nothing, "steps": nothing, "adaptations": nothing, "taken_back": nothing}
-        told = {"waiting": no, "excused": no, "frozen": no, "first": ~no}
-        self.state = State(root=root, action=action, reward=np.zeros(self._size, np.float32), **numbers, **told, **rest)
-        if learns:
-            self.begin(np.arange(num))
-
-    @contextlib.contextmanager
-    def turn(self, where: str) -> Iterator[None]:
-        """One call at a time; what is raised in here leaves all sessions as they were."""
-        if not self._lock.acquire(blocking=False):
-            raise UseError(
-                f"{where}: expected one call at a time, found another that has not returned. {checks.UNCHANGED}; give "
-                "each thread an agent of its own, by copy.deepcopy(agent) or agent.sessions(n), or put a lock around it"
-            )
-        before = self.state, self.refused
-        try:
-            yield
-        except BaseException:
-            self.state, self.refused = before
-            raise
-        finally:
-            self._lock.release()
-
-    def begin(self, rows: np.ndarray) -> None:
-        """Enter a new task: fresh memory, no previous action or reward, nothing learned."""
-        state, null = self.state, np.asarray(self.programs.env.action_space.null())
-        fresh = dict.fromkeys(("steps", "adaptations", "taken_back", "reward", "waiting", "excused", "frozen"), 0)
-        state = state.with_rows(rows, tasks=state.tasks[rows] + 1, action=null, first=True, **fresh)
-        begins = self._mask(rows)
-        adapted, memory = list(state.adapted), list(state.memory)
-        for tile in self._tiles(rows):
-            lanes = self._lanes_of(tile)
-            adapted[tile], memory[tile] = self.programs.begin(
-                self.programs.theta, adapted[tile], memory[tile], state.root[lanes], state.tasks[lanes], begins[lanes]
-            )
-        meant = rows.tolist()
-        notes = replaced(state.notes, dict.fromkeys(meant, Notes())) if state.notes else ()
-        undo = replaced(state.undo, dict.fromkeys(meant))
-        self.state = state._replace(adapted=tuple(adapted), memory=tuple(memory), notes=notes, undo=undo)
+class Batch(Tiles):
+    """Sessions that act, hear what that has brought, and learn from it."""
 
     def act(self, rows: np.ndarray, seen: np.ndarray, errors: Errors, explore: bool | None) -> np.ndarray:
         """Actions `[row, ...]` for what is seen; where there are errors, the safe one, or the first is raised."""
@@ -214,7 +125,7 @@ class Batch:
             before, ends = state.notes[row], bool(over[place])
             if not heard[place]:  # a step that was not its own, or that it is not to learn from, leaves a gap
                 length = 0 if ends else before.length + 1
-                notes[row] = Notes(length=length, episodes=before.episodes)
+                notes[row] = Notes(length=length, episodes=before.episodes, unadapted=before.unadapted)
                 continue
             length = before.length + 1
             if length > horizon:
@@ -239,28 +150,58 @@ class Batch:
         """Book where last steps led, and whether episodes are over then; learn from windows that are full."""
         window, horizon = self.programs.window, self.programs.env.horizon
         assert window is not None
-        notes = {}
         for row, (seen, over) in due.items():
-            notes[row], envs = self.state.notes[row].led_to(seen, window, horizon, over=over)
+            notes, envs = self.state.notes[row].led_to(seen, window, horizon, over=over)
+            self.state = self.state._replace(notes=replaced(self.state.notes, {row: notes}))
             if envs:
                 self._learn(where, row, envs)
-        self.state = self.state._replace(notes=replaced(self.state.notes, notes))
 
     def _learn(self, where: str, row: int, envs: list[Transition]) -> None:
         """Adapt to consecutive windows of some environments' experience, each with leaves `[time, ...]`."""
-        programs, (tile, lane) = self.programs, divmod(row, self.lanes)
-        assert programs.window is not None
-        for window in windows(envs, programs.window.steps):
-            state = self.state
-            adapted, memory = self._row(tile, lane)
-            numbers = state.root[row], state.tasks[row], np.uint32(ADAPTING + int(state.adaptations[row]))
-            learned = programs.adapt(programs.theta, adapted, memory, window, *numbers)
-            checks.learned(where, programs.who, [*learned[0], *learned[1]])
-            kept = None if _same(memory, learned[1]) else memory
-            known = Known(adapted, kept, state.action[row].copy(), state.reward[row], bool(state.first[row]))
-            state = state.with_rows(np.array([row]), adaptations=state.adaptations[row] + 1)
-            self.state = state._replace(undo=replaced(state.undo, {row: known}))
-            self._set_row(tile, lane, *learned)
+        assert self.programs.window is not None
+        for window in windows(envs, self.programs.window.steps):
+            if self.margin is None:
+                self._adapt(where, row, window)
+            elif not self.state.frozen[row]:
+                self._adapt_in_bounds(where, row, bounds.cut(window), self.margin)
+
+    def _adapt(self, where: str, row: int, window: Transition) -> None:
+        """Adapt to one window."""
+        programs, (tile, lane), state = self.programs, divmod(row, self.lanes), self.state
+        adapted, memory = self._row(tile, lane)
+        numbers = state.root[row], state.tasks[row], np.uint32(ADAPTING + int(state.adaptations[row]))
+        learned = programs.adapt(programs.theta, adapted, memory, window, *numbers)
+        checks.learned(where, programs.who, [*learned[0], *learned[1]])
+        kept = None if _same(memory, learned[1]) else memory
+        known = Known(adapted, kept, state.action[row].copy(), state.reward[row], bool(state.first[row]))
+        state = state.with_rows(np.array([row]), adaptations=state.adaptations[row] + 1)
+        self.state = state._replace(undo=replaced(state.undo, {row: known}))
+        self._set_row(tile, lane, *learned)
+
+    def _adapt_in_bounds(self, where: str, row: int, window: Transition, margin: float) -> None:
+        """Adapt to one window, if that is finite; or take back what was adapted to, and stop."""
+        state, values = self.state, bounds.earned(window)
+        notes = state.notes[row]
+        if not state.adaptations[row]:
+            notes = notes._replace(unadapted=bounds.of_unadapted(notes.unadapted, values))
+            self.state = state._replace(notes=replaced(state.notes, {row: notes}))
+        elif bounds.is_worse(values, notes.unadapted, margin):
+            self._take_back(row)
+            return
+        try:
+            self._adapt(where, row, window)
+        except DivergenceError:
+            self.state = self.state.with_rows(np.array([row]), taken_back=self.state.taken_back[row] + 1)
+
+    def _take_back(self, row: int) -> None:
+        """Have a session be as it was before it adapted to this task, and adapt no more."""
+        tile, state = row // self.lanes, self.state
+        lanes = self._lanes_of(tile)
+        known = self.programs.theta, state.adapted[tile], state.memory[tile], state.root[lanes], state.tasks[lanes]
+        adapted = self.programs.begin(*known, self._mask(np.array([row]))[lanes])[0]
+        self.state = state._replace(adapted=replaced(state.adapted, {tile: adapted}))
+        at = np.array([row])
+        self.state = self.state.with_rows(at, adaptations=0, taken_back=state.taken_back[row] + 1, frozen=True)
 
     def rollback(self, row: int) -> None:
         """Undo a session's last adaptation."""
@@ -287,57 +228,6 @@ class Batch:
         if self.state.notes:
             notes = {row: Notes(length=self.state.notes[row].length) for row in rows.tolist()}
             self.state = self.state._replace(notes=replaced(self.state.notes, notes))
-
-    def session(self, row: int) -> Session:
-        """All that there is of one session."""
-        state = self.state
-        numbers = {name: np.asarray(getattr(state, name)[row]) for name in ARRAYS}
-        notes = state.notes[row] if state.notes else None
-        return Session(numbers, *self._row(*divmod(row, self.lanes)), notes, state.undo[row])
-
-    def set_session(self, row: int, session: Session) -> None:
-        """Have a session be another."""
-        self.state = self.state.with_rows(np.array([row]), **session.numbers)
-        self._set_row(*divmod(row, self.lanes), session.adapted, session.memory)
-        notes = replaced(self.state.notes, {row: session.notes}) if self.state.notes else ()
-        self.state = self.state._replace(notes=notes, undo=replaced(self.state.undo, {row: session.undo}))
-
-    def copy(self) -> "Batch":
-        """The same sessions, which go on by themselves from now on."""
-        new = object.__new__(Batch)
-        vars(new).update(vars(self), _lock=threading.Lock())
-        return new
-
-    def _row(self, tile: int, lane: int) -> tuple[Leaves, Leaves]:
-        """What one session knows, with its axis."""
-        known = self.state.adapted[tile], self.state.memory[tile]
-        return known if self.lanes == 1 else (row_of(known[0], lane), row_of(known[1], lane))
-
-    def _set_row(self, tile: int, lane: int, adapted: Leaves, memory: Leaves) -> None:
-        state = self.state
-        if self.lanes > 1:
-            adapted, memory = with_row(state.adapted[tile], lane, adapted), with_row(state.memory[tile], lane, memory)
-        changed = {
-            "adapted": replaced(state.adapted, {tile: adapted}),
-            "memory": replaced(state.memory, {tile: memory}),
-        }
-        self.state = state._replace(**changed)
-
-    def _tiles(self, rows: np.ndarray) -> list[int]:
-        """Those that some sessions are in."""
-        return np.unique(rows // self.lanes).tolist()
-
-    def _lanes_of(self, tile: int) -> slice:
-        return slice(tile * self.lanes, (tile + 1) * self.lanes)
-
-    def _mask(self, rows: np.ndarray) -> np.ndarray:
-        mask = np.zeros(self._size, bool)
-        mask[rows] = True
-        return mask
-
-    def _named(self, rows: Any) -> str:
-        """Which session it is, where there are several."""
-        return f" (session {int(rows[0])})" if self.num > 1 else ""
 
     def _out_of_turn(self, rows: np.ndarray) -> Errors:
         """Of those that have acted and not been told what that brought, what to say."""
@@ -367,12 +257,6 @@ class Batch:
         actions[which] = self.safe
         self.state = self.state.with_rows(rows[which], excused=~self.state.waiting[rows[which]])
         return actions
-
-
-@jax.jit
-def _roots(seeds: Array) -> Array:
-    """Data of the root keys of some seeds."""
-    return jax.vmap(lambda seed: jax.random.key_data(jax.random.key(seed)))(seeds)
 
 
 def _same(some: Leaves, others: Leaves) -> bool:

@@ -106,6 +106,15 @@ def safe_action(where: str, space: Space, found: Any) -> np.ndarray:
     return _element(where, space, found, "pass an action of the space that the agent was trained in")
 
 
+def fraction(where: str, found: Any) -> float:
+    """A number from 0 on.
+
+    Raises:
+        UseError: if it is none.
+    """
+    return float(_element(where, Box((), 0.0), found, "pass a part, such as 0.05, or None for no bound"))
+
+
 def flags(where: str, found: Any, num: int) -> np.ndarray:
     """A bool for all sessions, or one for each, as `[session]`.
 

@@ -21,6 +21,7 @@ from safetensors.numpy import save as as_bytes
 from adaptax.core.arguments import in_words
 from adaptax.core.errors import CheckpointError
 from adaptax.core.types import Transition, key_data, shape_of_key_data, wrap_key_data
+from adaptax.deployment.bounds import Unadapted
 from adaptax.deployment.checks import UNCHANGED
 from adaptax.deployment.programs import Leaves, Programs
 from adaptax.deployment.state import Known
@@ -61,6 +62,7 @@ def to_bytes(programs: Programs, session: Session) -> bytes:
     if session.notes is not None:
         notes = session.notes
         arrays |= _named("notes", [notes.length, notes.arrived, len(notes.episodes), len(notes.episode)])
+        arrays["unadapted"] = np.asarray(notes.unadapted)
         arrays |= _named("acted", [] if notes.acted is None else jax.tree.leaves(notes.acted))
         for place, step in enumerate(notes.episode):
             arrays |= _named(f"step.{place}", jax.tree.leaves(step))
@@ -145,7 +147,8 @@ class _Reader:
         slots = -(-self.programs.env.horizon // window.steps) * window.steps
         whole: Transition = jax.tree.map(lambda x: jax.ShapeDtypeStruct((slots, *np.shape(x)), x.dtype), step)
         waiting = tuple(self._tree(f"episode.{place}", whole) for place in range(int(episodes)))
-        return Notes(found, int(length), bool(arrived), taken, waiting)
+        unadapted = Unadapted(*self._one("unadapted", np.zeros(3)).tolist())
+        return Notes(found, int(length), bool(arrived), taken, waiting, unadapted)
 
     def _tree(self, name: str, like: Any) -> Any:
         return jax.tree.unflatten(jax.tree.structure(like), self._leaves(name, jax.tree.leaves(like)))

@@ -32,7 +32,9 @@ class Sessions:
     """
 
     @in_single_precision
-    def __init__(self, programs: Programs, num: int, *, seed: int, safe: np.ndarray | None = None):
+    def __init__(
+        self, programs: Programs, num: int, *, seed: int, safe: np.ndarray | None = None, margin: float | None = None
+    ):
         """Enter a first task in each.
 
         Args:
@@ -40,6 +42,7 @@ class Sessions:
             num: How many sessions.
             seed: The first one's.
             safe: What is done where the agent cannot act.
+            margin: How much each may lose by adapting; None: that is not bounded.
 
         Raises:
             UseError: if the number or the seed is none.
@@ -51,7 +54,7 @@ class Sessions:
                 f"sessions(seed): expected at most {LARGEST_SEED - num + 1}, as each session has a seed of its own, "
                 f"found {seed}; nothing was done"
             )
-        self._batch = Batch(programs, num, LANES, seed, safe)
+        self._batch = Batch(programs, num, LANES, seed, safe, margin)
 
     def __len__(self) -> int:
         return self._batch.num
@@ -72,6 +75,11 @@ class Sessions:
     def steps(self) -> np.ndarray:
         """How many steps each has done in its task, `[session]`."""
         return self._batch.state.steps[: len(self)].astype(np.int64)
+
+    @property
+    def taken_back(self) -> np.ndarray:
+        """How many adaptations of each were undone in its task, `[session]`."""
+        return self._batch.state.taken_back[: len(self)].astype(np.int64)
 
     @property
     def refused(self) -> str:
@@ -203,11 +211,11 @@ class Sessions:
     __copy__ = lambda self: self.__deepcopy__(None)  # noqa: E731
 
     def __reduce__(self) -> Any:
-        return _rebuilt, (self._batch.programs.trained, self._batch.safe, self.save_state())
+        return _rebuilt, (self._batch.programs.trained, self._batch.safe, self._batch.margin, self.save_state())
 
 
-def _rebuilt(trained: TrainedAgent, safe: Any, data: list[bytes]) -> Sessions:
+def _rebuilt(trained: TrainedAgent, safe: Any, margin: float | None, data: list[bytes]) -> Sessions:
     """Sessions that were pickled."""
-    sessions = Sessions(Programs(trained), len(data), seed=0, safe=safe)
+    sessions = Sessions(Programs(trained), len(data), seed=0, safe=safe, margin=margin)
     sessions.load_state(data)
     return sessions

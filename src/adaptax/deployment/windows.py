@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax.core.types import TimeStep, Transition, Window, is_key, replace
+from adaptax.deployment.bounds import Unadapted
 
 _float: Callable[[Any], Any] = np.float32
 _bool: Callable[[Any], Any] = np.bool_
@@ -23,6 +24,7 @@ class Notes(NamedTuple):
         arrived: Whether it is known where the last step led.
         episode: Steps of this episode, or of what is left of it.
         episodes: Episodes that wait for others, leaves `[time, ...]`.
+        unadapted: What the agent earned in this task before it adapted, if adaptation is bounded.
     """
 
     acted: tuple[TimeStep, Any, Any] | None = None
@@ -30,6 +32,7 @@ class Notes(NamedTuple):
     arrived: bool = True
     episode: tuple[Transition, ...] = ()
     episodes: tuple[Transition, ...] = ()
+    unadapted: Unadapted = Unadapted()
 
     def booked(self, reward: float, *, ended: bool, over: bool) -> "Notes":
         """With what the last action brought; an episode that is over has ended, or its time was up."""
