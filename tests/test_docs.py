@@ -187,3 +187,18 @@ def test_the_code_of_the_few_shot_page_runs_from_top_to_bottom(capsys):
     assert len(jax.tree.leaves(names["trained"].state)) == 3  # mean, variance, and how many losses there were
     counts = [int(x) for x in jax.tree.leaves(names["trained"].state) if x.dtype == np.int32]
     assert counts == [5 * 2]  # in each of five outer steps two inner steps; the query loss leaves them as they are
+
+
+@pytest.mark.compiles
+def test_the_code_of_the_deployment_page_runs_from_top_to_bottom(capsys):
+    import jax
+
+    names = {}
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        for block in blocks((ROOT / "docs" / "deployment.md").read_text(), "python"):
+            exec(block, names)
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == "[0 2 1]"  # begun anew, twice, once
+    assert last in ("2 0 False", "1 0 False")
+    assert names["sessions"].steps[0] == 2
+    assert names["actions"].shape == (8,)
