@@ -7,13 +7,15 @@ import pytest
 
 from adaptax.algorithms import A2C, MAML, RL2, QLearning, ThompsonSampling
 from adaptax.core.errors import DivergenceError, UseError
+from adaptax.core.rollout import collect
 from adaptax.core.spaces import Discrete
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.deployment.agent import Agent
 from adaptax.deployment.sessions import LANES
+from adaptax.evaluation.evaluator import encounters, evaluate
 from adaptax.problems import bernoulli_bandit, point_robot, tabular_mdp
 from tests.deployment.test_refusals import Faulty
-from tests.sample_problems import clockwork
+from tests.sample_problems import TINY, clockwork, quick_jit, random_state
 
 _RL2 = RL2(memory_size=5, critic_size=3, num_tasks=4, num_minibatches=2)
 _MDP = {"num_states": 3, "num_actions": 2, "horizon": 3, "num_episodes": 4}
@@ -162,3 +164,21 @@ def test_how_many_and_which_seeds_there_can_be(num, seed):
     agent = Agent(TrainedAgent.initial(QLearning(), tabular_mdp(**_MDP)))
     with pytest.raises(UseError, match=r"^sessions\((num|seed)\): expected .* found"):
         agent.sessions(num, seed=seed)
+
+
+@pytest.mark.compiles
+def test_E30_deployed_agents_earn_what_the_evaluator_says():
+    algorithm, problem = RL2(**TINY), bernoulli_bandit(num_arms=3, num_pulls=6)
+    trained = TrainedAgent(algorithm, problem, random_state(algorithm, problem, seed=4).meta)
+    evaluation = evaluate(trained, num_tasks=1000, seed=3)
+    met = encounters(problem.test, 1000, 3)
+    trials = quick_jit(lambda: collect(algorithm, problem, trained.meta, met.tasks, met.keys, explore=False))()
+    sessions, earned = Agent(trained).sessions(1000), np.zeros(1000)
+    for step in range(6):
+        actions = sessions.act(np.zeros((1000, 0)))
+        np.testing.assert_array_equal(actions, trials.action[step, :, 0])
+        reward = np.asarray(trials.reward[step, :, 0])  # what those actions bring in the evaluator's trials
+        sessions.observe(reward, episode_over=True)
+        earned += reward
+    np.testing.assert_array_equal(earned, evaluation.scores[0])
+    assert len(np.unique(trials.action)) > 1
