@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adaptax.core.errors import UseError
-from adaptax.core.host_blocks import simulate_p
+from adaptax.core.host_pieces import simulate_p
 from adaptax.core.host_program import HostProgram, simulate
 from tests.core.test_host_program import SCALAR, Doubling, both, pure
 

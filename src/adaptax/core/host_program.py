@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from adaptax.core.host_blocks import Block, evaluate, simulate_p
+from adaptax.core.host_blocks import Block
+from adaptax.core.host_pieces import evaluate, simulate_p
 
 
 def simulate(call: Callable[..., Sequence[np.ndarray]], shapes: PyTree[jax.ShapeDtypeStruct], *args: PyTree) -> Any:
