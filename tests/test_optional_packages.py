@@ -83,7 +83,7 @@ def test_a_family_whose_simulator_is_missing_says_what_to_install_before_anythin
     done = subprocess.run(
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
-    assert done.returncode == MissingPackageError.exit_code
+    assert done.returncode == MissingPackageError.exit_code == 2
     assert f'pip install "adaptax[{extra}]"' in done.stderr
     assert "Traceback" not in done.stderr
     assert not [*tmp_path.rglob("config.json")]

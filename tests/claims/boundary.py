@@ -17,7 +17,7 @@ from unittest import mock
 from adaptax.core.errors import LostError
 
 REACHED = "the boundary was reached"
-CODES = {0, 2, 3, 4, 5, 6, 7, 64, 69, LostError.exit_code}
+CODES = {0, 2, 3, 4, 5, 6, 7, 64, LostError.exit_code}
 """Those of the table in docs/reliability.md. 1 is none: "this should not happen"."""
 MOST_LETTERS = 4000
 """Of what is said; a misspelt option of `train` may be told with a list of names."""

@@ -10,8 +10,10 @@ from adaptax.cli.streams import tell
 from adaptax.core.errors import EnvironmentContractError
 from adaptax.core.settings import Settings, setting
 from adaptax.experiment import jax_setup
+from adaptax.experiment.options import SimulatorOptions
 from adaptax.registry.registry import build
 from adaptax.registry.resolve import needs_import, resolve_problem, unchecked_problem
+from adaptax.registry.simulation import accept_simulation, simulated
 from adaptax.registry.user_code import is_reference
 
 
@@ -35,7 +37,7 @@ class CheckEnvOptions(Settings):
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it; 0 if all rules hold, else 3."""
     typed = parse(
-        {"check": CheckEnvOptions()},
+        {"check": CheckEnvOptions(), "simulators": SimulatorOptions()},
         arguments,
         program="adaptax check-env",
         names={"MODULE:NAME": "MODULE:NAME, or the name of a problem"},
@@ -43,6 +45,7 @@ def command(arguments: Sequence[str]) -> int:
     )
     options: CheckEnvOptions = typed["check"]
     (name,) = typed["names"]
+    accept_simulation(typed["simulators"], name)
     if not needs_import(name):
         resolve_problem(name, what="check-env")
     jax_setup.start_jax()
@@ -51,6 +54,8 @@ def command(arguments: Sequence[str]) -> int:
     else:
         entry = resolve_problem(name)
         problem = build(entry, entry.settings() if entry.settings else None)
+    if hasattr(problem, "env"):  # else it is no problem, as the report says
+        simulated(name, problem)
     return report(name, problem, options)
 
 

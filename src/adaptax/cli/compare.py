@@ -9,9 +9,10 @@ from adaptax.cli.options import parse, start_for
 from adaptax.core.errors import ConfigError
 from adaptax.experiment import jax_setup
 from adaptax.experiment.agent_specs import resolve
-from adaptax.experiment.options import CompareOptions
+from adaptax.experiment.options import CompareOptions, SimulatorOptions
 from adaptax.experiment.reports import FIGURES, reserve
 from adaptax.registry.encoders import accept_encoder
+from adaptax.registry.simulation import accept_simulation
 from adaptax.registry.user_code import is_reference
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
     typed = parse(
-        {"compare": CompareOptions()},
+        {"compare": CompareOptions(), "simulators": SimulatorOptions()},
         arguments,
         program="adaptax compare",
         names={"RUN|AGENT ...": "directories of runs, and names of agents that need no training"},
@@ -34,6 +35,7 @@ def command(arguments: Sequence[str]) -> int:
     named = [word for word in words if is_reference(word) and not os.path.exists(word)]
     start_for(options.problem, *algorithms, *named)
     accept_encoder(options)
+    accept_simulation(typed["simulators"])
     problem, specs = resolve(words, options.problem, options.episodes, algorithms)
     if len(specs) < 2:
         raise ConfigError("compare: expected at least one agent besides random; found none")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from adaptax.cli.options import parse, start_for
 from adaptax.experiment import jax_setup
-from adaptax.experiment.options import EvaluateOptions
+from adaptax.experiment.options import EvaluateOptions, SimulatorOptions
 from adaptax.experiment.results import expect_room
 from adaptax.registry.encoders import accept_encoder
 from adaptax.registry.presets import check_agent
+from adaptax.registry.simulation import accept_simulation
 from adaptax.runs.directory import read_recipe
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
     typed = parse(
-        {"evaluate": EvaluateOptions()},
+        {"evaluate": EvaluateOptions(), "simulators": SimulatorOptions()},
         arguments,
         program="adaptax evaluate",
         names={"DIR": "the directory of a run"},
@@ -30,6 +31,7 @@ def command(arguments: Sequence[str]) -> int:
     directory = Path(typed["names"][0])
     start_for(options.problem, options.algorithm, *(options.against or ()))
     accept_encoder(options)
+    accept_simulation(typed["simulators"])
     recipe, _ = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     for name in options.against or ():
         check_agent(name, recipe.problem, recipe.problem_settings)

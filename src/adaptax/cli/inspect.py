@@ -9,9 +9,10 @@ import numpy as np
 
 from adaptax.cli.options import parse, start_for
 from adaptax.experiment import jax_setup
-from adaptax.experiment.options import InspectOptions, check_training_seed
+from adaptax.experiment.options import InspectOptions, SimulatorOptions, check_training_seed
 from adaptax.experiment.results import expect_room
 from adaptax.registry.encoders import accept_encoder
+from adaptax.registry.simulation import accept_simulation
 from adaptax.reports.text_table import Table
 from adaptax.runs.directory import read_recipe
 
@@ -19,7 +20,7 @@ from adaptax.runs.directory import read_recipe
 def command(arguments: Sequence[str]) -> int:
     """Check what was typed, then do it."""
     typed = parse(
-        {"inspect": InspectOptions()},
+        {"inspect": InspectOptions(), "simulators": SimulatorOptions()},
         arguments,
         program="adaptax inspect",
         names={"DIR": "the directory of a run"},
@@ -29,6 +30,7 @@ def command(arguments: Sequence[str]) -> int:
     directory = Path(typed["names"][0])
     start_for(options.problem, options.algorithm)
     accept_encoder(options)
+    accept_simulation(typed["simulators"])
     _, trained_with = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
     check_training_seed(options, directory, int(trained_with["seeds"]))
     expect_room(directory, options.out)

@@ -75,9 +75,10 @@ def usage() -> str:
 
 
 FOOT = """\
-Each command has --help. Exit codes: 0 done, 2 wrong usage or configuration, 3 an environment broke its contract,
-4 numbers diverged, 5 checkpoint unusable, 6 directory locked or unwritable, 7 out of memory or disk, 69 an optional
-package is missing, 75 stopped, and can be resumed. Whoever reads the output may stop reading when it likes."""
+Each command has --help. Exit codes: 0 done, 2 wrong usage or configuration, or an optional package is
+missing, 3 an environment broke its contract, 4 numbers diverged, 5 checkpoint unusable, 6 directory locked or
+unwritable, 7 out of memory or disk, 75 stopped, and can be resumed. Whoever reads the output may stop reading when it
+likes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

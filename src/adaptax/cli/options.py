@@ -178,6 +178,8 @@ def _added(parser: argparse.ArgumentParser, part: str, default: Any) -> Options:
         try:
             option = group.add_argument(*names, dest=f"{part}.{field.name}", action=Option, **details)
         except argparse.ArgumentError:
+            if field.metadata.get("yields"):
+                continue
             raise ConfigError(
                 f"{type(default).__name__}.{field.name}: expected a name that no other option has; found {names[0]} "
                 "twice. Rename the field"

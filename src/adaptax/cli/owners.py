@@ -15,12 +15,13 @@ COMMANDS: Mapping[str, tuple[Any, ...]] = {
         options.ResumeOptions,
         options.WatchOptions,
         options.BesideOptions,
+        options.SimulatorOptions,
     ),
-    "plan": (options.TrainOptions,),
-    "evaluate": (options.EvaluateOptions,),
-    "reference": (options.ReferenceOptions,),
-    "compare": (options.CompareOptions,),
-    "inspect": (options.InspectOptions,),
+    "plan": (options.TrainOptions, options.SimulatorOptions),
+    "evaluate": (options.EvaluateOptions, options.SimulatorOptions),
+    "reference": (options.ReferenceOptions, options.SimulatorOptions),
+    "compare": (options.CompareOptions, options.SimulatorOptions),
+    "inspect": (options.InspectOptions, options.SimulatorOptions),
     "reproduce": (options.ReproduceOptions,),
 }
 MOST = 3

@@ -12,7 +12,14 @@ from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import Settings
 from adaptax.experiment import jax_setup
 from adaptax.experiment.distributed import joined
-from adaptax.experiment.options import BesideOptions, HostOptions, ResumeOptions, TrainOptions, WatchOptions
+from adaptax.experiment.options import (
+    BesideOptions,
+    HostOptions,
+    ResumeOptions,
+    SimulatorOptions,
+    TrainOptions,
+    WatchOptions,
+)
 from adaptax.experiment.recipes import check
 from adaptax.experiment.signals import STOPPED, StopSignal
 from adaptax.experiment.surroundings import Surroundings
@@ -20,6 +27,7 @@ from adaptax.experiment.tracebacks import tracebacks_into
 from adaptax.registry.encoders import accept_encoder
 from adaptax.registry.presets import DEFAULT, presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS
+from adaptax.registry.simulation import accept_simulation
 from adaptax.runs.directory import claim, claim_run, create_directory
 from adaptax.runs.recipe import Recipe, accept_names
 from adaptax.runs.references import root
@@ -101,6 +109,7 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
         ResumeOptions,
         WatchOptions,
         BesideOptions,
+        SimulatorOptions,
     ]
     chosen, given = scan(kinds, arguments, 2, program=program)
     if len(chosen) < 2:
@@ -132,6 +141,7 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
         "algorithm": algorithm_settings,
         "problem": problem_settings,
         "run": TrainOptions(),
+        "simulators": SimulatorOptions(),
         **(_around() if command == "train" else {}),
     }
     options = read(parts)
@@ -140,6 +150,7 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
     recipe = Recipe(algorithm, problem, options["algorithm"], options["problem"])
     run: TrainOptions = options["run"]
     check(recipe, run)
+    accept_simulation(options["simulators"], problem)
     hosts = options.get("hosts", HostOptions())
     if algorithm in FROM_SCRATCH and hosts.distributed:
         raise ConfigError(f"--distributed: {algorithm} learns every task from nothing, so there is nothing to train")
@@ -154,14 +165,15 @@ def _around() -> dict[str, Settings]:
 
 def resume(arguments: Sequence[str], stop: StopSignal) -> int:
     """Go on with a run."""
-    chosen, _ = scan([ResumeOptions, HostOptions, WatchOptions, BesideOptions], arguments, 0, program="adaptax train")
+    kinds: list[Any] = [ResumeOptions, HostOptions, WatchOptions, BesideOptions, SimulatorOptions]
+    chosen, _ = scan(kinds, arguments, 0, program="adaptax train")
     if chosen:
         raise ConfigError(
             f"--resume: a run knows its algorithm, problem and settings; found {short_repr(chosen[0])} too. "
             "Type only: adaptax train --resume DIR [--num-updates N]"
         )
     parsed = parse(
-        {"resume": ResumeOptions(), **_around()},
+        {"resume": ResumeOptions(), **_around(), "simulators": SimulatorOptions()},
         arguments,
         program="adaptax train",
         description="Go on with a run that was stopped or killed, from its newest good checkpoint.",
@@ -170,6 +182,7 @@ def resume(arguments: Sequence[str], stop: StopSignal) -> int:
     with _surroundings(parsed["hosts"], parsed["watch"], parsed["beside"], stop) as around:
         start_for(options.problem, options.algorithm)
         accept_encoder(options)
+        accept_simulation(parsed["simulators"])
         if not around.group.is_writer:
             accept_names(problem=options.problem, algorithm=options.algorithm)
             return _followed(around)

@@ -89,9 +89,9 @@ class LostError(AdaptaxError):
 
 
 class MissingPackageError(AdaptaxError, ImportError):
-    """Something needs a package that is not installed; all else works without it."""
+    """Something needs a package that is not installed; all else works without it. What to install is said."""
 
-    exit_code = 69
+    exit_code = 2
 
 
 def unwritten(where: object, error: OSError, then: str) -> AdaptaxError:

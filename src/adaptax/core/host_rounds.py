@@ -94,7 +94,7 @@ class _Bridges:
         self._showing = Packing([x.aval for x in self._shown])
         self._telling = Packing([*(x.aval for x in call.eqn.outvars), number, number])
         self._keep, self._back, self._fix = map(jax.jit, (self._keeping.pack, self._keeping.unpack, self._fixing.pack))
-        self._bridges = {None: self._bridge({})} if branch is None else self._around(branch)
+        self._bridges: dict[int | None, Any] = {None: self._bridge({})} if branch is None else self._around(branch)
 
     def within(self, fixed: dict[Any, Any]) -> Callable[[Sequence[Any], int, dict[Any, Any]], int]:
         """How to cross, in a loop in which some things are fixed."""

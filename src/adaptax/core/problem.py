@@ -72,6 +72,16 @@ class Environment(eqx.Module):
         """How many episodes were lost so far, since their simulators were, and what is known of the last."""
         return 0, ""
 
+    def simulate_with(self, workers: int | None, step_timeout: float | None) -> None:
+        """Have it simulated by so many processes, each with so many seconds for a step; None: as before.
+
+        What it does is the same. To be said before anything is simulated.
+
+        Raises:
+            UseError: if no processes simulate it.
+        """
+        raise UseError("it runs within compiled programs")
+
     @abc.abstractmethod
     def reset(self, task: Task, key: Key[Array, ""]) -> tuple[PyTree[Array], PyTree[Array]]:
         """Begin an episode; return the state and the first observation."""
@@ -104,6 +114,10 @@ class Wrapper(Environment):
     def losses(self) -> tuple[int, str]:
         """As that of the environment within."""
         return self.env.losses
+
+    def simulate_with(self, workers: int | None, step_timeout: float | None) -> None:
+        """As that of the environment within."""
+        self.env.simulate_with(workers, step_timeout)
 
 
 FAR = 10.0

@@ -49,13 +49,15 @@ def setting(
     above: float | None = None,
     only: Mapping[str, tuple[Any, ...]] | None = None,
     spelled: Mapping[str, int] | None = None,
+    yields: bool = False,
 ) -> Any:
     """A dataclass field whose value must lie in [low, high], or above `above`.
 
     `only` says for which values of other fields it has an effect: {"outer": ("ppo",)}. Elsewhere it must stay at its
     default, so that nobody tunes what does nothing. `spelled` are words that stand for a value on a command line.
+    `yields`: where somebody's own settings have an option of the same name, that is the one that is typed.
     """
-    rules = {"low": low, "high": high, "above": above, "only": only or {}, "spelled": spelled or {}}
+    rules = {"low": low, "high": high, "above": above, "only": only or {}, "spelled": spelled or {}, "yields": yields}
     return dataclasses.field(default=default, metadata=rules)
 
 

@@ -32,6 +32,7 @@ from adaptax.registry.encoders import accept_encoder
 from adaptax.registry.presets import agent_for
 from adaptax.registry.registry import ALGORITHMS, PROBLEMS, build, view
 from adaptax.registry.resolve import resolve_problem
+from adaptax.registry.simulation import simulated
 from adaptax.runs.directory import write_json
 from adaptax.runs.load import load_agent
 from adaptax.runs.references import root
@@ -232,7 +233,7 @@ def _reference_policies(
 
 def build_problem(name: str, settings: Settings) -> Any:
     """Build a problem from its settings."""
-    return build(resolve_problem(name), settings)
+    return simulated(name, build(resolve_problem(name), settings))
 
 
 def agent_of(spec: AgentSpec, problem: str, options: CompareOptions, on_message: OnMessage = log) -> TrainedAgent:

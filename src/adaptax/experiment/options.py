@@ -68,6 +68,20 @@ class WatchOptions(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class SimulatorOptions(Settings):
+    """How simulators run on the host. It changes nothing in what they do, so it is written down nowhere.
+
+    Attributes:
+        workers: Processes that simulate side by side; 0: the process that learns. By default what the problem says.
+        step_timeout: Seconds that a process may take to step all of its simulators. If one takes longer it is ended,
+            and its trials are thrown away. By default what the problem says (60).
+    """
+
+    workers: int | None = setting(None, low=0, high=1024, yields=True)
+    step_timeout: float | None = setting(None, above=0, high=1e7, yields=True)
+
+
+@dataclasses.dataclass(frozen=True)
 class ResumeOptions(Settings):
     """How to go on with a run. All else is as it was when it was started.
 

@@ -20,6 +20,7 @@ _MADE_OF_OTHERS = {
     **modules_of(METAWORLD),
     **dict.fromkeys(("Informed", "informed"), f"{__name__}.task_informed"),
     "gymnasium_problem": f"{__name__}.host.gymnasium_problems",
+    "vector_problem": f"{__name__}.host.vector_problems",
     "gymnax_problem": f"{__name__}.gymnax_problems",
 }
 _find, __dir__, _ = imported_when_used(__name__, {**_MODULE_OF, **_MADE_OF_OTHERS})

@@ -10,6 +10,7 @@ from adaptax.core.settings import Settings
 from adaptax.registry.encoders import expect_encoder
 from adaptax.registry.registry import LEARNERS, PROBLEMS, build, view
 from adaptax.registry.resolve import resolve_algorithm, resolve_problem
+from adaptax.registry.simulation import simulated
 from adaptax.registry.user_code import LONGEST, is_reference
 from adaptax.runs.options import PLAN, KeptOptions, of_older
 
@@ -41,7 +42,7 @@ class Recipe:
 
     def build_problem(self) -> Any:
         """Return the problem itself (JAX is imported here)."""
-        return build(resolve_problem(self.problem), self.problem_settings)
+        return simulated(self.problem, build(resolve_problem(self.problem), self.problem_settings))
 
     def title(self) -> str:
         """What it is, in a line: the agent, the problem, and the problem's parameters."""

@@ -78,7 +78,7 @@ class Noisy(Walk):
         return self.seen(), {}
 
 
-def noisy(workers=0, episodes=2):
+def noisy(workers: int = 0, episodes=2):
     return gymnasium_problem(Noisy, RANGES, horizon=HORIZON, episodes=episodes, workers=workers, step_timeout=5.0)
 
 

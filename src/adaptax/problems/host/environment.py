@@ -23,7 +23,7 @@ from adaptax.core.problem import Environment, Step
 from adaptax.core.spaces import Box, Discrete, MultiDiscrete, Space
 from adaptax.core.types import Task
 from adaptax.problems.host.gymnasium_spaces import Description
-from adaptax.problems.host.pool import Pool
+from adaptax.problems.host.pool import Pool, again
 from adaptax.problems.host.simulations import Outcome
 
 MANY = 20
@@ -75,6 +75,13 @@ class Simulators:
         self._observation = np.zeros((0, *observation.shape), observation.dtype)
         self.begun, self.lost, self.last_reason = 0, 0, ""
         self._finalizer = weakref.finalize(self, pool.close)
+
+    def simulate_with(self, workers: int | None, step_timeout: float | None) -> None:
+        """Have others simulate: see `adaptax.core.problem.Environment`."""
+        self._finalizer()
+        self._pool = again(self._pool, workers, step_timeout)
+        self._finalizer = weakref.finalize(self, self._pool.close)
+        self._episode[:] = -1
 
     def reset(self, *args: np.ndarray) -> list[np.ndarray]:
         """Begin an episode in each environment of a batch; `args` are the leaves of tasks, then seeds."""
@@ -203,6 +210,10 @@ class HostEnvironment(Environment):
     def losses(self) -> tuple[int, str]:
         """What the simulators say."""
         return self.simulators.lost, self.simulators.last_reason
+
+    def simulate_with(self, workers: int | None, step_timeout: float | None) -> None:
+        """Have the simulators so simulated."""
+        self.simulators.simulate_with(workers, step_timeout)
 
     def reset(self, task: Task, key: Key[Array, ""]) -> tuple[EpisodeState, PyTree[Array]]:
         """Begin an episode, with a seed from the key."""

@@ -76,7 +76,7 @@ def gymnasium_problem(
         maker = maker._replace(masked=True)
         env = _built(maker, first)
     try:
-        acts, limit = chosen(env.action_space), horizon or _time_limit(env)
+        acts, limit = chosen(env.action_space), horizon or time_limit(env)
         seen = observed(env.observation_space, acts.size if acts.nums else 0)
         name = type(env.unwrapped).__name__
     finally:
@@ -120,7 +120,7 @@ def _tells_a_mask(env: Any, maker: Maker, task: Mapping[str, Any]) -> bool:
         return False
 
 
-def _time_limit(env: Any) -> int | None:
+def time_limit(env: Any) -> int | None:
     """After how many steps an environment truncates an episode, as far as it says so."""
     limit = env.spec.max_episode_steps if env.spec is not None else None
     while limit is None and isinstance(env, gymnasium.Wrapper):

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from adaptax.core.errors import needs
+from adaptax.core.errors import UseError, needs
 from adaptax.problems.host.simulations import Maker, Outcome, Simulations
 
 with needs("gymnasium", "a Gymnasium environment"):
@@ -52,7 +52,7 @@ class Workers:
     """
 
     def __init__(self, maker: Maker, count: int, timeout: float):
-        self._maker, self._timeout = maker, timeout
+        self.maker, self.count, self.timeout = maker, count, timeout
         self._workers: list[_Worker | None] = [None] * count
 
     def reset(self, rows: Sequence[int], tasks: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> Outcome:
@@ -60,7 +60,7 @@ class Workers:
         parts = self._parts(rows)
         for number in parts:
             if self._workers[number] is None:
-                self._workers[number] = _Worker(self._maker)
+                self._workers[number] = _Worker(self.maker)
         given = {n: ([rows[i] for i in p], [tasks[i] for i in p], [seeds[i] for i in p]) for n, p in parts.items()}
         return self._all("reset", parts, rows, given)
 
@@ -102,7 +102,7 @@ class Workers:
             worker = self._workers[number]
             if number in failed or worker is None:
                 continue
-            found = worker.answer(self._timeout)
+            found = worker.answer(self.timeout)
             if isinstance(found, str):
                 failed[number] = found
             else:
@@ -206,6 +206,27 @@ def _end(process: Any, line: Connection) -> None:
     process.wait()
 
 
+class Here(Simulations):
+    """This process.
+
+    Args:
+        maker: What makes the environments.
+        timeout: Seconds that workers would have.
+    """
+
+    def __init__(self, maker: Maker, timeout: float):
+        super().__init__(maker)
+        self.maker, self.timeout = maker, timeout
+
+
 def pool_of(maker: Maker, workers: int, timeout: float) -> Pool:
     """Who simulates: this process if there are to be no workers."""
-    return Workers(maker, workers, timeout) if workers else Simulations(maker)
+    return Workers(maker, workers, timeout) if workers else Here(maker, timeout)
+
+
+def again(pool: Any, workers: int | None, timeout: float | None) -> Pool:
+    """The same with another number of workers, and another time for a step; None: as before."""
+    if not isinstance(pool, Here | Workers):
+        raise UseError("its vector environment simulates all of them by itself")
+    count = getattr(pool, "count", 0) if workers is None else workers
+    return pool_of(pool.maker, count, pool.timeout if timeout is None else timeout)
