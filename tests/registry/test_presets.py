@@ -15,6 +15,7 @@ from adaptax.registry.learning_table import why_left_out
 from adaptax.registry.paper_tables import TABLES
 from adaptax.registry.presets import agent_for, named_presets, presets_for, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, NATIVE_PROBLEMS, PROBLEMS, TRAINABLE
+from adaptax.registry.resolve import resolve_problem
 
 PRESETS = named_presets()
 PUBLISHED = json.loads((Path(__file__).parent / "settings_of_0_1.json").read_text())
@@ -162,6 +163,20 @@ def test_the_longer_a_trial_the_further_rl2_looks(steps, foresight):
     """As was found on bandits of 500 pulls and on 10 to 100 episodes of random MDPs."""
     settings = PROBLEMS["bandit"].settings(num_pulls=steps)
     assert settings_for("rl2", "bandit", of=settings)[0].gae_lambda == foresight
+
+
+def test_where_simulators_on_the_host_make_steps_rl2_learns_several_times_from_each():
+    """By default it is what examples/your_simulator.py trains with."""
+    families = {"walks": (1, 64, 1000, 0.9), "pendulums": (1, 64, 300, 0.95), "pendulums ": (20, 16, 100, 0.95)}
+    for family, (times, tasks, updates, foresight) in families.items():
+        name = f"tests.problems.host.walks:{family.strip()}"
+        kind = resolve_problem(name).settings
+        of = kind(episodes=2 * times) if times > 1 else None
+        settings = settings_for("rl2", name, of=of)[0]
+        assert (settings.num_tasks, settings.num_updates, settings.gae_lambda) == (tasks, updates, foresight)
+        assert (settings.memory, settings.num_epochs, settings.num_minibatches) == ("gru", 8, 8)
+        assert (settings.learning_rate, settings.discount, settings.normalize_observations) == (1e-3, 0.99, True)
+        registry.forget(name)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)

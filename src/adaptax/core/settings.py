@@ -119,6 +119,8 @@ class Settings:
     """For settings of a problem: whether its actions are continuous."""
     discrete_states: ClassVar[bool] = True
     """For settings of a problem: whether its states can be counted."""
+    on_host: ClassVar[bool] = False
+    """For settings of a problem: whether simulators on the host make its steps, which are dear then."""
 
     def __post_init__(self):
         """Check every field.

@@ -52,6 +52,11 @@ class ProblemFacts(Settings):
         space = _built(self).env.observation_space
         return isinstance(space, Discrete) or space.encoded_size == 0
 
+    @property
+    def on_host(self) -> bool:  # type: ignore[override]
+        """Whether simulators on the host make its steps."""
+        return bool(_built(self).env.on_host)
+
 
 @functools.lru_cache(maxsize=8)
 def _built(settings: Any) -> Any:

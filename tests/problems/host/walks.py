@@ -109,3 +109,7 @@ class Faulty(Walk):
 
 def faulty(workers=2, episodes=2):
     return gymnasium_problem(Faulty, RANGES, horizon=HORIZON, episodes=episodes, workers=workers, step_timeout=2.0)
+
+
+def pendulums(episodes=2):
+    return gymnasium_problem("Pendulum-v1", {"g": (5.0, 15.0)}, episodes=episodes)

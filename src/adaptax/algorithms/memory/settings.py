@@ -241,6 +241,21 @@ MOST_STEPS = 2**17
 """Environment steps in an update, at most, where the number of tasks is derived."""
 
 
+LONG_EPISODE = 50
+"""Steps of an episode from which on rewards say soon enough what an action was worth."""
+MOST_DEAR_STEPS, ALL_DEAR_STEPS = 2**15, 8_000_000
+"""The same, and of a whole training, where simulators make some 10,000 steps a second."""
+
+
+def _where_steps_are_dear(problem: Settings, steps: int) -> dict[str, Any]:
+    """Fewer steps, each learned from several times; as was found on pendulums (examples/your_simulator.py)."""
+    tasks = as_many_as_fit(64, 16, MOST_DEAR_STEPS, steps, multiple_of=16)
+    updates = as_many_as_fit(1000, 100, ALL_DEAR_STEPS, tasks * steps, multiple_of=50)
+    passes = {"num_epochs": 8, "num_minibatches": 8, "learning_rate": 1e-3}
+    near = {"gae_lambda": 0.95} if horizon_of(problem) >= LONG_EPISODE else {}
+    return {"memory": "gru", "num_tasks": tasks, "num_updates": updates, "discount": 0.99, **passes, **near}
+
+
 def _of_trial(problem: Settings) -> Changes:
     """What the length of a trial says: how many fit into an update, and how far the advantages have to look.
 
@@ -250,7 +265,8 @@ def _of_trial(problem: Settings) -> Changes:
     foresight = round(min(max(1 - 10 / steps, 0.9), 0.99), 3)
     tasks = as_many_as_fit(512, 64, MOST_STEPS, steps, multiple_of=16)
     scales = {} if problem.discrete_states else {"normalize_observations": True}
-    return {RL2Settings: {"num_tasks": tasks, "gae_lambda": foresight, **scales}}
+    dear = _where_steps_are_dear(problem, steps) if problem.on_host else {}
+    return {RL2Settings: {"num_tasks": tasks, "gae_lambda": foresight, **scales, **dear}}
 
 
 _ON_TRIALS = Defaults("tasks and λ by the length of a trial", {"tabular-mdp": {RL2Settings: _STATES}}, derive=_of_trial)
