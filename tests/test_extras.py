@@ -1,0 +1,64 @@
+"""Each extra, alone in a fresh environment, brings what it is for; so do those that are used together."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+FAMILIES = """
+from adaptax.problems import {maker}_problem
+
+
+def make():
+    return {maker}_problem("CartPole-v1", tasks={{"{value}": {drawn}}}, episodes=2{more})
+"""
+GYMNASIUM = FAMILIES.format(maker="gymnasium", value="sutton_barto_reward", drawn=[False, True], more=", horizon=20")
+GYMNAX = FAMILIES.format(maker="gymnax", value="length", drawn=(0.25, 1.0), more="")
+CHECK = ["check-env", "--steps", "100", "--tasks", "2"]
+TRAIN = ["train", "rl2", "bandit", "--num-pulls", "5", "--num-updates", "2", "--num-tasks", "16", "--memory-size", "4"]
+RUN = [*TRAIN, "--eval-tasks", "20", "--out", "run"]
+SMOKE = {
+    "reports": [RUN],
+    "tensorboard": [RUN],
+    "gymnasium": [[*CHECK, "gymnasium_family:make"]],
+    "gymnax": [[*CHECK, "gymnax_family:make"]],
+    "mujoco": [[*CHECK, "half-cheetah-direction"]],
+    "test": [RUN],
+    "dev": [RUN],
+    "cuda": [],  # it is as large as all others together, and does nothing without a GPU
+}
+SMOKE["all"] = [command for name in ("reports", "gymnasium", "mujoco") for command in SMOKE[name]]
+WRITTEN = {"reports": "run/*.png", "tensorboard": "run/**/*tfevents*", "all": "run/**/*tfevents*"}
+TOGETHER = ["gymnasium,reports", "gymnax,reports", "mujoco,reports,tensorboard"]
+
+
+def test_no_extra_is_left_out():
+    assert set(SMOKE) == set(EXTRAS)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("extras", [*(name for name in SMOKE if SMOKE[name]), *TOGETHER])
+def test_an_extra_brings_what_it_is_for(extras, tmp_path):
+    python = tmp_path / "venv/bin/python"
+
+    def call(*command):
+        alone = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+
+    call(sys.executable, "-m", "venv", "venv")
+    call(python, "-m", "pip", "install", "--quiet", f"{ROOT}[{extras}]")
+    call(python, "-m", "pip", "check")
+    for name, source in (("gymnasium_family", GYMNASIUM), ("gymnax_family", GYMNAX)):
+        (tmp_path / f"{name}.py").write_text(source)
+    for extra in extras.split(","):
+        for command in SMOKE[extra]:
+            if command is not RUN or not (tmp_path / "run").exists():
+                call(python, "-m", "adaptax", *command)
+        if extra in WRITTEN:
+            assert [*tmp_path.glob(WRITTEN[extra])], f"{extra}: nothing like {WRITTEN[extra]} was written"
