@@ -49,6 +49,7 @@ COMMANDS: dict[str, Command] = {
         "compare", "DIR AGENT ... [options]", "agents side by side: how soon, how far it carries, at what cost"
     ),
     "inspect": Command("inspect", "DIR [options]", "what the memory knows of the task, after each episode"),
+    "export": Command("export", "DIR [options]", "write an agent down as NumPy, JavaScript, C or StableHLO"),
     "check-env": Command("check_env", "MODULE:NAME", "does an environment of your own keep its contract?"),
     "reproduce": Command(
         "reproduce", "NAME [options]", "train and print a published table, side by side with the paper", trains=True

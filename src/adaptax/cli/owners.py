@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[Any, ...]] = {
     "reference": (options.ReferenceOptions, options.SimulatorOptions),
     "compare": (options.CompareOptions, options.SimulatorOptions),
     "inspect": (options.InspectOptions, options.SimulatorOptions),
+    "export": (options.ExportOptions,),
     "reproduce": (options.ReproduceOptions,),
 }
 MOST = 3

@@ -1,4 +1,4 @@
-"""What the commands do, as functions: train, resume, evaluate, reference, compare, inspect, reproduce, plan.
+"""What the commands do, as functions: train, resume, evaluate, reference, compare, inspect, export, reproduce, plan.
 
 They do all that the commands do, print nothing, and leave the process as it was. All are imported when they are first
 used, so that a command's words can be checked before JAX is imported.
@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from adaptax.experiment.comparison import compare as compare
     from adaptax.experiment.evaluation import Assessment as Assessment
     from adaptax.experiment.evaluation import evaluate as evaluate
+    from adaptax.experiment.exporting import Export as Export
+    from adaptax.experiment.exporting import export as export
     from adaptax.experiment.inspection import Inspection as Inspection
     from adaptax.experiment.inspection import inspect as inspect
     from adaptax.experiment.options import CompareOptions as CompareOptions
     from adaptax.experiment.options import EvaluateOptions as EvaluateOptions
+    from adaptax.experiment.options import ExportOptions as ExportOptions
     from adaptax.experiment.options import InspectOptions as InspectOptions
     from adaptax.experiment.options import ReferenceOptions as ReferenceOptions
     from adaptax.experiment.options import ReproduceOptions as ReproduceOptions
@@ -36,10 +39,12 @@ if TYPE_CHECKING:
 _WHERE = {
     "comparison": ("Comparison", "compare"),
     "evaluation": ("Assessment", "evaluate"),
+    "exporting": ("Export", "export"),
     "inspection": ("Inspection", "inspect"),
     "options": (
         "CompareOptions",
         "EvaluateOptions",
+        "ExportOptions",
         "InspectOptions",
         "ReferenceOptions",
         "ReproduceOptions",

@@ -274,7 +274,33 @@ class BesideOptions(Settings):
     references: Path | None = None
 
 
-def check_training_seed(options: InspectOptions, directory: Path, num_seeds: int) -> None:
+@dataclasses.dataclass(frozen=True)
+class ExportOptions(Settings):
+    """How to write an agent down for places without JAX.
+
+    Attributes:
+        format: numpy: a Python file that needs NumPy alone; js: a JavaScript file that needs nothing; c: a C file without
+            allocation; stablehlo: `jax.export`'s format, for a batch of any size.
+        training_seed: Which of the run's trainings, where it has several (`seeds`), from 0.
+        checkpoint: last, or best on validation tasks; auto: best if the run was trained with --select-on validation.
+        problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
+        algorithm: The run's algorithm, if it is your own.
+        encoder: The run's encoder, if it is your own.
+        out: Directory of what is written; by default DIR/export/FORMAT.
+        json: Print one JSON object on standard output and nothing else there.
+    """
+
+    format: Literal["numpy", "js", "c", "stablehlo"] = "numpy"
+    training_seed: int = setting(0, low=0, high=1023)
+    checkpoint: Literal["auto", "last", "best"] = "auto"
+    problem: str | None = None
+    algorithm: str | None = None
+    encoder: str | None = None
+    out: Path | None = None
+    json: bool = False
+
+
+def check_training_seed(options: "InspectOptions | ExportOptions", directory: Path, num_seeds: int) -> None:
     """Refuse a training that a run does not have.
 
     Raises:

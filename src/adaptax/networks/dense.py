@@ -100,7 +100,9 @@ outer_p: Primitive = _primitive(
     lambda w, x, y, *, tasks: forward_p.bind(x, w, tasks=tasks),
     shares=False,
 )
-OPERATIONS = frozenset(primitive.name for primitive in (forward_p, backward_p, outer_p))
+DEFINITIONS: dict[str, Any] = {"dense_forward": _forward, "dense_backward": _backward, "dense_outer": _outer}
+"""What the operations are made of, by their names, for whoever takes programs apart."""
+OPERATIONS = frozenset(DEFINITIONS)
 
 
 def dense(x: Float[Array, "*batch inputs"], weight: Float[Array, "inputs outputs"]) -> Float[Array, "*batch outputs"]:
