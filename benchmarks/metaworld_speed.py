@@ -48,9 +48,8 @@ def training(task: str, horizon: int, workers: int, updates: int) -> dict[str, A
     """MAML's updates, after one that compiles."""
     settings, _ = settings_for("maml", "metaworld-ml1")
     of_problem = METAWORLD["metaworld-ml1"].settings
-    problem = build(
-        METAWORLD["metaworld-ml1"], of_problem(task=task, num_episodes=20, horizon=horizon, workers=workers)
-    )
+    problem = build(METAWORLD["metaworld-ml1"], of_problem(task=task, num_episodes=20, horizon=horizon))
+    problem.env.simulate_with(workers, None)
     algorithm = build(TRAINABLE["maml"], settings)
     update = program(lambda state: algorithm.update(problem, state), on_host=True)
     state = init(algorithm, problem, seed=0)

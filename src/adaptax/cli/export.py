@@ -18,7 +18,7 @@ def command(arguments: Sequence[str]) -> int:
         arguments,
         program="adaptax export",
         names={"DIR": "the directory of a run"},
-        description="Write the agent that a run has trained down for places without JAX, and check that it does the same.",
+        description="Write the agent that a run has trained down for places without JAX; checked before it is kept.",
     )
     options: ExportOptions = typed["export"]
     directory = Path(typed["names"][0])

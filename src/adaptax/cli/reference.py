@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from adaptax.cli.options import parse, scan, start_for, wants_help
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.experiment import jax_setup
-from adaptax.experiment.options import ReferenceOptions
+from adaptax.experiment.options import ReferenceOptions, SimulatorOptions
 from adaptax.experiment.reference_recipes import expect_no_learning
 from adaptax.experiment.signals import STOPPED, StopSignal
 from adaptax.registry.encoders import accept_encoder
 from adaptax.registry.presets import DEFAULT, settings_for
 from adaptax.registry.registry import LEARNERS, PROBLEMS
+from adaptax.registry.simulation import accept_simulation
 from adaptax.runs.recipe import Recipe
 from adaptax.runs.references import INFORMED, POLICIES
 
@@ -60,7 +61,12 @@ def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
 
 def _kinds() -> list[Any]:
     learner = LEARNERS[POLICIES[INFORMED]].settings
-    return [*(entry.settings for entry in PROBLEMS.values() if entry.settings), learner, ReferenceOptions]
+    return [
+        *(entry.settings for entry in PROBLEMS.values() if entry.settings),
+        learner,
+        ReferenceOptions,
+        SimulatorOptions,
+    ]
 
 
 def understood(problem: str, arguments: Sequence[str]) -> tuple[dict[str, Recipe], ReferenceOptions]:
@@ -81,12 +87,13 @@ def understood(problem: str, arguments: Sequence[str]) -> tuple[dict[str, Recipe
         description=f"Train the reference policies of a problem, both alike: {' and '.join(POLICIES.values())}.\n"
         f"{problem}: {PROBLEMS[problem].summary}",
     )
-    parts = {"problem": of_problem, "policies": settings, "run": ReferenceOptions()}
+    parts = {"problem": of_problem, "policies": settings, "run": ReferenceOptions(), "simulators": SimulatorOptions()}
     typed = read(parts)
     if typed["problem"] != of_problem:  # defaults follow from what the problem is
         typed = read({**parts, "policies": settings_for(informed, problem, DEFAULT, typed["problem"])[0]})
     options: ReferenceOptions = typed["run"]
     accept_encoder(typed["policies"])
+    accept_simulation(typed["simulators"], problem)
     recipes = {
         part: Recipe(algorithm, problem, typed["policies"], typed["problem"]) for part, algorithm in POLICIES.items()
     }

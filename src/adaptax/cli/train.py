@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adaptax.cli.options import parse, scan, start_for, wants_help
 from adaptax.core.errors import ConfigError, short_repr

@@ -42,9 +42,7 @@ class Export:
 
 
 @in_single_precision
-def export(
-    run: Any, options: ExportOptions | None = None, *, on_message: OnMessage = log, **changes: Any
-) -> Export:
+def export(run: Any, options: ExportOptions | None = None, *, on_message: OnMessage = log, **changes: Any) -> Export:
     """Write the agent of a run down, as `adaptax export` does; nothing is printed.
 
     It is written only after what is written has run: its actions over a thousand steps with resets, and a step of

@@ -279,8 +279,8 @@ class ExportOptions(Settings):
     """How to write an agent down for places without JAX.
 
     Attributes:
-        format: numpy: a Python file that needs NumPy alone; js: a JavaScript file that needs nothing; c: a C file without
-            allocation; stablehlo: `jax.export`'s format, for a batch of any size.
+        format: numpy: a Python file that needs NumPy alone; js: a JavaScript file that needs nothing; c: a C file
+            without allocation; stablehlo: `jax.export`'s format, for a batch of any size.
         training_seed: Which of the run's trainings, where it has several (`seeds`), from 0.
         checkpoint: last, or best on validation tasks; auto: best if the run was trained with --select-on validation.
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.

@@ -46,6 +46,14 @@ class Parts(Noisy):
         return super().step(np.asarray([action], np.float32))
 
 
+class Says(Noisy):
+    """It tells whether it is beyond 0."""
+
+    def step(self, action):
+        *step, told = super().step(action)
+        return *step, {**told, "is_success": self.place > 0}
+
+
 TASKS = [{"goal": -1.0, "drift": 0.125}, {"goal": 0.5, "drift": 0.0}, {"goal": 1.0, "drift": 0.1}]
 
 
@@ -169,3 +177,31 @@ def test_what_is_no_vector_environment_is_refused():
     with pytest.raises(UseError, match="simulates all of them by itself"):
         vector_problem(vectors(), RANGES, horizon=3).env.simulate_with(2, None)
     assert observed(Noisy.observation_space).shape == (2,)
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
+def test_what_is_said_of_success_is_that_of_each_environment_by_itself(mode):
+    apart = Simulations(Maker(Says, put_one, success="is_success"))
+    together = VectorSimulations(VectorMaker(vectors(Says, mode), put, "is_success"))
+    rng, said, going, ended = np.random.default_rng(0), [], [0, 1, 2], 0
+    for pool in (apart, together):
+        pool.reset(going, TASKS, [3, 4, 5])
+    for _ in range(HORIZON):
+        actions = rng.uniform(-1, 1, (3, 1)).astype(np.float32)
+        one, other = (pool.step(going, actions[going]) for pool in (apart, together))
+        np.testing.assert_array_equal(one.success, other.success)
+        said += one.success.tolist()
+        over = one.terminated | one.truncated
+        ended += int(over.sum())
+        going = [row for row, is_over in zip(going, over, strict=True) if not is_over]
+        if not going:
+            break
+    assert len(set(said)) == 2
+    assert ended
+
+
+def test_who_does_not_say_it_is_told_so():
+    together = VectorSimulations(VectorMaker(vectors(), put, "is_success"))
+    together.reset([0, 1], TASKS[:2], [0, 1])
+    lost = together.step([0, 1], np.zeros((2, 1), np.float32)).lost
+    assert "expected 'is_success' in what `step` tells besides" in lost[0]

@@ -28,17 +28,59 @@ class Name:
 
 
 ENTRYWISE = {
-    "add": "{0} + {1}", "add_any": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "neg": "-{0}",
-    "eq": "{0} == {1}", "ne": "{0} != {1}", "lt": "{0} < {1}", "le": "{0} <= {1}", "gt": "{0} > {1}",
-    "ge": "{0} >= {1}", "and": "{0} & {1}", "or": "{0} | {1}", "xor": "{0} ^ {1}", "not": "~{0}",
-    "max": "np.maximum({0}, {1})", "min": "np.minimum({0}, {1})", "select_n": "np.where({0}, {2}, {1})",
-    "square": "{0} * {0}", "is_finite": "np.isfinite({0})", "rsqrt": "1 / np.sqrt({0})", "pow": "np.power({0}, {1})",
-    "atan2": "np.arctan2({0}, {1})", "logistic": "0.5 * np.tanh(0.5 * {0}) + 0.5", "erf_inv": "erf_inv({0})",
-    "clamp": "np.clip({1}, {0}, {2})", "rem": "np.fmod({0}, {1})", "abs": "np.abs({0})", "sign": "np.sign({0})",
-    "shift_left": "shifted_left({0}, {1})", "shift_right_logical": "shifted_right({0}, {1})",
-    **{n: f"np.{n}({{0}})" for n in ("tanh", "exp", "exp2", "log", "log1p", "expm1", "sqrt", "cbrt", "sin", "cos", "tan", "floor", "ceil", "sinh", "cosh")},
+    "add": "{0} + {1}",
+    "add_any": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "neg": "-{0}",
+    "eq": "{0} == {1}",
+    "ne": "{0} != {1}",
+    "lt": "{0} < {1}",
+    "le": "{0} <= {1}",
+    "gt": "{0} > {1}",
+    "ge": "{0} >= {1}",
+    "and": "{0} & {1}",
+    "or": "{0} | {1}",
+    "xor": "{0} ^ {1}",
+    "not": "~{0}",
+    "max": "np.maximum({0}, {1})",
+    "min": "np.minimum({0}, {1})",
+    "select_n": "np.where({0}, {2}, {1})",
+    "square": "{0} * {0}",
+    "is_finite": "np.isfinite({0})",
+    "rsqrt": "1 / np.sqrt({0})",
+    "pow": "np.power({0}, {1})",
+    "atan2": "np.arctan2({0}, {1})",
+    "logistic": "0.5 * np.tanh(0.5 * {0}) + 0.5",
+    "erf_inv": "erf_inv({0})",
+    "clamp": "np.clip({1}, {0}, {2})",
+    "rem": "np.fmod({0}, {1})",
+    "abs": "np.abs({0})",
+    "sign": "np.sign({0})",
+    "shift_left": "shifted_left({0}, {1})",
+    "shift_right_logical": "shifted_right({0}, {1})",
+    **{
+        n: f"np.{n}({{0}})"
+        for n in (
+            "tanh",
+            "exp",
+            "exp2",
+            "log",
+            "log1p",
+            "expm1",
+            "sqrt",
+            "cbrt",
+            "sin",
+            "cos",
+            "tan",
+            "floor",
+            "ceil",
+            "sinh",
+            "cosh",
+        )
+    },
     **{n: f"np.arc{n[1:]}({{0}})" for n in ("asin", "acos", "atan")},
-}  # fmt: skip
+}
 REDUCED = {"sum": "sum", "prod": "prod", "max": "max", "min": "min", "and": "all", "or": "any"}
 
 
@@ -83,8 +125,10 @@ class Arrays(Walk):
         args, dtype = [self.text(v) for v in values], dtype_of(aval)
         if name == "convert_element_type":
             kind = dtype_of(values[0])
-            said = f"to_integer({args[0]}, np.{dtype})" if kind == "float32" and dtype in ("int32", "uint32", "uint8") else (
-                f"np.asarray({args[0]}).astype(np.{dtype.replace('bool', 'bool_')})"
+            said = (
+                f"to_integer({args[0]}, np.{dtype})"
+                if kind == "float32" and dtype in ("int32", "uint32", "uint8")
+                else (f"np.asarray({args[0]}).astype(np.{dtype.replace('bool', 'bool_')})")
             )
             return self.put(said, aval)
         if name == "bitcast_convert_type":
@@ -96,7 +140,9 @@ class Arrays(Walk):
         if name == "div":
             return self.put(f"{args[0]} / {args[1]}" if dtype == "float32" else f"divided({args[0]}, {args[1]})", aval)
         if name == "round":
-            return self.put(f"np.round({args[0]})" if "EVEN" in str(params["rounding_method"]) else f"rounded({args[0]})", aval)
+            return self.put(
+                f"np.round({args[0]})" if "EVEN" in str(params["rounding_method"]) else f"rounded({args[0]})", aval
+            )
         return self.put(ENTRYWISE[name].format(*args), aval) if name in ENTRYWISE else None
 
     def word(self, value: Name, number: int) -> Name:
@@ -209,7 +255,9 @@ class Arrays(Walk):
         """A loop."""
         consts, carries, length = params["num_consts"], params["num_carry"], params["length"]
         carry = [self.put(self.text(x), a) for x, a in zip(values[consts : consts + carries], avals, strict=False)]
-        outs = [self.put(f"np.empty({shape_of(a)}, np.{dtype_of(a).replace('bool', 'bool_')})", a) for a in avals[carries:]]
+        outs = [
+            self.put(f"np.empty({shape_of(a)}, np.{dtype_of(a).replace('bool', 'bool_')})", a) for a in avals[carries:]
+        ]
         xs = [Name(self.text(x), str(x.dtype), tuple(x.shape)) for x in values[consts + carries :]]
         step = f"t{self._names}"
         turned = "reversed(range({}))" if params["reverse"] else "range({})"
@@ -273,9 +321,12 @@ class Arrays(Walk):
         """Windows at places that are computed."""
         d, fill = params["dimension_numbers"], params["fill_value"]
         numbers = (
-            tuple(d.offset_dims), tuple(d.collapsed_slice_dims), tuple(d.start_index_map),
-            tuple(getattr(d, "operand_batching_dims", ())), tuple(getattr(d, "start_indices_batching_dims", ())),
-        )  # fmt: skip
+            tuple(d.offset_dims),
+            tuple(d.collapsed_slice_dims),
+            tuple(d.start_index_map),
+            tuple(getattr(d, "operand_batching_dims", ())),
+            tuple(getattr(d, "start_indices_batching_dims", ())),
+        )
         filled = "None" if "FILL" not in str(params["mode"]) else self.text(missing(dtype_of(avals[0]), fill))
         shape = tuple(avals[0].shape)
         return self.put(
@@ -293,9 +344,12 @@ class Arrays(Walk):
     def _scatter(self, params: Any, values: list[Any], avals: Any, *, add: bool) -> Name:
         d = params["dimension_numbers"]
         numbers = (
-            tuple(d.update_window_dims), tuple(d.inserted_window_dims), tuple(d.scatter_dims_to_operand_dims),
-            tuple(getattr(d, "operand_batching_dims", ())), tuple(getattr(d, "scatter_indices_batching_dims", ())),
-        )  # fmt: skip
+            tuple(d.update_window_dims),
+            tuple(d.inserted_window_dims),
+            tuple(d.scatter_dims_to_operand_dims),
+            tuple(getattr(d, "operand_batching_dims", ())),
+            tuple(getattr(d, "scatter_indices_batching_dims", ())),
+        )
         clipped = "CLIP" in str(params["mode"])
         return self.put(f"scattered({self._listed(values)}, {numbers}, {add}, {clipped})", avals[0])
 

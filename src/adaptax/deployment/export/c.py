@@ -5,8 +5,8 @@
     adaptax_step(&state, seen, action);                   /* what is seen in, the best action out */
     adaptax_observe(&state, reward, episode_over);        /* the reward */
 
-The programs themselves, with their state as plain arrays, are `adaptax_act` and so on. Arrays in between are static, one
-set for each thread.
+The programs themselves, with their state as plain arrays, are `adaptax_act` and so on. Arrays in between are static,
+one set for each thread.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from adaptax.deployment.export.control import Programs
-from adaptax.deployment.export.entrywise import Dialect
+from adaptax.deployment.export.entrywise import FAR, NEAR, Dialect
 from adaptax.deployment.export.loops import View, strides_of
 from adaptax.deployment.export.traced import Exported, Port, Program
 
@@ -54,8 +54,25 @@ FUNCTIONS = {
     **{
         name: f"{name}f({{0}})"
         for name in (
-            "tanh", "exp", "exp2", "log", "log1p", "expm1", "sqrt", "cbrt", "sin", "cos", "tan", "floor", "ceil", "asin",
-            "acos", "atan", "sinh", "cosh", "erf",
+            "tanh",
+            "exp",
+            "exp2",
+            "log",
+            "log1p",
+            "expm1",
+            "sqrt",
+            "cbrt",
+            "sin",
+            "cos",
+            "tan",
+            "floor",
+            "ceil",
+            "asin",
+            "acos",
+            "atan",
+            "sinh",
+            "cosh",
+            "erf",
         )
     },
     "rsqrt": "(1.0f / sqrtf({0}))",
@@ -66,13 +83,19 @@ FUNCTIONS = {
     "erf_inv": "erf_inv({0})",
     "round_away": "roundf({0})",
     "round_even": "rintf({0})",
-}  # fmt: skip
+}
 
 DIALECT = Dialect(
-    "C", "for (int {i} = 0; {i} < {n}; {i}++)", lambda kind: TYPES[kind], _literal, FUNCTIONS,
-    lambda kind, said: f"(({TYPES[kind]}){said})", lambda kind: f"(({TYPES[kind]})((uint32_t){{0}} * (uint32_t){{1}}))",
-    _converted, _bits,
-)  # fmt: skip
+    "C",
+    "for (int {i} = 0; {i} < {n}; {i}++)",
+    lambda kind: TYPES[kind],
+    _literal,
+    FUNCTIONS,
+    lambda kind, said: f"(({TYPES[kind]}){said})",
+    lambda kind: f"(({TYPES[kind]})((uint32_t){{0}} * (uint32_t){{1}}))",
+    _converted,
+    _bits,
+)
 
 SUPPORT = """\
 #include <math.h>
@@ -120,8 +143,6 @@ UNUSED static void threefry(uint32_t k0, uint32_t k1, uint32_t a, uint32_t b, ui
 
 def c(agent: Exported) -> str:
     """The file."""
-    from adaptax.deployment.export.javascript import FAR, NEAR
-
     writer = Programs(DIALECT)
     functions = [_function(program, writer) for program in agent.programs.values()]
     near, far = (", ".join(f"{x}f" for x in numbers.split(", ")) for numbers in (NEAR, FAR))

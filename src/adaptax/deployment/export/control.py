@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from adaptax.core.errors import UseError
 from adaptax.deployment.export.loops import Loops, View, strides_of
 from adaptax.deployment.export.walk import dtype_of, missing, shape_of
@@ -112,7 +110,9 @@ class Programs(Loops):
             outer = [i for axis, i in enumerate(index) if axis not in where.offset_dims]
             inside = dict(zip(windows, [index[a] for a in where.offset_dims], strict=True))
             inside |= {a: outer[b] for a, b in zip(batching, batched, strict=True)}
-            starts, sound = self._starts(places, outer, where.start_index_map, x.shape, sizes, clipped="FILL" not in mode)
+            starts, sound = self._starts(
+                places, outer, where.start_index_map, x.shape, sizes, clipped="FILL" not in mode
+            )
             at = [_sum(inside.get(axis, "0"), starts.get(axis, "0")) for axis in range(len(x.shape))]
             if "FILL" not in mode:
                 self.say(f"{out.at(index)} = {self.read(x, at)};")
@@ -171,7 +171,10 @@ class Programs(Loops):
             raise UseError(f"export: {self.target} has no way to sort by several keys")
         outs, axis = [self.copied(x) for x in values], params["dimension"]
         shape = outs[0].shape
-        with self.loops([n if a != axis else 1 for a, n in enumerate(shape)]) as others, self.loops([shape[axis]]) as (i,):
+        with (
+            self.loops([n if a != axis else 1 for a, n in enumerate(shape)]) as others,
+            self.loops([shape[axis]]) as (i,),
+        ):
             j = self.name("j")
             here, before = ([*others[:axis], at, *others[axis + 1 :]] for at in (j, f"({j} - 1)"))
             self.say(f"{self.dialect.number('int32')} {j} = {i};")
@@ -192,16 +195,16 @@ class Programs(Loops):
             raise UseError(f"export: {self.target} has no way to draw words of {params['bit_width']} bits")
         keys, shape = values[0], tuple(params["shape"])
         out = self.buffer(shape_of(avals[0]), "uint32")
-        self._drawn(keys, shape, out, lambda at: f"{out.at(at)} = {self.dialect.wrapped('uint32', '(pair[0] ^ pair[1])')};")
+        self._drawn(
+            keys, shape, out, lambda at: f"{out.at(at)} = {self.dialect.wrapped('uint32', '(pair[0] ^ pair[1])')};"
+        )
         return out
 
     def do_random_split(self, params: Any, values: list[Any], avals: Any) -> View:
         """Two words for each new key."""
         keys, shape = values[0], tuple(params["shape"])
         out = self.buffer(shape_of(avals[0]), "uint32")
-        self._drawn(
-            keys, shape, out, lambda at: f"{out.at([*at, '0'])} = pair[0]; {out.at([*at, '1'])} = pair[1];"
-        )
+        self._drawn(keys, shape, out, lambda at: f"{out.at([*at, '0'])} = pair[0]; {out.at([*at, '1'])} = pair[1];")
         return out
 
     def do_random_fold_in(self, params: Any, values: list[Any], avals: Any) -> View:

@@ -32,7 +32,13 @@ class Dialect(NamedTuple):
     bits: Callable[[str, str, str], str]
 
 
-OPERATORS = {"add": "({0} + {1})", "add_any": "({0} + {1})", "sub": "({0} - {1})", "mul": "({0} * {1})", "neg": "(-{0})"}
+OPERATORS = {
+    "add": "({0} + {1})",
+    "add_any": "({0} + {1})",
+    "sub": "({0} - {1})",
+    "mul": "({0} * {1})",
+    "neg": "(-{0})",
+}
 COMPARED = {
     "eq": "({0} == {1})", "ne": "({0} != {1})", "lt": "({0} < {1})", "le": "({0} <= {1})", "gt": "({0} > {1})",
     "ge": "({0} >= {1})",
@@ -51,10 +57,19 @@ FLOATS = {
     "square": "({0} * {0})",
     "is_finite": "({0} - {0} == 0)",
 }
+NEAR = (
+    "2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, "
+    "0.246640727, 1.50140941"
+)
+FAR = (
+    "-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, "
+    "1.00167406, 2.83297682"
+)
+"""Coefficients of Giles's approximation of erf⁻¹ (2010, table 5), the highest power first."""
 KINDS = ("float32", "int32", "uint32", "bool", "uint8")
 
 
-def expression(
+def expression(  # noqa: PLR0911 (one kind of operation after the other)
     dialect: Dialect, name: str, params: Any, args: Sequence[str], kinds: Sequence[str], dtype: str
 ) -> str | None:
     """An operation's result from those of its arguments; None if there is no way to say it.
@@ -85,7 +100,7 @@ def expression(
     return _of_integers(dialect, name, args, dtype)
 
 
-def _of_integers(dialect: Dialect, name: str, args: Sequence[str], dtype: str) -> str | None:
+def _of_integers(dialect: Dialect, name: str, args: Sequence[str], dtype: str) -> str | None:  # noqa: PLR0911
     if name in LOGICAL or (name in ("add", "mul") and dtype == "bool"):
         said = {**LOGICAL, "add": LOGICAL["or"], "mul": LOGICAL["and"]}[name].format(*args)
         return dialect.wrapped(dtype, said) if dtype == "uint32" else said

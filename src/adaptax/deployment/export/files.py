@@ -1,5 +1,6 @@
 """What is written for each format, and where."""
 
+import importlib
 import json
 import shutil
 import tempfile
@@ -41,9 +42,7 @@ def _numpy(agent: Exported) -> dict[str, bytes]:
 
 
 def _stablehlo(agent: Exported) -> dict[str, bytes]:
-    from adaptax.deployment.export.stablehlo import stablehlo
-
-    return stablehlo(agent)
+    return dict(importlib.import_module("adaptax.deployment.export.stablehlo").stablehlo(agent))
 
 
 FORMATS: dict[str, Format] = {

@@ -15,12 +15,18 @@ from typing import Any
 import numpy as np
 
 from adaptax.deployment.export.control import Programs
-from adaptax.deployment.export.entrywise import Dialect
-from adaptax.deployment.export.manifest import manifest
+from adaptax.deployment.export.entrywise import FAR, NEAR, Dialect
 from adaptax.deployment.export.loops import View, strides_of
+from adaptax.deployment.export.manifest import manifest
 from adaptax.deployment.export.traced import Exported, Program
 
-ARRAYS = {"float32": "Float32Array", "int32": "Int32Array", "uint32": "Uint32Array", "bool": "Uint8Array", "uint8": "Uint8Array"}
+ARRAYS = {
+    "float32": "Float32Array",
+    "int32": "Int32Array",
+    "uint32": "Uint32Array",
+    "bool": "Uint8Array",
+    "uint8": "Uint8Array",
+}
 
 
 def _literal(x: Any) -> str:
@@ -42,7 +48,7 @@ def _wrapped(kind: str, said: str) -> str:
 def _converted(x: str, kind: str, to: str) -> str:
     if to == "bool":
         return f"({x} != 0)"
-    if to == "float32" or kind == "bool" or kind == to:
+    if to == "float32" or kind in ("bool", to):
         return x
     if kind == "float32":
         most = {"int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1), "uint8": (0, 255)}[to]
@@ -57,7 +63,28 @@ def _bits(x: str, kind: str, to: str) -> str:
 
 
 FUNCTIONS = {
-    **{name: f"Math.{name}({{0}})" for name in ("tanh", "exp", "log", "log1p", "expm1", "sqrt", "cbrt", "sin", "cos", "tan", "floor", "ceil", "asin", "acos", "atan", "sinh", "cosh")},
+    **{
+        name: f"Math.{name}({{0}})"
+        for name in (
+            "tanh",
+            "exp",
+            "log",
+            "log1p",
+            "expm1",
+            "sqrt",
+            "cbrt",
+            "sin",
+            "cos",
+            "tan",
+            "floor",
+            "ceil",
+            "asin",
+            "acos",
+            "atan",
+            "sinh",
+            "cosh",
+        )
+    },
     "rsqrt": "(1 / Math.sqrt({0}))",
     "exp2": "Math.pow(2, {0})",
     "pow": "Math.pow({0}, {1})",
@@ -67,12 +94,19 @@ FUNCTIONS = {
     "erf_inv": "erfInv({0})",
     "round_away": "(Math.sign({0}) * Math.floor(Math.abs({0}) + 0.5))",
     "round_even": "roundEven({0})",
-}  # fmt: skip
+}
 
 DIALECT = Dialect(
-    "JavaScript", "for (let {i} = 0; {i} < {n}; {i}++)", lambda _: "let", _literal, FUNCTIONS, _wrapped,
-    lambda kind: "(Math.imul({0}, {1}) >>> 0)" if kind == "uint32" else "Math.imul({0}, {1})", _converted, _bits,
-)  # fmt: skip
+    "JavaScript",
+    "for (let {i} = 0; {i} < {n}; {i}++)",
+    lambda _: "let",
+    _literal,
+    FUNCTIONS,
+    _wrapped,
+    lambda kind: "(Math.imul({0}, {1}) >>> 0)" if kind == "uint32" else "Math.imul({0}, {1})",
+    _converted,
+    _bits,
+)
 
 SUPPORT = """\
   const pair = new Uint32Array(2);
@@ -107,10 +141,6 @@ SUPPORT = """\
 """
 LONGEST = 30
 """Lines of a function of statements, about."""
-NEAR = "2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727, 1.50140941"
-FAR = "-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406, 2.83297682"
-"""Coefficients of Giles's approximation (table 5), the highest power first."""
-
 SESSION = """\
   function zeros(port) { return new ARRAYS[port.dtype](port.size); }
   function copied(port, values) {

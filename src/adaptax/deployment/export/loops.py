@@ -63,9 +63,7 @@ class View:
     @property
     def whole(self) -> bool:
         """Whether it has no gaps."""
-        return all(
-            a == b or n == 1 for a, b, n in zip(self.strides, strides_of(self.shape), self.shape, strict=True)
-        )
+        return all(a == b or n == 1 for a, b, n in zip(self.strides, strides_of(self.shape), self.shape, strict=True))
 
 
 def _factor(place: str) -> str:
@@ -232,9 +230,7 @@ class Loops(Walk):
         """A view."""
         x, gone = self.view(values[0]), set(params["dimensions"])
         kept = [axis for axis in range(len(x.shape)) if axis not in gone]
-        return dataclasses.replace(
-            x, shape=tuple(x.shape[a] for a in kept), strides=tuple(x.strides[a] for a in kept)
-        )
+        return dataclasses.replace(x, shape=tuple(x.shape[a] for a in kept), strides=tuple(x.strides[a] for a in kept))
 
     def do_expand_dims(self, params: Any, values: list[Any], avals: Any) -> View:
         """A view."""

@@ -13,8 +13,8 @@ STEPS = 1000
 TOLERANCE = 1e-5
 """Of a number, as a part of it where it is larger than 1."""
 ROUNDINGS = 10
-"""An adaptation may differ by so many times what it does if the last digits of its window are others: a learned rule that
-reads logarithms of gradients makes much of little."""
+"""An adaptation may differ by so many times what it does if the last digits of its window are others: a learned rule
+that reads logarithms of gradients makes much of little."""
 EPISODE, TRIAL = 0.05, 0.01
 """How often an episode is over, and a trial."""
 
@@ -23,7 +23,7 @@ class Record(NamedTuple):
     """What an agent was told, and what came of it.
 
     Attributes:
-        steps: Of each step its observation, previous action, reward, whether an episode begins, and whether a trial does.
+        steps: Of each step its observation, previous action, reward, and whether an episode begins, or a trial.
         actions: Of each step the best action.
         drawn: Of each step the action as in training, with the step's number as key.
         window: Inputs of the step of adaptation; None: there is none.
@@ -131,7 +131,9 @@ def check(agent: Exported, record: Record, found: Found, target: str) -> float:
     for number, (drawn, got) in enumerate(zip(record.drawn, found.drawn, strict=True), 1):
         worst = max(worst, _away(f"step {number}, the drawn action", drawn, got, target))
     if record.window is not None:
-        for port, *x in zip(agent.programs["adapt"].outputs, record.learned, found.learned, record.rounded, strict=True):
+        for port, *x in zip(
+            agent.programs["adapt"].outputs, record.learned, found.learned, record.rounded, strict=True
+        ):
             worst = max(worst, _away(f"adaptation, {port.name}", *x[:2], target, ROUNDINGS * x[2]))
     return worst
 

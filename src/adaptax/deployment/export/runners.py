@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jax import export as jax_export
 
 from adaptax.core.errors import MissingPackageError, ResourceError
 from adaptax.deployment.export.parity import Found, Record
@@ -30,7 +31,8 @@ def run_python(path: Path, agent: Exported, record: Record) -> Found:
 def imported(path: Path) -> Any:
     """A Python file as a module, which nobody else can import."""
     spec = importlib.util.spec_from_file_location("adaptax_exported_agent", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -48,7 +50,9 @@ def compiled(path: Path, agent: Exported) -> Iterator[Callable[[str, Any], list[
     library = path.with_suffix(".so")
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
-        raise MissingPackageError("export: a C compiler (cc, gcc or clang), to check what was written, is not installed")
+        raise MissingPackageError(
+            "export: a C compiler (cc, gcc or clang), to check what was written, is not installed"
+        )
     done([compiler, "-std=c11", "-O2", "-shared", "-fPIC", "-o", str(library), str(path), "-lm"])
     program = ctypes.CDLL(str(library))
 
@@ -124,8 +128,6 @@ def run_javascript(path: Path, agent: Exported, record: Record) -> Found:
 
 def run_stablehlo(path: Path, agent: Exported, record: Record) -> Found:
     """The serialized programs, as a batch of one."""
-    from jax import export as jax_export
-
     programs = {
         name: jax_export.deserialize(bytearray((path / f"{name}.stablehlo").read_bytes())) for name in agent.programs
     }
@@ -157,6 +159,7 @@ def done(command: list[str], said: str | None = None) -> str:
     ran = subprocess.run(command, input=said, capture_output=True, text=True, timeout=PATIENCE, check=False)
     if ran.returncode:
         raise ResourceError(
-            f"export: {Path(command[0]).name} ended with {ran.returncode}: {ran.stderr.strip()[-400:]}. Nothing was written"
+            f"export: {Path(command[0]).name} ended with {ran.returncode}: {ran.stderr.strip()[-400:]}. Nothing was "
+            "written"
         )
     return ran.stdout

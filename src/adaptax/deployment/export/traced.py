@@ -193,9 +193,7 @@ def _expect_no_draws(algorithm: Any, meta: Any, agent: Any) -> None:
             )
 
 
-def _program(
-    name: str, function: Callable[..., Any], inputs: tuple[Port, ...], outputs: tuple[Port, ...]
-) -> Program:
+def _program(name: str, function: Callable[..., Any], inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> Program:
     shapes = [jax.ShapeDtypeStruct(p.shape, p.dtype) for p in inputs]
     return Program(name, inputs, outputs, jax.make_jaxpr(function)(*shapes), jax.jit(function))
 

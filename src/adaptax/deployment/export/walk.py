@@ -89,7 +89,9 @@ class Walk(abc.ABC):
         if any(is_key(x.aval) for x in equation.invars) and name not in OF_KEYS:
             plain = [jax.ShapeDtypeStruct(x.shape, np.uint32) if is_key(x) else x for x in avals]
             first, second = (
-                self._written(equation, [self._word(v, x.aval, n) for v, x in zip(values, equation.invars, strict=True)], plain)
+                self._written(
+                    equation, [self._word(v, x.aval, n) for v, x in zip(values, equation.invars, strict=True)], plain
+                )
                 for n in range(2)
             )
             return [self.joined(a, b) if is_key(x) else a for a, b, x in zip(first, second, avals, strict=True)]

@@ -1,7 +1,7 @@
 """A family of vector environments as a problem: simulators that step all their rows together, in C, or on a GPU.
 
 def pendulums():
-return vector_problem(make_batch, tasks={"g": (5.0, 15.0)}, set_tasks="options", horizon=200)
+    return vector_problem(make_batch, tasks={"g": (5.0, 15.0)}, set_tasks="options", horizon=200)
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +26,7 @@ def vector_problem(
     set_tasks: Callable[[Any, Sequence[Mapping[str, Any]]], None] | str = "options",
     episodes: int = 5,
     horizon: int | None = None,
+    success: str | None = None,
 ) -> Problem:
     """Make a problem of vector environments, of Gymnasium's `VectorEnv`, whose rows differ in some values.
 
@@ -42,6 +43,7 @@ def vector_problem(
             they are given to `env.reset(options={"tasks": tasks})`.
         episodes: Episodes of a trial, that is, with one task.
         horizon: Steps after which an episode is truncated; by default what the environment's own time limit says.
+        success: What it calls it, in what `step` tells besides, that a task is done, so that evaluations count it.
 
     Raises:
         UseError: if tasks or spaces are nothing that it takes, or no horizon is known.
@@ -50,7 +52,7 @@ def vector_problem(
     ranges, choices, values = drawn_from(tasks, "vector_problem")
     if not callable(set_tasks) and set_tasks != "options":
         raise UseError(f'vector_problem: expected a function as set_tasks, or "options"; found {set_tasks!r}')
-    maker = VectorMaker(make, set_tasks)
+    maker = VectorMaker(make, set_tasks, success)
     env = _built(maker)
     try:
         acts, limit = chosen(env.single_action_space), horizon or _time_limit(env)
@@ -62,7 +64,7 @@ def vector_problem(
         raise UseError(f"{name}: expected a time limit, its own or as vector_problem(horizon=...); found none")
     names = sorted([*(name for name, *_ in ranges), *values])
     host = HostEnvironment(
-        simulators=Simulators(VectorSimulations(maker), names, values, seen),
+        simulators=Simulators(VectorSimulations(maker), names, values, seen, says_success=success is not None),
         observation_space=space_of(seen),
         action_space=space_of(acts),
         horizon=limit,

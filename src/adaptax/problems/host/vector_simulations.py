@@ -29,10 +29,12 @@ class VectorMaker(NamedTuple):
     Attributes:
         make: A function of the number of rows, or a name that `gymnasium.make_vec` knows.
         set_tasks: Puts the rows into their tasks; "options": they are given to `reset(options={"tasks": ...})`.
+        success: What it calls it, in what `step` tells besides, that a row's task is done; None: it does not say.
     """
 
     make: Callable[[int], Any] | str
     set_tasks: Callable[[Any, Sequence[Mapping[str, Any]]], None] | str
+    success: str | None = None
 
     def __call__(self, count: int) -> Any:
         """A vector environment of so many rows."""
@@ -44,6 +46,22 @@ class VectorMaker(NamedTuple):
             self.set_tasks(env, tasks)
             return None
         return {"tasks": [dict(task) for task in tasks]}
+
+    def succeeded(self, told: Mapping[str, Any], count: int) -> np.ndarray:
+        """Which rows say that their task is done, by what `step` tells besides.
+
+        Of a row that has begun anew in the same step, it is what was told of the step before that.
+        """
+        found, name = np.zeros(count, bool), self.success
+        if name is None:
+            return found
+        places = [where for where in (told, told.get("final_info")) if where and name in where]
+        if not places:
+            raise KeyError(f"expected {name!r} in what `step` tells besides; found {', '.join(told) or 'nothing'}")
+        for where in places:
+            of_rows = np.asarray(where.get(f"_{name}", np.ones(count, bool)))
+            found = np.where(of_rows, np.asarray(where[name]).astype(bool), found)
+        return found
 
 
 class VectorSimulations:
@@ -81,7 +99,7 @@ class VectorSimulations:
             return self._all_lost(count, rows, error)
         self._now, self._tasks, self._over = env, tasks, np.zeros(count, bool)
         ends = np.zeros(count, bool)
-        return Outcome(shown, np.zeros(count, np.float32), ends, ends.copy(), lost)
+        return Outcome(shown, np.zeros(count, np.float32), ends, ends.copy(), ends.copy(), lost)
 
     def step(self, rows: Sequence[int], actions: np.ndarray) -> Outcome:
         """Do an action in some rows; the others do something."""
@@ -104,13 +122,15 @@ class VectorSimulations:
                 row: told["final_obs"][row] for row in rows if ends[0][row] or ends[1][row]
             }  # fmt: skip
             shown, lost = self._shown(env, rows, found, final)
+            success = self._maker.succeeded(told, env.num_envs)
         except Exception as error:
             self._close(env)
             return self._all_lost(env.num_envs, rows, error)
         self._over = ends[0] | ends[1]
         for place in np.flatnonzero(~np.isfinite(reward)).tolist():
             lost.setdefault(rows[place], f"reward is {reward[place]}")
-        return Outcome(shown, np.nan_to_num(reward, posinf=0.0, neginf=0.0), ends[0][some], ends[1][some], lost)
+        reward, flags = np.nan_to_num(reward, posinf=0.0, neginf=0.0), (x[some] for x in (*ends, success))
+        return Outcome(shown, reward, *flags, lost)
 
     def close(self) -> None:
         """Let go of all of them."""
@@ -160,10 +180,8 @@ class VectorSimulations:
         if isinstance(error, UseError):
             raise error
         reason = f"{type(error).__name__}: {error}".strip().removesuffix(":")
-        nothing = np.zeros(len(rows), bool)
-        return Outcome(
-            np.zeros(len(rows)), np.zeros(len(rows), np.float32), nothing, nothing.copy(), dict.fromkeys(rows, reason)
-        )
+        nothing = np.zeros((3, len(rows)), bool)
+        return Outcome(np.zeros(len(rows)), np.zeros(len(rows), np.float32), *nothing, dict.fromkeys(rows, reason))
 
 
 def _mode(env: Any) -> str:

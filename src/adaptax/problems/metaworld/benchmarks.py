@@ -34,6 +34,8 @@ from adaptax.problems.metaworld.settings import MetaWorldSettings, ML1Settings
 
 TRAINED = 40
 """Goals of each thing to do that are trained on, of the 50 that Meta-World gives for training."""
+STEP_TIMEOUT = 120.0
+"""Seconds that a worker may take to step, or to reset, all its arms, if nothing else is said (`--step-timeout`)."""
 _DEFAULT, _ML1 = MetaWorldSettings(), ML1Settings()
 
 
@@ -94,8 +96,6 @@ def metaworld_ml1(
     num_episodes: int = _ML1.num_episodes,
     horizon: int = _ML1.horizon,
     goal_seed: int = _ML1.goal_seed,
-    workers: int = _ML1.workers,
-    step_timeout: float = _ML1.step_timeout,
 ) -> Problem:
     """ML1: one thing to do, at hidden goals.
 
@@ -104,55 +104,45 @@ def metaworld_ml1(
         num_episodes: Episodes of a trial.
         horizon: Steps of an episode.
         goal_seed: Decides the goals.
-        workers: Processes that simulate side by side; 0: the one that learns.
-        step_timeout: Seconds that a worker may take to step, or to reset, all its arms.
     """
-    return _benchmark("ML1", task, num_episodes, horizon, goal_seed, workers, step_timeout)
+    return _benchmark("ML1", task, num_episodes, horizon, goal_seed)
 
 
 def metaworld_ml10(
     num_episodes: int = _DEFAULT.num_episodes,
     horizon: int = _DEFAULT.horizon,
     goal_seed: int = _DEFAULT.goal_seed,
-    workers: int = _DEFAULT.workers,
-    step_timeout: float = _DEFAULT.step_timeout,
 ) -> Problem:
     """ML10: ten things to do in training, five others in the test; arguments as of `metaworld_ml1`."""
-    return _benchmark("ML10", None, num_episodes, horizon, goal_seed, workers, step_timeout)
+    return _benchmark("ML10", None, num_episodes, horizon, goal_seed)
 
 
 def metaworld_ml25(
     num_episodes: int = _DEFAULT.num_episodes,
     horizon: int = _DEFAULT.horizon,
     goal_seed: int = _DEFAULT.goal_seed,
-    workers: int = _DEFAULT.workers,
-    step_timeout: float = _DEFAULT.step_timeout,
 ) -> Problem:
     """ML25: 25 things to do in training, five others in the test; arguments as of `metaworld_ml1`."""
-    return _benchmark("ML25", None, num_episodes, horizon, goal_seed, workers, step_timeout)
+    return _benchmark("ML25", None, num_episodes, horizon, goal_seed)
 
 
 def metaworld_ml45(
     num_episodes: int = _DEFAULT.num_episodes,
     horizon: int = _DEFAULT.horizon,
     goal_seed: int = _DEFAULT.goal_seed,
-    workers: int = _DEFAULT.workers,
-    step_timeout: float = _DEFAULT.step_timeout,
 ) -> Problem:
     """ML45: 45 things to do in training, five others in the test; arguments as of `metaworld_ml1`."""
-    return _benchmark("ML45", None, num_episodes, horizon, goal_seed, workers, step_timeout)
+    return _benchmark("ML45", None, num_episodes, horizon, goal_seed)
 
 
 def _put(arm: Arm, task: dict[str, Goal]) -> None:
     arm.put(task["task"])
 
 
-def _benchmark(
-    name: str, task: str | None, num_episodes: int, horizon: int, goal_seed: int, workers: int, step_timeout: float
-) -> Problem:
+def _benchmark(name: str, task: str | None, num_episodes: int, horizon: int, goal_seed: int) -> Problem:
     train, test = goals_of(name, task, goal_seed)
     seen, acts = observed(Arm.observation_space), chosen(Arm.action_space)
-    pool = pool_of(Maker(Arm, _put, success=SUCCESS), workers, step_timeout)
+    pool = pool_of(Maker(Arm, _put, success=SUCCESS), 0, STEP_TIMEOUT)
     simulators = Simulators(pool, ["task"], {"task": train + test}, seen, says_success=True)
     host = MetaWorld(
         simulators=simulators,

@@ -31,18 +31,15 @@ class MetaWorldSettings(Settings):
         num_episodes: Episodes in a trial.
         horizon: Steps in an episode.
         goal_seed: Decides the benchmark's goals, as Meta-World's own `seed` does.
-        workers: Processes that simulate side by side; 0: the one that learns.
-        step_timeout: Seconds that a worker may take to step, or to reset, all its arms.
     """
 
     continuous_actions: ClassVar[bool] = True
     discrete_states: ClassVar[bool] = False
+    on_host: ClassVar[bool] = True
 
     num_episodes: int = setting(10, low=1, high=10_000)
     horizon: int = setting(LONGEST, low=1, high=LONGEST)
     goal_seed: int = setting(0, low=0, high=2**31 - 1)
-    workers: int = setting(0, low=0, high=1000)
-    step_timeout: float = setting(120.0, above=0, high=1e6)
 
 
 @dataclasses.dataclass(frozen=True)
