@@ -181,7 +181,7 @@ class Agent:
         space = self._env.observation_space
         seen = None if observation is None else checks.observation("observe(observation)", space, observation)[None]
         with self._batch.turn("observe()"):
-            self._batch.observe(_ONE, np.float32([reward]), over, ended, seen)
+            self._batch.observe(_ONE, np.asarray([reward], np.float32), over, ended, seen)
 
     @in_single_precision
     def predict(

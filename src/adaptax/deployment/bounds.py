@@ -23,12 +23,12 @@ class Unadapted(NamedTuple):
     """What the agent earned in this task before it adapted.
 
     Attributes:
-        count: How many environments of windows.
+        number: How many environments of windows.
         mean: Their mean reward.
         squares: Sum of their squared distances from it.
     """
 
-    count: float = 0.0
+    number: float = 0.0
     mean: float = 0.0
     squares: float = 0.0
 
@@ -55,20 +55,20 @@ def earned(window: Transition) -> np.ndarray:
 
 def of_unadapted(before: Unadapted, values: np.ndarray) -> Unadapted:
     """With what it earned in another window."""
-    count = before.count + len(values)
+    count = before.number + len(values)
     if not len(values):
         return before
-    mean = (before.count * before.mean + values.sum()) / count
-    squares = before.squares + before.count * (before.mean - mean) ** 2 + ((values - mean) ** 2).sum()
+    mean = (before.number * before.mean + values.sum()) / count
+    squares = before.squares + before.number * (before.mean - mean) ** 2 + ((values - mean) ** 2).sum()
     return Unadapted(float(count), float(mean), float(squares))
 
 
 def is_worse(values: np.ndarray, unadapted: Unadapted, margin: float) -> bool:
     """Whether an adapted agent earns less than before, by more than the margin and by more than chance."""
-    if not len(values) or not unadapted.count:
+    if not len(values) or not unadapted.number:
         return False
     lost = unadapted.mean - values.mean()
-    variances = [unadapted.squares / max(unadapted.count - 1, 1) / unadapted.count]
+    variances = [unadapted.squares / max(unadapted.number - 1, 1) / unadapted.number]
     if len(values) > 1:
         variances.append(values.var(ddof=1) / len(values))
     return bool(lost > margin * abs(unadapted.mean) and lost > np.sqrt(sum(variances)))

@@ -74,7 +74,7 @@ def predict(
 def _number(space: Space, observation: Any) -> tuple[int, bool]:
     """How many observations there are, and whether it is one by itself."""
     if isinstance(space, Dict) and isinstance(observation, dict):
-        part = next(iter(observation.values()), None)
+        part: Any = next(iter(observation.values()), None)
         name = next(iter(observation), "")
         shape = dict(space.parts)[name].shape if name in dict(space.parts) else ()
         single = np.ndim(part) == len(shape)

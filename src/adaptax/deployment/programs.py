@@ -10,7 +10,7 @@ import functools
 import hashlib
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -227,12 +227,13 @@ class Programs:
     def nothing_known(self, lanes: int) -> tuple[Leaves, Leaves]:
         """Leaves of φ and h `[session, ...]` before any task has begun."""
         agent = jax.eval_shape(lambda: self.trained.algorithm.begin(self.trained.meta, jax.random.key(0)))
-        return tuple([_nothing(x, lanes) for x in jax.tree.leaves(part)] for part in (agent.adapted, agent.memory))
+        adapted, memory = ([_nothing(x, lanes) for x in jax.tree.leaves(x)] for x in (agent.adapted, agent.memory))
+        return adapted, memory
 
     @functools.cached_property
     def noted(self) -> tuple[TimeStep, Any, Any]:
         """Shapes and types of what one session notes of a step: what it saw, what it chose, what it put aside."""
-        env, shape = self.env, jax.ShapeDtypeStruct
+        env, shape = self.env, cast("Any", jax.ShapeDtypeStruct)
         seen, done = (
             shape(s.shape, np.int32 if s.integers else np.float32) for s in (env.observation_space, env.action_space)
         )
@@ -251,7 +252,7 @@ class Programs:
         """A digest of θ, of the spaces and of how the agent acts: who has the same goes on in the same way."""
         digest = hashlib.sha256()
         algorithm = self.trained.algorithm
-        settings = vars(algorithm) if dataclasses.is_dataclass(algorithm) else {}
+        settings: dict[str, Any] = vars(algorithm) if dataclasses.is_dataclass(algorithm) else {}
         plain = {name: x for name, x in sorted(settings.items()) if isinstance(x, int | float | str | tuple | None)}
         env = self.env
         about = type(algorithm).__qualname__, plain, env.observation_space, env.action_space, env.horizon, self.window

@@ -58,9 +58,14 @@ class Tiles:
         tiles = self._size // lanes
         adapted, memory = programs.nothing_known(lanes)
         notes = (Notes(),) * num if programs.window is not None and learns else ()
-        rest = {"notes": notes, "undo": (None,) * num, "adapted": (adapted,) * tiles, "memory": (memory,) * tiles}
-        numbers = {"tasks": nothing, "steps": nothing, "adaptations": nothing, "taken_back": nothing}
-        told = {"waiting": no, "excused": no, "frozen": no, "first": ~no}
+        rest: dict[str, Any] = {
+            "notes": notes,
+            "undo": (None,) * num,
+            "adapted": (adapted,) * tiles,
+            "memory": (memory,) * tiles,
+        }
+        numbers: dict[str, Any] = {"tasks": nothing, "steps": nothing, "adaptations": nothing, "taken_back": nothing}
+        told: dict[str, Any] = {"waiting": no, "excused": no, "frozen": no, "first": ~no}
         self.state = State(root=root, action=action, reward=np.zeros(self._size, np.float32), **numbers, **told, **rest)
         if learns:
             self.begin(np.arange(num))
@@ -128,7 +133,7 @@ class Tiles:
         state = self.state
         if self.lanes > 1:
             adapted, memory = with_row(state.adapted[tile], lane, adapted), with_row(state.memory[tile], lane, memory)
-        changed = {
+        changed: dict[str, Any] = {
             "adapted": replaced(state.adapted, {tile: adapted}),
             "memory": replaced(state.memory, {tile: memory}),
         }

@@ -131,10 +131,9 @@ def check(agent: Exported, record: Record, found: Found, target: str) -> float:
     for number, (drawn, got) in enumerate(zip(record.drawn, found.drawn, strict=True), 1):
         worst = max(worst, _away(f"step {number}, the drawn action", drawn, got, target))
     if record.window is not None:
-        for port, *x in zip(
-            agent.programs["adapt"].outputs, record.learned, found.learned, record.rounded, strict=True
-        ):
-            worst = max(worst, _away(f"adaptation, {port.name}", *x[:2], target, ROUNDINGS * x[2]))
+        outputs = agent.programs["adapt"].outputs
+        for port, wanted, got, by in zip(outputs, record.learned, found.learned, record.rounded, strict=True):
+            worst = max(worst, _away(f"adaptation, {port.name}", wanted, got, target, ROUNDINGS * by))
     return worst
 
 

@@ -133,10 +133,10 @@ def exported(trained: TrainedAgent) -> Exported:
         return done, *map(key_data, jax.tree.leaves(after))
 
     def explore(observation: Any, previous: Any, reward: Any, first: Any, *given: Any) -> tuple[Any, ...]:
-        *given, bits = given
+        *leaves, bits = given
         step = TimeStep(observation, previous, reward, first)
         key = jax.random.wrap_key_data(bits)
-        done, after, aux = algorithm.act(meta, together(given), step, key, explore=True)
+        done, after, aux = algorithm.act(meta, together(leaves), step, key, explore=True)
         return done, *map(key_data, jax.tree.leaves(after)), *(jax.tree.leaves(aux) if windows else ())
 
     aux = jax.eval_shape(lambda: algorithm.act(meta, agent, _step(env), jax.random.key(0), explore=True)[2])
@@ -163,7 +163,8 @@ def _adapt(
 ) -> Program:  # fmt: skip
     """The step of adaptation; what it learns from is called as in `Transition`."""
     step = jax.eval_shape(lambda: _step(env))
-    flag, number = jax.ShapeDtypeStruct((), jnp.bool_), jax.ShapeDtypeStruct((), jnp.float32)
+    flag: Any = jax.ShapeDtypeStruct((), jnp.bool_)
+    number: Any = jax.ShapeDtypeStruct((), jnp.float32)
     one = Transition(step, env.action_space.null(), number, flag, flag, step.observation, aux, flag)
     window = jax.tree.map(lambda x: jax.ShapeDtypeStruct((*shape, *x.shape), x.dtype), one)
     learned = _ports("window", window, "of the window: time, environment, ...")

@@ -144,7 +144,7 @@ def _needed(jaxpr: Any) -> list[Any]:
 def _computed(equation: Any, values: list[np.ndarray]) -> list[np.ndarray]:
     """What an operation makes of what is known."""
     given = [
-        jax.random.wrap_key_data(x) if is_key(v.aval) else jax.numpy.asarray(x)
+        jax.random.wrap_key_data(jax.numpy.asarray(x)) if is_key(v.aval) else jax.numpy.asarray(x)
         for x, v in zip(values, equation.invars, strict=True)
     ]
     found = equation.primitive.bind(*given, **equation.params)

@@ -131,7 +131,8 @@ def _joined(
         if found.observation.shape[1:] == blank.shape:  # else it has lost all of its rows
             observation[places] = found.observation
         reward[places], flags[:, places] = found.reward, (found.terminated, found.truncated, found.success)
-    return Outcome(observation, reward, *flags, lost)
+    terminated, truncated, success = flags
+    return Outcome(observation, reward, terminated, truncated, success, lost)
 
 
 class _Worker:

@@ -117,11 +117,11 @@ class Simulations:
 
     def _stepped(self, row: int, action: Any) -> tuple[Any, ...]:
         found, reward, terminated, truncated, told = self._envs[row].step(action)
-        success = False if self._maker.success is None else self._success(told)
+        success = self._maker.success is not None and self._success(self._maker.success, told)
         return found, float(reward), terminated, truncated, success
 
-    def _success(self, told: Mapping[str, Any]) -> bool:
-        name = self._maker.success
+    @staticmethod
+    def _success(name: str, told: Mapping[str, Any]) -> bool:
         if name not in told:
             raise KeyError(f"expected {name!r} in what `step` tells besides; found {', '.join(told) or 'nothing'}")
         return bool(told[name])
@@ -155,8 +155,9 @@ class Simulations:
             observations = self._one_by_one(rows, found, lost)
         columns = zip(*(x or (None, 0.0, False, False, False) for x in found), strict=True)
         _, reward, *flags = columns
-        ends = [np.asarray(flag, bool) for flag in flags]
-        return self._sound(rows, Outcome(observations, np.asarray(reward, np.float32), *ends, lost))
+        terminated, truncated, success = (np.asarray(flag, bool) for flag in flags)
+        paid = np.asarray(reward, np.float32)
+        return self._sound(rows, Outcome(observations, paid, terminated, truncated, success, lost))
 
     def _one_by_one(self, rows: Sequence[int], found: list[Any], lost: dict[int, str]) -> np.ndarray:
         """What each row shows, as learners see it; rows that show something else are lost."""

@@ -129,8 +129,8 @@ class VectorSimulations:
         self._over = ends[0] | ends[1]
         for place in np.flatnonzero(~np.isfinite(reward)).tolist():
             lost.setdefault(rows[place], f"reward is {reward[place]}")
-        reward, flags = np.nan_to_num(reward, posinf=0.0, neginf=0.0), (x[some] for x in (*ends, success))
-        return Outcome(shown, reward, *flags, lost)
+        reward = np.nan_to_num(reward, posinf=0.0, neginf=0.0)
+        return Outcome(shown, reward, ends[0][some], ends[1][some], success[some], lost)
 
     def close(self) -> None:
         """Let go of all of them."""
@@ -180,8 +180,8 @@ class VectorSimulations:
         if isinstance(error, UseError):
             raise error
         reason = f"{type(error).__name__}: {error}".strip().removesuffix(":")
-        nothing = np.zeros((3, len(rows)), bool)
-        return Outcome(np.zeros(len(rows)), np.zeros(len(rows), np.float32), *nothing, dict.fromkeys(rows, reason))
+        no, reward = np.zeros(len(rows), bool), np.zeros(len(rows), np.float32)
+        return Outcome(np.zeros(len(rows)), reward, no, no.copy(), no.copy(), dict.fromkeys(rows, reason))
 
 
 def _mode(env: Any) -> str:

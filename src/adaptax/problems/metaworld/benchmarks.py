@@ -12,7 +12,8 @@ own. Where a task's goal is, is not shown to agents. Rewards are as they are, at
 early, success neither.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -135,7 +136,7 @@ def metaworld_ml45(
     return _benchmark("ML45", None, num_episodes, horizon, goal_seed)
 
 
-def _put(arm: Arm, task: dict[str, Goal]) -> None:
+def _put(arm: Arm, task: Mapping[str, Goal]) -> None:
     arm.put(task["task"])
 
 
@@ -159,7 +160,7 @@ def _benchmark(name: str, task: str | None, num_episodes: int, horizon: int, goa
     }
 
     def family(split: str) -> ArmTasks:
-        return ArmTasks(split, jax.tree.map(lambda x: x[indices[split]], every), len(indices[split]))
+        return ArmTasks(split=split, tasks=jax.tree.map(lambda x: x[indices[split]], every), finite=len(indices[split]))
 
     return make_problem(host, family, num_episodes)
 
@@ -171,4 +172,5 @@ def _listed(goals: Sequence[Goal]) -> ArmTask:
     for row, goal in zip(places, goals, strict=True):
         row[: len(goal.places)] = goal.places
     to_do = np.asarray([names.index(goal.name) for goal in goals], np.int32)
-    return ArmTask(np.arange(len(goals), dtype=np.int32), to_do, places)
+    columns: Any = np.arange(len(goals), dtype=np.int32), to_do, places
+    return ArmTask(*columns)

@@ -47,7 +47,8 @@ def _without_physics() -> Iterator[None]:
 
     What is drawn does not depend on where the arm is, so it need not move: a fraction of the time, and the same goals.
     """
-    real = MujocoEnv._initialize_simulation, MujocoEnv.do_simulation
+    kind: Any = MujocoEnv
+    real = kind._initialize_simulation, kind.do_simulation
 
     def shared(env: Any) -> tuple[Any, Any]:
         world = world_of(env.fullpath)
@@ -57,8 +58,8 @@ def _without_physics() -> Iterator[None]:
     def stand(env: Any, *_: Any) -> None:
         mujoco.mj_kinematics(env.model, env.data)
 
-    MujocoEnv._initialize_simulation, MujocoEnv.do_simulation = shared, stand
+    kind._initialize_simulation, kind.do_simulation = shared, stand
     try:
         yield
     finally:
-        MujocoEnv._initialize_simulation, MujocoEnv.do_simulation = real
+        kind._initialize_simulation, kind.do_simulation = real
