@@ -28,11 +28,13 @@ SMOKE = {
     "gymnasium": [[*CHECK, "gymnasium_family:make"]],
     "gymnax": [[*CHECK, "gymnax_family:make"]],
     "mujoco": [[*CHECK, "half-cheetah-direction"]],
+    "metaworld": [[*CHECK, "metaworld-ml1"]],
+    "export": [RUN, ["export", "run", "--format", "stablehlo"]],
     "test": [RUN],
     "dev": [RUN],
     "cuda": [],  # it is as large as all others together, and does nothing without a GPU
 }
-SMOKE["all"] = [command for name in ("reports", "gymnasium", "mujoco") for command in SMOKE[name]]
+SMOKE["all"] = [command for name in ("reports", "gymnasium", "mujoco", "export") for command in SMOKE[name]]
 WRITTEN = {"reports": "run/*.png", "tensorboard": "run/**/*tfevents*", "all": "run/**/*tfevents*"}
 TOGETHER = ["gymnasium,reports", "gymnax,reports", "mujoco,reports,tensorboard"]
 
