@@ -184,7 +184,7 @@ class LSTMOptimizer:
         reader, hidden = jax.vmap(learned.reader.step)(state.reader, seen)
         forget = learned.forget(hidden, flat, state.forget, FORGET_BIAS, self.speed)
         gate = learned.input(hidden, flat, state.input, self.input_bias, self.speed)
-        rate = jnp.asarray(self.learning_rate * self.decay**state.steps).astype(flat.dtype)
+        rate = jnp.asarray(self.learning_rate * self.decay ** jnp.asarray(state.steps, flat.dtype))
         after = Gates(reader, forget, gate, state.steps + 1, state.offset)
         return unravel(forget * flat - rate * gate * slope), after
 

@@ -155,7 +155,7 @@ def test_what_does_something_else_is_not_written(traced, tmp_path, monkeypatch):
         return {**files, "agent.py": files["agent.py"].replace(b"np.tanh(", b"np.sin(", 1)}
 
     monkeypatch.setitem(FORMATS, "wrong", FORMATS["numpy"]._replace(files=other))
-    with pytest.raises(DivergenceError, match=r"wrong and the agent part at step 1.*Nothing was written"):
+    with pytest.raises(DivergenceError, match=r"wrong and the agent part at step .*Nothing was written"):
         write_checked(made, agent.problem.env.observation_space, "wrong", tmp_path)
     assert not list(tmp_path.iterdir())
 

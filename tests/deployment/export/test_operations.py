@@ -239,7 +239,7 @@ def exported():
     )
     program = jax.make_jaxpr(lambda *x: x[:1])(1.0, 2.0, 3.0, True)
     programs = {**PROGRAMS, "act": Program("act", seen, (Port("action", (), "float32"),), program, None)}
-    return Exported("nobody", programs, (), (), 0, 1, None, False, np.zeros(()), np.zeros(()))
+    return Exported("nobody", programs, (), (), 0, 1, None, np.zeros(()), False, np.zeros(()), np.zeros(()))
 
 
 def expect_the_same(name, found):

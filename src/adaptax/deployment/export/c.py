@@ -185,11 +185,10 @@ def _session(agent: Exported) -> str:
     seen, done = act.inputs[0], act.outputs[0]
     memory = agent.state[agent.adapted :]
     room = [f"  {TYPES[p.dtype]} {p.name}[{max(p.size, 1)}]; /* {p.about} */" for p in agent.state]
+    null = _row(np.asarray(agent.null, done.dtype).reshape(-1))
     initial = [
-        f"  {{ static const {TYPES[p.dtype]} x[] = {{{_row(np.asarray(x).reshape(-1))}}}; "
-        f"memcpy(s->{p.name}, x, sizeof s->{p.name}); }}"
-        for p, x in zip(agent.state, agent.initial, strict=True)
-        if p.size
+        f"  {{ static const {TYPES[done.dtype]} x[] = {{{null}}}; memcpy(s->action, x, sizeof s->action); }}",
+        *_initial(agent),
     ]
     arguments = ["observation", "s->action", "&s->reward", "&s->first", *(f"s->{p.name}" for p in agent.state)]
     arguments += ["action", *(f"s->{p.name}" for p in memory)]
@@ -221,6 +220,16 @@ def _session(agent: Exported) -> str:
             "",
         ]
     )
+
+
+def _initial(agent: Exported) -> list[str]:
+    """Statements that set the state."""
+    return [
+        f"  {{ static const {TYPES[p.dtype]} x[] = {{{_row(np.asarray(x).reshape(-1))}}}; "
+        f"memcpy(s->{p.name}, x, sizeof s->{p.name}); }}"
+        for p, x in zip(agent.state, agent.initial, strict=True)
+        if p.size
+    ]
 
 
 def _field(port: Port) -> str:

@@ -142,7 +142,6 @@ SUPPORT = """\
 LONGEST = 30
 """Lines of a function of statements, about."""
 SESSION = """\
-  function zeros(port) { return new ARRAYS[port.dtype](port.size); }
   function copied(port, values) {
     const array = new ARRAYS[port.dtype](port.size);
     array.set(typeof values === "number" || typeof values === "boolean" ? [Number(values)] : values);
@@ -152,7 +151,7 @@ SESSION = """\
     constructor(seed) { this.seed = seed; this.tasks = 0; this.begin(); }
     begin() { // a new task: everything of the last one is forgotten
       this.tasks += 1; this.steps = 0; this.first = true; this.reward = 0; this.windows = 0;
-      this.action = zeros(manifest.programs.act.inputs[1]);
+      this.action = copied(manifest.programs.act.inputs[1], manifest.action.null);
       this.state = manifest.state.map((port, i) => copied(port, initial[i]));
       return this;
     }

@@ -16,6 +16,7 @@ def manifest(agent: Exported) -> dict[str, Any]:
         "window": None if agent.window is None else {"envs": agent.window[0], "steps": agent.window[1]},
         "action": {
             "integers": agent.integers,
+            "null": _numbers(agent.null),
             "low": _numbers(agent.low),
             "high": _numbers(agent.high),
         },

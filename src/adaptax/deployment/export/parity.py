@@ -13,8 +13,8 @@ STEPS = 1000
 TOLERANCE = 1e-5
 """Of a number, as a part of it where it is larger than 1."""
 ROUNDINGS = 10
-"""An adaptation may differ by so many times what it does if the last digits of its window are others: a learned rule
-that reads logarithms of gradients makes much of little."""
+"""An array of an adaptation may differ by so many times what any number of it does if the last digits of its window are
+others: a learned rule that reads logarithms of gradients makes much of little."""
 EPISODE, TRIAL = 0.05, 0.01
 """How often an episode is over, and a trial."""
 
@@ -55,11 +55,11 @@ def recorded(agent: Exported, seen: Space, *, steps: int = STEPS, seed: int = 0)
     state, begins = list(agent.initial), True
     memory = len(agent.state) - agent.adapted
     first, aux = True, []
-    previous, reward = np.zeros(act.inputs[1].shape, act.inputs[1].dtype), np.float32(0)
+    previous, reward = agent.null, np.float32(0)
     for number in range(steps):
         if begins:
             state, first = list(agent.initial), True
-            previous, reward = np.zeros_like(previous), np.float32(0)
+            previous, reward = agent.null, np.float32(0)
         step = (_observation(seen, rng), previous, np.asarray(reward), np.asarray(first))
         told.append((*step, begins))
         key = np.asarray([0, number], np.uint32)
@@ -133,11 +133,13 @@ def check(agent: Exported, record: Record, found: Found, target: str) -> float:
     if record.window is not None:
         outputs = agent.programs["adapt"].outputs
         for port, wanted, got, by in zip(outputs, record.learned, found.learned, record.rounded, strict=True):
-            worst = max(worst, _away(f"adaptation, {port.name}", wanted, got, target, ROUNDINGS * by))
+            worst = max(
+                worst, _away(f"adaptation, {port.name}", wanted, got, target, ROUNDINGS * float(np.max(by, initial=0)))
+            )
     return worst
 
 
-def _away(where: str, wanted: np.ndarray, found: np.ndarray, target: str, besides: np.ndarray | float = 0.0) -> float:
+def _away(where: str, wanted: np.ndarray, found: np.ndarray, target: str, besides: float = 0.0) -> float:
     """The largest difference beyond `besides`."""
     got = np.asarray(found, np.float64).reshape(wanted.shape)
     away = np.maximum(np.abs(got - wanted) - besides, 0) / np.maximum(1, np.abs(wanted))

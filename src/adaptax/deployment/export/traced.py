@@ -74,6 +74,7 @@ class Exported(NamedTuple):
         adapted: How many of the state's arrays are φ.
         horizon: Steps of an episode, at most.
         window: Environments and steps of a window that is learned from; None: it learns in `act` alone.
+        null: The previous action at the start of a trial.
         integers: Whether actions are integers.
         low: Least value of each entry of an action.
         high: Greatest value of each.
@@ -86,6 +87,7 @@ class Exported(NamedTuple):
     adapted: int
     horizon: int
     window: tuple[int, int] | None
+    null: np.ndarray
     integers: bool
     low: np.ndarray
     high: np.ndarray
@@ -118,7 +120,12 @@ def exported(trained: TrainedAgent) -> Exported:
     null = does.null()
     seen = (
         Port("observation", space.shape, str(np.dtype(space.dtype)), f"what is seen: {space}"),
-        Port("action", null.shape, str(null.dtype), "what was done before; zeros at the start of a trial"),
+        Port(
+            "action",
+            null.shape,
+            str(null.dtype),
+            "what was done before; at the start of a trial what `manifest.action.null` says",
+        ),
         Port("reward", (), "float32", "what that has brought; 0 at the start of a trial"),
         Port("first", (), "bool", "whether an episode begins"),
     )
@@ -152,7 +159,7 @@ def exported(trained: TrainedAgent) -> Exported:
     low, high = does.limits()
     return Exported(
         trained.title, programs, state, tuple(np.asarray(key_data(x)) for x in leaves), split, env.horizon,
-        None if window is None else (window.num_envs, window.steps), does.integers,
+        None if window is None else (window.num_envs, window.steps), np.asarray(null), does.integers,
         np.broadcast_to(low, null.shape), np.broadcast_to(high, null.shape),
     )  # fmt: skip
 
