@@ -40,7 +40,13 @@ def test_options_that_are_named_are_in_the_command_s_help(name, tmp_path):
     assert name in ALL
     words = (name, "rl2", "bandit") if name in ("train", "plan") else (name, *["bandit"] * (name == "reference"))
     helped = run(*words, "--help", cwd=tmp_path).stdout
-    others = {"evaluate": "--against", "compare": "--out", "inspect": "--out", "reproduce": "--cells"}
+    others = {
+        "evaluate": "--against",
+        "compare": "--out",
+        "inspect": "--out",
+        "export": "--format",
+        "reproduce": "--cells",
+    }
     option = others.get(name, "--seed")
     assert option in helped
     assert f"adaptax {name}" in owners(option, "adaptax other") or "…" in owners(option, "adaptax other")

@@ -16,8 +16,9 @@ def test_exit_codes(name, code):
 
 
 def test_every_error_has_its_own_exit_code():
-    classes = [errors.AdaptaxError, *errors.AdaptaxError.__subclasses__()]
+    classes = {errors.AdaptaxError, *errors.AdaptaxError.__subclasses__()} - {errors.MissingPackageError}
     assert len({cls.exit_code for cls in classes}) == len(classes)
+    assert errors.MissingPackageError.exit_code == errors.ConfigError.exit_code  # what is asked for is not there
 
 
 @pytest.mark.parametrize(

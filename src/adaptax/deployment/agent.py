@@ -29,7 +29,7 @@ _ONE = np.array([0])
 
 
 def _rebuilt(trained: TrainedAgent, seed: int, safe: Any, margin: Any, draws: int, data: bytes) -> "Agent":
-    """An agent that was pickled."""
+    """An agent, as Python's own copies begin it."""
     agent = Agent(trained, seed=seed, safe_action=safe, margin=margin)
     agent._draws = draws
     agent.load_state(data)

@@ -215,7 +215,7 @@ class Sessions:
 
 
 def _rebuilt(trained: TrainedAgent, safe: Any, margin: float | None, data: list[bytes]) -> Sessions:
-    """Sessions that were pickled."""
+    """Sessions, as Python's own copies begin them."""
     sessions = Sessions(Programs(trained), len(data), seed=0, safe=safe, margin=margin)
     sessions.load_state(data)
     return sessions
