@@ -13,7 +13,7 @@ from adaptax.core.errors import MissingPackageError
 from tests.cli.conftest import PATIENCE, SMALL_BANDIT, TINY, environment
 
 ROOT = Path(__file__).parents[1]
-OPTIONAL = ("matplotlib", "jinja2", "rich", "tensorboardX", "mujoco", "gymnasium", "metaworld")
+OPTIONAL = ("matplotlib", "jinja2", "rich", "tensorboardX", "mujoco", "gymnasium", "metaworld", "flatbuffers")
 ABSENT = f"import sys\nsys.modules.update(dict.fromkeys({OPTIONAL}))\n"
 """Whoever imports a module whose entry is None is told that there is none."""
 
@@ -38,12 +38,12 @@ def test_the_package_needs_what_computes_and_extras_have_the_rest():
     names = lambda listed: {re.match(r"[\w-]+", item)[0] for item in listed}  # noqa: E731
     assert {"jax", "equinox", "optax", "jaxtyping", "numpy", "safetensors"} <= names(project["dependencies"])
     extras = project["optional-dependencies"]
-    given = [names(extras[name]) for name in ("reports", "tensorboard", "gymnasium", "mujoco")]
+    given = [names(extras[name]) for name in ("reports", "tensorboard", "gymnasium", "mujoco", "export")]
     assert set.union(*given) == set(OPTIONAL) - {"metaworld"}  # it pins another's version, so it is asked for by name
     assert names(extras["metaworld"]) == {"metaworld", "gymnasium"}
     assert not re.search(r"metaworld(?!>=3\.1)", " ".join(x for x in extras["metaworld"] if x.startswith("metaworld")))
     assert not names(project["dependencies"]) & set(OPTIONAL)
-    assert extras["all"] == ["adaptax[reports,tensorboard,gymnasium,mujoco]"]
+    assert extras["all"] == ["adaptax[reports,tensorboard,gymnasium,mujoco,export]"]
     assert "adaptax[all]" in extras["test"]
 
 
@@ -68,6 +68,7 @@ for module in pkgutil.walk_packages(adaptax.__path__, "adaptax."):
         ("gymnasium", "gymnasium"): "problems.host",
         ("gymnax", "gymnax"): "problems.gymnax_problems",
         ("metaworld", "metaworld"): "problems.metaworld",
+        ("flatbuffers", "export"): "deployment.export",
     }
     for line in lines:
         found = re.search(said, line)

@@ -121,6 +121,24 @@ def inspect(place):
     return {"typed", "called"}
 
 
+def export(place):
+    printed = json.loads(run("export", "called", *OWN, "--json"))
+    found = experiment.export("typed", problem=PROBLEM, algorithm=ALGORITHM, out=Path("exported"))
+    assert printed["files"] == list(found.files)
+    assert printed["difference"] == found.difference <= 1e-5
+    assert (place / "called/export/numpy/agent.py").read_text() == (place / "exported/agent.py").read_text()
+    return {"typed", "called"}
+
+
+def reference(place):
+    small = {"num_updates": 2, "num_tasks": 8, "num_minibatches": 2, "eval_tasks": 10, "devices": 1}
+    words = [word for name, value in small.items() for word in (f"--{name.replace('_', '-')}", value)]
+    printed = json.loads(run("reference", PROBLEM, *words, "--references", "first kept", "--json"))
+    found = experiment.reference(PROBLEM, references=Path("second kept"), **small)
+    assert printed["policies"] == found.content["policies"]
+    return {"typed", "called"}
+
+
 def plan(place):
     printed = json.loads(run("plan", ALGORITHM, PROBLEM, *TYPED, "--json"))
     found = experiment.plan(LinearBandit, hidden_target, **SIZES)
@@ -144,7 +162,7 @@ def act(place):
     return {"called"}
 
 
-TRIPS = [train, kill_and_resume, evaluate, compare, inspect, plan, check_env, act]
+TRIPS = [train, kill_and_resume, evaluate, compare, inspect, export, reference, plan, check_env, act]
 
 
 @pytest.mark.compiles

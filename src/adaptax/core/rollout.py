@@ -316,7 +316,7 @@ def _run_trial(
         agent = AgentState(state.adapted, state.memory)
 
         def learn(agent: AgentState) -> AgentState:
-            return algorithm.adapt(meta, agent, replace(trajectory, success=None), adapt_key)
+            return algorithm.adapt(meta, agent, replace(trajectory, success=None, lost=None), adapt_key)
 
         if windows > MANY_WINDOWS:
             agent = learn(agent)

@@ -122,7 +122,7 @@ def _by_windows(
         clock, steps = index * window.steps, window.steps
         state, trajectory = rollout(algorithm, problem, meta, task, state, rollout_key, clock=clock, steps=steps)
         agent = AgentState(state.adapted, state.memory)
-        agent = algorithm.adapt(meta, agent, replace(trajectory, success=None), adapt_key)
+        agent = algorithm.adapt(meta, agent, replace(trajectory, success=None, lost=None), adapt_key)
         return replace(state, adapted=agent.adapted, memory=agent.memory), trajectory
 
     state = start(algorithm, problem, meta, task, start_key, window.num_envs)

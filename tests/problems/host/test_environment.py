@@ -10,6 +10,10 @@ import pytest
 
 from adaptax.algorithms.gradient.maml import MAML
 from adaptax.algorithms.memory.rl2 import RL2
+from adaptax.algorithms.standard_rl.a2c import A2C
+from adaptax.algorithms.standard_rl.meta_gradient_rl import MetaGradientRL
+from adaptax.algorithms.standard_rl.ppo import PPO
+from adaptax.algorithms.standard_rl.reinforce import Reinforce
 from adaptax.core.algorithm import init
 from adaptax.core.errors import EnvironmentContractError, UseError
 from adaptax.core.host_program import HostProgram
@@ -68,6 +72,28 @@ def test_an_evaluation_is_that_of_the_same_family_in_jax():
         np.testing.assert_allclose(found[0].returns, found[1].returns, rtol=1e-5)
         if found[1].evaluation_episodes is not None:
             np.testing.assert_allclose(found[0].evaluation_episodes, found[1].evaluation_episodes, rtol=1e-4)
+
+
+IN_A_TASK = {"hidden_size": 4, "streams": 2}
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        A2C(**IN_A_TASK, num_steps=3),
+        MetaGradientRL(**IN_A_TASK, num_steps=3),
+        PPO(**IN_A_TASK, num_minibatches=3),
+        Reinforce(**IN_A_TASK),
+    ],
+    ids=lambda algorithm: type(algorithm).__name__,
+)
+def test_who_learns_in_a_task_learns_from_simulators_what_it_learns_in_jax(algorithm):
+    problems = [replace(problem, episodes=8) for problem in (walks(), twins())]
+    meta = init(algorithm, problems[1], seed=1).meta
+    here, there = (evaluate(TrainedAgent(algorithm, p, meta), num_tasks=3, seed=3) for p in problems)
+    np.testing.assert_allclose(here.returns, there.returns, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(here.evaluation_episodes, there.evaluation_episodes, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.compiles

@@ -73,7 +73,8 @@ def test_all_tasks_of_all_benchmarks_are_meta_worlds_own():
         theirs = getattr(metaworld, name)(seed=SEED)
         same_tasks(train, theirs.train_tasks)
         same_tasks(test, theirs.test_tasks)
-        assert not {goal.name for goal in train} & {goal.name for goal in test}
+        both = {goal.name for goal in train} & {goal.name for goal in test}
+        assert both == ({"basketball-v3"} if name == "ML25" else set())  # so it is in Meta-World 3.1.1
 
 
 def test_splits_are_the_first_forty_goals_the_last_ten_and_the_tests():

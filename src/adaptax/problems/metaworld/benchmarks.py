@@ -1,7 +1,8 @@
 """Meta-World's benchmarks for meta-learning: a robot's arm, whose task it has to find out.
 
 - ML1: one thing to do, at 50 goals in training and 50 others in the test.
-- ML10, ML25, ML45: so many things to do in training, five others in the test, 50 goals of each.
+- ML10, ML25, ML45: so many things to do in training, five others in the test, 50 goals of each. (Of ML25's five, in
+  Meta-World 3.1.1, one is trained on too: basketball, at other goals.)
 
 Yu et al. 2020, "Meta-World: A benchmark and evaluation for multi-task and meta reinforcement learning" (arXiv
 1910.10897); McLean et al. 2025, "Meta-World+" (arXiv 2505.11289), whose environments (v3) and rewards (v2) these are.
@@ -123,7 +124,7 @@ def metaworld_ml25(
     horizon: int = _DEFAULT.horizon,
     goal_seed: int = _DEFAULT.goal_seed,
 ) -> Problem:
-    """ML25: 25 things to do in training, five others in the test; arguments as of `metaworld_ml1`."""
+    """ML25: 25 things to do in training, four others and one of them in the test; arguments as of `metaworld_ml1`."""
     return _benchmark("ML25", None, num_episodes, horizon, goal_seed)
 
 

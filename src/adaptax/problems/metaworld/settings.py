@@ -69,7 +69,7 @@ class ML10Settings(MetaWorldSettings):
 
 @dataclasses.dataclass(frozen=True)
 class ML25Settings(MetaWorldSettings):
-    """ML25: 25 things to do in training, five others in the test."""
+    """ML25: 25 things to do in training, four others in the test, and basketball in both."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,9 @@ def _entry(name: str, summary: str, settings: type[Settings]) -> Entry:
 METAWORLD: Mapping[str, Entry] = {
     "metaworld-ml1": _entry("ml1", "one thing to do, hidden goals (Yu et al. 2020)", ML1Settings),
     "metaworld-ml10": _entry("ml10", "10 things to do, 5 others in the test (Yu et al. 2020)", ML10Settings),
-    "metaworld-ml25": _entry("ml25", "25 things to do, 5 others in the test (McLean et al. 2025)", ML25Settings),
+    "metaworld-ml25": _entry(
+        "ml25", "25 things to do, 4 others and basketball in the test (McLean et al. 2025)", ML25Settings
+    ),
     "metaworld-ml45": _entry("ml45", "45 things to do, 5 others in the test (Yu et al. 2020)", ML45Settings),
 }
 """Meta-World's benchmarks (extra `metaworld`)."""
