@@ -18,10 +18,11 @@ from adaptax.core.arguments import counted, flag, instance, seed_number, whole_n
 from adaptax.core.errors import DivergenceError, EnvironmentContractError, UseError
 from adaptax.core.notebook import evenly_spaced, html_table
 from adaptax.core.problem import Problem, TaskDistribution
-from adaptax.core.rollout import TrialResult, evaluate_trial
+from adaptax.core.rollout import evaluate_trial
 from adaptax.core.splits import fold_in_name, is_in_split
 from adaptax.core.success import Successes
 from adaptax.core.trained_agent import TrainedAgent
+from adaptax.core.trial_result import TrialResult
 from adaptax.core.types import Task, key_data
 from adaptax.evaluation.protocols import Protocol, check_windows, protocol_trial
 from adaptax.evaluation.statistics import Summary, margin_95, stderr, summarize

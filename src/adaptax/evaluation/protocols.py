@@ -11,8 +11,9 @@ from jaxtyping import Array, Int, Key, PyTree
 from adaptax.core.algorithm import Algorithm
 from adaptax.core.errors import UseError
 from adaptax.core.problem import Problem
-from adaptax.core.rollout import TrialResult, TrialState, result_of, rollout, start
+from adaptax.core.rollout import TrialState, rollout, start
 from adaptax.core.trained_agent import TrainedAgent
+from adaptax.core.trial_result import TrialResult, result_of
 from adaptax.core.types import AgentState, Task, Transition, replace
 
 

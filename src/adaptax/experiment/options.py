@@ -151,30 +151,39 @@ class EvaluateOptions(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
-class InspectOptions(Settings):
+class OfOneTraining(Settings):
+    """Which agent of a run is meant.
+
+    Attributes:
+        training_seed: Which of the run's trainings, where it has several (`seeds`), from 0.
+        checkpoint: last, or best on validation tasks; auto: best if the run was trained with --select-on validation.
+        problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
+        algorithm: The run's algorithm, if it is your own.
+        encoder: The run's encoder, if it is your own.
+    """
+
+    training_seed: int = setting(0, low=0, high=1023)
+    checkpoint: Literal["auto", "last", "best"] = "auto"
+    problem: str | None = None
+    algorithm: str | None = None
+    encoder: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class InspectOptions(OfOneTraining):
     """How to look into a memory.
 
     Attributes:
         tasks: Number of held-out tasks, and of training tasks to fit decoders on.
         seed: Decides the tasks and all randomness.
-        training_seed: Which of the run's trainings to look into, where it has several (`seeds`), from 0.
         policy: mode: act by the best known action; sample: act as in training.
-        checkpoint: last, or best on validation tasks; auto: best if the run was trained with --select-on validation.
-        problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
-        algorithm: The run's algorithm, if it is your own.
-        encoder: The run's encoder, if it is your own.
         out: Directory of what is found; by default the run's.
         json: Print one JSON object on standard output and nothing else there.
     """
 
     tasks: int = setting(1000, low=20, high=20_000)
     seed: int = setting(0, low=0, high=2**31 - 1)
-    training_seed: int = setting(0, low=0, high=1023)
     policy: Literal["mode", "sample"] = "mode"
-    checkpoint: Literal["auto", "last", "best"] = "auto"
-    problem: str | None = None
-    algorithm: str | None = None
-    encoder: str | None = None
     out: Path | None = None
     json: bool = False
 
@@ -275,32 +284,22 @@ class BesideOptions(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportOptions(Settings):
+class ExportOptions(OfOneTraining):
     """How to write an agent down for places without JAX.
 
     Attributes:
         format: numpy: a Python file that needs NumPy alone; js: a JavaScript file that needs nothing; c: a C file
             without allocation; stablehlo: `jax.export`'s format, for a batch of any size.
-        training_seed: Which of the run's trainings, where it has several (`seeds`), from 0.
-        checkpoint: last, or best on validation tasks; auto: best if the run was trained with --select-on validation.
-        problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
-        algorithm: The run's algorithm, if it is your own.
-        encoder: The run's encoder, if it is your own.
         out: Directory of what is written; by default DIR/export/FORMAT.
         json: Print one JSON object on standard output and nothing else there.
     """
 
     format: Literal["numpy", "js", "c", "stablehlo"] = "numpy"
-    training_seed: int = setting(0, low=0, high=1023)
-    checkpoint: Literal["auto", "last", "best"] = "auto"
-    problem: str | None = None
-    algorithm: str | None = None
-    encoder: str | None = None
     out: Path | None = None
     json: bool = False
 
 
-def check_training_seed(options: "InspectOptions | ExportOptions", directory: Path, num_seeds: int) -> None:
+def check_training_seed(options: OfOneTraining, directory: Path, num_seeds: int) -> None:
     """Refuse a training that a run does not have.
 
     Raises:

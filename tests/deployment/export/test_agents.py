@@ -13,7 +13,7 @@ from adaptax.core.trained_agent import TrainedAgent
 from adaptax.deployment.agent import Agent
 from adaptax.deployment.export import runners
 from adaptax.deployment.export.files import FORMATS, write_checked
-from adaptax.deployment.export.parity import check, recorded
+from adaptax.deployment.export.parity import Found, check, recorded
 from adaptax.deployment.export.traced import exported
 from adaptax.problems import bernoulli_bandit, cart_pole, grid_navigation, point_robot
 from tests.shops import shops
@@ -158,6 +158,14 @@ def test_what_does_something_else_is_not_written(traced, tmp_path, monkeypatch):
     with pytest.raises(DivergenceError, match=r"wrong and the agent part at step .*Nothing was written"):
         write_checked(made, agent.problem.env.observation_space, "wrong", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.compiles
+def test_what_remembers_something_else_is_not_written_though_its_actions_are_the_same(traced):
+    _, made, record = traced("rl2-lstm")
+    found = Found(record.actions, record.drawn, [x + 1e-4 for x in record.kept], record.learned)
+    with pytest.raises(DivergenceError, match="c and the agent part at step 1, what is remembered"):
+        check(made, record, found, "c")
 
 
 @pytest.mark.compiles

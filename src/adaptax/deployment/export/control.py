@@ -97,6 +97,41 @@ class Programs(Loops):
         self.copy(dataclasses.replace(out.moved(index), shape=tuple(new.shape)), new)
         return out
 
+    def do_argmax(self, params: Any, values: list[Any], avals: Any) -> View:
+        """The place of the first largest."""
+        return self._place(">", params, values, avals)
+
+    def do_argmin(self, params: Any, values: list[Any], avals: Any) -> View:
+        """The place of the first smallest."""
+        return self._place("<", params, values, avals)
+
+    def _place(self, sign: str, params: Any, values: list[Any], avals: Any) -> View:
+        (x,), (axis,) = values, params["axes"]
+        out = self.buffer(avals[0].shape, str(avals[0].dtype))
+        with self.loops(out.shape) as outer:
+            best = self.name("b")
+            self.say(f"{self.dialect.number('int32')} {best} = 0;")
+            with self.loops([x.shape[axis]]) as (place,):
+                now, before = ([*outer[:axis], i, *outer[axis:]] for i in (place, best))
+                self.say(f"if ({self.read(x, now)} {sign} {self.read(x, before)}) {best} = {place};")
+            self.say(f"{out.at(outer)} = {best};")
+        return out
+
+    def do_cumsum(self, params: Any, values: list[Any], avals: Any) -> View:
+        """Running sums."""
+        (x,), axis = values, params["axis"]
+        out = self.buffer(avals[0].shape, str(avals[0].dtype))
+        others = [n if a != axis else 1 for a, n in enumerate(out.shape)]
+        with self.loops(others) as outer:
+            total = self.name("s")
+            self.say(f"{self.dialect.number(out.dtype)} {total} = 0;")
+            with self.loops([out.shape[axis]]) as (place,):
+                at = f"{out.shape[axis] - 1} - {place}" if params["reverse"] else place
+                index = [*outer[:axis], at, *outer[axis + 1 :]]
+                self.say(f"{total} += {self.read(x, index)};")
+                self.say(f"{out.at(index)} = {total};")
+        return out
+
     def do_gather(self, params: Any, values: list[Any], avals: Any) -> View:
         """As XLA defines it: windows of an array, at places that are computed."""
         x, places = values

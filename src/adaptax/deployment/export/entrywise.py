@@ -57,6 +57,12 @@ FLOATS = {
     "square": "({0} * {0})",
     "is_finite": "({0} - {0} == 0)",
 }
+NAMED = (
+    "tanh", "exp", "log", "log1p", "expm1", "sqrt", "cbrt", "sin", "cos", "tan", "floor", "ceil", "sinh", "cosh",
+)  # fmt: skip
+"""Functions of one number that C, JavaScript and NumPy have under JAX's name."""
+INVERSE = ("asin", "acos", "atan")
+"""Those that NumPy calls otherwise."""
 NEAR = (
     "2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, "
     "0.246640727, 1.50140941"

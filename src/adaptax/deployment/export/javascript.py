@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from adaptax.deployment.export.control import Programs
-from adaptax.deployment.export.entrywise import FAR, NEAR, Dialect
+from adaptax.deployment.export.entrywise import FAR, INVERSE, NAMED, NEAR, Dialect
 from adaptax.deployment.export.loops import View, strides_of
 from adaptax.deployment.export.manifest import manifest
 from adaptax.deployment.export.traced import Exported, Program
@@ -63,28 +63,7 @@ def _bits(x: str, kind: str, to: str) -> str:
 
 
 FUNCTIONS = {
-    **{
-        name: f"Math.{name}({{0}})"
-        for name in (
-            "tanh",
-            "exp",
-            "log",
-            "log1p",
-            "expm1",
-            "sqrt",
-            "cbrt",
-            "sin",
-            "cos",
-            "tan",
-            "floor",
-            "ceil",
-            "asin",
-            "acos",
-            "atan",
-            "sinh",
-            "cosh",
-        )
-    },
+    **{name: f"Math.{name}({{0}})" for name in (*NAMED, *INVERSE)},
     "rsqrt": "(1 / Math.sqrt({0}))",
     "exp2": "Math.pow(2, {0})",
     "pow": "Math.pow({0}, {1})",

@@ -26,6 +26,7 @@ class Record(NamedTuple):
         steps: Of each step its observation, previous action, reward, and whether an episode begins, or a trial.
         actions: Of each step the best action.
         drawn: Of each step the action as in training, with the step's number as key.
+        kept: Of each step what is remembered after that, in one row.
         window: Inputs of the step of adaptation; None: there is none.
         learned: Its outputs.
         rounded: By how much those differ where the window was rounded otherwise.
@@ -34,6 +35,7 @@ class Record(NamedTuple):
     steps: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]]
     actions: list[np.ndarray]
     drawn: list[np.ndarray]
+    kept: list[np.ndarray]
     window: list[np.ndarray] | None
     learned: list[np.ndarray]
     rounded: list[np.ndarray]
@@ -44,6 +46,7 @@ class Found(NamedTuple):
 
     actions: Sequence[np.ndarray]
     drawn: Sequence[np.ndarray]
+    kept: Sequence[np.ndarray]
     learned: Sequence[np.ndarray]
 
 
@@ -51,7 +54,7 @@ def recorded(agent: Exported, seen: Space, *, steps: int = STEPS, seed: int = 0)
     """Let the agent itself go through steps of random observations and rewards."""
     rng = np.random.default_rng(seed)
     act, explore = agent.programs["act"], agent.programs["explore"]
-    told, actions, drawn = [], [], []
+    told, actions, drawn, kept = [], [], [], []
     state, begins = list(agent.initial), True
     memory = len(agent.state) - agent.adapted
     first, aux = True, []
@@ -67,17 +70,24 @@ def recorded(agent: Exported, seen: Space, *, steps: int = STEPS, seed: int = 0)
         best, *_ = (np.asarray(x) for x in act.call(*step, *state))
         drawn.append(chosen)
         actions.append(best)
+        kept.append(in_one_row(rest[:memory]))
         aux.append(rest[memory:])
         state = [*state[: agent.adapted], *rest[:memory]]
         previous = np.clip(chosen, agent.low, agent.high).astype(chosen.dtype)
         reward = np.float32(rng.normal())
         first, begins = rng.random() < EPISODE, rng.random() < TRIAL
     if "adapt" not in agent.programs:
-        return Record(told, actions, drawn, None, [], [])
+        return Record(told, actions, drawn, kept, None, [], [])
     window = _window(agent, told, drawn, aux, rng)
     learned = [np.asarray(x) for x in agent.programs["adapt"].call(*window)]
     other = [np.asarray(x) for x in agent.programs["adapt"].call(*(_rounded(x, rng) for x in window))]
-    return Record(told, actions, drawn, window, learned, [np.abs(x - y) for x, y in zip(learned, other, strict=True)])
+    rounded = [np.abs(x - y) for x, y in zip(learned, other, strict=True)]
+    return Record(told, actions, drawn, kept, window, learned, rounded)
+
+
+def in_one_row(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """All numbers of some arrays."""
+    return np.concatenate([np.zeros(0), *(np.asarray(x, np.float64).reshape(-1) for x in arrays)])
 
 
 def _rounded(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -130,6 +140,8 @@ def check(agent: Exported, record: Record, found: Found, target: str) -> float:
         worst = max(worst, _away(f"step {number}, the best action", best, got, target))
     for number, (drawn, got) in enumerate(zip(record.drawn, found.drawn, strict=True), 1):
         worst = max(worst, _away(f"step {number}, the drawn action", drawn, got, target))
+    for number, (kept, got) in enumerate(zip(record.kept, found.kept, strict=True), 1):
+        worst = max(worst, _away(f"step {number}, what is remembered", kept, got, target))
     if record.window is not None:
         outputs = agent.programs["adapt"].outputs
         for port, wanted, got, by in zip(outputs, record.learned, found.learned, record.rounded, strict=True):

@@ -14,7 +14,7 @@ import numpy as np
 from jax import export as jax_export
 
 from adaptax.core.errors import MissingPackageError, ResourceError
-from adaptax.deployment.export.parity import Found, Record
+from adaptax.deployment.export.parity import Found, Record, in_one_row
 from adaptax.deployment.export.traced import Exported
 
 PATIENCE = 600
@@ -76,17 +76,18 @@ const kinds = {float32: Float32Array, int32: Int32Array, uint32: Uint32Array, bo
 const called = (name, inputs) => agent.programs[name](
   ...inputs.map((x, i) => kinds[agent.manifest.programs[name].inputs[i].dtype].from(x)));
 const memory = agent.manifest.state.length - agent.manifest.adapted;
-let state, actions = [], drawn = [], number = 0;
+let state, actions = [], drawn = [], kept = [], number = 0;
 for (const [seen, before, reward, first, begins] of steps) {
   if (begins) state = agent.initial.map((x) => Array.from(x));
   const told = [seen, before, reward, first, ...state];
   actions.push(Array.from(called("act", told)[0]));
   const outs = called("explore", [...told, [0, number++]]).map((x) => Array.from(x));
   drawn.push(outs[0]);
+  kept.push(outs.slice(1, 1 + memory).flat());
   state = [...state.slice(0, agent.manifest.adapted), ...outs.slice(1, 1 + memory)];
 }
 const learned = window ? called("adapt", window).map((x) => Array.from(x)) : [];
-console.log(JSON.stringify({actions, drawn, learned}));
+console.log(JSON.stringify({actions, drawn, kept, learned}));
 """
 
 
@@ -144,19 +145,25 @@ def _stepped(agent: Exported, record: Record, call: Any) -> Found:
     """Go through a record's steps with the state that the written program itself has put out."""
     memory = len(agent.state) - agent.adapted
     state: list[Any] = []
-    actions, drawn = [], []
+    actions, drawn, kept = [], [], []
     for number, (*told, begins) in enumerate(record.steps):
         state = list(agent.initial) if begins else state
         actions.append(call("act", [*told, *state])[0])
         chosen, *rest = call("explore", [*told, *state, np.asarray([0, number], np.uint32)])
         drawn.append(chosen)
+        kept.append(in_one_row(rest[:memory]))
         state = [*state[: agent.adapted], *rest[:memory]]
-    return Found(actions, drawn, call("adapt", record.window) if record.window is not None else [])
+    return Found(actions, drawn, kept, call("adapt", record.window) if record.window is not None else [])
 
 
 def done(command: list[str], said: str | None = None) -> str:
     """What a program prints."""
-    ran = subprocess.run(command, input=said, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    try:
+        ran = subprocess.run(command, input=said, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ResourceError(
+            f"export: {Path(command[0]).name} has not ended after {PATIENCE} seconds. Nothing was written"
+        ) from error
     if ran.returncode:
         raise ResourceError(
             f"export: {Path(command[0]).name} ended with {ran.returncode}: {ran.stderr.strip()[-400:]}. Nothing was "

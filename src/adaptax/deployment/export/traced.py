@@ -116,19 +116,8 @@ def exported(trained: TrainedAgent) -> Exported:
         given = [wrap_key_data(x, like) for x, like in zip(given, leaves, strict=True)]
         return AgentState(jax.tree.unflatten(adapted[1], given[:split]), jax.tree.unflatten(memory[1], given[split:]))
 
-    space, does = env.observation_space, env.action_space
+    does, seen = env.action_space, _seen(env)
     null = does.null()
-    seen = (
-        Port("observation", space.shape, str(np.dtype(space.dtype)), f"what is seen: {space}"),
-        Port(
-            "action",
-            null.shape,
-            str(null.dtype),
-            "what was done before; at the start of a trial what `manifest.action.null` says",
-        ),
-        Port("reward", (), "float32", "what that has brought; 0 at the start of a trial"),
-        Port("first", (), "bool", "whether an episode begins"),
-    )
     key = Port(KEY, (2,), "uint32", "decides what is drawn")
     next_memory = tuple(Port(f"next_{p.name}", *p[1:]) for p in state[split:])
     action = Port("action", null.shape, str(null.dtype), f"what to do: {does}")
@@ -185,6 +174,18 @@ def _adapt(
     return _program("adapt", adapt, (*state, *learned, key), tuple(Port(f"next_{p.name}", *p[1:]) for p in state))
 
 
+def _seen(env: Any) -> tuple[Port, ...]:
+    """What is told at a step."""
+    space, null = env.observation_space, env.action_space.null()
+    before = "what was done before; at the start of a trial what `manifest.action.null` says"
+    return (
+        Port("observation", space.shape, str(np.dtype(space.dtype)), f"what is seen: {space}"),
+        Port("action", null.shape, str(null.dtype), before),
+        Port("reward", (), "float32", "what that has brought; 0 at the start of a trial"),
+        Port("first", (), "bool", "whether an episode begins"),
+    )
+
+
 def _step(env: Any) -> TimeStep:
     seen, null = env.observation_space, env.action_space.null()
     return TimeStep(jnp.zeros(seen.shape, seen.dtype), null, jnp.zeros(()), jnp.asarray(True))
@@ -207,9 +208,12 @@ def _program(name: str, function: Callable[..., Any], inputs: tuple[Port, ...], 
 
 
 def _named(prefix: str, tree: Any) -> list[tuple[str, str]]:
-    """Of each leaf a word, and where it stands."""
+    """Of each leaf a word that no other has, and where it stands."""
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
-    return [(re.sub(r"\W+", "_", f"{prefix}{path}").rstrip("_"), f"{prefix}{path}") for path in paths]
+    words = [re.sub(r"\W+", "_", f"{prefix}{path}", flags=re.ASCII).rstrip("_") for path in paths]
+    if len(set(words)) < len(words):  # names of a user's own may differ in nothing that a word keeps
+        words = [f"{word}_{number}" for number, word in enumerate(words)]
+    return [(word, f"{prefix}{path}") for word, path in zip(words, paths, strict=True)]
 
 
 def _port(name: str, leaf: Any, about: str) -> Port:

@@ -21,6 +21,10 @@ from adaptax.networks import dense
 INLINED = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint")
 SAME = ("stop_gradient", "copy", "copy_p", "optimization_barrier", "random_wrap", "random_unwrap", "reduce_precision")
 """What leaves arrays as they are; a key is its two words here."""
+MOVES = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims")
+"""What leaves an array as it is if its shape is the same afterwards."""
+NEUTRAL = {"sub": 0, "div": 1, "mul": 1}
+"""A second operand that leaves the first as it is, to the last bit."""
 OF_KEYS = ("random_bits", "random_split", "random_fold_in", "scan", "while", "cond")
 """What knows that a key is two words; all else is done to either."""
 SMALL = 4096
@@ -75,8 +79,8 @@ class Walk(abc.ABC):
         """What an operation returns."""
         name = equation.primitive.name
         avals = [x.aval for x in equation.outvars]
-        if name in SAME:
-            return values
+        if name in SAME or self._changes_nothing(name, values, shape_of(avals[0])):
+            return values[: len(avals)]
         if name in INLINED:
             inner = equation.params.get("call_jaxpr", equation.params.get("jaxpr", equation.params.get("fun_jaxpr")))
             return self.inline(inner, values)
@@ -119,6 +123,15 @@ class Walk(abc.ABC):
     @abc.abstractmethod
     def joined(self, first: Any, second: Any) -> Any:
         """Keys of their words."""
+
+    @staticmethod
+    def _changes_nothing(name: str, values: list[Any], shape: tuple[int, ...]) -> bool:
+        """Whether what comes out is the first of what goes in: whoever normalises nothing subtracts 0."""
+        if name in MOVES:
+            return tuple(values[0].shape) == shape
+        if name not in NEUTRAL or tuple(values[0].shape) != shape or not isinstance(values[1], np.ndarray):
+            return False
+        return bool((values[1] == NEUTRAL[name]).all())
 
     @staticmethod
     def _worth_knowing(equation: Any, values: list[Any]) -> bool:
