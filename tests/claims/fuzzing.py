@@ -159,7 +159,8 @@ def misspelt_option(
     if len(field.name) < 4:
         return None
     typed = misspelt(field.name.replace("_", "-"), rng)
-    everything = {known.name for known_part in parts_of(words) for known in dataclasses.fields(known_part)}
+    parts = parts_of(words)  # `from_` is typed --from, which `form` may be misspelt as
+    everything = {known.name.rstrip("_") for known_part in parts for known in dataclasses.fields(known_part)}
     if typed.replace("-", "_").removeprefix("no_") in everything:
         return None
     return Case((*words, f"--{typed}", "1"), (f"--{typed}",), hint=True)
