@@ -6,6 +6,7 @@ import shlex
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from adaptax.core.errors import ConfigError
@@ -175,7 +176,6 @@ def test_links_within_the_project_lead_somewhere(page):
 @pytest.mark.compiles
 def test_the_code_of_the_few_shot_page_runs_from_top_to_bottom(capsys):
     import jax
-    import numpy as np
 
     names = {}
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
@@ -190,15 +190,31 @@ def test_the_code_of_the_few_shot_page_runs_from_top_to_bottom(capsys):
 
 
 @pytest.mark.compiles
-def test_the_code_of_the_deployment_page_runs_from_top_to_bottom(capsys):
+def test_the_code_of_the_deployment_page_runs_from_top_to_bottom(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
     import jax
 
+    from adaptax.deployment.export.files import write_checked
+    from adaptax.deployment.export.traced import exported
+
+    monkeypatch.chdir(tmp_path)
+    written = tmp_path / "export" / "onnx"
+    written.mkdir(parents=True)
     names = {}
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
         for block in blocks((ROOT / "docs" / "deployment.md").read_text(), "python"):
             exec(block, names)
+            if not any(written.iterdir()):
+                trained = names["trained"]
+                write_checked(exported(trained), trained.problem.env.observation_space, "onnx", written)
     first, last = capsys.readouterr().out.splitlines()
     assert first == "[0 2 1]"  # begun anew, twice, once
     assert last in ("2 0 False", "1 0 False")
     assert names["sessions"].steps[0] == 2
     assert names["actions"].shape == (8,)
+    agent = names["Agent"](names["trained"])
+    agent.begin()
+    for _ in range(5):
+        arm = agent.act([])
+        agent.observe(reward=float(arm == 2), episode_over=True)
+    np.testing.assert_array_equal(names["arms"], np.full(100, arm))  # every task of the batch, as one alone

@@ -29,6 +29,7 @@ SMOKE = {
     "gymnax": [[*CHECK, "gymnax_family:make"]],
     "mujoco": [[*CHECK, "half-cheetah-direction"]],
     "metaworld": [[*CHECK, "metaworld-ml1"]],
+    "onnx": [RUN, ["export", "run", "--format", "onnx"]],
     "export": [RUN, ["export", "run", "--format", "stablehlo"]],
     "test": [RUN],
     "dev": [RUN],

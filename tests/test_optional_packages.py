@@ -13,7 +13,8 @@ from adaptax.core.errors import MissingPackageError
 from tests.cli.conftest import PATIENCE, SMALL_BANDIT, TINY, environment
 
 ROOT = Path(__file__).parents[1]
-OPTIONAL = ("matplotlib", "jinja2", "rich", "tensorboardX", "mujoco", "gymnasium", "metaworld", "flatbuffers")
+OPTIONAL = ("matplotlib", "jinja2", "rich", "tensorboardX", "mujoco", "gymnasium", "metaworld", "flatbuffers",
+            "onnx", "onnxruntime")  # fmt: skip
 ABSENT = f"import sys\nsys.modules.update(dict.fromkeys({OPTIONAL}))\n"
 """Whoever imports a module whose entry is None is told that there is none."""
 
@@ -38,13 +39,13 @@ def test_the_package_needs_what_computes_and_extras_have_the_rest():
     names = lambda listed: {re.match(r"[\w-]+", item)[0] for item in listed}  # noqa: E731
     assert {"jax", "equinox", "optax", "jaxtyping", "numpy", "safetensors"} <= names(project["dependencies"])
     extras = project["optional-dependencies"]
-    given = [names(extras[name]) for name in ("reports", "tensorboard", "gymnasium", "mujoco", "export")]
+    given = [names(extras[name]) for name in ("reports", "tensorboard", "gymnasium", "mujoco", "export", "onnx")]
     assert set.union(*given) == set(OPTIONAL) - {"metaworld"}  # it pins another's version, so it is asked for by name
     assert names(extras["metaworld"]) == {"metaworld", "gymnasium"}
     assert not re.search(r"metaworld(?!>=3\.1)", " ".join(x for x in extras["metaworld"] if x.startswith("metaworld")))
     assert not names(project["dependencies"]) & set(OPTIONAL)
     assert extras["all"] == ["adaptax[reports,tensorboard,gymnasium,mujoco,export]"]
-    assert "adaptax[all]" in extras["test"]
+    assert "adaptax[all,onnx]" in extras["test"]
 
 
 def test_every_module_can_be_imported_or_says_what_it_needs(tmp_path):
@@ -69,6 +70,7 @@ for module in pkgutil.walk_packages(adaptax.__path__, "adaptax."):
         ("gymnax", "gymnax"): "problems.gymnax_problems",
         ("metaworld", "metaworld"): "problems.metaworld",
         ("flatbuffers", "export"): "deployment.export",
+        ("onnx", "onnx"): "deployment.export",
     }
     for line in lines:
         found = re.search(said, line)

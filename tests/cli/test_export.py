@@ -34,7 +34,7 @@ def test_it_says_what_it_has_checked_and_written(finished_run, tmp_path):
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["--format", "fortran"], "--format: expected one of numpy, js, c, stablehlo; found 'fortran'"),
+        (["--format", "fortran"], "--format: expected one of numpy, js, c, onnx, stablehlo; found 'fortran'"),
         (["--training-seed", "3"], "--training-seed: expected at most 0"),
     ],
 )

@@ -289,12 +289,12 @@ class ExportOptions(OfOneTraining):
 
     Attributes:
         format: numpy: a Python file that needs NumPy alone; js: a JavaScript file that needs nothing; c: a C file
-            without allocation; stablehlo: `jax.export`'s format, for a batch of any size.
+            without allocation; onnx: models, and stablehlo: `jax.export`'s format, for a batch of any size.
         out: Directory of what is written; by default DIR/export/FORMAT.
         json: Print one JSON object on standard output and nothing else there.
     """
 
-    format: Literal["numpy", "js", "c", "stablehlo"] = "numpy"
+    format: Literal["numpy", "js", "c", "onnx", "stablehlo"] = "numpy"
     out: Path | None = None
     json: bool = False
 

@@ -6,6 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from adaptax.algorithms import A2C, ANIL, CAVIA, MAML, PPO, RL2, MetaLSTM
 from adaptax.core.errors import DivergenceError, UseError
@@ -35,7 +36,8 @@ AGENTS = {
     "anil": (ANIL(**INNER), ROBOT),
     "meta-lstm": (MetaLSTM(**INNER), ROBOT),
 }
-LANGUAGES = {"numpy": None, "c": "cc", "js": "node"}
+LANGUAGES = {"numpy": None, "c": "cc", "js": "node", "onnx": None}
+"""With the program that each needs to be checked."""
 
 
 def untrained(name):
@@ -63,6 +65,8 @@ def traced():
 def test_an_agent_acts_draws_and_adapts_as_here(name, form, traced, tmp_path):
     if LANGUAGES[form] and shutil.which(LANGUAGES[form]) is None:
         pytest.skip(f"needs {LANGUAGES[form]}")
+    if form == "onnx":
+        pytest.importorskip("onnxruntime")
     _, made, record = traced(name)
     for file, data in FORMATS[form].files(made).items():
         (tmp_path / file).write_bytes(data)
@@ -86,6 +90,33 @@ def test_stablehlo_takes_batches_of_any_size(traced, tmp_path):
         for row in range(size):
             alone = made.programs["act"].call(*(x[row] for x in given))
             np.testing.assert_allclose(found[0][row], alone[0], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("name", ["rl2-gru", "maml"])
+def test_onnx_takes_batches_of_any_size(name, traced, tmp_path):
+    pytest.importorskip("onnxruntime")
+    agent, made, _ = traced(name)
+    write_checked(made, agent.problem.env.observation_space, "onnx", tmp_path)
+    begun = load_file(tmp_path / "initial.safetensors")
+    for port, x in zip(made.state, made.initial, strict=True):
+        np.testing.assert_array_equal(begun[port.name], x, strict=True)
+    rng = np.random.default_rng(0)
+    for program in made.programs.values():
+        session = runners.onnx_session(tmp_path / f"{program.name}.onnx")
+        assert [x.name for x in session.get_inputs()] == [p.name for p in program.inputs]
+        assert [x.name for x in session.get_outputs()] == [p.name for p in program.outputs]
+        for size in (1, 7):
+            given = [
+                rng.normal(size=(size, *p.shape)).astype(p.dtype)
+                if p.dtype == "float32"
+                else rng.integers(0, 2, (size, *p.shape)).astype(p.dtype)
+                for p in program.inputs
+            ]
+            found = session.run(None, {p.name: x for p, x in zip(program.inputs, given, strict=True)})
+            for row in range(size):
+                for x, y in zip(found, program.call(*(x[row] for x in given)), strict=True):
+                    np.testing.assert_allclose(x[row], y, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.compiles
@@ -190,6 +221,6 @@ def test_the_manifest_says_what_goes_in_and_out(traced, tmp_path):
     assert about["written_as"] == "numpy"
     assert about["window"] == {"envs": 2, "steps": 5}
     act = about["programs"]["act"]
-    assert [x["name"] for x in act["inputs"]][:4] == ["observation", "action", "reward", "first"]
+    assert [x["name"] for x in act["inputs"]][:4] == ["observation", "previous_action", "reward", "first"]
     assert act["outputs"][0]["shape"] == [2]
     assert about["action"]["low"] == [-0.1, -0.1] or about["action"]["low"] == jax.device_get(made.low).tolist()

@@ -242,8 +242,8 @@ def exported():
     return Exported("nobody", programs, (), (), 0, 1, None, np.zeros(()), False, np.zeros(()), np.zeros(()))
 
 
-def expect_the_same(name, found):
-    wanted = PROGRAMS[name].call(*GIVEN[name])
+def expect_the_same(name, found, given=None):
+    wanted = PROGRAMS[name].call(*(GIVEN[name] if given is None else given))
     for number, (port, *both) in enumerate(zip(PROGRAMS[name].outputs, wanted, found, strict=True)):
         want, got = (np.asarray(x).reshape(port.shape) for x in both)
         exact = port.dtype != "float32"
@@ -277,3 +277,18 @@ def test_each_is_written_down_as_javascript(tmp_path):
     found = runners.in_node(tmp_path / "agent.js", {name: GIVEN[name] for name in PROGRAMS})
     for name in PROGRAMS:
         expect_the_same(name, found[name])
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_each_is_written_down_as_onnx_for_a_batch(name, tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from adaptax.deployment.export.onnx_writer import model
+
+    (tmp_path / "one.onnx").write_bytes(model(PROGRAMS[name], "nobody"))
+    session = runners.onnx_session(tmp_path / "one.onnx")
+    rows = [[np.roll(x.reshape(-1), turn).reshape(x.shape) for x in GIVEN[name]] for turn in range(3)]
+    ports = PROGRAMS[name].inputs
+    found = session.run(None, {p.name: np.stack([row[i] for row in rows]) for i, p in enumerate(ports)})
+    for number, row in enumerate(rows):
+        expect_the_same(name, [x[number] for x in found], row)

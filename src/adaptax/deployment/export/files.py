@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from safetensors.numpy import save
 
 from adaptax.core.spaces import Space
@@ -42,13 +43,24 @@ def _numpy(agent: Exported) -> dict[str, bytes]:
 
 
 def _stablehlo(agent: Exported) -> dict[str, bytes]:
-    return dict(importlib.import_module("adaptax.deployment.export.stablehlo").stablehlo(agent))
+    return {**importlib.import_module("adaptax.deployment.export.stablehlo").stablehlo(agent), **_initial(agent)}
+
+
+def _onnx(agent: Exported) -> dict[str, bytes]:
+    return {**importlib.import_module("adaptax.deployment.export.onnx_writer").onnx_files(agent), **_initial(agent)}
+
+
+def _initial(agent: Exported) -> dict[str, bytes]:
+    """The state at the start of a trial, for who has no session that knows it."""
+    kept = {p.name: np.asarray(x, p.dtype, order="C") for p, x in zip(agent.state, agent.initial, strict=True)}
+    return {"initial.safetensors": save(kept)}
 
 
 FORMATS: dict[str, Format] = {
     "numpy": Format(_numpy, runners.run_python, "agent.py"),
     "js": Format(lambda agent: {"agent.js": javascript(agent).encode()}, runners.run_javascript, "agent.js"),
     "c": Format(lambda agent: {"agent.c": c(agent).encode()}, runners.run_c, "agent.c"),
+    "onnx": Format(_onnx, runners.run_onnx, ""),
     "stablehlo": Format(_stablehlo, runners.run_stablehlo, ""),
 }
 

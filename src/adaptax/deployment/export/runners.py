@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import importlib
 import importlib.util
 import json
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from jax import export as jax_export
 
-from adaptax.core.errors import MissingPackageError, ResourceError
+from adaptax.core.errors import MissingPackageError, ResourceError, needs
 from adaptax.deployment.export.parity import Found, Record, in_one_row
 from adaptax.deployment.export.traced import Exported
 
@@ -139,6 +140,28 @@ def run_stablehlo(path: Path, agent: Exported, record: Record) -> Found:
         return [np.asarray(x)[0] for x in programs[name].call(*batch)]
 
     return _stepped(agent, record, call)
+
+
+def run_onnx(path: Path, agent: Exported, record: Record) -> Found:
+    """The models, by onnxruntime, as a batch of one."""
+    sessions = {name: onnx_session(path / f"{name}.onnx") for name in agent.programs}
+
+    def call(name: str, inputs: Any) -> list[np.ndarray]:
+        ports = agent.programs[name].inputs
+        batch = {p.name: np.asarray(x, p.dtype)[None] for x, p in zip(inputs, ports, strict=True)}
+        return [x[0] for x in sessions[name].run(None, batch)]
+
+    return _stepped(agent, record, call)
+
+
+def onnx_session(path: Path) -> Any:
+    """A model, ready to run on one core."""
+    with needs("onnx", "ONNX"):
+        onnxruntime = importlib.import_module("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _stepped(agent: Exported, record: Record, call: Any) -> Found:

@@ -180,7 +180,7 @@ def _seen(env: Any) -> tuple[Port, ...]:
     before = "what was done before; at the start of a trial what `manifest.action.null` says"
     return (
         Port("observation", space.shape, str(np.dtype(space.dtype)), f"what is seen: {space}"),
-        Port("action", null.shape, str(null.dtype), before),
+        Port("previous_action", null.shape, str(null.dtype), before),
         Port("reward", (), "float32", "what that has brought; 0 at the start of a trial"),
         Port("first", (), "bool", "whether an episode begins"),
     )
