@@ -218,3 +218,67 @@ def test_the_code_of_the_deployment_page_runs_from_top_to_bottom(capsys, tmp_pat
         arm = agent.act([])
         agent.observe(reward=float(arm == 2), episode_over=True)
     np.testing.assert_array_equal(names["arms"], np.full(100, arm))  # every task of the batch, as one alone
+
+
+@pytest.mark.compiles
+def test_the_tutorial_s_agent_learns_to_learn(capsys):
+    names = executed("tutorial.md")
+    before, after = (names[name].episode_returns for name in ("before", "after"))
+    assert abs(before[-1] - before[0]) < 0.06  # an untrained agent does not get better within a trial
+    assert after[-1] > after[0] + 0.1
+    assert names["after"].scores.mean() < names["optimum"].scores.mean() + 0.3
+    assert "the arms pay with probability" in capsys.readouterr().out
+
+
+@pytest.mark.compiles
+def test_a_family_of_one_s_own_has_an_oracle_and_can_be_trained_on_in_40_and_15_lines(capsys):
+    text = (ROOT / "docs" / "own_problem.md").read_text()
+    native, _, simulator = blocks(text, "python")
+    lines = lambda block: sum(bool(line.strip()) for line in block.splitlines())  # noqa: E731
+    assert lines(native) <= 40
+    assert lines(simulator) <= 15
+    names = executed("own_problem.md")
+    assert names["swinging"].env.action_space.shape == (1,)
+    said = [[float(x) for x in re.findall(r"[\d.]+", row)] for row in capsys.readouterr().out.splitlines()[:2]]
+    random, trained = (np.mean(row) for row in said)
+    best = np.mean(
+        [float(names["problem"].test.oracle(names["Wiring"](np.float32(g)))) for g in np.linspace(-2, 2, 401)]
+    )
+    assert random + 0.5 < trained < best
+
+
+@pytest.mark.compiles
+def test_an_algorithm_of_one_s_own_learns(capsys):
+    names = executed("own_algorithm.md")
+    assert names["after"] > names["before"] + 5
+    assert "ε = 0.0" in capsys.readouterr().out
+
+
+@pytest.mark.compiles
+def test_the_code_of_the_evaluation_page_runs(capsys):
+    executed("evaluation.md")
+    assert "500 tasks × 10 episodes" in capsys.readouterr().out
+
+
+def executed(page):
+    """Names after the code of a page has run from top to bottom, as in a user's own program."""
+    import jax
+
+    names = {}
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        for block in blocks((ROOT / "docs" / page).read_text(), "python"):
+            exec(block, names)
+    return names
+
+
+def test_the_decision_table_names_algorithms_and_options_that_there_are():
+    text = (ROOT / "docs" / "choosing.md").read_text()
+    for line in re.findall(r"^\| .*? \| (`.*?`(?:, `.*?`)*) \|", text, re.M):
+        for words in re.findall(r"`([^`]+)`", line):
+            name, *options = words.split()
+            if name.startswith("--"):
+                continue
+            settings = settings_for(name, "bandit" if name in ("rl2", "meta-policy-gradient") else "point-robot")[0]
+            for option, value in zip(options[::2], options[1::2], strict=True):
+                changed = {option.removeprefix("--").replace("-", "_"): value}
+                assert type(settings)(**{**vars(settings), **changed})

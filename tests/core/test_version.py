@@ -27,6 +27,13 @@ def test_the_changelog_knows_it():
     assert re.search(rf"^## {re.escape(__version__)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
 
+def test_who_cites_it_cites_this_version():
+    text = (ROOT / "CITATION.cff").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert re.search(r"^version: (.*)$", text, re.MULTILINE)[1] == __version__
+    assert re.search(r"^license: (.*)$", text, re.MULTILINE)[1] == project["license"]
+
+
 def test_asking_for_it_imports_nothing_dear():
     code = (
         "import sys, adaptax; print(adaptax.__version__);"
@@ -50,6 +57,10 @@ def test_distributions_say_that_the_package_is_typed(tmp_path):
     assert "adaptax/py.typed" in names
     assert "adaptax/core/version.py" in names
     assert not [name for name in names if name.startswith("tests")]
+    if (ROOT / ".git").exists():
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
+        assert zipfile.ZipFile(wheel).read("adaptax/commit.txt") == head
+        assert not (ROOT / "src" / "adaptax" / "commit.txt").exists()
     import tarfile
 
     with tarfile.open(tmp_path / f"adaptax-{__version__}.tar.gz") as archive:

@@ -58,6 +58,16 @@ def test_the_host_sees_every_update_once():
 
 
 @pytest.mark.compiles
+def test_the_state_that_is_trained_from_stays_as_it_is():
+    state = init(ALGORITHM, PROBLEM, seed=0)
+    before = leaves(state)
+    after = run(num_updates=2, state=state)
+    for x, y in zip(leaves(state), before, strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert any((x != y).any() for x, y in zip(leaves(after), before, strict=True))
+
+
+@pytest.mark.compiles
 def test_on_chunk_can_stop_it_and_the_state_is_that_of_the_last_update():
     state = run(on_chunk=lambda progress: progress.done >= 4, chunk=2)
     assert int(state.step) == 4

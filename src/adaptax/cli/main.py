@@ -14,6 +14,7 @@ from adaptax.core.settings import suggestion
 from adaptax.core.version import __version__
 from adaptax.experiment.signals import STOPPED, Interrupts, StopSignal
 from adaptax.experiment.tracebacks import write_traceback
+from adaptax.runs.commit import commit
 
 
 class Command(NamedTuple):
@@ -161,7 +162,8 @@ def _dispatch(arguments: Sequence[str], stop: StopSignal) -> int:
         print(usage())
         return 0 if arguments else 2
     if arguments[0] == "--version":
-        print(__version__)
+        known = commit()
+        print(f"{__version__} ({known})" if known else __version__)
         return 0
     name = arguments[0]
     if name not in COMMANDS:

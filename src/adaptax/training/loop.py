@@ -83,7 +83,7 @@ def train(
     Args:
         algorithm: What to train.
         problem: Where.
-        state: Where to start; it is donated, so do not use it afterwards.
+        state: Where to start. It stays as it is; with `program` it is given up to that, so do not use it afterwards.
         num_updates: How many updates there are to be.
         num_seeds: Seeds that are trained side by side; `state` has a leading seed axis if more than one.
         devices: Devices to split the tasks of an update over, those of other processes included.
@@ -101,6 +101,8 @@ def train(
             update; `on_chunk` is not called for its chunk.
     """
     check_declared(algorithm)
+    if program is None:  # whoever calls from Python may still hold the state, to compare with say
+        state = jax.tree.map(jnp.copy, state)
     state = parallel.everywhere(state, devices)
     run = lower(algorithm, problem, state, num_seeds, devices, chunk).compile() if program is None else program()
     on_compiled(run)
