@@ -1,11 +1,13 @@
 """The documentation as a site: pages that are made of the package, and a strict build."""
 
 import importlib
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 from adaptax.cli.parser import typeable
@@ -109,3 +111,24 @@ def test_the_strict_build_is_green(tmp_path):
     for name in LEARNERS:
         assert (out / "algorithms" / name / "index.html").exists()
     assert "class Agent" in re.sub(r"<[^>]+>", "", (out / "api/deployment/index.html").read_text(encoding="utf-8"))
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("name", ["maml_from_scratch", "what_an_lstm_knows"])
+def test_a_notebook_runs_and_says_what_it_finds(name):
+    sys.path.insert(0, str(SITE))
+    notebooks = importlib.import_module("notebooks")
+    sys.path.remove(str(SITE))
+    path = ROOT / "examples" / "notebooks" / f"{name}.ipynb"
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        notebook, names = notebooks.executed(path)
+    assert any(cell["outputs"] for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code")
+    if name == "maml_from_scratch":
+        assert names["exact"] == pytest.approx(names["differences"], rel=1e-6)
+        assert names["outer_loss"](names["learned"], names["test"]) < 0.6
+        assert names["outer_loss"](names["result"].model, names["test"]) < 0.6
+    else:
+        end = -1
+        known, memory = (names["r2"](names[x][:, end], names["chances"]) for x in ("known", "memories"))
+        assert 0.4 < memory < known + 0.02
+    assert len(notebook["cells"]) > 8
