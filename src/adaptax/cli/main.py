@@ -39,6 +39,7 @@ COMMANDS: dict[str, Command] = {
         "train", RUN, "meta-train, evaluate on held-out tasks; --resume DIR goes on with a run", trains=True
     ),
     "plan": Command("plan", RUN, "what that would need: memory, steps, disk; nothing is trained"),
+    "sweep": Command("sweep", RUN, "many settings in one program, ranked by validation tasks; --optuna N", trains=True),
     "evaluate": Command("evaluate", "DIR [options]", "evaluate a run again: other tasks, other opponents"),
     "reference": Command(
         "reference",

@@ -6,6 +6,7 @@ from typing import Any
 
 from adaptax.cli.parser import spellings, typeable
 from adaptax.experiment import options
+from adaptax.experiment.sweep_options import SweepOptions, SweepResumeOptions
 from adaptax.registry.registry import LEARNERS, PROBLEMS
 
 COMMANDS: Mapping[str, tuple[Any, ...]] = {
@@ -18,6 +19,7 @@ COMMANDS: Mapping[str, tuple[Any, ...]] = {
         options.SimulatorOptions,
     ),
     "plan": (options.TrainOptions, options.SimulatorOptions),
+    "sweep": (SweepOptions, SweepResumeOptions, options.SimulatorOptions),
     "evaluate": (options.EvaluateOptions, options.SimulatorOptions),
     "reference": (options.ReferenceOptions, options.SimulatorOptions),
     "compare": (options.CompareOptions, options.SimulatorOptions),

@@ -93,18 +93,26 @@ def command(arguments: Sequence[str], stop: StopSignal | None = None) -> int:
             return show(run, as_json=options.json)
 
 
-def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | int:
+def understood(
+    arguments: Sequence[str], command: str, usage: str, options_of_run: TrainOptions | None = None
+) -> Typed | int:
     """What was typed after `command`, or the exit code after help.
+
+    Args:
+        arguments: The words.
+        command: The command.
+        usage: What its `--help` says without names.
+        options_of_run: Options of a run where they are other than those of training, with their defaults.
 
     Raises:
         ConfigError: naming what is wrong.
     """
-    program = f"adaptax {command}"
+    program, options_of_run = f"adaptax {command}", options_of_run or TrainOptions()
     entries = [*LEARNERS.values(), *PROBLEMS.values()]
     kinds = [
         *(entry.settings for entry in entries if entry.settings),
         PresetOptions,
-        TrainOptions,
+        type(options_of_run),
         HostOptions,
         ResumeOptions,
         WatchOptions,
@@ -140,7 +148,7 @@ def understood(arguments: Sequence[str], command: str, usage: str) -> Typed | in
         "preset": PresetOptions(preset),
         "algorithm": algorithm_settings,
         "problem": problem_settings,
-        "run": TrainOptions(),
+        "run": options_of_run,
         "simulators": SimulatorOptions(),
         **(_around() if command == "train" else {}),
     }

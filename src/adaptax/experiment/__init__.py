@@ -1,4 +1,4 @@
-"""What the commands do, as functions: train, resume, evaluate, reference, compare, inspect, export, reproduce, plan.
+"""What the commands do, as functions: train, resume, evaluate, reference, compare, inspect, export, reproduce, plan, sweep.
 
 They do all that the commands do, print nothing, and leave the process as it was. All are imported when they are first
 used, so that a command's words can be checked before JAX is imported.
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from adaptax.experiment.reproduction import reproduce as reproduce
     from adaptax.experiment.run import Run as Run
     from adaptax.experiment.signals import StopSignal as StopSignal
+    from adaptax.experiment.sweep_options import SweepOptions as SweepOptions
+    from adaptax.experiment.sweep_plan import Range as Range
+    from adaptax.experiment.sweeping import Sweep as Sweep
+    from adaptax.experiment.sweeping import resume_sweep as resume_sweep
+    from adaptax.experiment.sweeping import sweep as sweep
     from adaptax.experiment.training import resume as resume
     from adaptax.experiment.training import train as train
 
@@ -56,6 +61,9 @@ _WHERE = {
     "reproduction": ("Reproduction", "reproduce"),
     "run": ("Run",),
     "signals": ("StopSignal",),
+    "sweep_options": ("SweepOptions",),
+    "sweep_plan": ("Range",),
+    "sweeping": ("Sweep", "resume_sweep", "sweep"),
     "training": ("resume", "train"),
 }
 __getattr__, __dir__, __all__ = imported_when_used(__name__, by_name(__name__, _WHERE))

@@ -137,8 +137,15 @@ def chunk_of_updates(
     The number is `length` if it is not given, and at most that. Beside the state it returns what is told of each
     update, `[length, ...]`: as many as there were are filled.
     """
+    return chunk_of(lambda state: sound_update(algorithm, problem, state, num_seeds), length, devices)
+
+
+def chunk_of(
+    update: Callable[[TrainState], tuple[TrainState, Any]], length: int, devices: int
+) -> Callable[..., tuple[TrainState, Any]]:
+    """The program of `chunk_of_updates` for any function that updates a state and tells of it."""
     # Jitted, so that it is traced once: for the shapes of what is told, and in the loop.
-    update = jax.jit(lambda state: sound_update(algorithm, problem, state, num_seeds), inline=True)
+    update = jax.jit(update, inline=True)
 
     def run(state: TrainState, count: Any = length) -> tuple[TrainState, Any]:
         _, one = jax.eval_shape(update, state)
