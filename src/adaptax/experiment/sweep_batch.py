@@ -1,8 +1,8 @@
 """Cells of a sweep that differ in numbers alone, trained in one program; each is a run like any other on the disk.
 
 All cells are written after the same updates, so that a batch that was stopped or killed goes on from the newest update
-of which each has a good checkpoint, bitwise as if it had not been. A cell that becomes NaN stays where it was, with the
-checkpoint before, and the others go on.
+of which each has a good checkpoint, bitwise as if it had not been. A cell that becomes NaN keeps its last good
+checkpoint, as any run does, and the others go on.
 """
 
 import contextlib
@@ -17,15 +17,13 @@ import jax.numpy as jnp
 from adaptax.core.algorithm import first_program, leaf_that_is_not_finite, num_parameters
 from adaptax.core.errors import DivergenceError, ResourceError
 from adaptax.experiment import memory
-from adaptax.experiment.jax_setup import devices_for
 from adaptax.experiment.progress import Progress, patience
 from adaptax.experiment.surroundings import Surroundings
-from adaptax.experiment.sweep_member import Member, part_of
+from adaptax.experiment.sweep_member import Member
 from adaptax.experiment.sweep_plan import Cell, SweepPlan
 from adaptax.problems.checks.check import require
 from adaptax.registry.registry import OWN_PROBLEMS
 from adaptax.training import loop, swept
-
 
 class TooLargeError(Exception):
     """The program of so many cells does not fit into memory; nothing was written."""
@@ -60,10 +58,8 @@ class Batch:
             Member(plan, cell, root / cell.name, algorithm_of, self._problem, surroundings.on_message)
             for cell, algorithm_of in ((cell, self._swept.at(cell.changes)) for cell in cells)
         ]
-        self._devices = self.members[0].used_devices
-        if not 1 <= self._devices <= jax.device_count():
-            self._devices = devices_for(0, algorithm.tasks_per_minibatch)
-            surroundings.on_message(f"warning: {root}: trained on other devices so far: sums are rounded otherwise")
+        available = len(jax.local_devices())
+        self._devices = min(plan.options.devices or available, available, len(cells) * self._seeds)
         going = [member for member in self.members if member.record.diverged is None]
         self._done = min((0 if one.found is None else one.found.update for one in going), default=0)
 
@@ -100,16 +96,16 @@ class Batch:
         for member in self.members:
             member.write_down(together)
         stop.at_once = f"stopped; to go on: adaptax sweep --resume {self._root}"
+        whole = swept.on_host(states)
         with stop.saving("stopped at once; the last checkpoints can be resumed"), contextlib.ExitStack() as opened:
             for index, member in self.going:
-                opened.enter_context(member.opened(self._done, swept.cell_of(states, index)))
+                opened.enter_context(member.opened(self._done, swept.cell_of(whole, index, self._seeds)))
             self._around.on_progress(Progress("train", self._done, total))
             loop.train(
                 self._swept,
                 self._problem,
-                states,
+                swept.padded(states, self._devices),
                 num_updates=total,
-                devices=self._devices,
                 done=self._done,
                 program=lambda: program,
                 on_chunk=self._on_chunk,
@@ -120,12 +116,14 @@ class Batch:
         """Hand each cell its part; return whether training ends."""
         total, length = self._swept.num_updates, len(progress.metrics["return"])
         stop = self._around.stop.asked
-        means = []
+        whole, means = swept.on_host(progress.state), []
         for index, member in self.going:
-            metrics, _ = swept.metrics_of(progress.metrics, index, len(self.members))
-            mine = part_of(progress, metrics, swept.cell_of(progress.state, index))
-            member.take(mine, length=length, stop=stop)
-            means += [float(metrics["return"][-1].mean())] if len(metrics["return"]) else []
+            metrics, taken = swept.metrics_of(progress.metrics, index, self._seeds)
+            if taken < length:
+                member.out(progress.done - length + taken + 1)
+                continue
+            member.take(progress._replace(metrics=metrics, state=swept.cell_of(whole, index, self._seeds)), stop=stop)
+            means.append(float(metrics["return"][-1].mean()))
         self._done = progress.done
         text = f"return {min(means):.4g} to {max(means):.4g} by choice" if means else "all choices diverged"
         self._around.on_progress(Progress("train", progress.done, total, text))
@@ -135,7 +133,7 @@ class Batch:
         """The states to go on from, and the compiled program, which fits; both are compiled side by side."""
         swept_, problem, seeds, say = self._swept, self._problem, self._seeds, self._around.on_message
         first = jax.jit(lambda key, values: swept.first_states(swept_, problem, key, values, seeds))
-        _, options = first_program(swept_, problem, seeds)
+        _, options = first_program(swept_, problem)
         like, rows = jax.eval_shape(first, self._key, self._values), len(self.members) * seeds
         say(
             f"{self._title}: {len(self.members)} choices × {seeds} seed{'s'[: seeds > 1]} in one program, "
@@ -145,7 +143,8 @@ class Batch:
         )
         pool = ThreadPoolExecutor(2, thread_name_prefix="compiling")
         with patience("compiling", say):
-            training = pool.submit(swept.lower(swept_, problem, like, seeds, self._devices).compile)
+            shapes = jax.eval_shape(lambda states: swept.padded(states, self._devices), like)
+            training = pool.submit(swept.lower(swept_, problem, shapes, self._devices).compile)
             start = None if self._done else pool.submit(first.lower(self._key, self._values).compile, options)
             pool.shutdown(wait=False)
             states = self._states() if start is None else start.result()(self._key, self._values)
@@ -158,13 +157,11 @@ class Batch:
         return states, program
 
     def _states(self) -> Any:
-        """States of all cells at the common update; of those that have diverged, where they stayed."""
-        found = []
-        for index, member in enumerate(self.members):
+        """States of all cells at the common update; of those that have diverged, their last good ones."""
+        for _, member in self.going:
             assert member.found is not None
-            if member.record.diverged is None and member.found.update != self._done:
+            if member.found.update != self._done:
                 member.found = member.checkpoint(only=self._done)
-            values = {name: x[index] for name, x in self._values.items()}
-            found.append(swept.with_values(member.found.state, values, self._seeds))
+        found = [member.found.state for member in self.members if member.found is not None]
         self._around.on_message(f"{self._root}: {len(found)} choices resumed at update {self._done}")
-        return swept.joined(found)
+        return swept.joined(found, self._values, self._seeds)

@@ -109,6 +109,6 @@ def read_scores(directory: Path) -> np.ndarray:
 
 def _unusable(path: Path, reason: object) -> CheckpointError:
     return CheckpointError(
-        f"{path}: is not what was written ({reason}). Nothing was changed; restore the file, or move the folder away to "
-        "have it trained again"
+        f"{path}: is not what was written ({reason}). Nothing was changed; restore the file, or move the folder away "
+        "to have it trained again"
     )

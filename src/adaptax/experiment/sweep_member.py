@@ -3,16 +3,13 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from adaptax.core.errors import CheckpointError
 from adaptax.experiment.chunks import Chunks
 from adaptax.experiment.curves import draw_training
-from adaptax.experiment.jax_setup import devices_for
 from adaptax.experiment.progress import OnMessage, ignore
 from adaptax.experiment.run import Run
 from adaptax.experiment.run_writer import RunWriter, unwritable
@@ -37,7 +34,6 @@ class Member:
         run: Its run, filled in as it goes.
         record: What is written down of it.
         found: The checkpoint from which it goes on; None: it begins.
-        used_devices: Devices that share the tasks of its updates.
     """
 
     def __init__(
@@ -67,10 +63,8 @@ class Member:
                 raise CheckpointError(f"{directory}: holds another run; nothing was changed. Move it away")
         else:
             typed = {**dataclasses.asdict(options), "out": None, "from_": None}
-            used = devices_for(options.devices, algorithm.tasks_per_minibatch)
-            self._written = dataclasses.asdict(KeptOptions(**{**typed, "preset": plan.preset, "used_devices": used}))
+            self._written = dataclasses.asdict(KeptOptions(**{**typed, "preset": plan.preset, "used_devices": 1}))
         self._about = recipe.about(self._written)
-        self.used_devices: int = self._written["used_devices"]
         self.found = self.checkpoint() if self._begun and any(checkpoints.updates_in(directory)) else None
         self._writer: RunWriter | None = None
         self._chunks: Chunks | None = None
@@ -149,32 +143,28 @@ class Member:
             log.write_evaluation(run.done, found)
         return validator
 
-    def take(self, progress: Progress, *, length: int, stop: bool) -> None:
-        """Take a chunk: what there is of it before its numbers became NaN or infinite, if they did.
+    def take(self, progress: Progress, *, stop: bool) -> None:
+        """Take a chunk, of which `stop` says whether it is the last in any case.
 
-        Args:
-            progress: The updates that it took, and the state after them.
-            length: How many updates the chunk has.
-            stop: Whether training ends with it in any case.
+        Raises:
+            AdaptaxError: if its evaluation fails, or it cannot be written.
         """
         assert self._chunks is not None
-        assert self._writer is not None
         self._stop.asked = stop
-        taken = len(progress.metrics["return"])
-        if taken == length:
-            self._chunks(progress)
-            return
-        self.run.done, self.run.state = progress.done, progress.state
-        self.record = dataclasses.replace(self.record, diverged=f"update {progress.done + 1}")
-        with self._writing(progress.done):
-            if taken:
-                self._writer.chunk(progress, last=True)
-            elif self._writer.saved < progress.done:
-                self._writer.checkpoint(progress.state, progress.done)
+        self._chunks(progress)
+
+    def out(self, update: int) -> None:
+        """Its numbers became NaN or infinite in an update: it is out, and its last good checkpoint stays.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        self.record = dataclasses.replace(self.record, diverged=f"update {update}")
+        with self._writing(update):
             self.record.write(self.directory)
         self._on_message(
-            f"{self.cell}: update {progress.done + 1} became NaN or infinite; it is out. What was the cause: adaptax "
-            f"train --resume {self.directory}"
+            f"{self.cell}: update {update} became NaN or infinite; it is out. What was the cause: adaptax train "
+            f"--resume {self.directory}"
         )
 
     @contextlib.contextmanager
@@ -183,9 +173,3 @@ class Member:
             yield
         except OSError as error:
             raise unwritable(self.directory, error, f"update {done}") from error
-
-
-def part_of(progress: Progress, metrics: Mapping[str, np.ndarray], state: Any) -> Progress:
-    """A cell's part of the progress of a batch: what was told of the updates that it took, and its state."""
-    before = progress.done - len(next(iter(progress.metrics.values())))
-    return Progress(before + len(metrics["return"]), dict(metrics), progress.seconds, state)

@@ -7,8 +7,8 @@ from adaptax.reports.text_table import Table
 
 ALIKE, BEST, OUT = "not told apart", "best", "diverged"
 NOTE = (
-    "Validation tasks, the same for all; intervals of 95 % are Student's, over seeds and tasks. 'not told apart': 0 is in "
-    "the interval of the difference to the best. Test tasks were not touched."
+    "Validation tasks, the same for all; intervals of 95 % are Student's, over seeds and tasks. 'not told apart': 0 is "
+    "in the interval of the difference to the best. Test tasks were not touched."
 )
 
 
@@ -48,7 +48,7 @@ def sweep_table(sweep: Any) -> Table:
     waiting = f" {len(sweep.waiting)} of {len(sweep.waiting) + len(rows)} choices are not finished." * bool(
         sweep.waiting
     )
-    table = Table(sweep.title, headers, fold=True, caption=NOTE + waiting)
+    table = Table(sweep.title, headers, caption=NOTE + waiting)
     for row, one in zip(rows, sweep.standings, strict=True):
         emphasis = "bold" if row[-1] == BEST else "dim" if one.record.figures is None else None
         table.add_row(*row, emphasis=emphasis)

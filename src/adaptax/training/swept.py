@@ -2,7 +2,7 @@
 
 A number among the settings that only enters arithmetic need not be a constant of the compiled program. `Swept` reads it
 from θ, so that `jax.vmap` over θ trains with many values at once, and so does whatever takes an algorithm: the loop,
-and the one evaluator. A *cell* is one choice of the values, with all of its seeds.
+and the one evaluator. A *cell* is one choice of the values, with all of its seeds; a *row* is one of its seeds.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.core.algorithm import first_state
@@ -22,11 +23,27 @@ from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import evaluate_trial, num_evaluations, num_windows
 from adaptax.core.settings import kind_of
-from adaptax.core.types import AgentState, Metrics, TimeStep, TrainState, Transition, Window, replace
+from adaptax.core.types import (
+    AgentState,
+    Metrics,
+    TimeStep,
+    TrainState,
+    Transition,
+    Window,
+    is_key,
+    key_data,
+    replace,
+    wrap_key_data,
+)
 from adaptax.training import loop
 
 SOUND = "sound"
-"""Told of each update beside its metrics: which cells took it, `[update, cell]`."""
+"""Told of each update beside its metrics: which rows took it, `[update, row]`."""
+ROWS = "rows"
+"""Axis of the devices; not `parallel.AXIS`, since rows have nothing to average."""
+SIDE_BY_SIDE = 1
+"""Rows that a device of the processor trains side by side: with more, what they hold leaves its caches
+(benchmarks/sweep.py). Other devices train all at once."""
 
 
 class SweptParams(eqx.Module):
@@ -37,7 +54,7 @@ class SweptParams(eqx.Module):
         meta: θ of the algorithm with these values.
     """
 
-    values: dict[str, Float[Array, "*cells"]]
+    values: dict[str, Float[Array, "*rows"]]
     meta: PyTree[Array]
 
 
@@ -129,73 +146,113 @@ class Swept(MetaLearner):
 
 
 def first_states(
-    swept: Swept, problem: Problem, root: Key[Array, ""], values: Mapping[str, Array], num_seeds: int
+    swept: Swept, problem: Problem, root: Key[Array, ""], values: Mapping[str, Float[Array, " cell"]], num_seeds: int
 ) -> TrainState:
-    """The states of all cells before the first update, leaves `[cell, ...]`, each as it is alone with that key.
+    """The states of all cells before the first update, leaves `[row, ...]`, each as it is alone with that key.
+
+    Rows are the seeds of the first cell, then those of the second, and so on.
 
     Args:
         swept: The algorithm.
         problem: Where.
         root: The key, the same for all cells: they differ in what is swept alone.
-        values: What is swept, `[cell]`, by name.
-        num_seeds: Seeds of each cell; leaves are `[cell, seed, ...]` if there are several.
+        values: What is swept, by name.
+        num_seeds: Seeds of each cell.
     """
+    num_cells = len(next(iter(values.values())))
+    keys = jax.random.split(root, num_seeds) if num_seeds > 1 else root[None]
+    index = jnp.arange(num_cells * num_seeds)
+    rows = {name: x[index // num_seeds] for name, x in values.items()}
 
-    def first(one: Mapping[str, Array]) -> TrainState:
-        return with_values(first_state(swept.at(one), problem, root, num_seeds), one, num_seeds)
+    def first(row: tuple[Mapping[str, Array], Key[Array, ""]]) -> TrainState:
+        one, key = row
+        return _with_values(first_state(swept.at(one), problem, key), one)
 
-    states: TrainState = jax.lax.map(first, dict(values))
+    states: TrainState = jax.lax.map(first, (rows, keys[index % num_seeds]))
     return states
 
 
-def with_values(state: TrainState, values: Mapping[str, Any], num_seeds: int) -> TrainState:
-    """The state of one cell, of the algorithm itself, as that of the swept one."""
-    shape = (num_seeds,) if num_seeds > 1 else ()
-    full = {name: jnp.broadcast_to(jnp.asarray(value, jnp.float32), shape) for name, value in values.items()}
-    return replace(state, meta=SweptParams(full, state.meta))
+def _with_values(state: TrainState, values: Mapping[str, Array]) -> TrainState:
+    return replace(state, meta=SweptParams(dict(values), state.meta))
 
 
-def joined(states: Sequence[TrainState]) -> TrainState:
-    """States of cells, each as it is alone, with a leading axis of cells."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+def joined(states: Sequence[TrainState], values: Mapping[str, Float[Array, " cell"]], num_seeds: int) -> TrainState:
+    """States of cells, as each is alone with its seeds, as rows of the swept algorithm."""
+    rows = [state if num_seeds > 1 else jax.tree.map(lambda x: x[None], state) for state in states]
+    full = {name: jnp.repeat(x, num_seeds) for name, x in values.items()}
+    return _with_values(jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *rows), full)
 
 
-def cell_of(states: TrainState, index: int) -> TrainState:
-    """The state of one cell, of the algorithm itself."""
-    one = jax.tree.map(lambda x: x[index], states)
+def on_host(states: TrainState) -> TrainState:
+    """States as this process holds them, on no device in particular, to be taken apart."""
+    found = jax.device_get(jax.tree.map(key_data, states))
+    return jax.tree.map(lambda x, like: wrap_key_data(jnp.asarray(x), like) if is_key(like) else x, found, states)
+
+
+def cell_of(states: TrainState, index: int, num_seeds: int) -> TrainState:
+    """The state of one cell, of the algorithm itself, with an axis of seeds if there are several."""
+    begin = index * num_seeds
+    rows = slice(begin, begin + num_seeds) if num_seeds > 1 else begin
+    one = jax.tree.map(lambda x: jnp.asarray(x[rows]), states)
     return replace(one, meta=one.meta.meta)
 
 
-def lower(swept: Swept, problem: Problem, states: Any, num_seeds: int, devices: int = 1) -> jax.stages.Lowered:
-    """The program that `loop.train` runs for all cells at once, to be compiled for states or their shapes.
+def padded(states: TrainState, devices: int) -> TrainState:
+    """States with copies of the first rows, so that all devices have as many."""
+    rows = len(jax.tree.leaves(states)[0])
+    index = np.arange(-(-rows // devices) * devices) % rows
+    return jax.tree.map(lambda x: x[index], states)
 
-    An update of a cell is taken if all of that cell is finite, whatever becomes of the others: `SOUND` says so. One
-    that is not taken is not taken either when it is tried again, so that the cell stays where it was.
+
+def lower(swept: Swept, problem: Problem, states: Any, devices: int = 1) -> jax.stages.Lowered:
+    """The program that `loop.train` runs for all rows at once, to be compiled for states or their shapes.
+
+    Rows are spread over the devices, and each is trained by one device: so none waits for another between two chunks.
+    An update of a row is taken if all of that row is finite, whatever becomes of the others: `SOUND` says so. One that
+    is not taken is not taken either when it is tried again, so that the row stays where it was.
+
+    Args:
+        swept: The algorithm.
+        problem: Where.
+        states: The rows, as many for each device.
+        devices: Devices of this process.
     """
 
     def update(states: TrainState) -> tuple[TrainState, Any]:
-        return jax.vmap(one)(states)
+        at_once = SIDE_BY_SIDE if jax.default_backend() == "cpu" else None
+        rows = len(jax.tree.leaves(states)[0])
+        if at_once is None or at_once >= rows:
+            return jax.vmap(one)(states)
+        if at_once == 1:
+            return jax.lax.map(one, states)
+        return jax.lax.map(one, states, batch_size=at_once)
 
     def one(state: TrainState) -> tuple[TrainState, Any]:
-        new, (metrics, finite) = loop.sound_update(swept, problem, state, num_seeds)
+        new, (metrics, finite) = loop.sound_update(swept, problem, state)
         return new, ({**metrics, SOUND: jnp.all(jnp.stack(jax.tree.leaves(finite)))}, {})
 
-    run = jax.jit(loop.chunk_of(update, loop.CHUNK, devices), donate_argnums=0)
-    return run.lower(states, jnp.asarray(1, jnp.int32))
+    mesh = Mesh(np.array(jax.local_devices()[:devices]), (ROWS,))
+    rows, all_ = PartitionSpec(ROWS), PartitionSpec()
+    specs = (rows, all_), (rows, PartitionSpec(None, ROWS))
+    run: Any = loop.chunk_of(update, loop.CHUNK, 1)
+    run = jax.shard_map(run, mesh=mesh, in_specs=specs[0], out_specs=specs[1], check_vma=False)
+    places = tuple(tuple(NamedSharding(mesh, spec) for spec in group) for group in specs)
+    program = jax.jit(run, in_shardings=places[0], out_shardings=places[1], donate_argnums=0)
+    return program.lower(states, jax.ShapeDtypeStruct((), jnp.int32))
 
 
-def metrics_of(metrics: Mapping[str, np.ndarray], index: int, num_cells: int) -> tuple[dict[str, np.ndarray], int]:
+def metrics_of(metrics: Mapping[str, np.ndarray], index: int, num_seeds: int) -> tuple[dict[str, np.ndarray], int]:
     """Metrics of one cell, `[update, seed]`, and how many updates it took before one was not finite.
 
     Args:
-        metrics: What `loop.train` tells of a chunk of the program of `lower`, `[update, cell × seed]` by name.
+        metrics: What `loop.train` tells of a chunk of the program of `lower`, `[update, row]` by name.
         index: Which cell.
-        num_cells: Of how many.
+        num_seeds: Rows of each.
     """
-    sound = metrics[SOUND].astype(bool)[:, index]
+    rows = slice(index * num_seeds, (index + 1) * num_seeds)
+    sound = metrics[SOUND].astype(bool)[:, rows].all(1)
     taken = len(sound) if sound.all() else int(np.argmin(sound))
-    mine = {name: x.reshape(len(x), num_cells, -1)[:taken, index] for name, x in metrics.items() if name != SOUND}
-    return mine, taken
+    return {name: x[:, rows] for name, x in metrics.items() if name != SOUND}, taken
 
 
 def numbers_inside(algorithm: Any, problem: Problem, names: Collection[str]) -> list[str]:
@@ -221,7 +278,7 @@ def _traces(algorithm: Any, problem: Problem, names: Sequence[str]) -> bool:
 
     def all_of_it(values: Mapping[str, Array]) -> Any:
         root = jax.random.key(0)
-        state = with_values(first_state(swept.at(values), problem, root), values, 1)
+        state = _with_values(first_state(swept.at(values), problem, root), values)
         new, told = swept.update(problem, state)
         adapts = num_windows(swept, problem) > 1
         judged = adapts and num_evaluations(swept, problem) > 1
