@@ -7,7 +7,8 @@ import pytest
 from adaptax.experiment.progress import Progress
 from adaptax.experiment.signals import StopSignal
 from adaptax.experiment.sweep_cells import read_cell
-from adaptax.experiment.sweeping import RESULTS, resume_sweep, sweep
+from adaptax.experiment.sweep_choice import RESULTS
+from adaptax.experiment.sweeping import resume_sweep, sweep
 from adaptax.experiment.training import train
 from adaptax.runs.checkpoints import updates_in
 from tests.claims.tiny_run import recipe
