@@ -102,7 +102,7 @@ def test_a_command_of_the_readme_has_the_options_and_names_that_it_uses(line, tm
     options = [word for word in words if word.startswith("--")]
     names = [word for word in words[1:] if not word.startswith("--")]
     helped = [words[0]]
-    if words[0] in ("train", "plan") and "--resume" not in options:
+    if words[0] in ("train", "plan", "sweep") and "--resume" not in options:
         assert names[0] in LEARNERS
         assert names[1] in PROBLEMS or names[1] == "my_envs:make_problem"
         helped += [names[0], names[1] if names[1] in PROBLEMS else "bandit"]

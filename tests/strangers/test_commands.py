@@ -176,7 +176,7 @@ def test_all_that_there_is_was_tried():
     from adaptax.cli.main import COMMANDS
 
     tried = {trip.__name__.replace("_", "-") for trip in TRIPS}
-    assert set(COMMANDS) - tried == {"list", "reproduce"}
+    assert set(COMMANDS) - tried == {"list", "reproduce", "sweep"}
 
 
 def test_a_run_has_nothing_imported_that_its_user_does_not_name(place):

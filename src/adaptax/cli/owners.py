@@ -19,13 +19,13 @@ COMMANDS: Mapping[str, tuple[Any, ...]] = {
         options.SimulatorOptions,
     ),
     "plan": (options.TrainOptions, options.SimulatorOptions),
-    "sweep": (SweepOptions, SweepResumeOptions, options.SimulatorOptions),
     "evaluate": (options.EvaluateOptions, options.SimulatorOptions),
     "reference": (options.ReferenceOptions, options.SimulatorOptions),
     "compare": (options.CompareOptions, options.SimulatorOptions),
     "inspect": (options.InspectOptions, options.SimulatorOptions),
     "export": (options.ExportOptions,),
     "reproduce": (options.ReproduceOptions,),
+    "sweep": (SweepOptions, SweepResumeOptions, options.SimulatorOptions),
 }
 MOST = 3
 """So many are named."""
