@@ -1,6 +1,6 @@
 """How long a sweep of 5 rates × 3 seeds takes in one program, beside 15 trainings one after the other; the same curves?
 
-    python benchmarks/sweep.py [--updates 350] [--runs 15] [--seconds-of cpu|wall] [-- more words of training]
+    python benchmarks/sweep.py [--updates 350] [--runs 15] [-- more words of training]
 
 Each begins with an empty cache of compiled programs, as on a machine that has not seen it; the 15 share theirs, so that
 only the first seed of each rate compiles. With fewer --runs, so many are trained, of which as large a share is the
@@ -59,8 +59,9 @@ def main() -> None:
             rate, seed = RATES[number // SEEDS % len(RATES)], number % SEEDS
             out = root / f"{rate}-{seed}"
             words = ["train", *of, "--learning-rate", rate, "--seed", str(seed), "--eval-tasks", "0", "--out", str(out)]
-            (first if seed == 0 else later).append(timed(words, root / "many"))
-            print(f"{rate}, seed {seed}: {sum((first, later), [])[-1][0]:.1f} s", flush=True)
+            took = timed(words, root / "many")
+            (first if seed == 0 else later).append(took)
+            print(f"{rate}, seed {seed}: {took[0]:.1f} s, {took[1]:.1f} processor seconds", flush=True)
         sums = np.mean(first, 0) * len(RATES) + np.mean(later or first, 0) * len(RATES) * (SEEDS - 1)
         ratio = np.array(whole) / sums
         print(f"15 trainings: {sums[0]:.1f} s, {sums[1]:.1f} processor seconds")

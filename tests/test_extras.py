@@ -31,12 +31,18 @@ SMOKE = {
     "metaworld": [[*CHECK, "metaworld-ml1"]],
     "onnx": [RUN, ["export", "run", "--format", "onnx"]],
     "export": [RUN, ["export", "run", "--format", "stablehlo"]],
+    "optuna": [["sweep", *TRAIN[1:], "--learning-rate", "1e-3:1e-1:log", "--optuna", "2", "--out", "sweep"]],
     "test": [RUN],
     "dev": [RUN],
     "cuda": [],  # it is as large as all others together, and does nothing without a GPU
 }
 SMOKE["all"] = [command for name in ("reports", "gymnasium", "mujoco", "export") for command in SMOKE[name]]
-WRITTEN = {"reports": "run/*.png", "tensorboard": "run/**/*tfevents*", "all": "run/**/*tfevents*"}
+WRITTEN = {
+    "optuna": "sweep/study.db",
+    "reports": "run/*.png",
+    "tensorboard": "run/**/*tfevents*",
+    "all": "run/**/*tfevents*",
+}
 TOGETHER = ["gymnasium,reports", "gymnax,reports", "mujoco,reports,tensorboard"]
 
 

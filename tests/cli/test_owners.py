@@ -38,7 +38,9 @@ def test_not_more_are_named_than_one_reads():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_options_that_are_named_are_in_the_command_s_help(name, tmp_path):
     assert name in ALL
-    words = (name, "rl2", "bandit") if name in ("train", "plan", "sweep") else (name, *["bandit"] * (name == "reference"))
+    words = (
+        (name, "rl2", "bandit") if name in ("train", "plan", "sweep") else (name, *["bandit"] * (name == "reference"))
+    )
     helped = run(*words, "--help", cwd=tmp_path).stdout
     others = {
         "evaluate": "--against",

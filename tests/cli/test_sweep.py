@@ -1,4 +1,4 @@
-"""What is typed after `adaptax sweep`, as a plan; what is wrong is one line that says what to do. Nothing is trained."""
+"""What is typed after `adaptax sweep`, as a plan; what is wrong is one line that says what to do."""
 
 import json
 from types import SimpleNamespace
@@ -37,7 +37,18 @@ def test_a_preset_says_the_rest():
 
 
 def test_ranges_are_for_optuna():
-    words = [*RL2, "--optuna", "9", "--learning-rate", "1e-4:1e-1:log", "--memory-size", "16:128", "--memory", "gru", "lstm"]
+    words = [
+        *RL2,
+        "--optuna",
+        "9",
+        "--learning-rate",
+        "1e-4:1e-1:log",
+        "--memory-size",
+        "16:128",
+        "--memory",
+        "gru",
+        "lstm",
+    ]
     plan = planned(words)
     assert plan.swept == {
         "learning_rate": Range(1e-4, 1e-1, log=True), "memory_size": Range(16, 128), "memory": ("gru", "lstm"),

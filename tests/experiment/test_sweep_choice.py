@@ -68,7 +68,9 @@ def test_choices_are_compared_in_pairs_so_that_what_tasks_have_in_common_hides_n
     assert not alike(behind, margin)
 
 
-@pytest.mark.parametrize(("behind", "margin", "same"), [(-1, 2, True), (-2, 1, False), (0, 0, True), (-1, math.nan, True)])
+@pytest.mark.parametrize(
+    ("behind", "margin", "same"), [(-1, 2, True), (-2, 1, False), (0, 0, True), (-1, math.nan, True)]
+)
 def test_what_cannot_be_told_apart(behind, margin, same):
     assert alike(behind, margin) is same
 
@@ -172,11 +174,11 @@ def test_a_picture_is_drawn_with_and_without_curves(tmp_path, plan):
 
 def test_what_is_not_what_was_written_is_named_and_left_alone(tmp_path):
     (tmp_path / "validation.npy").write_bytes(b"no array")
-    with pytest.raises(CheckpointError, match="validation.npy: is not what was written"):
+    with pytest.raises(CheckpointError, match=r"validation\.npy: is not what was written"):
         read_scores(tmp_path)
     for content in ("[]", "{", json.dumps({"together": [], "diverged": 3, "figures": None})):
         (tmp_path / "cell.json").write_text(content)
-        with pytest.raises(CheckpointError, match="cell.json: is not what was written"):
+        with pytest.raises(CheckpointError, match=r"cell\.json: is not what was written"):
             read_cell(tmp_path)
     (tmp_path / "cell.json").unlink()
     assert read_cell(tmp_path) == CellRecord()

@@ -74,7 +74,7 @@ def test_the_same_seed_tries_the_same(trained, tmp_path):
 def test_what_was_begun_is_gone_on_with_and_not_asked_for_again(trained, tmp_path):
     batches, stop = trained
     stop.append(2)
-    cells, stopped = run_study(plan(), tmp_path, QUIET)
+    _, stopped = run_study(plan(), tmp_path, QUIET)
     assert stopped
     assert len(open_study(plan(), tmp_path).trials) == 8
     stop.clear()

@@ -25,6 +25,7 @@ from adaptax.problems.checks.check import require
 from adaptax.registry.registry import OWN_PROBLEMS
 from adaptax.training import loop, swept
 
+
 class TooLargeError(Exception):
     """The program of so many cells does not fit into memory; nothing was written."""
 
@@ -115,18 +116,18 @@ class Batch:
     def _on_chunk(self, progress: loop.Progress) -> bool:
         """Hand each cell its part; return whether training ends."""
         total, length = self._swept.num_updates, len(progress.metrics["return"])
-        stop = self._around.stop.asked
-        whole, means = swept.on_host(progress.state), []
+        parts = {index: swept.metrics_of(progress.metrics, index, self._seeds) for index, _ in self.going}
+        means = [float(metrics["return"][-1].mean()) for metrics, taken in parts.values() if taken == length]
+        text = f"return {min(means):.4g} to {max(means):.4g} by choice" if means else "all choices diverged"
+        self._around.on_progress(Progress("train", progress.done, total, text))
+        stop, whole = self._around.stop.asked, swept.on_host(progress.state)  # the same for all: they stay together
         for index, member in self.going:
-            metrics, taken = swept.metrics_of(progress.metrics, index, self._seeds)
+            metrics, taken = parts[index]
             if taken < length:
                 member.out(progress.done - length + taken + 1)
                 continue
             member.take(progress._replace(metrics=metrics, state=swept.cell_of(whole, index, self._seeds)), stop=stop)
-            means.append(float(metrics["return"][-1].mean()))
         self._done = progress.done
-        text = f"return {min(means):.4g} to {max(means):.4g} by choice" if means else "all choices diverged"
-        self._around.on_progress(Progress("train", progress.done, total, text))
         return stop or not self.going or progress.done >= total
 
     def _prepared(self) -> tuple[Any, Any]:
