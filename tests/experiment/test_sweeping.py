@@ -1,4 +1,4 @@
-"""A real small sweep in one program: each choice is what it is alone, and what was stopped or killed goes on bitwise."""
+"""A real small sweep in one program: each choice is what it is alone; what was stopped or killed goes on bitwise."""
 
 import json
 

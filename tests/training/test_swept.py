@@ -1,4 +1,4 @@
-"""Which settings are numbers inside a program, found by tracing alone; and how rows are put together and taken apart."""
+"""Which settings are numbers inside a program, found by tracing alone; how rows are put together and taken apart."""
 
 import dataclasses
 

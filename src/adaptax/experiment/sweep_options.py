@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from adaptax.core.errors import ConfigError, needs, short_repr
 from adaptax.core.settings import LARGEST_COUNT, Settings, setting
@@ -41,7 +41,6 @@ class SweepOptions(TrainOptions):
     storage: str | None = None
     eval_tasks: int = dataclasses.field(default=0, init=False)
     from_: Path | None = dataclasses.field(default=None, init=False)
-    select_on: Literal["last", "validation"] = "last"
 
     def __post_init__(self):
         """Check every field, and that they suit each other."""

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from adaptax.core import atomic_files
 from adaptax.core.errors import DivergenceError, OutputError
 from adaptax.experiment.session import TrainSession
 from adaptax.experiment.surroundings import Surroundings
@@ -119,6 +120,7 @@ def run_batch(
             surroundings.on_message(f"{len(cells)} choices in one program do not fit into memory; in two halves")
             parts = [cells[:half], cells[half:]]
         else:
+            surroundings.stop.at_once = f"stopped; to go on: adaptax sweep --resume {root}"  # no longer of a run
             if not stopped:
                 good = [cell for cell in cells if read_cell(root / cell.name).diverged is None]
                 todo = [cell for cell in good if read_cell(root / cell.name).figures is None]
@@ -142,13 +144,15 @@ def _trained(
         if there != recipe:
             raise OutputError(f"{directory}: holds a run with other settings; nothing was changed. Move it away")
     record = CellRecord(together=(cell.name,))
-    record.write(directory)
+    with atomic_files.explained(f"what is begun in {directory}"):
+        record.write(directory)
     try:
         run = TrainSession(recipe, options, directory, surroundings, started_with, preset=plan.preset).run()
     except DivergenceError as error:
         update = getattr(error.__cause__, "update", 0)
         where = f"update {update}" if update else "before the first update"
-        dataclasses.replace(record, diverged=where).write(directory)
+        with atomic_files.explained(f"what came of {directory}"):
+            dataclasses.replace(record, diverged=where).write(directory)
         surroundings.on_message(f"{cell}: {error}. It is out")
         return False
     return run.stopped
