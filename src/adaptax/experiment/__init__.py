@@ -1,4 +1,4 @@
-"""What the commands do, as functions: train, resume, evaluate, reference, compare, inspect, export, reproduce, sweep.
+"""What the commands do, as functions: train, sweep, evaluate, reference, compare, inspect, export, reproduce, plan.
 
 They do all that the commands do, print nothing, and leave the process as it was. All are imported when they are first
 used, so that a command's words can be checked before JAX is imported.

@@ -42,9 +42,11 @@ SOUND = "sound"
 ROWS = "rows"
 """Axis of the devices; not `parallel.AXIS`, since rows have nothing to average."""
 SIDE_BY_SIDE = 1
-"""Rows that a device of the processor trains side by side. An update of RL² on bandits takes .68 s of a core in each row
-by itself, .72 s with two and .77 s with four side by side, since what they hold leaves the caches; and .77 s where two
-devices share its tasks. Other devices train all rows at once."""
+"""Rows that a device of the processor trains side by side.
+
+An update of RL² on bandits takes .68 s of a core by itself, .72 s with two and .77 s with four side by side, since what
+they hold leaves the caches; and .77 s where two devices share its tasks. Other devices train all rows at once.
+"""
 
 
 class SweptParams(eqx.Module):
