@@ -253,7 +253,7 @@ def metrics_of(metrics: Mapping[str, np.ndarray], index: int, num_seeds: int) ->
         num_seeds: Rows of each.
     """
     rows = slice(index * num_seeds, (index + 1) * num_seeds)
-    sound = metrics[SOUND].astype(bool)[:, rows].all(1)
+    sound = np.asarray(metrics[SOUND].astype(bool)[:, rows].all(1))
     taken = len(sound) if sound.all() else int(np.argmin(sound))
     return {name: x[:, rows] for name, x in metrics.items() if name != SOUND}, taken
 
