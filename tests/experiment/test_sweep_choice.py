@@ -77,7 +77,10 @@ def test_what_cannot_be_told_apart(behind, margin, same):
 
 def test_one_seed_and_one_task_tell_nothing_apart(tmp_path, plan):
     finished(tmp_path, plan, [[[1]], [[2]], [[3]]])
-    assert [one.alike for one in ranked(tmp_path, plan.cells)] == [False, True, True]
+    found = ranked(tmp_path, plan.cells)
+    assert [one.alike for one in found] == [False, True, True]
+    assert found[1].to_json(tmp_path)["margin"] is None  # as strict JSON can say it
+    assert rows_of(swept(tmp_path, plan))[1][1] == ("0.01", "2", "– … –", "-1 ± –", "not told apart")
 
 
 def test_E48_it_is_chosen_by_validation_tasks_where_test_tasks_say_otherwise(tmp_path, plan, monkeypatch):

@@ -18,7 +18,7 @@ from adaptax.core import atomic_files
 from adaptax.core.errors import CheckpointError, DivergenceError, EnvironmentContractError
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import evaluator
-from adaptax.evaluation.statistics import margin_95
+from adaptax.evaluation.statistics import margin_95, plain
 from adaptax.experiment.progress import Progress, patience
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.experiment.sweep_cells import CellRecord, figures_of, read_cell, read_scores, write_scores
@@ -133,7 +133,7 @@ class Standing:
     def to_json(self, root: Path) -> dict[str, Any]:
         """As plain data."""
         figures = {"figures": self.record.figures, "diverged": self.record.diverged}
-        behind = {} if self.behind is None else {"behind_best": self.behind[0], "margin": self.behind[1]}
+        behind = {} if self.behind is None else {"behind_best": self.behind[0], "margin": plain(self.behind[1])}
         return {
             "settings": dict(self.cell.changes),
             "directory": str(root / self.cell.name),

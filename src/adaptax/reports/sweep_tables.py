@@ -33,7 +33,7 @@ def _row(one: Any, best: bool) -> tuple[str, ...]:
     figures = one.record.figures
     if figures is None:
         return (*values, "—", "—", "—", f"{OUT}: {one.record.diverged}")
-    behind = "" if one.behind is None else f"{one.behind[0]:.4g} ± {one.behind[1]:.2g}"
+    behind = "" if one.behind is None else f"{one.behind[0]:.4g} ± {number(one.behind[1], '.2g')}"
     said = BEST if best else ALIKE if one.alike else ""
     return (*values, number(figures["mean"], ".4g"), between(figures["interval"]), behind, said)
 
