@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from adaptax.core.errors import ConfigError
-from adaptax.runs.options import PLAN, KeptOptions, TrainOptions, of_older
+from adaptax.runs.options import CHANGING, KeptOptions, TrainOptions, of_older
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_plans_are_read_as_lists_and_are_tuples():
     assert KeptOptions(planned_before=[40, 17]).planned_before == (40, 17)
     assert KeptOptions(planned_before=[]).planned_before == ()
     assert KeptOptions().planned_before is None
-    assert {field.name for field in dataclasses.fields(KeptOptions)} >= set(PLAN)
+    assert {field.name for field in dataclasses.fields(KeptOptions)} >= set(CHANGING)
 
 
 @pytest.mark.parametrize("plans", [3, "40", [0], [-1], ["40"], [True], [40.0], [None], {40: 1}])
@@ -57,3 +57,21 @@ def test_an_interval_of_older_runs_had_an_effect_only_where_it_was_selected_by()
     assert of_older({"select_on": "last", "validate_every": 20}) == {"select_on": "last"}
     assert of_older({"validate_every": 20}) == {}
     assert "validate_every" in chosen  # what was given stays as it is
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [((), ()), ("wandb", ("wandb",)), (["mlflow", "trackio"], ("mlflow", "trackio"))]
+)
+def test_trackers_are_some_of_those_that_there_are(given, kept):
+    assert TrainOptions(log=given).log == kept
+    assert KeptOptions(log=given).log == kept
+
+
+@pytest.mark.parametrize("given", ["wandbb", ["tensorboard"], ["wandb", "wandb"], 3, None, [["wandb"]], {"wandb": 1}])
+def test_other_trackers_are_refused(given):
+    with pytest.raises(ConfigError, match=r"^--log: expected some of wandb, mlflow, trackio, each once; found "):
+        TrainOptions(log=given)
+
+
+def test_where_a_run_is_logged_is_nothing_that_a_checkpoint_is_of():
+    assert "log" in CHANGING

@@ -73,7 +73,9 @@ class Option(argparse.Action):
         if get_origin(self.kind) is Literal:
             return f"one of {', '.join(map(str, get_args(self.kind)))}"
         if self.nargs is not None:
-            return "values" if self.nargs == "*" else f"{self.nargs} values"
+            choices = get_args(get_args(self.kind)[0])
+            some = f"some of {', '.join(map(str, choices))}" if choices else "values"
+            return some if self.nargs == "*" else f"{self.nargs} values"
         return (
             expectation(self.field) if self.kind in (int, float) else "a directory" if self.kind is Path else "a name"
         )
@@ -135,7 +137,7 @@ def help_of(settings: Any) -> dict[str, str]:
 def _placeholder(kind: Any) -> str | None:
     if get_origin(kind) is Literal:
         return f"{{{','.join(map(str, get_args(kind)))}}}"
-    return _PLACEHOLDERS.get(get_args(kind)[0] if get_origin(kind) is tuple else kind)
+    return _placeholder(get_args(kind)[0]) if get_origin(kind) is tuple else _PLACEHOLDERS.get(kind)
 
 
 def _facts(field: dataclasses.Field[Any], default: Any) -> str:
@@ -158,4 +160,4 @@ def _typed(field: dataclasses.Field[Any], value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     words = [word for word, known in field.metadata.get("spelled", {}).items() if known == value]
-    return words[0] if words else " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return words[0] if words else " ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)

@@ -202,7 +202,7 @@ def resume(arguments: Sequence[str], stop: StopSignal) -> int:
             from adaptax.experiment.training import go_on
 
             with _shown_all_the_same(as_json=options.json):
-                run = go_on(recipe, started_with, options.resume, around, options.num_updates)
+                run = go_on(recipe, started_with, options.resume, around, options.num_updates, options.log)
             return show(run, as_json=options.json)
 
 

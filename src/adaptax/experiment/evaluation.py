@@ -130,6 +130,16 @@ class Assessment:
     def _repr_html_(self) -> str:
         return html_table(self.title, _HEADER, self.rows())
 
+    def scalars(self) -> dict[str, float]:
+        """What every agent has earned, as numbers with names of their own."""
+        found: dict[str, float] = {}
+        for name, result in self.results.items():
+            x = result.summary
+            low, high = x.interval
+            numbers = {"return": x.mean, "stderr": x.stderr, "low": low, "high": high, "iqm": x.iqm}
+            found |= {f"evaluation/{name}/{what}": float(value) for what, value in numbers.items()}
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """As `adaptax evaluate --json` prints it; unknown figures are null."""
         episodes = self.protocol["episodes"]

@@ -4,15 +4,17 @@ import contextlib
 import dataclasses
 import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adaptax.core.errors import ConfigError, OutputError
+from adaptax.core.errors import ConfigError, OutputError, unwritten
 from adaptax.experiment.progress import OnMessage
 from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.runs.checkpoints import updates_in
 from adaptax.runs.directory import first_free, save_config
 from adaptax.runs.recipe import UPDATES, Recipe
+from adaptax.runs.trackers.tracker import accept_trackers
 
 EVALUATED = ("evaluation.json", "returns.npz", "adaptation.png", "paths.png")
 """What an evaluation leaves behind in the run's directory: it is of the agent as it was then."""
@@ -71,6 +73,32 @@ def replanned(
         f"over them, from update {made} on it is as if {num_updates} had been planned from the beginning"
     )
     return new, written
+
+
+def logged_to(
+    recipe: Recipe, started_with: dict[str, Any], directory: Path, log: Sequence[str] | None
+) -> dict[str, Any]:
+    """Write down where else a run in a claimed directory is logged from here on; return its options.
+
+    Args:
+        recipe: What the run trains.
+        started_with: Its options.
+        directory: Where it is.
+        log: Names of trackers; None: those that it had.
+
+    Raises:
+        MissingPackageError: if the package of one is not installed; nothing was changed.
+        OutputError: if it cannot be written down.
+    """
+    accept_trackers(started_with["log"] if log is None else log)
+    if log is None or tuple(log) == started_with["log"]:
+        return started_with
+    written = {**started_with, "log": tuple(log)}
+    try:
+        save_config(directory, recipe, written)
+    except OSError as error:
+        raise unwritten(directory, error, "The run is as it was. See to it, then repeat the command") from error
+    return written
 
 
 def _put_aside(directory: Path, made: int, moved: dict[Path, Path]) -> None:

@@ -9,6 +9,7 @@ from adaptax.core.settings import LARGEST_COUNT, Settings, setting, suggestion
 from adaptax.registry.registry import AGENTS, CLASSICAL, FROM_SCRATCH
 from adaptax.registry.resolve import needs_import
 from adaptax.runs.options import TrainOptions as TrainOptions  # noqa: PLC0414  (options of all commands are found here)
+from adaptax.runs.options import checked_log
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +93,8 @@ class ResumeOptions(Settings):
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
         algorithm: The run's algorithm, if it is your own.
         encoder: The run's encoder, if it is your own.
+        log: Where metrics are logged beside the run's directory from here on: wandb, mlflow, trackio, or nothing; by
+            default where they were. What a tracker was not given is given to it.
         json: Print one JSON object on standard output and nothing else there.
     """
 
@@ -100,7 +103,14 @@ class ResumeOptions(Settings):
     problem: str | None = None
     algorithm: str | None = None
     encoder: str | None = None
+    log: tuple[Literal["wandb", "mlflow", "trackio"], ...] | None = None
     json: bool = False
+
+    def __post_init__(self):
+        """Check every field."""
+        super().__post_init__()
+        if self.log is not None:
+            object.__setattr__(self, "log", checked_log(self.log))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from adaptax.registry.encoders import accept_encoder
 from adaptax.registry.presets import DEFAULT, settings_for
 from adaptax.registry.registry import FROM_SCRATCH, LEARNERS, PROBLEMS, Entry
 from adaptax.runs.recipe import Recipe
+from adaptax.runs.trackers.tracker import accept_trackers
 
 Options = TypeVar("Options", bound=Settings)
 
@@ -58,8 +59,10 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
 
     Raises:
         ConfigError: naming it.
+        MissingPackageError: if a tracker is asked for whose package is not installed.
     """
     recipe.algorithm_settings.check_problem(recipe.problem_settings)
+    accept_trackers(options.log)
     if recipe.algorithm in FROM_SCRATCH and options.seeds > 1:
         raise ConfigError(
             f"--seeds: {recipe.algorithm} learns every task from nothing, so there are no trainings to repeat; found "

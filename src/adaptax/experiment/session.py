@@ -12,6 +12,7 @@ import jax
 from adaptax.core.algorithm import first_state, init, num_parameters
 from adaptax.core.errors import CheckpointError
 from adaptax.core.meta_learner import may_take_fewer_steps
+from adaptax.core.version import __version__
 from adaptax.experiment import causes, memory
 from adaptax.experiment.chunks import Chunks
 from adaptax.experiment.curves import draw_training
@@ -31,12 +32,17 @@ from adaptax.runs.directory import save_config
 from adaptax.runs.metrics_log import RunLog, rows_after
 from adaptax.runs.options import KeptOptions
 from adaptax.runs.recipe import Recipe
+from adaptax.runs.trackers.trackers import Trackers
 from adaptax.training import loop
 from adaptax.training.beginning import begin
 
 
 class TrainSession:
-    """A training in a directory that this process has claimed, as the writer of its group."""
+    """A training in a directory that this process has claimed, as the writer of its group.
+
+    Attributes:
+        trackers: Where it is logged; to be opened around `run` and what follows it.
+    """
 
     def __init__(
         self,
@@ -81,6 +87,8 @@ class TrainSession:
         else:
             written, self._devices = started_with, self._devices_again(started_with["used_devices"])
         self._written, self._about = written, recipe.about(written)
+        config = {**recipe.to_json(), "options": written, "version": __version__}
+        self.trackers = Trackers(written["log"], directory, config, self._on_message)
         self._validator: Validator | None = None
 
     def run(self) -> Run:
@@ -116,7 +124,14 @@ class TrainSession:
         size = sum(x.nbytes for x in jax.tree.leaves(run.state))
         warn_if_disk_is_nearly_full(self._directory, size, self._on_message)
         with self._writing():
-            opened = RunLog(self._directory, steps, position, done=run.done, on_message=self._on_message)
+            opened = RunLog(
+                self._directory,
+                steps,
+                position,
+                done=run.done,
+                trackers=self.trackers,
+                on_message=self._on_message,
+            )
         with opened as metrics_log, self._explained():
             self._train(metrics_log, steps)
             run.metrics, run.validations = metrics_log.rows, metrics_log.evaluations
@@ -299,7 +314,7 @@ class TrainSession:
             raise unwritable(self._directory, error, "the beginning; nothing was trained") from error
 
 
-OWN = ("out", "json", "from_")
+OWN = ("out", "json", "from_", "log")
 """Options in which processes may differ."""
 
 

@@ -1,5 +1,6 @@
 """Training with all that belongs to it: a directory, metrics, checkpoints, resuming, causes of what goes wrong."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from adaptax.core.precision import in_single_precision
 from adaptax.experiment.curves import CURVE, draw_training
 from adaptax.experiment.distributed import Group
 from adaptax.experiment.evaluation import assess, write_assessment
-from adaptax.experiment.extension import replanned
+from adaptax.experiment.extension import logged_to, replanned
 from adaptax.experiment.follower import follow
 from adaptax.experiment.options import TrainOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, ignore, log
@@ -23,6 +24,7 @@ from adaptax.registry.presets import DEFAULT
 from adaptax.registry.registry import FROM_SCRATCH
 from adaptax.runs.directory import claim, claim_run, create_directory
 from adaptax.runs.load import read_agent
+from adaptax.runs.options import checked_log
 from adaptax.runs.recipe import Recipe
 from adaptax.runs.references import root
 
@@ -95,6 +97,7 @@ def resume(
     problem: str | None = None,
     algorithm: str | None = None,
     encoder: str | None = None,
+    log: str | Sequence[str] | None = None,
     reference: bool = True,
     references: str | Path | None = None,
 ) -> Run | None:
@@ -114,6 +117,7 @@ def resume(
         problem: The run's problem, if it is your own (MODULE:NAME): a run has nothing imported that you do not name.
         algorithm: The run's algorithm, if it is your own.
         encoder: The run's encoder, if it is your own.
+        log: Where else metrics are logged from here on ("wandb", "mlflow", "trackio"); None: where they were.
         reference: As for `train`.
         references: As for `train`.
 
@@ -136,7 +140,9 @@ def resume(
         claim_run(directory, problem=problem, algorithm=algorithm) as (recipe, started_with),
         tracebacks_into(directory),
     ):
-        return go_on(recipe, started_with, directory, surroundings, num_updates)
+        return go_on(
+            recipe, started_with, directory, surroundings, num_updates, None if log is None else checked_log(log)
+        )
 
 
 @in_single_precision
@@ -144,7 +150,7 @@ def begin(
     recipe: Recipe, options: TrainOptions, directory: Path, surroundings: Surroundings, *, preset: str = DEFAULT
 ) -> Run:
     """Train in a directory that this process has claimed and that holds no run yet, then evaluate."""
-    return _evaluated(TrainSession(recipe, options, directory, surroundings, preset=preset).run(), surroundings)
+    return _trained(TrainSession(recipe, options, directory, surroundings, preset=preset), surroundings)
 
 
 @in_single_precision
@@ -154,11 +160,28 @@ def go_on(
     directory: Path,
     surroundings: Surroundings,
     num_updates: int | None = None,
+    log: Sequence[str] | None = None,
 ) -> Run:
     """Go on in a directory that this process has claimed, with what `read_recipe` read there, then evaluate."""
+    started_with = logged_to(recipe, started_with, directory, log)
     recipe, started_with = replanned(recipe, started_with, directory, num_updates, surroundings.on_message)
     options = options_of(started_with)
-    return _evaluated(TrainSession(recipe, options, directory, surroundings, started_with).run(), surroundings)
+    return _trained(TrainSession(recipe, options, directory, surroundings, started_with), surroundings)
+
+
+def _trained(session: TrainSession, surroundings: Surroundings) -> Run:
+    """Train and evaluate, and log both."""
+    trackers = session.trackers
+    try:
+        with trackers:
+            run = _evaluated(session.run(), surroundings)
+            trackers.stopped = run.stopped
+            if run.evaluation is not None:
+                trackers.evaluated(run.done, run.evaluation.scalars())
+    finally:
+        if trackers.lost:  # its package may have the process wait at its end for a server that does not answer
+            surroundings.stop.abrupt = True
+    return run
 
 
 def _evaluated(run: Run, surroundings: Surroundings) -> Run:

@@ -1,4 +1,4 @@
-"""A run's metrics: JSON lines, and TensorBoard."""
+"""A run's metrics: JSON lines; each is logged elsewhere, too."""
 
 import hashlib
 import itertools
@@ -12,8 +12,8 @@ from typing import Any
 from adaptax.core import atomic_files
 from adaptax.core.types import ENV_STEPS
 from adaptax.runs.directory import METRICS, first_free
-from adaptax.runs.tensorboard import TensorBoard
 from adaptax.runs.times import Times
+from adaptax.runs.trackers.trackers import Trackers
 from adaptax.training.loop import Progress
 
 _ROW = 500_000
@@ -56,7 +56,7 @@ def _start(position: Any) -> tuple[int, str] | None:
 
 
 class RunLog:
-    """Writes metrics of every update to `metrics.jsonl`, and of every chunk to TensorBoard; a context manager.
+    """Writes metrics of every update to `metrics.jsonl`, and hands them to trackers; a context manager.
 
     A checkpoint notes how far the file was (`position`). Whoever goes on from it cuts the file back to there, so each
     update, and each evaluation, has one row, however often a run was killed. There is no clock in it: what is gone on
@@ -74,6 +74,7 @@ class RunLog:
         position: Mapping[str, Any] | None = None,
         *,
         done: int = 0,
+        trackers: Trackers | None = None,
         on_message: Callable[[str], None] = lambda message: None,
     ):
         """Open the files.
@@ -83,6 +84,8 @@ class RunLog:
             steps_per_update: Environment steps in an update of all seeds, if no episode ends early.
             position: Where to go on; None: at the beginning.
             done: Updates done before.
+            trackers: Where else they are logged; they are begun here, and ended by whoever has made them. None: to
+                TensorBoard alone.
             on_message: Called with a line for a person if the rows up to there are not what was written.
 
         Raises:
@@ -100,7 +103,9 @@ class RunLog:
         self._file = atomic_files.open_to_update(path)
         os.ftruncate(self._file, self._size)
         os.lseek(self._file, self._size, os.SEEK_SET)
-        self._board = TensorBoard(directory / "tensorboard", self._taken + 1, on_message)
+        self._own = None if trackers is not None else Trackers((), directory, {}, on_message)
+        self._trackers = trackers or self._own
+        self._trackers.start(self._taken, [*self.rows, *self.evaluations])
         self._times = Times(directory, done, on_message)
 
     def _take_up(self, path: Path, position: Any, done: int, on_message: Callable[[str], None]) -> None:
@@ -132,7 +137,8 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._file)
-        self._board.close()
+        if self._own is not None:
+            self._own.finish("finished")
         self._times.close()
 
     def write(self, progress: Progress, evaluation: Mapping[str, Any] | None = None) -> None:
@@ -146,7 +152,7 @@ class RunLog:
             OSError: if it cannot be written, for want of space say. The rows wait for the next call.
         """
         metrics = {name: values for name, values in progress.metrics.items() if name != ENV_STEPS}
-        taken = progress.env_steps(self._steps)
+        taken, new = progress.env_steps(self._steps), []
         for offset, steps in enumerate(taken):
             self._taken += steps
             row: dict[str, Any] = {"update": progress.done - len(taken) + offset + 1, ENV_STEPS: self._taken}
@@ -154,14 +160,14 @@ class RunLog:
             if progress.metrics["return"].shape[1] > 1:
                 row["by_seed"] = {name: _digits(values[offset]) for name, values in metrics.items()}
             self.rows.append(row)
+            new.append(row)
             self._waiting += (json.dumps(row) + "\n").encode()
+        speed = (self._taken - self._before) / progress.seconds
+        self._trackers.log([*new[:-1], {**new[-1], "steps_per_second": speed}])
         if evaluation is not None:
             self._add(progress.done, evaluation)
         self._times.write(progress.done, self._taken, progress.seconds)
         self._flush()
-        speed = (self._taken - self._before) / progress.seconds
-        means = {name: float(values.mean()) for name, values in metrics.items()}
-        self._board.scalars({**means, "steps_per_second": speed}, self._taken)
 
     def write_evaluation(self, update: int, found: Mapping[str, Any]) -> None:
         """Write what an evaluation after an update has found, by name.
@@ -176,7 +182,7 @@ class RunLog:
         row = {SPLIT: VALIDATION, "update": update, ENV_STEPS: self._taken, **found}
         self.evaluations.append(row)
         self._waiting += (json.dumps(row) + "\n").encode()
-        self._board.scalars({"validation_return": row["validation_return"]}, self._taken)
+        self._trackers.log([row])
 
     def _flush(self) -> None:
         """Write what waits, or nothing of it."""

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from adaptax.core.errors import ConfigError, short_repr
-from adaptax.core.settings import LARGEST_COUNT, Settings, setting
+from adaptax.core.settings import LARGEST_COUNT, Settings, setting, suggestion
 
+LOGS = ("wandb", "mlflow", "trackio")
+"""Where a run can be logged (`trackers/`)."""
 _INTERVAL = 10
 """Updates between two validations, if it is not said."""
 
@@ -30,6 +32,8 @@ class TrainOptions(Settings):
             kept.
         from_: A run whose parameters this one begins from: of the same algorithm and network, with as many trainings,
             or one.
+        log: Where metrics are logged beside the run's directory: wandb, mlflow, trackio (each is an extra); one that
+            fails costs a warning.
         json: Print one JSON object on standard output and nothing else there.
     """
 
@@ -44,10 +48,12 @@ class TrainOptions(Settings):
     validation_tasks: int = setting(400, low=2, high=LARGEST_COUNT)
     select_on: Literal["last", "validation"] = "last"
     from_: Path | None = None
+    log: tuple[Literal["wandb", "mlflow", "trackio"], ...] = setting((), yields=True)
     json: bool = False
 
     def __post_init__(self):
         """Check every field, and that they suit each other."""
+        object.__setattr__(self, "log", checked_log(self.log))
         super().__post_init__()
         if self.validation_tasks != TrainOptions.validation_tasks and not self.evaluation_interval:
             raise ConfigError(
@@ -96,8 +102,22 @@ class KeptOptions(TrainOptions):
         super().__post_init__()
 
 
-PLAN = ("planned_before", "planned_at")
+CHANGING = ("planned_before", "planned_at", "log")
 """What is written down of a run and may change: a checkpoint does not say it."""
+
+
+def checked_log(found: Any) -> tuple[str, ...]:
+    """Names of trackers, a single one too, or as a list as they are read.
+
+    Raises:
+        ConfigError: if one is none, or is there twice.
+    """
+    names = (found,) if isinstance(found, str) else found
+    known = isinstance(names, (list, tuple)) and all(isinstance(name, str) and name in LOGS for name in names)
+    if not known or len({*names}) < len(names):
+        hint = suggestion(found, LOGS) if isinstance(found, str) else ""
+        raise ConfigError(f"--log: expected some of {', '.join(LOGS)}, each once; found {short_repr(found)}{hint}")
+    return tuple(names)
 
 
 def of_older(options: dict[str, Any]) -> dict[str, Any]:

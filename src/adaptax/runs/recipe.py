@@ -12,7 +12,7 @@ from adaptax.registry.registry import LEARNERS, PROBLEMS, build, view
 from adaptax.registry.resolve import resolve_algorithm, resolve_problem
 from adaptax.registry.simulation import simulated
 from adaptax.registry.user_code import LONGEST, is_reference
-from adaptax.runs.options import PLAN, KeptOptions, of_older
+from adaptax.runs.options import CHANGING, KeptOptions, of_older
 
 _LARGEST_INTEGER = 2**31 - 1
 UPDATES = "num_updates"
@@ -55,7 +55,7 @@ class Recipe:
 
     def about(self, options: dict[str, Any]) -> dict[str, Any]:
         """What a checkpoint of a run with these options is of."""
-        return {**self.to_json(), "options": {name: x for name, x in options.items() if name not in PLAN}}
+        return {**self.to_json(), "options": {name: x for name, x in options.items() if name not in CHANGING}}
 
     def complete(self, about: Any, planned_before: Collection[int] | None = None) -> Any:
         """What a file says that it is of (`about`), with the defaults of the fields that were not there yet.
@@ -77,7 +77,7 @@ class Recipe:
         full = {name: {**defaults(kinds[name]), **values} for name, values in said.items()}
         if "options" in full:
             present = of_older({**defaults(KeptOptions), **said["options"]})
-            full["options"] = {name: value for name, value in present.items() if name not in PLAN}
+            full["options"] = {name: value for name, value in present.items() if name not in CHANGING}
         settings = full.get("algorithm_settings", {})
         if type(settings.get(UPDATES)) is int and settings[UPDATES] in (planned_before or ()):
             settings[UPDATES] = getattr(self.algorithm_settings, UPDATES)

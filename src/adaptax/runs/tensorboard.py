@@ -57,43 +57,45 @@ class EventFile:
 
 
 class TensorBoard:
-    """Writes scalars into a new file of a folder; nothing if tensorboardX is not installed."""
+    """Writes scalars into a new file of a folder, at their environment steps; nothing without tensorboardX."""
 
-    def __init__(self, folder: Path, first_step: int, on_message: Callable[[str], None]):
-        """Open the file.
+    def __init__(self, folder: Path, on_message: Callable[[str], None]):
+        """Prepare it; nothing is written.
 
         Args:
             folder: Where; it is made.
-            first_step: What earlier files say of this step and later ones no longer holds.
             on_message: Called with a line for a person when it cannot be written, once.
         """
         self._folder, self._on_message = folder, on_message
         self._writer: Any = None
         self._flushed = time.monotonic()
-        with if_installed(f"{folder.name}/", on_message), self._given_up_if_impossible():
+
+    def start(self, first_step: int) -> None:
+        """Open the file; what earlier ones say of `first_step` and later steps no longer holds."""
+        with if_installed(f"{self._folder.name}/", self._on_message), self._given_up_if_impossible():
             with needs("tensorboard", "TensorBoard"):
                 from tensorboardX.proto.event_pb2 import SessionLog
-            if folder.is_symlink():
+            if self._folder.is_symlink():
                 raise OSError("is a link")
-            folder.mkdir(exist_ok=True)
-            self._writer = EventFile(folder)
+            self._folder.mkdir(exist_ok=True)
+            self._writer = EventFile(self._folder)
             self._write(first_step, session_log=SessionLog(status=SessionLog.START))
 
-    def scalars(self, values: Mapping[str, float], step: int) -> None:
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Write scalars by name."""
         if self._writer is None:
             return
-        from tensorboardX.summary import scalar
+        from tensorboardX.proto.summary_pb2 import Summary
 
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in metrics.items()]
         with self._given_up_if_impossible():
-            for name, value in values.items():
-                self._write(step, summary=scalar(name, value))
+            self._write(step, summary=Summary(value=values))
             if time.monotonic() - self._flushed > FLUSH_SECONDS:
                 self._writer.flush()
                 self._flushed = time.monotonic()
 
-    def close(self) -> None:
-        """Write what there is to the disk."""
+    def finish(self, status: str) -> None:
+        """Write what there is to the disk, however the run has ended."""
         if self._writer is None:
             return
         with self._given_up_if_impossible():
