@@ -47,6 +47,7 @@ def test_options_that_are_named_are_in_the_command_s_help(name, tmp_path):
         "compare": "--out",
         "inspect": "--out",
         "export": "--format",
+        "watch": "--once",
         "reproduce": "--cells",
     }
     option = others.get(name, "--seed")

@@ -147,6 +147,13 @@ def plan(place):
     return {"typed", "called"}
 
 
+def watch(place):
+    (found,) = json.loads(run("watch", "called", "--once", "--json"))["runs"]
+    assert (found["algorithm"], found["problem"]) == (ALGORITHM, PROBLEM)
+    assert found["done"] == found["total"] > 0
+    return {"called"}
+
+
 def check_env(place):
     assert re.match(r"PASS \d+/\d+ rules", run("check-env", PROBLEM, "--tasks", "4", "--steps", "20"))
     return {"typed"}
@@ -162,7 +169,7 @@ def act(place):
     return {"called"}
 
 
-TRIPS = [train, kill_and_resume, evaluate, compare, inspect, export, reference, plan, check_env, act]
+TRIPS = [train, kill_and_resume, evaluate, compare, inspect, export, reference, plan, watch, check_env, act]
 
 
 @pytest.mark.compiles

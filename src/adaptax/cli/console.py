@@ -31,6 +31,11 @@ class PlainConsole:
         print(table)
 
 
+def rich_console() -> Any:
+    """Standard output of `rich`; None if that is not installed."""
+    return None if rich is None else rich.console.Console()
+
+
 def table_console() -> Any:
     """Where tables are printed: standard output, 100 columns wide where there is no terminal to measure."""
     if rich is None:

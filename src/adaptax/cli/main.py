@@ -24,7 +24,7 @@ class Command(NamedTuple):
         module: Its module, which has a function `command` from the words after it to an exit code.
         words: What may follow it.
         summary: One line.
-        trains: Whether it trains, and so is given what asks it to stop.
+        trains: Whether it trains, or goes on for ever, and so is given what asks it to stop.
     """
 
     module: str
@@ -49,6 +49,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "compare": Command(
         "compare", "DIR AGENT ... [options]", "agents side by side: how soon, how far it carries, at what cost"
+    ),
+    "watch": Command(
+        "watch", "[DIR ...] [options]", "follow runs from another terminal: how far, how fast", trains=True
     ),
     "inspect": Command("inspect", "DIR [options]", "what the memory knows of the task, after each episode"),
     "export": Command("export", "DIR [options]", "write an agent down as NumPy, JavaScript, C or StableHLO"),

@@ -44,7 +44,8 @@ def parse(
         arguments: What was typed after the command.
         program: What was typed before.
         description: What `--help` says first.
-        names: The names that are expected, each with what it is, in words. One that ends with `...` takes all others.
+        names: The names that are expected, each with what it is, in words. One that ends with `...` takes all others;
+            one in square brackets may be missing.
         also: Options of the program that are read elsewhere, to be suggested.
         chosen: The names that the options depend on, for the line that lists them.
 
@@ -68,10 +69,10 @@ def parse(
     for word in found:
         if word.startswith("-"):
             raise _unknown(word, [*options, *also], " ".join((program, *map(shlex.quote, chosen))))
-    if len(found) < len(expected):
+    if len(found) < sum(not name.startswith("[") for name in expected):
         what = list(expected.values())[len(found)]
         raise ConfigError(f"{command}: expected {what}; found {short_repr(' '.join(found)) if found else 'nothing'}")
-    if len(found) > len(expected) and not any(name.endswith("...") for name in expected):
+    if len(found) > len(expected) and not any(name.rstrip("]").endswith("...") for name in expected):
         raise _surplus(
             found[len(expected)], words, options, f"{command}: expected only {' '.join(expected) or 'options'}"
         )

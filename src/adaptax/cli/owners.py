@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[Any, ...]] = {
     "compare": (options.CompareOptions, options.SimulatorOptions),
     "inspect": (options.InspectOptions, options.SimulatorOptions),
     "export": (options.ExportOptions,),
+    "watch": (options.FollowOptions,),
     "reproduce": (options.ReproduceOptions,),
     "sweep": (SweepOptions, SweepResumeOptions, options.SimulatorOptions),
 }

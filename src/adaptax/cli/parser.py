@@ -160,4 +160,4 @@ def _typed(field: dataclasses.Field[Any], value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     words = [word for word, known in field.metadata.get("spelled", {}).items() if known == value]
-    return words[0] if words else " ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
+    return words[0] if words else " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

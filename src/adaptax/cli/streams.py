@@ -54,6 +54,11 @@ class Results(Patient):
         with self._noted():
             self._stream.flush()
 
+    @property
+    def takes_more(self) -> bool:
+        """Whether what is written still goes somewhere."""
+        return self._failed is None
+
     def end(self) -> AdaptaxError | None:
         """Hand on what there is; what to say of it, if it was not taken."""
         self.flush()

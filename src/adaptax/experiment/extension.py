@@ -90,8 +90,9 @@ def logged_to(
         MissingPackageError: if the package of one is not installed; nothing was changed.
         OutputError: if it cannot be written down.
     """
-    accept_trackers(started_with["log"] if log is None else log)
-    if log is None or tuple(log) == started_with["log"]:
+    before = started_with["log"] or ()
+    accept_trackers(before if log is None else log)
+    if log is None or tuple(log) == before:
         return started_with
     written = {**started_with, "log": tuple(log)}
     try:

@@ -294,6 +294,21 @@ class BesideOptions(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class FollowOptions(Settings):
+    """How to follow runs.
+
+    Attributes:
+        once: Show how far they are now, and end.
+        interval: Seconds between two looks.
+        json: Print one JSON object on standard output and nothing else there; with --once.
+    """
+
+    once: bool = False
+    interval: float = setting(2.0, low=0.1, high=3600, only={"once": (False,)})
+    json: bool = setting(False, only={"once": (True,)})
+
+
+@dataclasses.dataclass(frozen=True)
 class ExportOptions(OfOneTraining):
     """How to write an agent down for places without JAX.
 

@@ -62,7 +62,7 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
         MissingPackageError: if a tracker is asked for whose package is not installed.
     """
     recipe.algorithm_settings.check_problem(recipe.problem_settings)
-    accept_trackers(options.log)
+    accept_trackers(options.log or ())
     if recipe.algorithm in FROM_SCRATCH and options.seeds > 1:
         raise ConfigError(
             f"--seeds: {recipe.algorithm} learns every task from nothing, so there are no trainings to repeat; found "

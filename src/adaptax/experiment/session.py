@@ -88,7 +88,7 @@ class TrainSession:
             written, self._devices = started_with, self._devices_again(started_with["used_devices"])
         self._written, self._about = written, recipe.about(written)
         config = {**recipe.to_json(), "options": written, "version": __version__}
-        self.trackers = Trackers(written["log"], directory, config, self._on_message)
+        self.trackers = Trackers(written["log"] or (), directory, config, self._on_message)
         self._validator: Validator | None = None
 
     def run(self) -> Run:

@@ -23,6 +23,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 _SAME = 1.0
 """Seconds in which a second signal is taken for the first: `timeout` and batch systems send one to a process and to its
 group. Ctrl-C is typed by a person, who means it."""
+AFTER_THIS_CHUNK = "stopping after this chunk; Ctrl-C again to stop at once"
 _WAKE = b"\xff"
 """Ends the thread; no signal has that number."""
 
@@ -41,20 +42,21 @@ class StopSignal:
     def __init__(self, at_once: str = "stopped; nothing was saved by this command") -> None:
         self.asked = self.abrupt = False
         self.at_once: str | None = at_once
-        self._second = at_once
+        self._second, self._asked = at_once, AFTER_THIS_CHUNK
 
     def ask(self) -> None:
         """Ask to stop."""
         self.asked = True
 
     @contextlib.contextmanager
-    def saving(self, at_once: str) -> Iterator[None]:
+    def saving(self, at_once: str, asked: str = AFTER_THIS_CHUNK) -> Iterator[None]:
         """While it is open there is something to save, so that nothing may end at once; who insists is told `at_once`.
 
         Args:
             at_once: What to say to a person who asks a second time and does not want to wait.
+            asked: What to say to who asks a first time; empty: nothing.
         """
-        before, self.at_once, self._second = self.at_once, None, at_once
+        before, self.at_once, self._second, self._asked = self.at_once, None, at_once, asked
         try:
             yield
         finally:
@@ -112,7 +114,8 @@ class Interrupts(StopSignal):
         elif not self.asked:
             self.ask()
             self._asked_at = time.monotonic()
-            _say("stopping after this chunk; Ctrl-C again to stop at once")
+            if self._asked:
+                _say(self._asked)
         elif number == signal.SIGINT or time.monotonic() - self._asked_at > _SAME:
             self.end(self._second)
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptax.core import atomic_files
-from adaptax.core.errors import CheckpointError, ConfigError, OutputError, short_repr, unwritten
+from adaptax.core.errors import CheckpointError, ConfigError, LostError, OutputError, one_line, short_repr, unwritten
 from adaptax.core.version import __version__
 from adaptax.runs.options import KeptOptions, of_older
 from adaptax.runs.recipe import Recipe, accept_names, check_known, defaults, recipe_of
@@ -34,6 +34,8 @@ from adaptax.runs.recipe import Recipe, accept_names, check_known, defaults, rec
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
 LOCK = ".lock"
+ENDED = "failed: "
+"""Begins the line of the lock's file that says what its last holder failed of."""
 FORMAT = 1
 _LARGEST = 1_000_000
 """Bytes of a configuration file, at most."""
@@ -98,6 +100,9 @@ def claim(directory: Path, *, fresh: bool) -> Iterator[None]:
             raise _occupied(directory)
         _sign(descriptor)
         yield
+    except Exception as error:
+        _note_failure(descriptor, error)
+        raise
     finally:
         os.close(descriptor)
 
@@ -204,6 +209,15 @@ def _sign(descriptor: int) -> None:
     with contextlib.suppress(OSError):  # the disk may be full, which others notice soon enough
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}, since {started}\n".encode(), 0)
+
+
+def _note_failure(descriptor: int, error: Exception) -> None:
+    """Write down what its holder has failed of, for whoever looks; what was stopped, or refused, has not failed."""
+    if getattr(error, "exit_code", 1) in (ConfigError.exit_code, LostError.exit_code) or not os.pread(descriptor, 1, 0):
+        return
+    text = one_line(str(error) or type(error).__name__)[:_LONGEST]
+    with contextlib.suppress(OSError):
+        os.pwrite(descriptor, f"{ENDED}{text}\n".encode(), os.fstat(descriptor).st_size)
 
 
 def _take(descriptor: int) -> bool:

@@ -48,12 +48,13 @@ class TrainOptions(Settings):
     validation_tasks: int = setting(400, low=2, high=LARGEST_COUNT)
     select_on: Literal["last", "validation"] = "last"
     from_: Path | None = None
-    log: tuple[Literal["wandb", "mlflow", "trackio"], ...] = setting((), yields=True)
+    log: tuple[Literal["wandb", "mlflow", "trackio"], ...] | None = setting(None, yields=True)
     json: bool = False
 
     def __post_init__(self):
         """Check every field, and that they suit each other."""
-        object.__setattr__(self, "log", checked_log(self.log))
+        if self.log is not None:
+            object.__setattr__(self, "log", checked_log(self.log))
         super().__post_init__()
         if self.validation_tasks != TrainOptions.validation_tasks and not self.evaluation_interval:
             raise ConfigError(
