@@ -326,6 +326,11 @@ class Agent:
         return self._batch.programs.trained.meta
 
     @property
+    def observation_space(self) -> Any:
+        """What it is shown: a space of `adaptax.core.spaces`."""
+        return self._env.observation_space
+
+    @property
     def adaptations(self) -> int:
         """How many windows it has learned from in this task."""
         return int(self._batch.state.adaptations[0])
