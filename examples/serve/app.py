@@ -132,29 +132,32 @@ def make_app(engine: Engine) -> FastAPI:
         said = f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}; found {short_repr(first.get('input'))}"
         return JSONResponse({"detail": f"{said}. Nothing was done"}, 422)
 
-    @app.get("/health")
-    async def health() -> dict[str, Any]:
-        return {"ready": True}
+    async def answer(call: Call, status: int = 200) -> JSONResponse:
+        return JSONResponse(await batcher.ask(call), status)  # nothing is to be checked or converted once more
 
-    @app.post("/sessions", status_code=201)
-    async def begin(asked: Begin) -> dict[str, Any]:
-        return await batcher.ask(Call("begin", asked.id or str(uuid.uuid4())))
+    @app.get("/health")
+    async def health() -> JSONResponse:
+        return JSONResponse({"ready": True})
+
+    @app.post("/sessions")
+    async def begin(asked: Begin) -> JSONResponse:
+        return await answer(Call("begin", asked.id or str(uuid.uuid4())), 201)
 
     @app.post("/sessions/{session}/act")
-    async def act(session: str, asked: Act) -> dict[str, Any]:
-        return await batcher.ask(Call("act", session, asked.model_dump()))
+    async def act(session: str, asked: Act) -> JSONResponse:
+        return await answer(Call("act", session, vars(asked)))
 
     @app.post("/sessions/{session}/observe")
-    async def observe(session: str, asked: Observe) -> dict[str, Any]:
-        return await batcher.ask(Call("observe", session, asked.model_dump()))
+    async def observe(session: str, asked: Observe) -> JSONResponse:
+        return await answer(Call("observe", session, vars(asked)))
 
     @app.get("/sessions/{session}")
-    async def state(session: str) -> dict[str, Any]:
-        return await batcher.ask(Call("state", session))
+    async def state(session: str) -> JSONResponse:
+        return await answer(Call("state", session))
 
     @app.delete("/sessions/{session}")
-    async def delete(session: str) -> dict[str, Any]:
-        return await batcher.ask(Call("delete", session))
+    async def delete(session: str) -> JSONResponse:
+        return await answer(Call("delete", session))
 
     return app
 

@@ -27,8 +27,8 @@ BLOCK = 256
 """New sessions are made so many at a time."""
 BACKLOG = 20
 """Steps after which a session's state is kept."""
-AT_ONCE = 2
-"""States that are kept after a batch of calls, at most: they take a millisecond each, for which others wait."""
+AT_ONCE = 1
+"""States that are kept after a batch of calls, at most: others wait for half a millisecond meanwhile."""
 TABLES = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value);
 CREATE TABLE IF NOT EXISTS sessions (
@@ -98,14 +98,16 @@ class Engine:
             CheckpointError: if it is of another agent or seed, or does not live again as it was.
         """
         self._agent, self._seed = agent, seed
-        self._sessions = agent.sessions(capacity)
-        self._fresh: tuple[int, Any] = (-1, None)
         self._live: OrderedDict[str, Live] = OrderedDict()
-        self._free = list(range(capacity))[::-1]
+        self._block: tuple[int, Any] = (-1, None)
         self._data = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._data.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous={'FULL' if durable else 'NORMAL'};")
         self._data.executescript(TABLES)
         self._check_agent()
+        last = self._data.execute("SELECT max(seq) FROM sqlite_sequence").fetchone()[0] or 0
+        # Rows are new sessions, of the numbers to come, until they are taken for others.
+        self._sessions = agent.sessions(capacity, seed=seed + last + 1)
+        self._fresh, self._free = {last + 1 + row: row for row in range(capacity)}, list[int]()
         self._compile()
         recent = self._data.execute("SELECT id FROM sessions ORDER BY used DESC LIMIT ?", (capacity,)).fetchall()
         self._bring_in([session for (session,) in recent][::-1])
@@ -213,8 +215,12 @@ class Engine:
         if self._data.execute("SELECT 1 FROM sessions WHERE id = ?", (session,)).fetchone():
             self._bring_in([session])
             return self._live[session]
-        self._data.execute("INSERT INTO sessions (id, used) VALUES (?, ?)", (session, time.time()))
-        self._bring_in([session])
+        row = (session, time.time())
+        number = self._data.execute("INSERT INTO sessions (id, used) VALUES (?, ?)", row).lastrowid or 0
+        if number in self._fresh:
+            self._live[session] = Live(number, self._fresh.pop(number))
+        else:
+            self._bring_in([session])
         return self._live[session]
 
     def _known(self, session: str, kind: str) -> Any:
@@ -291,6 +297,8 @@ class Engine:
         self._live_again(new)
 
     def _room(self, wanted: Iterable[str]) -> int:
+        if not self._free and self._fresh:
+            self._free.append(self._fresh.pop(max(self._fresh)))
         if not self._free:
             session = next((x for x in self._live if x not in wanted), None)
             if session is None:
@@ -304,9 +312,9 @@ class Engine:
     def _new(self, number: int) -> bytes:
         """The state of a session before its first step."""
         block, place = divmod(number, BLOCK)
-        if self._fresh[0] != block:
-            self._fresh = block, self._agent.sessions(BLOCK, seed=self._seed + block * BLOCK)
-        (state,) = self._fresh[1].save_state(at=[place])
+        if self._block[0] != block:
+            self._block = block, self._agent.sessions(BLOCK, seed=self._seed + block * BLOCK)
+        (state,) = self._block[1].save_state(at=[place])
         return bytes(state)
 
     def _live_again(self, sessions: list[Live]) -> None:
@@ -337,7 +345,7 @@ class Engine:
     def _compile(self) -> None:
         """Do once, in copies, what users would wait for the first time."""
         scratch = copy.copy(self._sessions)
-        scratch.load_state([self._new(0)], at=[0])
+        scratch.load_state([self._new(1)], at=[0])
         with contextlib.suppress(AdaptaxError):  # where nothing is seen there may be nothing to do
             scratch.act([np.asarray(self._agent.observation_space.null()).tolist()], at=[0])
             scratch.observe([0.0], at=[0], episode_over=True)
