@@ -22,6 +22,7 @@ It is one process that listens on this machine. Who may ask for which session is
 import argparse
 import asyncio
 import contextlib
+import gc
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -34,7 +35,7 @@ from engine import Call, Engine, Refusal
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adaptax import Agent
 from adaptax.core.errors import AdaptaxError, one_line, short_repr
@@ -109,6 +110,11 @@ class Batcher:
                     future.set_result(answer)
 
 
+def body_of(kind: type[BaseModel]) -> dict[str, Any]:
+    """What the documentation says of a body that a function reads by itself, in a third of the time."""
+    return {"requestBody": {"content": {"application/json": {"schema": kind.model_json_schema()}}, "required": True}}
+
+
 def make_app(engine: Engine) -> FastAPI:
     """The service around an engine."""
     batcher = Batcher(engine)
@@ -125,10 +131,11 @@ def make_app(engine: Engine) -> FastAPI:
     async def refused(request: Request, error: Refusal) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, error.status)
 
+    @app.exception_handler(ValidationError)
     @app.exception_handler(RequestValidationError)
-    async def wrong(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def wrong(request: Request, error: ValidationError | RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"][1:])) or "body"
+        where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
         said = f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}; found {short_repr(first.get('input'))}"
         return JSONResponse({"detail": f"{said}. Nothing was done"}, 422)
 
@@ -143,13 +150,13 @@ def make_app(engine: Engine) -> FastAPI:
     async def begin(asked: Begin) -> JSONResponse:
         return await answer(Call("begin", asked.id or str(uuid.uuid4())), 201)
 
-    @app.post("/sessions/{session}/act")
-    async def act(session: str, asked: Act) -> JSONResponse:
-        return await answer(Call("act", session, vars(asked)))
+    @app.post("/sessions/{session}/act", openapi_extra=body_of(Act))
+    async def act(session: str, request: Request) -> JSONResponse:
+        return await answer(Call("act", session, vars(Act.model_validate_json(await request.body()))))
 
-    @app.post("/sessions/{session}/observe")
-    async def observe(session: str, asked: Observe) -> JSONResponse:
-        return await answer(Call("observe", session, vars(asked)))
+    @app.post("/sessions/{session}/observe", openapi_extra=body_of(Observe))
+    async def observe(session: str, request: Request) -> JSONResponse:
+        return await answer(Call("observe", session, vars(Observe.model_validate_json(await request.body()))))
 
     @app.get("/sessions/{session}")
     async def state(session: str) -> JSONResponse:
@@ -179,6 +186,8 @@ def main() -> int:
         print(f"error[{error.exit_code}]: {one_line(error)}", file=sys.stderr)
         return error.exit_code
     sys.setswitchinterval(SWITCH)
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: to look for garbage among it takes tens of milliseconds
     uvicorn.run(make_app(engine), host="127.0.0.1", port=options.port, log_level="warning", access_log=False)
     return 0
 
