@@ -30,6 +30,10 @@ SMOKE = {
     "mujoco": [[*CHECK, "half-cheetah-direction"]],
     "metaworld": [[*CHECK, "metaworld-ml1"]],
     "onnx": [RUN, ["export", "run", "--format", "onnx"]],
+    "wandb": [[*RUN, "--eval-every", "2", "--log", "wandb"]],
+    "mlflow": [[*RUN, "--eval-every", "2", "--log", "mlflow"]],
+    "trackio": [[*RUN, "--eval-every", "2", "--log", "trackio"]],
+    "serve": [RUN],
     "export": [RUN, ["export", "run", "--format", "stablehlo"]],
     "optuna": [["sweep", *TRAIN[1:], "--learning-rate", "1e-3:1e-1:log", "--optuna", "2", "--out", "sweep"]],
     "test": [RUN],
@@ -37,6 +41,8 @@ SMOKE = {
     "cuda": [],  # it is as large as all others together, and does nothing without a GPU
 }
 SMOKE["all"] = [command for name in ("reports", "gymnasium", "mujoco", "export") for command in SMOKE[name]]
+OFFLINE = {"WANDB_MODE": "offline", "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db", "TRACKIO_DIR": "trackio"}
+READ = {"wandb": "wandb_rows", "mlflow": "mlflow_rows", "trackio": "trackio_rows"}
 WRITTEN = {
     "optuna": "sweep/study.db",
     "reports": "run/*.png",
@@ -57,6 +63,7 @@ def test_an_extra_brings_what_it_is_for(extras, tmp_path):
 
     def call(*command):
         alone = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        alone |= OFFLINE
         done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
 
@@ -69,5 +76,11 @@ def test_an_extra_brings_what_it_is_for(extras, tmp_path):
         for command in SMOKE[extra]:
             if command is not RUN or not (tmp_path / "run").exists():
                 call(python, "-m", "adaptax", *command)
+        if extra in READ:  # of the run from its beginning to where it was stopped, and from there to its end
+            call(python, "-m", "adaptax", "train", "--resume", "run", "--num-updates", "5")
+            call(python, ROOT / "tests/runs/trackers/stored.py", READ[extra])
+        if extra == "serve":
+            load = [ROOT / "examples/serve/load_test.py", "run", "--sessions", "20", "--rounds", "10", "--think", "0.2"]
+            call(python, *load)
         if extra in WRITTEN:
             assert [*tmp_path.glob(WRITTEN[extra])], f"{extra}: nothing like {WRITTEN[extra]} was written"

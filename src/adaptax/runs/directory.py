@@ -10,6 +10,7 @@ returns.npz             what every agent earned in every task of it
 adaptation.png          its picture
 validation.json         with --select-on validation: how each checkpoint did on validation tasks (`validations.py`)
 training.png            return over updates
+tracker-NAME.json       with --log: what the run is called there, and what it was given (`trackers/`)
 """
 
 import contextlib
