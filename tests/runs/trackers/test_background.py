@@ -47,7 +47,8 @@ def test_it_is_given_all_in_order_and_its_identity_is_kept(tmp_path):
     one.log(rows(1, 2))
     one.log(rows(2, kind=VALIDATION))
     one.log(rows(2, kind=EVALUATION))
-    one.finish("finished")
+    one.end("finished")
+    one.wait()
     x = {"x": 2.0}
     assert tracker.calls == [
         ("start", "", {"seed": 1}),
@@ -65,13 +66,15 @@ def test_whoever_goes_on_gives_nothing_twice(tmp_path):
     first, second, said = Recording(), Recording(), []
     one = background(tmp_path, first)
     one.log(rows(1, 2, 3))
-    one.finish("stopped")
+    one.end("stopped")
+    one.wait()
     other = background(tmp_path, second, said)
     assert other.has(rows(3)[0])
     assert not other.has(rows(3, kind=VALIDATION)[0])
     other.log(rows(1, 2, 3))  # of a checkpoint that is older
     other.log(rows(3, kind=VALIDATION) + rows(4, 5))
-    other.finish("finished")
+    other.end("finished")
+    other.wait()
     assert second.calls[0] == ("start", "its own", {"seed": 1})
     assert [call[0] for call in second.calls[1:]] == [3, 4, 5, "finish"]
 
@@ -82,7 +85,8 @@ def test_what_is_on_its_way_when_the_process_dies_is_not_given_again(tmp_path):
     one = background(tmp_path, tracker)
     one.log(rows(1, 2))
     one.log(rows(3))
-    one.finish("finished")
+    one.end("finished")
+    one.wait()
     assert noted == [(2, TRAINING), (2, TRAINING), (3, TRAINING)]  # before each call: death in it repeats nothing
 
 
@@ -104,13 +108,15 @@ def test_what_it_raises_costs_one_line(tmp_path, call, error):
     one = background(tmp_path, tracker, said)
     for update in range(1, 20):
         one.log(rows(update))
-    one.finish("finished")
+    one.end("finished")
+    one.wait()
     (line,) = said
     assert line.startswith(f"warning: fake: {type(error).__name__}: ")
     assert "\n" not in line
     assert one.lost
     one.log(rows(99))
-    one.finish("finished")
+    one.end("finished")
+    one.wait()
     assert len(said) == 1
 
 
@@ -122,7 +128,8 @@ def test_a_package_that_cannot_be_imported_costs_one_line(tmp_path):
 
     one = Background("fake", TrackedRun("name", tmp_path, {}), said.append, make=make)
     one.log(rows(1))
-    one.finish("finished")
+    one.end("finished")
+    one.wait()
     assert len(said) == 1
     assert "ImportError: broken" in said[0]
 
@@ -131,7 +138,8 @@ def test_a_full_disk_costs_one_line(tmp_path):
     tracker, said = Recording(), []
     one = background(tmp_path / "nowhere", tracker, said)
     one.log(rows(1))
-    one.finish("finished")
+    one.end("finished")
+    one.wait()
     (line,) = said
     assert "FileNotFoundError" in line
     assert [call[0] for call in tracker.calls] == ["start"]
@@ -145,8 +153,9 @@ def test_one_that_hangs_is_waited_for_at_the_end_and_not_for_ever(tmp_path, call
     begun = time.monotonic()
     one.log(rows(1))
     one.log(rows(2))
-    assert time.monotonic() - begun < 0.3  # nothing waits until the end
-    one.finish("finished")
+    assert time.monotonic() - begun < 5  # nothing waits until the end
+    one.end("finished")
+    one.wait()
     over.set()
     assert time.monotonic() - begun < 30
     assert said == [
@@ -164,7 +173,8 @@ def test_one_that_hangs_is_given_up_when_too_much_waits(tmp_path):
         one.log(rows(update))
     assert [line.partition(";")[0] for line in said] == ["warning: fake: has not taken what it was given for 3 chunks"]
     begun = time.monotonic()
-    one.finish("finished")
+    one.end("finished")
+    one.wait()
     assert time.monotonic() - begun < 10  # it was told already, and nobody waits
     over.set()
     assert len(said) == 1
@@ -172,6 +182,22 @@ def test_one_that_hangs_is_given_up_when_too_much_waits(tmp_path):
 
 def test_nothing_is_begun_that_has_nothing_to_say(tmp_path):
     tracker = Recording()
-    background(tmp_path, tracker).finish("finished")
+    one = background(tmp_path, tracker)
+    one.end("finished")
+    one.wait()
     assert tracker.calls == []
     assert not [*tmp_path.iterdir()]
+
+
+def test_several_that_hang_are_waited_for_at_the_same_time(tmp_path):
+    over, begun = threading.Event(), time.monotonic()
+    several = [background(tmp_path, Recording(lambda at: over.wait(60)), patience=1.0) for _ in range(10)]
+    for one in several:
+        one.log(rows(1))
+    for one in several:
+        one.end("finished")
+    for one in several:
+        one.wait()
+    assert all(one.lost for one in several)
+    assert time.monotonic() - begun < 5
+    over.set()

@@ -61,7 +61,7 @@ class Logged:
 
 
 class Background:
-    """One tracker of one run. No call waits for it, but `finish`, for a limited time."""
+    """One tracker of one run. No call waits for it, but `wait`, for a limited time."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Background:
         self._queue: queue.Queue[Sequence[Row] | str] = queue.Queue(waiting)
         self._logged = Logged(run.directory, name)
         self._thread: threading.Thread | None = None
-        self._telling = threading.Lock()
+        self._telling, self._ended = threading.Lock(), 0.0
         self.lost = False
 
     def log(self, rows: Sequence[Row]) -> None:
@@ -105,19 +105,26 @@ class Background:
             self._thread = threading.Thread(target=self._work, name=f"log to {self.name}", daemon=True)
             self._thread.start()
 
-    def finish(self, status: str) -> None:
-        """Say how the run has ended, and wait until it is done, but not for ever."""
+    def end(self, status: str) -> None:
+        """Say how the run has ended."""
+        if self._thread is not None:
+            self._put(status)
+            self._ended = time.monotonic()
+
+    def wait(self) -> None:
+        """Wait until it is done, but not for ever after `end`."""
         if self._thread is None:
             return
-        self._put(status)
-        begun = time.monotonic()
         if not self.lost:
-            self._thread.join(min(SILENCE, self._patience))
+            self._thread.join(max(0.0, min(SILENCE, self._patience) - self._waited()))
         if not self.lost and self._thread.is_alive():
             self._on_message(f"{self.name}: sending what is left …")
-            self._thread.join(self._patience - (time.monotonic() - begun))
+            self._thread.join(max(0.0, self._patience - self._waited()))
         if self._thread.is_alive():
             self._give_up(f"is not done {self._patience:g} s after the run")
+
+    def _waited(self) -> float:
+        return time.monotonic() - self._ended
 
     def _put(self, what: Sequence[Row] | str) -> None:
         if self.lost:

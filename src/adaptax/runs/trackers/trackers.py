@@ -99,7 +99,9 @@ class Trackers:
         if self._board is not None:
             self._board.finish(status)
         for other in self._others:
-            other.finish(status)
+            other.end(status)
+        for other in self._others:  # all at once: what is down costs no longer if there are several
+            other.wait()
 
     def __enter__(self) -> "Trackers":
         return self
