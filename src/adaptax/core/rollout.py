@@ -253,6 +253,30 @@ def evaluation_episodes(
     return evaluated
 
 
+def trial_and_evaluations(
+    algorithm: Algorithm,
+    problem: Problem,
+    meta: PyTree[Array],
+    task: Task,
+    key: Key[Array, ""],
+    *,
+    explore: bool = True,
+    with_evaluation: bool = False,
+) -> tuple[Transition, Transition | None, PyTree[Array]]:
+    """The trial that `evaluate_trial` runs, step by step, and the evaluation episodes on the way.
+
+    Arguments are those of `evaluate_trial`.
+
+    Returns:
+        The trial, leaves `[time, env, ...]`; evaluation episodes, leaves `[evaluation, time, env, ...]`, or None
+        without them; and φ after the trial.
+    """
+    trajectory, evaluated, adapted = _run_trial(
+        algorithm, problem, meta, task, key, explore=explore, evaluation_explores=False if with_evaluation else None
+    )
+    return jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory), evaluated, adapted
+
+
 def _evaluation_episode(
     algorithm: Algorithm,
     problem: Problem,
@@ -359,10 +383,9 @@ def evaluate_trial(
         with_evaluation: Whether evaluation episodes, which do not explore, show what was known on the way; the trial
             is the same with and without them.
     """
-    trajectory, evaluated, adapted = _run_trial(
-        algorithm, problem, meta, task, key, explore=explore, evaluation_explores=False if with_evaluation else None
+    trajectory, evaluated, adapted = trial_and_evaluations(
+        algorithm, problem, meta, task, key, explore=explore, with_evaluation=with_evaluation
     )
-    trajectory = jax.tree.map(lambda x: jax.lax.collapse(x, 0, 2), trajectory)
     known = None if evaluated is None else jnp.mean(jnp.sum(evaluated.reward, 1), -1)
     result = result_of(trajectory, problem.env.horizon, adapted)
     if evaluated is None:
