@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[Any, ...]] = {
     "evaluate": (options.EvaluateOptions, options.SimulatorOptions),
     "reference": (options.ReferenceOptions, options.SimulatorOptions),
     "compare": (options.CompareOptions, options.SimulatorOptions),
+    "report": (options.ReportOptions, options.SimulatorOptions),
     "inspect": (options.InspectOptions, options.SimulatorOptions),
     "export": (options.ExportOptions,),
     "watch": (options.FollowOptions,),

@@ -1,4 +1,4 @@
-"""What the commands do, as functions: train, sweep, evaluate, reference, compare, inspect, export, reproduce, plan.
+"""What the commands do, as functions: train, sweep, evaluate, reference, compare, inspect, report and so on.
 
 They do all that the commands do, print nothing, and leave the process as it was. All are imported when they are first
 used, so that a command's words can be checked before JAX is imported.
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from adaptax.experiment.options import ExportOptions as ExportOptions
     from adaptax.experiment.options import InspectOptions as InspectOptions
     from adaptax.experiment.options import ReferenceOptions as ReferenceOptions
+    from adaptax.experiment.options import ReportOptions as ReportOptions
     from adaptax.experiment.options import ReproduceOptions as ReproduceOptions
     from adaptax.experiment.options import TrainOptions as TrainOptions
     from adaptax.experiment.planning import TrainingPlan as TrainingPlan
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from adaptax.experiment.progress import Progress as Progress
     from adaptax.experiment.reference_training import ReferenceTraining as ReferenceTraining
     from adaptax.experiment.reference_training import reference as reference
+    from adaptax.experiment.reporting import Report as Report
+    from adaptax.experiment.reporting import report as report
     from adaptax.experiment.reproduction import Reproduction as Reproduction
     from adaptax.experiment.reproduction import reproduce as reproduce
     from adaptax.experiment.run import Run as Run
@@ -52,12 +55,14 @@ _WHERE = {
         "ExportOptions",
         "InspectOptions",
         "ReferenceOptions",
+        "ReportOptions",
         "ReproduceOptions",
         "TrainOptions",
     ),
     "planning": ("TrainingPlan", "plan"),
     "progress": ("Progress",),
     "reference_training": ("ReferenceTraining", "reference"),
+    "reporting": ("Report", "report"),
     "reproduction": ("Reproduction", "reproduce"),
     "run": ("Run",),
     "signals": ("StopSignal",),

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from adaptax.core.errors import ConfigError, short_repr
 from adaptax.core.settings import LARGEST_COUNT, Settings, setting, suggestion
@@ -191,11 +191,45 @@ class InspectOptions(OfOneTraining):
         json: Print one JSON object on standard output and nothing else there.
     """
 
-    tasks: int = setting(1000, low=20, high=20_000)
+    tasks_at_least: ClassVar[int] = 20
+
+    tasks: int = setting(1000, low=tasks_at_least, high=20_000)
     seed: int = setting(0, low=0, high=2**31 - 1)
     policy: Literal["mode", "sample"] = "mode"
     out: Path | None = None
     json: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportOptions(OfOneTraining):
+    """What to put into a report besides what runs wrote down.
+
+    Attributes:
+        trials: Trials that are shown step by step, in the first held-out tasks of the seed.
+        animation: Whether trials are shown at all.
+        tasks: Tasks of each family (held-out, training, shifted) in which it is seen what carries over.
+        inspect_tasks: Held-out tasks, and training tasks to fit decoders on, in which a memory is looked into, where
+            `adaptax inspect` has not done it; 0: none.
+        seed: Decides the tasks and all randomness.
+        out: Directory of the report; by default the run's, or of several runs the first free runs/report-N.
+        json: Print one JSON object on standard output and nothing else there.
+    """
+
+    trials: int = setting(4, low=1, high=20)
+    animation: bool = True
+    tasks: int = setting(64, low=2, high=100_000)
+    inspect_tasks: int = setting(200, low=0, high=20_000)
+    seed: int = setting(0, low=0, high=2**31 - 1)
+    out: Path | None = None
+    json: bool = False
+
+    def __post_init__(self):
+        """Check every field; a decoder needs tasks to be fitted on."""
+        super().__post_init__()
+        if 0 < self.inspect_tasks < InspectOptions.tasks_at_least:
+            raise ConfigError(
+                f"--inspect-tasks: expected 0, or at least {InspectOptions.tasks_at_least}; found {self.inspect_tasks}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
