@@ -216,6 +216,8 @@ def show(run: "Run", *, as_json: bool) -> int:
         return STOPPED
     if run.evaluation is not None:
         show_evaluation(run.evaluation, as_json=as_json, extra=run.figures())
+        if run.report is not None and not as_json:
+            tell(f"report  {run.report}")
     else:
         tell(json.dumps(run.figures()) if as_json else f"run     {run.directory}")
     return 0
@@ -240,7 +242,9 @@ def _surroundings(
             opened.enter_context(standard_output_for_us())
         group = opened.enter_context(joined(hosts, stop, say))
         references = root(beside.references) if beside.reference else None
-        yield Surroundings(opened.enter_context(Bars()), say, stop, group, watch.chunk_timeout, references)
+        yield Surroundings(
+            opened.enter_context(Bars()), say, stop, group, watch.chunk_timeout, references, beside.report
+        )
 
 
 def _followed(around: Surroundings, recipe: Recipe | None = None, options: TrainOptions | None = None) -> int:

@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from adaptax.core.problem import Problem
+from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.rollout import num_evaluations, trial_and_evaluations
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.trial_result import result_of
 from adaptax.core.types import Task, Transition, key_data
-from adaptax.evaluation.evaluator import Encounters, encounters, oracle_return
+from adaptax.evaluation.evaluator import Encounters, encounters, evaluation_key, oracle_return
 from adaptax.evaluation.exploration import is_bandit
 from adaptax.evaluation.statistics import margin_95
 from adaptax.evaluation.trials import prepare_trials
@@ -31,6 +31,8 @@ SAMPLED = 2
 MOST_NUMBERS = 50_000_000
 """Numbers that a program may return: of long trials, fewer tasks are run at once."""
 FAMILIES = ("held-out", "training", "shifted")
+QUICKLY: dict[str, bool | str | int | float] = {"xla_backend_optimization_level": 0}
+"""How a program is compiled that runs once, in few tasks: to optimise it takes longer."""
 
 
 class Episode(NamedTuple):
@@ -116,7 +118,15 @@ def shown_episodes(agent: TrainedAgent) -> tuple[Episode, ...]:
 class Recorder:
     """Runs trials and keeps what is to be shown; compiled once for all families of tasks."""
 
-    def __init__(self, agent: TrainedAgent, *, num_tasks: int, seed: int = 0, explore: bool = False):
+    def __init__(
+        self,
+        agent: TrainedAgent,
+        *,
+        num_tasks: int,
+        seed: int = 0,
+        explore: bool = False,
+        met: Encounters | None = None,
+    ):
         """Prepare it.
 
         Args:
@@ -124,8 +134,10 @@ class Recorder:
             num_tasks: Tasks of each family; of long trials, fewer are run.
             seed: Decides tasks and randomness.
             explore: As in `evaluate`.
+            met: The held-out tasks of an evaluation, of which the first are taken; None: they are drawn.
         """
-        self.agent, self.seed = agent, seed
+        self.agent, self.seed, self._met = agent, seed, met
+        num_tasks = num_tasks if met is None else min(num_tasks, len(met.keys))
         self.episodes = shown_episodes(agent)
         self.explore = explore or agent.learns_from_windows
         self._with_evaluation = agent.has_evaluation_episodes
@@ -191,7 +203,7 @@ class Recorder:
         members = {"held-out": problem.test, "training": problem.train, "shifted": problem.shifted}.get(family)
         if members is None:
             raise ValueError(f"family: expected one of {', '.join(FAMILIES)} that the problem has, found {family!r}")
-        met = encounters(members, self.num_tasks, self.seed)
+        met = self._encounters(family, members)
         found = jax.tree.map(lambda x: x[0], self._run(self.agent.meta, met.tasks, met.keys, on_progress))
         returns, known = (found[name].astype(np.float64) for name in ("returns", "known"))
         ends = known if known.shape[-1] else returns
@@ -204,6 +216,16 @@ class Recorder:
             oracle_return(problem, met.tasks, members),
         )
         return earned, self._recording(met, found["seen"], num_shown) if num_shown else None
+
+    def _encounters(self, family: str, members: TaskDistribution) -> Encounters:
+        """The tasks of a family that are met."""
+        if family == "held-out":
+            met = encounters(members, self.num_tasks, self.seed) if self._met is None else self._met
+            return jax.tree.map(lambda x: x[: self.num_tasks], met)
+        task_key, trial_key = jax.random.split(evaluation_key(self.seed, f"recording of {family} tasks"))
+        draw = jax.jit(jax.vmap(members.sample), compiler_options=QUICKLY)
+        keys = jax.random.split(trial_key, self.num_tasks)
+        return Encounters(draw(jax.random.split(task_key, self.num_tasks)), keys)
 
     def _recording(self, met: Encounters, seen: dict[str, np.ndarray], num_shown: int) -> Recording:
         count = min(num_shown, self.num_tasks)

@@ -315,16 +315,18 @@ class ReferenceOptions(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class BesideOptions(Settings):
-    """What the agent is set beside in the evaluation. It says nothing of a run, so it is typed again with --resume.
+    """What is done after a training. It says nothing of a run, so it is typed again with --resume.
 
     Attributes:
         reference: Say how far from random to informed the agent has come, where the problem has reference policies
             (`adaptax reference`): two more agents are evaluated.
         references: Where references are kept; by default $ADAPTAX_REFERENCES, or else runs/references.
+        report: Write a page of the run (report.html, as `adaptax report` does), if it was evaluated.
     """
 
     reference: bool = True
     references: Path | None = None
+    report: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import dataclasses
 import shlex
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from adaptax.core import atomic_files
-from adaptax.core.errors import AdaptaxError, ConfigError
+from adaptax.core.errors import AdaptaxError, ConfigError, MissingPackageError
 from adaptax.core.precision import in_single_precision
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import inspection
+from adaptax.evaluation.evaluator import encounters
 from adaptax.evaluation.memory_recording import check_remembers
 from adaptax.evaluation.recording import FAMILIES, Recorder
 from adaptax.experiment.evaluation import directory_of
@@ -24,6 +24,7 @@ from adaptax.experiment.recipes import options_for
 from adaptax.experiment.reports import REPORT
 from adaptax.experiment.results import expect_room, kept
 from adaptax.experiment.run_reading import read_facts
+from adaptax.experiment.surroundings import Surroundings
 from adaptax.registry.encoders import accept_encoder
 from adaptax.reports.run_facts import RunFacts
 from adaptax.runs.directory import create_directory, staying
@@ -32,6 +33,14 @@ from adaptax.runs.recipe import Recipe
 
 if TYPE_CHECKING:
     from adaptax.experiment.run import Run
+
+
+LEAST_TASKS = 200
+"""Where fewer tasks are evaluated after a training, somebody tries something out: its report has no films."""
+SHORT = ("held-out", "shifted")
+"""Families of tasks in the report of a training; training tasks it has seen enough."""
+LONG = 600.0
+"""After so many seconds of training, it does not matter how long a report takes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +154,7 @@ def complete(
     on_message: OnMessage = log,
     *,
     agent: TrainedAgent | None = None,
+    families: Sequence[str] = FAMILIES,
 ) -> None:
     """Compute what a run has not written down; what cannot be computed is noted.
 
@@ -156,6 +166,7 @@ def complete(
         say: Called with how far it is.
         on_message: Called with a line for a person.
         agent: What was trained, if it is at hand.
+        families: In which families of tasks it is to be seen.
     """
     facts.commands = {**facts.commands, "report": command_of([directory], options)}
     if recipe is None:
@@ -181,7 +192,7 @@ def complete(
         facts.notes.append(
             f"Films, families of tasks and memory are those of training {options.training_seed} of {agent.num_seeds}."
         )
-    _attempt(facts, ("recording", "families"), lambda: _record(facts, mine, options, say))
+    _attempt(facts, ("recording", "families"), lambda: _record(facts, mine, options, say, families))
     if facts.inspection is None and options.inspect_tasks:
         _attempt(facts, ("inspection",), lambda: _inspect(facts, mine, options, say))
     say(1, 1, "")
@@ -193,15 +204,24 @@ def _attempt(facts: RunFacts, what: Sequence[str], do: Callable[[], None]) -> No
         do()
     except AdaptaxError as error:
         for name in what:
-            facts.missing.setdefault(name, f"{error}.")
+            facts.missing.setdefault(name, f"{str(error).removeprefix('inspect: ')}.")
 
 
-def _record(facts: RunFacts, agent: TrainedAgent, options: ReportOptions, say: Callable[[int, int, str], None]) -> None:
+def _record(
+    facts: RunFacts,
+    agent: TrainedAgent,
+    options: ReportOptions,
+    say: Callable[[int, int, str], None],
+    families: Sequence[str],
+) -> None:
     """A few trials step by step, and what is earned in each family of tasks."""
     if not options.animation:
-        facts.missing["recording"] = "Left out, as was asked for (--no-animation)."
-    has = [name for name in FAMILIES if name != "shifted" or agent.problem.shifted is not None]
-    recorder = Recorder(agent, num_tasks=max(options.tasks, options.trials), seed=options.seed)
+        facts.inapplicable["recording"] = "Left out, as was asked for (--no-animation)."
+    has = [name for name in families if name != "shifted" or agent.problem.shifted is not None]
+    seed, met = options.seed, None
+    if facts.evaluation is not None and options.seed == facts.protocol.get("seed"):
+        met = encounters(agent.problem.test, int(facts.protocol["tasks"]), seed)
+    recorder = Recorder(agent, num_tasks=max(options.tasks, options.trials), seed=seed, met=met)
     steps = len(has) + 2
     for number, family in enumerate(has):
         say(number, steps, "trials")
@@ -220,7 +240,7 @@ def _inspect(
     try:
         check_remembers(agent)
     except ConfigError as error:
-        facts.missing["inspection"] = f"{str(error).partition('; found ')[2]}."
+        facts.inapplicable["inspection"] = f"{str(error).partition('; found ')[2]}."
         return
     found: Any = inspection.inspect_memory(agent, num_tasks=options.inspect_tasks, seed=options.seed)
     facts.inspection = {**found.to_json(), "protocol": {"tasks": options.inspect_tasks}}
@@ -253,31 +273,36 @@ def _peak_megabytes() -> float | None:
     return most / (1e6 if sys.platform == "darwin" else 1024)
 
 
-def report_of_training(run: "Run", on_progress: OnProgress, on_message: OnMessage) -> Path | None:
+def report_of_training(run: "Run", agent: TrainedAgent, surroundings: Surroundings) -> Path | None:
     """Write the report of a run that was trained and evaluated right now; None if that is not possible.
 
-    The run is good whatever happens here: an error is a warning.
+    The run is good whatever happens here: an error is a warning. Where few tasks were evaluated, nothing is computed
+    for it.
     """
     assert run.directory is not None
-    began = time.monotonic()
+    on_message = surroundings.on_message
     try:
         from adaptax.reports.run_page import run_page
 
         facts, _ = read_facts(run.directory, run.directory.name)
-        options = of_training(run)
-        complete(facts, run.recipe, run.directory, options, _share(on_progress, 0, 1), on_message, agent=run.agent)
-        found = written(run_page(facts), run.directory, [run.directory], [facts])
-    except ImportError as error:
+        if run.options.eval_tasks >= LEAST_TASKS:
+            long = run.seconds >= LONG
+            options = ReportOptions(inspect_tasks=ReportOptions.inspect_tasks if long else 0)
+            say = _share(surroundings.on_progress, 0, 1)
+            if not long:
+                facts.missing["inspection"] = _later(run.directory, "to keep short trainings short")
+            complete(facts, run.recipe, run.directory, options, say, on_message, agent=agent, families=SHORT)
+        else:
+            later = _later(run.directory, "as few tasks were evaluated")
+            facts.missing |= dict.fromkeys(("recording", "families", "inspection"), later)
+            facts.sizes |= sizes_of(agent, run.directory)
+        return written(run_page(facts), run.directory, [run.directory], [facts]).path
+    except MissingPackageError as error:
         on_message(f"note: {REPORT} is left out: {error}")
-        return None
     except (AdaptaxError, OSError, ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
         on_message(f"warning: {REPORT} could not be written ({type(error).__name__}: {error}); the run is good")
-        return None
-    on_message(f"wrote {found.path} in {time.monotonic() - began:.1f} s")
-    return found.path
+    return None
 
 
-def of_training(run: "Run") -> ReportOptions:
-    """How to report at the end of a training: with fewer tasks where few were to be evaluated."""
-    tasks = max(2, min(ReportOptions.tasks, run.options.eval_tasks // 10))
-    return ReportOptions(tasks=tasks, inspect_tasks=0)
+def _later(directory: Path, why: str) -> str:
+    return f"Not computed, {why}: adaptax report {shlex.quote(str(directory))}"

@@ -29,6 +29,7 @@ class Run:
         metrics: One row for each update, as in `metrics.jsonl`.
         validations: One for each evaluation on validation tasks, as there.
         evaluation: On held-out tasks, after the last update; None if none was asked for, or it was stopped.
+        report: Where a page of it is; None: there is none.
     """
 
     recipe: Recipe
@@ -45,6 +46,7 @@ class Run:
     metrics: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     validations: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     evaluation: Assessment | None = None
+    report: Path | None = None
 
     def __repr__(self) -> str:
         planned = self.algorithm.num_updates

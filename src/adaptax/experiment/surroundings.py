@@ -19,6 +19,7 @@ class Surroundings:
         group: The processes that train together.
         chunk_timeout: Seconds that a chunk of updates may take, before this process is ended; None: any.
         references: Where reference policies are kept, to set beside what was trained; None: they are left out.
+        report: Whether a report is written of what was trained and evaluated.
     """
 
     on_progress: OnProgress = ignore
@@ -27,3 +28,4 @@ class Surroundings:
     group: Group = dataclasses.field(default_factory=Group)
     chunk_timeout: float | None = None
     references: Path | None = None
+    report: bool = False

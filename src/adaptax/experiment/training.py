@@ -13,6 +13,7 @@ from adaptax.experiment.follower import follow
 from adaptax.experiment.options import TrainOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, ignore, log
 from adaptax.experiment.recipes import options_of, recipe_for
+from adaptax.experiment.reporting import report_of_training
 from adaptax.experiment.results import kept
 from adaptax.experiment.run import Run
 from adaptax.experiment.session import TrainSession
@@ -43,6 +44,7 @@ def train(
     chunk_timeout: float | None = None,
     reference: bool = True,
     references: str | Path | None = None,
+    report: bool = True,
     **changes: Any,
 ) -> Run | None:
     """Train, evaluate, and leave a run's directory behind, as `adaptax train` does; nothing is printed.
@@ -65,6 +67,7 @@ def train(
             stuck is in the run's directory then, and the last checkpoint can be resumed.
         reference: Whether the problem's reference policies are evaluated too, if there are any.
         references: Where references are kept; by default $ADAPTAX_REFERENCES, or else runs/references.
+        report: Whether a page of the run is written, if it was evaluated (`adaptax.experiment.report`).
         changes: Single settings and options, by the names that can be typed: `num_tasks=32`, `eval_tasks=0`.
 
     Raises:
@@ -76,7 +79,9 @@ def train(
     """
     recipe, options = recipe_for(algorithm, problem, options or TrainOptions(), preset, changes)
     beside = root(references) if reference else None
-    surroundings = Surroundings(on_progress, on_message, stop or StopSignal(), group or Group(), chunk_timeout, beside)
+    surroundings = Surroundings(
+        on_progress, on_message, stop or StopSignal(), group or Group(), chunk_timeout, beside, report
+    )
     if not surroundings.group.is_writer:
         return follow(surroundings, recipe, options)
     out = options.out if directory is None else Path(directory)
@@ -100,6 +105,7 @@ def resume(
     log: str | Sequence[str] | None = None,
     reference: bool = True,
     references: str | Path | None = None,
+    report: bool = True,
 ) -> Run | None:
     """Go on with a run that was stopped or killed, from its newest good checkpoint, to bitwise the same result.
 
@@ -120,6 +126,7 @@ def resume(
         log: Where else metrics are logged from here on ("wandb", "mlflow", "trackio"); None: where they were.
         reference: As for `train`.
         references: As for `train`.
+        report: As for `train`.
 
     Raises:
         ConfigError: if it has made more updates than it is to have.
@@ -130,7 +137,9 @@ def resume(
         ResourceError: if memory or disk is not enough.
     """
     beside = root(references) if reference else None
-    surroundings = Surroundings(on_progress, on_message, stop or StopSignal(), group or Group(), chunk_timeout, beside)
+    surroundings = Surroundings(
+        on_progress, on_message, stop or StopSignal(), group or Group(), chunk_timeout, beside, report
+    )
     if not surroundings.group.is_writer:
         return follow(surroundings)
     directory = Path(directory)
@@ -207,4 +216,6 @@ def _evaluated(run: Run, surroundings: Surroundings) -> Run:
         draw_training(run, surroundings.on_message)
     with kept(run, run.directory):
         run.evaluation = write_assessment(found, run.directory, run.figures(), surroundings.on_message)
+    if surroundings.report:
+        run.report = report_of_training(run, agent, surroundings)
     return run

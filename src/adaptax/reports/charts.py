@@ -22,6 +22,8 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 40
 ROW = 26
 """Height of a row of intervals."""
 MOST_POINTS = 160
+FEW = 10
+"""Up to so many points of a line are marked."""
 
 Numbers: TypeAlias = Sequence[float] | np.ndarray
 
@@ -73,7 +75,14 @@ class Interval:
 
 
 def line_chart(
-    lines: Sequence[Line], *, title: str, x_label: str, y_label: str, log: bool = False, from_zero: bool = False
+    lines: Sequence[Line],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    log: bool = False,
+    from_zero: bool = False,
+    whole: bool = False,
 ) -> Markup:
     """Lines with bands over a common axis.
 
@@ -84,12 +93,13 @@ def line_chart(
         y_label: Of the other.
         log: Whether the axis is logarithmic.
         from_zero: Whether the other axis has to show zero.
+        whole: Whether the axis counts something: episodes.
     """
     points = [np.asarray(x, np.float64) for line in lines for x in (line.x,)]
     heights = [np.asarray(y, np.float64) for line in lines for y in (line.y, line.low, line.high) if y is not None]
     x = _Axis.over(points, LEFT, WIDTH - RIGHT, log=log)
     y = _Axis.over([*heights, np.zeros(int(from_zero))], HEIGHT - BOTTOM, TOP)
-    parts = [*_grid(x, y, x_label, y_label)]
+    parts = [*_grid(x, y, x_label, y_label, whole=whole)]
     for line in reversed(lines):
         parts += _drawn(line, x, y)
     return _svg(parts, HEIGHT, title, ". ".join(filter(None, map(_in_words, lines))), y_label)
@@ -155,6 +165,8 @@ def short(value: float) -> str:
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             return f"{value / (1e3 if unit == 'k' else size):.3g} {unit}".replace("-", "−")
+    if abs(value) >= 1e3:
+        return f"{value:,.0f}".replace("-", "−")
     return f"{0.0 if abs(value) < 1e-12 else value:.3g}".replace("-", "−")
 
 
@@ -183,14 +195,14 @@ class _Axis:
         value = np.log(value) if self.log else value
         return self.begin + (self.end - self.begin) * (value - low) / (high - low)
 
-    def ticks(self, most: int) -> Iterator[tuple[float, str]]:
+    def ticks(self, most: int, least: float = 0.0) -> Iterator[tuple[float, str]]:
         """Places and texts of round numbers."""
         if self.log:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             factors = (1, 2, 5) if self.high / self.low < 200 else (1,)
             values = [factor * 10.0**power for power in powers for factor in factors]
         else:
-            step = _step((self.high - self.low) / most)
+            step = max(least, _step((self.high - self.low) / most))
             values = [step * n for n in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
         for value in values:
             if self.low <= value <= self.high:
@@ -202,12 +214,12 @@ def _step(rough: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
 
 
-def _grid(x: _Axis, y: _Axis, x_label: str, y_label: str) -> Iterator[str]:
+def _grid(x: _Axis, y: _Axis, x_label: str, y_label: str, *, whole: bool) -> Iterator[str]:
     low = HEIGHT - BOTTOM
     for place, text in y.ticks(5):
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{place:.1f}" y2="{place:.1f}"/>'
         yield _text(LEFT - 6, place + 4, text, "end")
-    for place, text in x.ticks(6):
+    for place, text in x.ticks(6, least=float(whole)):
         yield f'<line class="tick" x1="{place:.1f}" x2="{place:.1f}" y1="{low}" y2="{low + 4}"/>'
         yield _text(place, low + 16, text)
     yield f'<line class="tick" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{low}" y2="{low}"/>'
@@ -229,10 +241,10 @@ def _drawn(line: Line, x: _Axis, y: _Axis) -> Iterator[str]:
         around = list(itertools.compress(ends, known)) + list(itertools.compress(back, known))[::-1]
         if known.sum() > 1:
             yield f'<path class="band {line.look}" d="{_path(around)}Z"/>'
-    if line.dots or len(places) == 1:
+    if line.dots or (len(places) <= FEW and line.name and line.look.startswith("c")):
         for a, h in places:
-            yield f'<circle class="filled {line.look}" cx="{a:.1f}" cy="{h:.1f}" r="{3.5 if line.dots else 5}"/>'
-    elif places:
+            yield f'<circle class="filled {line.look}" cx="{a:.1f}" cy="{h:.1f}" r="3.5"/>'
+    if not line.dots and len(places) > 1:
         yield f'<path class="line {line.look}{" thin" if line.thin else ""}" d="{_path(places)}"/>'
 
 

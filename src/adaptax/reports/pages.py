@@ -94,9 +94,10 @@ def lines_figure(
     command: str = "",
     log: bool = False,
     from_zero: bool = False,
+    whole: bool = False,
 ) -> Figure:
     """A chart of lines with its legend and its numbers."""
-    svg = line_chart(lines, title=title, x_label=x_label, y_label=y_label, log=log, from_zero=from_zero)
+    svg = line_chart(lines, title=title, x_label=x_label, y_label=y_label, log=log, from_zero=from_zero, whole=whole)
     headers, rows = numbers_of(lines, x_label)
     return Figure(svg, title, caption, legend(lines), Table(headers, rows) if rows else None, command)
 

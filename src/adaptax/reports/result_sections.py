@@ -75,6 +75,7 @@ def adaptation(facts: RunFacts) -> Section:
         lines_figure(
             lines, title=f"Return of each {unit}", x_label=f"{unit} of the trial", y_label=f"return of the {unit}",
             caption=f"{tasks} {known}{asked}", command=facts.commands.get("evaluate", ""), log=episodes > LONG,
+            whole=True,
         )
     )  # fmt: skip
     section.tables.append(results_table(facts))
@@ -94,12 +95,10 @@ def results_table(facts: RunFacts) -> Table:
     for name, agent in agents.items():
         score = normalized_score(agent["mean"], agents.get("random", {"mean": math.nan})["mean"], target)
         rows[name] = [_between(agent, "mean", "interval"), _between(agent, "iqm", "iqm_interval"), number(score, ".1%")]
-    headers: list[Cell] = [
-        "agent",
-        ("return of a trial", "95 % interval"),
-        ("IQM", "95 % interval"),
-        ("score", f"0 % random, 100 % {goal or '?'}"),
-    ]
+    headers: list[Cell] = ["agent", ("return of a trial", "95 % interval"), ("IQM", "95 % interval")]
+    if not goal or "random" not in agents:
+        return Table(headers, {name: row[:2] for name, row in rows.items()}, [next(iter(agents))])
+    headers.append(("score", f"0 % random, 100 % {goal}"))
     return Table(headers, rows, [next(iter(agents))])
 
 
@@ -229,6 +228,9 @@ def _with(value: float, margin: float) -> Cell:
 def knowledge(facts: RunFacts) -> Section:
     """What the memory knows."""
     section = Section("What the memory knows")
+    if "inspection" in facts.inapplicable:
+        section.notes.append(facts.inapplicable["inspection"])
+        return section
     if facts.inspection is None:
         section.missing.append(facts.missing.get("inspection", "Not computed."))
         return section
@@ -294,6 +296,9 @@ def _share(value: float | None) -> str:
 def in_a_few_tasks(facts: RunFacts) -> Section:
     """Films."""
     section = Section("In a few new tasks, step by step")
+    if "recording" in facts.inapplicable:
+        section.notes.append(facts.inapplicable["recording"])
+        return section
     if facts.recording is None:
         section.missing.append(facts.missing.get("recording", "Not recorded."))
         return section

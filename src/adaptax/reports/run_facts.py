@@ -70,6 +70,7 @@ class RunFacts:
         sizes: How large things are, by name, in words.
         commands: What makes figures again: "train", "evaluate", "inspect" and "report".
         missing: Why something is not there, by what it is: "evaluation", "recording", "inspection", …
+        inapplicable: Why something has no place in this report, by what it is.
         notes: What else a reader must know.
     """
 
@@ -96,6 +97,7 @@ class RunFacts:
     sizes: dict[str, str] = dataclasses.field(default_factory=dict)
     commands: Mapping[str, str] = dataclasses.field(default_factory=dict)
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
+    inapplicable: dict[str, str] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
 
     @property
