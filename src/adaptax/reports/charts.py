@@ -184,7 +184,7 @@ class _Axis:
     def over(cls, values: Sequence[np.ndarray], begin: float, end: float, *, log: bool = False) -> "_Axis":
         every = np.concatenate([np.zeros(0), *(np.ravel(x) for x in values)])
         every = every[np.isfinite(every) & ((every > 0) | (not log))]
-        low, high = (float(every.min()), float(every.max())) if every.size else (0.0, 1.0)
+        low, high = (float(every.min()), float(every.max())) if every.size else ((1.0, 10.0) if log else (0.0, 1.0))
         if low == high:
             low, high = (low / 2, low * 2) if log else (low - max(0.5, abs(low) / 10), high + max(0.5, abs(high) / 10))
         room = 0.0 if log else 0.03 * (high - low)

@@ -40,9 +40,8 @@ const Player = (() => {
       films.forEach((one, i) => make(choice, "option", { value: i }, one.title));
       choice.addEventListener("change", () => pick(Number(choice.value)));
     } else make(head, "span", {}, film.title);
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    svg.setAttribute("role", "img");
-    root.appendChild(svg);
+    root.insertAdjacentHTML("beforeend", '<svg role="img"></svg>');
+    const svg = root.lastElementChild;
     const text = make(root, "p", { class: "player-text", "aria-live": "polite" });
     const slider = make(root, "input", { type: "range", min: 0, step: 1, "aria-label": "Moment of the trial" });
     const bar = make(root, "div", { class: "player-bar" });

@@ -60,10 +60,9 @@ const Scenes = (() => {
   const INK = "var(--ink, #1c1c1c)", SOFT = "var(--soft, #5c5c5c)", LINE = "var(--line, #d8d8d8)";
   const PAPER = "var(--paper, #ffffff)", AGENT = "var(--agent, #d55e00)", GOAL = "var(--goal, #00795a)";
   const OTHER = "var(--other, #0072b2)", BAND = "var(--band, #9cc9e6)";
-  const SPACE = "http://www.w3.org/2000/svg";
 
   const add = (parent, name, attributes, text) => {
-    const element = document.createElementNS(SPACE, name);
+    const element = document.createElementNS(parent.namespaceURI, name);
     for (const key in attributes) {
       if (key === "fill" || key === "stroke") element.style[key] = attributes[key]; // only styles know CSS variables
       else element.setAttribute(key, attributes[key]);
