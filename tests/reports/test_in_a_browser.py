@@ -1,6 +1,7 @@
 """Pages in a real browser: nothing overflows, nothing is complained of, keys work. Skipped where there is none."""
 
 import dataclasses
+import html
 import json
 import re
 import shutil
@@ -32,9 +33,13 @@ MEASURE = """<script>addEventListener("load", () => setTimeout(() => {
 }, 300));</script>"""
 KEYS = """
   const player = document.querySelector(".player"), said = () => player.querySelector(".player-text").textContent;
-  const press = key => player.querySelector("svg").dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+  const event = key => new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true });
+  const press = key => player.querySelector("svg").dispatchEvent(event(key));
   found.said = [said()];
-  for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft", "End", "Home", "r", " "]) { press(key); found.said.push(said()); }
+  for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft", "End", "Home", "r", " "]) {
+    press(key);
+    found.said.push(said());
+  }
   found.revealed = player.querySelector("input[type=checkbox]").checked;
   found.playing = player.querySelector(".player-play").textContent;
   press("End");
@@ -45,70 +50,67 @@ KEYS = """
 """
 
 
-def opened(page, folder, width, also=""):
-    """What a page measures of itself in a window of a width, after a second of its own time."""
+def browsed(page, folder, width):
+    """What a page measures of itself in a window of a width, after two seconds of its own time."""
     path = folder / "page.html"
-    path.write_text(page.replace("</body>", MEASURE % also + "</body>"))
+    path.write_text(page)
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=2000"]
     done = subprocess.run(
-        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={folder}/own",
-         f"--window-size={max(width, 500)},900", "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        [BROWSER, *options, f"--user-data-dir={folder}/own", f"--window-size={width},900", "--dump-dom", path.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert not complaints, complaints
-    measured = re.search(r"MEASURED(.*?)END", done.stdout, re.S)
-    assert measured, done.stdout[-2000:] + done.stderr[-2000:]
-    return json.loads(measured.group(1))
+    measured = re.search(r"<title>MEASURED(.*?)END</title>", done.stdout, re.S)
+    assert measured, done.stdout[:2000] + done.stderr[-2000:]
+    return json.loads(html.unescape(measured.group(1)))
 
 
-def framed(page, width):
-    """A page in a frame that is narrower than a window can be; what it measures is told to the page around it."""
+def opened(page, folder, width, also=""):
+    """What a page measures of itself in a window."""
+    return browsed(page.replace("</body>", MEASURE % also + "</body>"), folder, width)
+
+
+def in_a_frame(page, folder, width):
+    """The same in a frame, which may be narrower than a window; it is told to the page around it."""
     inner = page.replace("</body>", MEASURE.replace("document.title =", "parent.document.title =") % "" + "</body>")
     text = inner.replace("&", "&amp;").replace('"', "&quot;")
-    return f'<!DOCTYPE html><title>t</title><body><iframe width="{width}" height="900" srcdoc="{text}"></iframe>'
-
-
-def measured_in_frame(page, folder, width):
-    path = folder / "frame.html"
-    path.write_text(framed(page, width))
-    done = subprocess.run(
-        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={folder}/own",
-         "--window-size=1280,1000", "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    found = re.search(r"<title>MEASURED(.*?)END</title>", done.stdout, re.S)
-    assert found, done.stdout[:500]
-    return json.loads(found.group(1))
+    around = f'<!DOCTYPE html><title>t</title><body><iframe width="{width}" height="900" srcdoc="{text}"></iframe>'
+    return browsed(around, folder, 1400)
 
 
 def of_all_kinds():
     """A page with a film of each kind."""
-    grid = recording(
-        grid_navigation(1, size=3, horizon=2), GridGoal(np.array([5])), [[0, 1, 2]], [[2, 2]], [[-0.1, -0.1]]
-    )
-    plane = recording(
-        point_robot(1, horizon=2), PointGoal(np.array([[0.2, 0.1]])), [[[0, 0], [0.1, 0], [0.2, 0]]], np.zeros((1, 2, 2)),
-        [[-0.1, -0.1]],
-    )  # fmt: skip
-    carts = CartPoleTask(*(np.array([x]) for x in (0.5, 0.1, 1.0, 10.0)))
-    cart = recording(cart_pole(1, horizon=2), carts, [[[0, 0, 0, 0]] * 3], [[1, 0]], [[1, 1]])
-    series = recording(two_step(2), {"x": np.zeros(1)}, [[0, 1, 0, 2, 0]], [[0, 1, 1, 0]], [[0, 1, 0, 0.5]])
-    runs = [
-        facts(),
-        *(dataclasses.replace(facts(f"run-{i}"), recording=x) for i, x in enumerate((grid, plane, cart, series))),
+    goal, carts = GridGoal(np.array([5])), CartPoleTask(*(np.array([x]) for x in (0.5, 0.1, 1.0, 10.0)))
+    path, to = [[[0, 0], [0.1, 0], [0.2, 0]]], PointGoal(np.array([[0.2, 0.1]]))
+    shown = [
+        recording(grid_navigation(1, size=3, horizon=2), goal, [[0, 1, 2]], [[2, 2]], [[-0.1, -0.1]]),
+        recording(point_robot(1, horizon=2), to, path, np.zeros((1, 2, 2)), [[-0.1, -0.1]]),
+        recording(cart_pole(1, horizon=2), carts, [[[0, 0, 0, 0]] * 3], [[1, 0]], [[1, 1]]),
+        recording(two_step(2), {"x": np.zeros(1)}, [[0, 1, 0, 2, 0]], [[0, 1, 1, 0]], [[0, 1, 0, 0.5]]),
     ]
-    return runs_page(runs, "adaptax report")
+    runs = [dataclasses.replace(facts(f"run-{number}"), recording=one) for number, one in enumerate(shown)]
+    return runs_page([facts(), *runs], "adaptax report")
 
 
 @pytest.mark.parametrize("width", [400, 1280])
 def test_nothing_is_wider_than_the_window_and_no_error_is_logged(tmp_path, width):
     long = "a_very_long_name_without_any_space_" * 4
     for page in (run_page(facts()), run_page(facts(text=f" {long}")), of_all_kinds()):
-        found = measured_in_frame(page, tmp_path, width)
+        found = in_a_frame(page, tmp_path, width)
         assert found["width"] == width
         assert found["scroll"] <= width
         assert found["wide"] == []
+
+
+def test_what_is_too_wide_is_noticed(tmp_path):
+    page = run_page(facts()).replace("<main>", '<main><p style="width: 500px">wide</p>')
+    found = in_a_frame(page, tmp_path, 400)
+    assert found["scroll"] > 400
+    assert found["wide"] == ["P."]
 
 
 def test_a_film_is_played_by_keys_and_tells_what_happens(tmp_path):
@@ -124,4 +126,4 @@ def test_a_film_is_played_by_keys_and_tells_what_happens(tmp_path):
 
 def test_hostile_names_do_nothing_in_a_browser(tmp_path):
     page = run_page(facts(text=HOSTILE)).replace("alert(", "console.error(")
-    assert measured_in_frame(page, tmp_path, 400)["scroll"] <= 400
+    assert in_a_frame(page, tmp_path, 400)["scroll"] <= 400
