@@ -24,7 +24,7 @@ ODD = (
     "--out", "--resume", "--from",
 )  # fmt: skip
 """Nothing absolute and nothing above: what is typed after --out is made."""
-COMMANDS = ("train", "plan", "evaluate", "compare", "inspect", "check-env", "reproduce", "list")
+COMMANDS = ("train", "plan", "evaluate", "compare", "inspect", "report", "check-env", "reproduce", "list")
 
 
 def lines(seed: int) -> Callable[[int], list[str]]:
@@ -60,7 +60,7 @@ def _names(rng: random.Random, command: str) -> tuple[list[str], list[dataclasse
         algorithm, problem = rng.choice([*LEARNERS]), rng.choice([*PROBLEMS])
         settings = [part for part in parts_of(("train", algorithm, problem))]
         return [algorithm, problem], [field for part in settings for field in dataclasses.fields(part)]
-    if command in ("evaluate", "inspect"):
+    if command in ("evaluate", "inspect", "report"):
         return [run], _fields((command, "run"))
     if command == "compare":
         agents = rng.choices([RUN, *CLASSICAL, *FROM_SCRATCH], k=rng.randint(0, 3))

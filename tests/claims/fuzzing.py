@@ -43,6 +43,7 @@ OPTIONS: dict[tuple[str, ...], str] = {
     ("train",): "adaptax.runs.options:TrainOptions",
     ("evaluate", "run"): "adaptax.experiment.options:EvaluateOptions",
     ("inspect", "run"): "adaptax.experiment.options:InspectOptions",
+    ("report", "run"): "adaptax.experiment.options:ReportOptions",
     ("compare", "run", "ppo"): "adaptax.experiment.options:CompareOptions",
     ("reproduce", "duan2016-bandits"): "adaptax.experiment.options:ReproduceOptions",
 }

@@ -46,6 +46,7 @@ def test_options_that_are_named_are_in_the_command_s_help(name, tmp_path):
         "evaluate": "--against",
         "compare": "--out",
         "inspect": "--out",
+        "report": "--trials",
         "export": "--format",
         "watch": "--once",
         "reproduce": "--cells",

@@ -7,10 +7,11 @@ from unittest.mock import Mock
 import pytest
 
 from adaptax.core.errors import OutputError
-from adaptax.experiment import training
+from adaptax.experiment import reporting, training
 from adaptax.experiment.curves import CURVE
 from adaptax.experiment.distributed import Group
 from adaptax.experiment.options import TrainOptions
+from adaptax.experiment.surroundings import Surroundings
 from adaptax.runs.directory import CONFIG, save_config
 from tests.claims.tiny_run import options, recipe
 
@@ -43,6 +44,8 @@ def seen(monkeypatch):
     write = lambda found, place, figures, say: calls.append(("write", found, figures)) or "written"  # noqa: E731
     monkeypatch.setattr(training, "write_assessment", write)
     monkeypatch.setattr(training, "read_agent", lambda directory, say: ("the best", 2))
+    report = lambda run, agent, around: calls.append(("report", agent, run.evaluation)) or "page"  # noqa: E731
+    monkeypatch.setattr(training, "report_of_training", report)
     monkeypatch.setattr(training, "draw_training", lambda run, say: calls.append(("draw", run.evaluation)))
     return SimpleNamespace(calls=calls, changes=changes)
 
@@ -53,9 +56,24 @@ def test_a_new_run_is_trained_then_evaluated_then_written_down(seen, tmp_path):
     assert run.recipe.problem_settings.num_arms == 3
     assert seen.calls == [
         ("session", tmp_path / "new", None, "default"), ("assess", "the last", 3, 4000, 4, None),
-        ("write", "found", {"seconds": 1.5}),
+        ("write", "found", {"seconds": 1.5}), ("report", "the last", "written"),
     ]  # fmt: skip
     assert not (tmp_path / "old").exists()
+    assert run.report == "page"
+
+
+def test_no_page_is_written_where_none_is_wanted(seen, tmp_path):
+    training.train("rl2", "bandit", directory=tmp_path / "first", report=False, **CHOSEN)
+    training.train("rl2", "bandit", directory=tmp_path / "second", eval_tasks=0, **CHOSEN)
+    assert "report" not in [name for name, *_ in seen.calls]
+
+
+def test_a_page_that_cannot_be_made_costs_a_warning_and_nothing_else(monkeypatch, tmp_path):
+    said, run = [], trained(None, TrainOptions(), tmp_path)
+    monkeypatch.setattr(reporting, "read_facts", lambda *given: 1 / 0)
+    assert reporting.report_of_training(run, "the last", Surroundings(on_message=said.append)) is None
+    assert len(said) == 1
+    assert said[0].startswith("warning: report.html could not be written (ZeroDivisionError")
 
 
 def test_its_directory_is_what_is_said_or_the_first_that_is_free(seen, tmp_path, monkeypatch):
@@ -86,7 +104,11 @@ def test_a_curve_that_was_drawn_is_drawn_again_beside_the_evaluation(seen, tmp_p
     (tmp_path / CURVE).touch()
     training.train("rl2", "bandit", directory=tmp_path, preset="10x5", **CHOSEN)
     assert seen.calls[0] == ("session", tmp_path, None, "10x5")
-    assert seen.calls[2:] == [("draw", "found"), ("write", "found", {"seconds": 1.5})]
+    assert seen.calls[2:] == [
+        ("draw", "found"),
+        ("write", "found", {"seconds": 1.5}),
+        ("report", "the last", "written"),
+    ]
 
 
 def test_a_run_whose_evaluation_cannot_be_written_is_not_lost(seen, tmp_path, monkeypatch):

@@ -121,6 +121,16 @@ def inspect(place):
     return {"typed", "called"}
 
 
+def report(place):
+    few = ["--tasks", "2", "--trials", "1", "--inspect-tasks", "20"]
+    printed = json.loads(run("report", "called", *OWN, *few, "--json"))
+    found = experiment.report("typed", problem=PROBLEM, algorithm=ALGORITHM, tasks=2, trials=1, inspect_tasks=20)
+    assert (place / printed["report"]).read_text().startswith("<!DOCTYPE html>")
+    assert "Held-out task 1" in found.path.read_text()
+    assert found.missing == tuple(line.replace("called", "typed") for line in printed["missing"])
+    return {"typed", "called"}
+
+
 def export(place):
     printed = json.loads(run("export", "called", *OWN, "--json"))
     found = experiment.export("typed", problem=PROBLEM, algorithm=ALGORITHM, out=Path("exported"))
@@ -169,7 +179,9 @@ def act(place):
     return {"called"}
 
 
-TRIPS = [train, kill_and_resume, evaluate, compare, inspect, export, reference, plan, watch, check_env, act]
+TRIPS = [
+    train, kill_and_resume, evaluate, compare, inspect, report, export, reference, plan, watch, check_env, act,
+]  # fmt: skip
 
 
 @pytest.mark.compiles

@@ -50,13 +50,13 @@ COMMANDS: dict[str, Command] = {
     "compare": Command(
         "compare", "DIR AGENT ... [options]", "agents side by side: how soon, how far it carries, at what cost"
     ),
+    "inspect": Command("inspect", "DIR [options]", "what the memory knows of the task, after each episode"),
     "watch": Command(
         "watch", "[DIR ...] [options]", "follow runs from another terminal: how far, how fast", trains=True
     ),
     "report": Command(
         "report", "DIR [DIR ...] [options]", "a page of a run, or of several: curves, films, what it knows"
     ),
-    "inspect": Command("inspect", "DIR [options]", "what the memory knows of the task, after each episode"),
     "export": Command("export", "DIR [options]", "write an agent down as NumPy, JavaScript, C or StableHLO"),
     "check-env": Command("check_env", "MODULE:NAME", "does an environment of your own keep its contract?"),
     "reproduce": Command(

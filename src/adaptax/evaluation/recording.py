@@ -39,12 +39,12 @@ class Episode(NamedTuple):
     """Which episode of a trial is shown.
 
     Attributes:
-        index: Its number in the trial, from 0; of evaluation episodes, the number of the evaluation.
+        number: Which of the trial, from 0; of evaluation episodes, which evaluation.
         stage: How often the agent had changed its parameters before it; 0 for agents that learn by remembering.
         known: Whether it is an evaluation episode: by the best action known, and nothing is learned from it.
     """
 
-    index: int
+    number: int
     stage: int
     known: bool
 
@@ -176,10 +176,10 @@ class Recorder:
             return turns.reshape(turns.shape[0] * turns.shape[1], *turns.shape[2:])
 
         whole = jax.tree.map(in_turn, of(trajectory))
-        lived = np.array([episode.index for episode in self.episodes if not episode.known], int)
+        lived = np.array([episode.number for episode in self.episodes if not episode.known], int)
         parts = [jax.tree.map(lambda x: x[lived], whole)]
         if evaluated is not None:
-            asked = np.array([episode.index for episode in self.episodes if episode.known], int)
+            asked = np.array([episode.number for episode in self.episodes if episode.known], int)
             parts.append(jax.tree.map(lambda x: x[asked, :, 0], of(evaluated)))
         return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
 
@@ -211,8 +211,10 @@ class Recorder:
         first, last = (ends[:, part].mean(-1)[None] for part in (slice(few), slice(-few, None)))
         earned = FamilyReturns(
             self.num_tasks,
-            *(float(x.mean()) for x in (first, last)),
-            *(margin_95(x) for x in (first, last)),
+            float(first.mean()),
+            float(last.mean()),
+            margin_95(first),
+            margin_95(last),
             oracle_return(problem, met.tasks, members),
         )
         return earned, self._recording(met, found["seen"], num_shown) if num_shown else None

@@ -299,7 +299,7 @@ def report_of_training(run: "Run", agent: TrainedAgent, surroundings: Surroundin
         return written(run_page(facts), run.directory, [run.directory], [facts]).path
     except MissingPackageError as error:
         on_message(f"note: {REPORT} is left out: {error}")
-    except (AdaptaxError, OSError, ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:
         on_message(f"warning: {REPORT} could not be written ({type(error).__name__}: {error}); the run is good")
     return None
 

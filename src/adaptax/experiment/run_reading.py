@@ -8,6 +8,7 @@ import io
 import json
 import shlex
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,10 @@ EVALUATION, RETURNS, INSPECTION = "evaluation.json", "returns.npz", "inspection.
 _LARGEST = 1_000_000_000
 """Bytes of a file, at most."""
 NOT_SHOWN = ("out", "json", "from_")
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, zipfile.BadZipFile)
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 """What reading a damaged file raises, and what looking for something in it does."""
 
 
@@ -201,8 +205,8 @@ def commands_of(facts: RunFacts, recipe: Recipe | None) -> dict[str, str]:
         words = ["adaptax", "evaluate", facts.directory, "--tasks", str(int(protocol["tasks"]))]
         words += ["--seed", str(protocol["seed"])] if protocol.get("seed") else []
         found["evaluate"] = shlex.join(words)
-    if facts.inspection is not None and isinstance(protocol := facts.inspection.get("protocol"), dict):
-        found["inspect"] = shlex.join(["adaptax", "inspect", facts.directory, "--tasks", str(protocol.get("tasks"))])
+    if facts.inspection is not None and isinstance(how := facts.inspection.get("protocol"), dict):
+        found["inspect"] = shlex.join(["adaptax", "inspect", facts.directory, "--tasks", str(how.get("tasks"))])
     return found
 
 

@@ -65,7 +65,7 @@ def episode_name(recording: Recording, episode: Episode) -> str:
         return f"{_capital(after_steps(episode.stage))}, best action known"
     if any(each.known for each in recording.episodes):
         return f"{_capital(after_steps(episode.stage))}, sampled"
-    return f"Episode {episode.index + 1}"
+    return f"Episode {episode.number + 1}"
 
 
 def steps_shown(steps: int, episodes: int) -> list[int]:

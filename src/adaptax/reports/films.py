@@ -24,7 +24,7 @@ from adaptax.reports.film_parts import (
     of_task,
     steps_shown,
 )
-from adaptax.reports.results import known
+from adaptax.reports.results import goals_of, known
 
 Maker: TypeAlias = Callable[[Recording, int], Film]
 MOST_POINTS = 600
@@ -49,7 +49,7 @@ def maker(recording: Recording) -> Maker:
     size = getattr(env, "size", None)
     if isinstance(size, int) and hasattr(tasks, "cell") and getattr(env.observation_space, "num", None) == size * size:
         return grid_film
-    if shape == (2,) and np.shape(getattr(tasks, "position", None))[1:] == (2,):
+    if shape == (2,) and goals_of(tasks) is not None:
         return plane_film
     if shape == (4,) and isinstance(env.action_space, Discrete) and hasattr(tasks, "half_length"):
         return cart_pole_film
@@ -60,7 +60,9 @@ def grid_film(recording: Recording, task: int) -> Film:
     """A walk on a grid, and where the goal may still be."""
     size = recording.problem.env.size  # type: ignore[attr-defined]
     goal = int(of_task(recording.tasks, task).cell)
-    moments, marks, path = [], [], []
+    moments: list[dict[str, Any]] = []
+    marks: list[tuple[int, str]] = []
+    path: list[tuple[int, int]] = []
     belief = _prior(recording, size)
     for number, episode in enumerate(recording.episodes):
         cells = recording.observations[task, number].astype(int)
@@ -102,8 +104,9 @@ def _left(belief: np.ndarray) -> str:
 def _prior(recording: Recording, size: int) -> np.ndarray | None:
     """Chance of each cell before anything is seen; None if what was seen before is not all in the recording."""
     problem = recording.problem
-    goals = [getattr(family, "goals", None) for family in (problem.train, problem.validation, problem.test)]
-    whole = [episode.index for episode in recording.episodes] == list(range(recording.total))
+    families = (problem.train, problem.validation, problem.test)
+    goals: Any = [getattr(family, "goals", None) for family in families]
+    whole = [episode.number for episode in recording.episodes] == list(range(recording.total))
     if not whole or any(episode.known for episode in recording.episodes) or any(goal is None for goal in goals):
         return None
     chance = np.zeros(size * size)
@@ -123,7 +126,9 @@ def plane_film(recording: Recording, task: int) -> Film:
     goal = np.asarray(of_task(recording.tasks, task).position, np.float64)
     radius = getattr(recording.problem.env, "goal_radius", None)
     seen = [goal[None], np.zeros((1, 2))]
-    paths, moments, marks = [], [], []
+    paths: list[dict[str, Any]] = []
+    moments: list[dict[str, Any]] = []
+    marks: list[tuple[int, str]] = []
     for number, episode in enumerate(recording.episodes):
         steps = ends_of(recording, task, number)
         points = recording.observations[task, number, : steps + 1].astype(np.float64)
@@ -154,7 +159,8 @@ def plane_film(recording: Recording, task: int) -> Film:
 def cart_pole_film(recording: Recording, task: int) -> Film:
     """A pole on a cart, episode by episode."""
     mine = of_task(recording.tasks, task)
-    moments, marks = [], []
+    moments: list[dict[str, Any]] = []
+    marks: list[tuple[int, str]] = []
     for number, episode in enumerate(recording.episodes):
         steps, name = ends_of(recording, task, number), episode_name(recording, episode)
         marks.append((len(moments), name))
@@ -193,7 +199,8 @@ def series_film(recording: Recording, task: int) -> Film:
             columns.setdefault(name, [shape]).extend(figures(values))
         place += -(-length // every)
     series = [{"name": name, "values": values, "shape": shape} for name, (shape, *values) in columns.items()]
-    moments, marks = [], []
+    moments: list[dict[str, Any]] = []
+    marks: list[tuple[int, str]] = []
     for number, (episode, begin) in enumerate(zip(recording.episodes, breaks, strict=True)):
         name, count = episode_name(recording, episode), -(-lengths[number] // every)
         marks.append((len(moments), name))
