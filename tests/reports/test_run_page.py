@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from adaptax.reports.run_page import SECTIONS, run_page, runs_page
+from adaptax.reports.run_page import SECTIONS, inspection_page, run_page, runs_page
 from tests.reports.runs_shown import HOSTILE, facts
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -168,3 +168,13 @@ def test_the_worst_tenth_is_of_the_tasks_in_which_least_is_earned():
     shown = dataclasses.replace(one, returns={**one.returns, "rl2": one.returns["rl2"]._replace(returns=values)})
     text = Parsed(run_page(shown)).text
     assert "In its worst tenth of the tasks rl2 earns 1.00 in a trial, in the median task 14.50." in text
+
+
+def test_an_inspection_is_a_page_of_the_same_kind():
+    content = {**facts(text=" <b>x</b>").inspection, "directory": "runs/<i>1"}
+    found = Parsed(inspection_page("rl2 on bandit", content, "pull", "adaptax inspect x"))
+    assert found.open == []
+    assert "probabilities[2] <b>x</b>" in found.text
+    assert "0.20 ± 0.10" in found.text
+    assert "runs/<i>1" in found.text
+    assert not [tag for tag, _ in found.tags if tag in ("b", "i", "script")]

@@ -53,7 +53,7 @@ def show(inspection: Any, directory: Path, *, as_json: bool) -> None:
         print(json.dumps(inspection.content))
         return
     from adaptax.cli.console import table_console, tell
-    from adaptax.experiment.inspection import PICTURE
+    from adaptax.experiment.inspection import PAGE, PICTURE
 
     console, found, unit = table_console(), inspection.found, inspection.unit
     console.print(episodes_table(found, inspection.title, unit))
@@ -61,6 +61,8 @@ def show(inspection: Any, directory: Path, *, as_json: bool) -> None:
         console.print(parts_table(found, unit))
     if (inspection.directory / PICTURE).exists():
         tell(f"picture {inspection.directory / PICTURE}")
+    if (inspection.directory / PAGE).exists():
+        tell(f"page    {inspection.directory / PAGE}")
     tell(f"run     {directory}")
 
 

@@ -1,11 +1,13 @@
 """What the memory of a run's agent knows of the task, after each episode."""
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from adaptax.core import atomic_files
 from adaptax.core.errors import if_installed
 from adaptax.core.notebook import html_table, text_table
 from adaptax.core.precision import in_single_precision
@@ -23,6 +25,7 @@ from adaptax.runs.load import load_agent
 
 FIGURES = "inspection.json"
 PICTURE = "inspection.png"
+PAGE = "inspection.html"
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -69,7 +72,7 @@ def inspect(
 ) -> Inspection:
     """Decode the task from the memory of a run's agent, as `adaptax inspect` does; nothing is printed.
 
-    Figures and a picture are written into the run's directory, or `out`.
+    Figures, a picture and a page are written into the run's directory, or `out`.
 
     Args:
         run: A `Run`, or its directory.
@@ -116,6 +119,12 @@ def inspect(
             from adaptax.reports.inspection_figures import plot_inspection
 
             plot_inspection(into / PICTURE, found, title=f"What the memory knows: {recipe.title()}", unit=unit)
+        with if_installed(PAGE, on_message):
+            from adaptax.reports.run_page import inspection_page
+
+            words = ["adaptax", "inspect", str(directory), "--tasks", str(options.tasks)]
+            page = inspection_page(recipe.title(), content, unit, shlex.join(words))
+            atomic_files.write(into / PAGE, page.encode())
     return shown
 
 

@@ -1,13 +1,23 @@
 """The page of a run, and that of several side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from adaptax.reports.charts import Line
 from adaptax.reports.html import Cell
 from adaptax.reports.pages import Section, Table, lines_figure, page
-from adaptax.reports.result_sections import adaptation, curve, families, in_a_few_tasks, knowledge, regret, worst
+from adaptax.reports.result_sections import (
+    adaptation,
+    curve,
+    families,
+    in_a_few_tasks,
+    inspected,
+    knowledge,
+    regret,
+    worst,
+)
 from adaptax.reports.run_facts import RunFacts
 from adaptax.reports.run_sections import curves_of, in_words, learning, reproducing, seed_lines, speed, what_was_trained
 from adaptax.reports.tables import number
@@ -82,6 +92,28 @@ def runs_page(runs: Sequence[RunFacts], command: str) -> str:
         sections,
         warnings=notes,
     )
+
+
+def inspection_page(title: str, content: Mapping[str, Any], unit: str, command: str) -> str:
+    """What a memory knows, as a page.
+
+    Args:
+        title: What was inspected.
+        content: As `adaptax inspect --json` prints it.
+        unit: What an episode is called.
+        command: What makes it again.
+    """
+    section = inspected(content, unit, command)
+    parts = {name: x for name, x in content["r2"].items() if name != "pooled"}
+    rows = {name: [_with_error(x)] for name, x in {"all features": content["r2"]["pooled"], **parts}.items()}
+    section.tables.append(Table(["of the task", f"R² ± s.e. after {content['episodes'][-1]} {unit}s"], rows))
+    note = f"{content['protocol']['tasks']:,} held-out tasks, and as many training tasks to fit the decoder on."
+    section.notes.append(note)
+    return page(f"What the memory knows: {title}", str(content["directory"]), [section])
+
+
+def _with_error(curve: Mapping[str, Any]) -> str:
+    return f"{number(curve['value'][-1])} ± {number(curve['stderr'][-1])}"
 
 
 def beside(runs: Sequence[RunFacts], heading: str, build: Callable[[Sequence[RunFacts]], Section]) -> Section:
