@@ -18,7 +18,7 @@ with needs("reports", "an HTML page"):
     from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 420, 264
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 62, 12, 12, 40
 ROW = 26
 """Height of a row of intervals."""
 MOST_POINTS = 160
@@ -224,7 +224,7 @@ def _grid(x: _Axis, y: _Axis, x_label: str, y_label: str, *, whole: bool) -> Ite
         yield _text(place, low + 16, text)
     yield f'<line class="tick" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{low}" y2="{low}"/>'
     yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_label)
-    turned = f"translate(12 {(TOP + low) / 2}) rotate(-90)"
+    turned = f"translate(11 {(TOP + low) / 2}) rotate(-90)"
     yield f'<text transform="{turned}" text-anchor="middle">{escape(_cut(y_label, 40))}</text>'
 
 

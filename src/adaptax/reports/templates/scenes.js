@@ -193,7 +193,7 @@ const Scenes = (() => {
       const now = i === current, points = (now ? path.points.slice(0, until + 1) : path.points).map(at);
       if (points.length > 1) add(svg, "path", { d: trace(points), fill: "none", stroke: path.stage ? AGENT : OTHER,
         "stroke-width": now ? 2.5 : 1.5, "stroke-linejoin": "round", "stroke-linecap": "round",
-        "stroke-opacity": now ? 1 : (0.3 + 0.4 * ((path.stage || 0) / last)).toFixed(2) });
+        "stroke-opacity": now ? 1 : (0.2 + 0.3 * ((path.stage || 0) / last)).toFixed(2) });
       if (points.length) {
         const [x, y] = points[points.length - 1];
         add(svg, "circle", { cx: x, cy: y, r: now ? 6 : 2.5, fill: path.stage ? AGENT : OTHER, stroke: PAPER,
