@@ -57,7 +57,7 @@ COMMANDS: dict[str, Command] = {
     "report": Command(
         "report", "DIR [DIR ...] [options]", "a page of a run, or of several: curves, films, what it knows"
     ),
-    "export": Command("export", "DIR [options]", "write an agent down as NumPy, JavaScript, C or StableHLO"),
+    "export": Command("export", "DIR [options]", "an agent as NumPy, JavaScript, C, ONNX or StableHLO"),
     "check-env": Command("check_env", "MODULE:NAME", "does an environment of your own keep its contract?"),
     "reproduce": Command(
         "reproduce", "NAME [options]", "train and print a published table, side by side with the paper", trains=True
