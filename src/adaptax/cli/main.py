@@ -35,6 +35,8 @@ class Command(NamedTuple):
 
 RUN = "ALGORITHM PROBLEM [options]"
 COMMANDS: dict[str, Command] = {
+    "demo": Command("demo", "[NAME] [options]", "watch a small trained agent in tasks that it has never seen"),
+    "play": Command("play", "[NAME|DIR] [options]", "a page in which an agent plays beside you, without a network"),
     "train": Command(
         "train", RUN, "meta-train, evaluate on held-out tasks; --resume DIR goes on with a run", trains=True
     ),

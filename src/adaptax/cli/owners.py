@@ -26,6 +26,8 @@ COMMANDS: Mapping[str, tuple[Any, ...]] = {
     "report": (options.ReportOptions, options.SimulatorOptions),
     "export": (options.ExportOptions,),
     "watch": (options.FollowOptions,),
+    "demo": (options.DemoOptions,),
+    "play": (options.PlayOptions,),
     "reproduce": (options.ReproduceOptions,),
     "sweep": (SweepOptions, SweepResumeOptions, options.SimulatorOptions),
 }

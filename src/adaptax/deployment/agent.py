@@ -17,7 +17,7 @@ from adaptax.core.notebook import html_table
 from adaptax.core.precision import in_single_precision
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState
-from adaptax.deployment import checks
+from adaptax.deployment import checks, pretrained
 from adaptax.deployment.batch import Batch
 from adaptax.deployment.predict import predict
 from adaptax.deployment.programs import Programs
@@ -120,6 +120,24 @@ class Agent:
         seed = seed_number("Agent.load(seed)", seed)
         agent = load_agent(Path(directory), checkpoint=checkpoint, problem=problem, algorithm=algorithm)
         return cls(agent.of_seed(training_seed), seed=seed, safe_action=safe_action, margin=margin)
+
+    @classmethod
+    def pretrained(
+        cls, name: str, *, seed: int = 0, safe_action: Any = None, margin: float | None = None
+    ) -> "Agent":
+        """One of the small agents that ship with the package: "bandit", "grid-navigation" or "point-robot".
+
+        Args:
+            name: Which: it is called by the problem that it was trained on, with that problem's usual settings (the
+                point robot's episodes have 30 steps).
+            seed: Decides the agent's own randomness.
+            safe_action: What `act` returns where it would raise; by default it raises.
+            margin: How much the agent may lose by adapting; see `Agent`.
+
+        Raises:
+            UseError: if there is none of that name, or another argument is of the wrong kind.
+        """
+        return cls.load(pretrained.directory_of(name), seed=seed, safe_action=safe_action, margin=margin)
 
     @in_single_precision
     def begin(self) -> None:

@@ -17,16 +17,22 @@ if TYPE_CHECKING:
     from adaptax.experiment.exporting import export as export
     from adaptax.experiment.inspection import Inspection as Inspection
     from adaptax.experiment.inspection import inspect as inspect
+    from adaptax.experiment.demonstration import Demonstration as Demonstration
+    from adaptax.experiment.demonstration import demo as demo
     from adaptax.experiment.options import CompareOptions as CompareOptions
+    from adaptax.experiment.options import DemoOptions as DemoOptions
     from adaptax.experiment.options import EvaluateOptions as EvaluateOptions
     from adaptax.experiment.options import ExportOptions as ExportOptions
     from adaptax.experiment.options import InspectOptions as InspectOptions
+    from adaptax.experiment.options import PlayOptions as PlayOptions
     from adaptax.experiment.options import ReferenceOptions as ReferenceOptions
     from adaptax.experiment.options import ReportOptions as ReportOptions
     from adaptax.experiment.options import ReproduceOptions as ReproduceOptions
     from adaptax.experiment.options import TrainOptions as TrainOptions
     from adaptax.experiment.planning import TrainingPlan as TrainingPlan
     from adaptax.experiment.planning import plan as plan
+    from adaptax.experiment.playing import Page as Page
+    from adaptax.experiment.playing import play as play
     from adaptax.experiment.progress import Progress as Progress
     from adaptax.experiment.reference_training import ReferenceTraining as ReferenceTraining
     from adaptax.experiment.reference_training import reference as reference
@@ -46,20 +52,24 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "comparison": ("Comparison", "compare"),
+    "demonstration": ("Demonstration", "demo"),
     "evaluation": ("Assessment", "evaluate"),
     "exporting": ("Export", "export"),
     "inspection": ("Inspection", "inspect"),
     "options": (
         "CompareOptions",
+        "DemoOptions",
         "EvaluateOptions",
         "ExportOptions",
         "InspectOptions",
+        "PlayOptions",
         "ReferenceOptions",
         "ReportOptions",
         "ReproduceOptions",
         "TrainOptions",
     ),
     "planning": ("TrainingPlan", "plan"),
+    "playing": ("Page", "play"),
     "progress": ("Progress",),
     "reference_training": ("ReferenceTraining", "reference"),
     "reporting": ("Report", "report"),

@@ -360,6 +360,42 @@ class ExportOptions(OfOneTraining):
     json: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class PlayOptions(OfOneTraining):
+    """How to write the page in which an agent plays.
+
+    Attributes:
+        seed: Number of the first task.
+        out: The page; by default play-NAME.html here.
+        open: Open it in the browser.
+        json: Print one JSON object on standard output and nothing else there; nothing is opened.
+    """
+
+    seed: int = setting(1, low=0, high=1_000_000)
+    out: Path | None = None
+    open: bool = True
+    json: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class DemoOptions(Settings):
+    """What is shown, and how fast.
+
+    Attributes:
+        tasks: In how many tasks that it has never seen.
+        seed: Decides the tasks and all randomness.
+        speed: How fast: 2 is twice as fast.
+        out: A picture that moves (SVG) is written there, too: the first task.
+        json: Print one JSON object on standard output and nothing else there.
+    """
+
+    tasks: int = setting(2, low=1, high=100)
+    seed: int = setting(0, low=0, high=2**31 - 1)
+    speed: float = setting(1.0, above=0, high=1000)
+    out: Path | None = None
+    json: bool = False
+
+
 def check_training_seed(options: OfOneTraining, directory: Path, num_seeds: int) -> None:
     """Refuse a training that a run does not have.
 

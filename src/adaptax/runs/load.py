@@ -14,6 +14,7 @@ from adaptax.core.errors import CheckpointError, UseError
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.runs import checkpoints, validations
 from adaptax.runs.directory import read_recipe
+from adaptax.runs.parameters import Parameters, holds_parameters_only
 
 Which = Literal["auto", "last", "best"]
 """A checkpoint: the best by validation tasks, the last, or ("auto") the best if the run was to select by them."""
@@ -66,6 +67,8 @@ def read_agent(
     learner, seen = recipe.build()
     num_seeds: int = options["seeds"]
     like = jax.eval_shape(lambda: first_state(learner, seen, jax.random.key(0), num_seeds))
+    if holds_parameters_only(directory):
+        like = Parameters(like.meta)
     if checkpoint == "auto":
         checkpoint = "best" if options["select_on"] == "validation" else "last"
     only = None if checkpoint == "last" else _best(directory, on_message)
