@@ -21,6 +21,7 @@ from adaptax.deployment import pretrained
 from adaptax.deployment.export.arrays import numpy_files
 from adaptax.deployment.export.traced import exported
 from adaptax.deployment.pretrained.steps import ARRAYS, write_step
+from adaptax.evaluation.evaluator import encounters, oracle_return
 from adaptax.evaluation.statistics import stderr
 from adaptax.registry.presets import agent_for
 from adaptax.runs.directory import read_recipe, write_json
@@ -43,7 +44,14 @@ LARGEST = 100_000
 def scores(agent: TrainedAgent, tasks: int, seed: int) -> np.ndarray:
     """By seed and task: the return of a trial, or of an episode by the best action known after all windows but one."""
     found = adaptax.evaluate(agent, num_tasks=tasks, seed=seed)
-    return (found.adapted_returns if agent.learns_from_windows else found.scores)
+    return found.adapted_returns if agent.learns_from_windows else found.scores
+
+
+def before(agent: TrainedAgent, tasks: int, seed: int) -> np.ndarray:
+    """The same for an agent that learns from windows, before the first."""
+    found = adaptax.evaluate(agent, num_tasks=tasks, seed=seed).evaluation_episodes
+    assert found is not None
+    return found[..., 0]
 
 
 def measured(name: str, run: Path, tasks: int, seed: int) -> dict[str, Any]:
@@ -65,12 +73,12 @@ def measured(name: str, run: Path, tasks: int, seed: int) -> dict[str, Any]:
         "trained": stated(scores(agent, tasks, seed)),
         "untrained": stated(scores(untrained, tasks, seed)),
     }
+    if agent.learns_from_windows:
+        result["before"] = stated(before(agent, tasks, seed))
     if name in BEST:
         best = TrainedAgent.initial(agent_for(BEST[name], recipe.problem, recipe.problem_settings), agent.problem)
         result["best"] = {"name": BEST[name], **stated(scores(best, tasks, seed))}
     else:
-        from adaptax.evaluation.evaluator import encounters, oracle_return
-
         told = oracle_return(agent.problem, encounters(agent.problem.test, tasks, seed).tasks)
         result["best"] = {"name": "whoever knows the task", "mean": float(told), "stderr": 0.0}
     changes = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in RECIPES[name][1].items())

@@ -122,9 +122,7 @@ class Agent:
         return cls(agent.of_seed(training_seed), seed=seed, safe_action=safe_action, margin=margin)
 
     @classmethod
-    def pretrained(
-        cls, name: str, *, seed: int = 0, safe_action: Any = None, margin: float | None = None
-    ) -> "Agent":
+    def pretrained(cls, name: str, *, seed: int = 0, safe_action: Any = None, margin: float | None = None) -> "Agent":
         """One of the small agents that ship with the package: "bandit", "grid-navigation" or "point-robot".
 
         Args:

@@ -11,14 +11,14 @@ from adaptax.core.lazy import by_name, imported_when_used
 if TYPE_CHECKING:
     from adaptax.experiment.comparison import Comparison as Comparison
     from adaptax.experiment.comparison import compare as compare
+    from adaptax.experiment.demonstration import Demonstration as Demonstration
+    from adaptax.experiment.demonstration import demo as demo
     from adaptax.experiment.evaluation import Assessment as Assessment
     from adaptax.experiment.evaluation import evaluate as evaluate
     from adaptax.experiment.exporting import Export as Export
     from adaptax.experiment.exporting import export as export
     from adaptax.experiment.inspection import Inspection as Inspection
     from adaptax.experiment.inspection import inspect as inspect
-    from adaptax.experiment.demonstration import Demonstration as Demonstration
-    from adaptax.experiment.demonstration import demo as demo
     from adaptax.experiment.options import CompareOptions as CompareOptions
     from adaptax.experiment.options import DemoOptions as DemoOptions
     from adaptax.experiment.options import EvaluateOptions as EvaluateOptions

@@ -151,7 +151,11 @@ def _by_windows(
     """Of an agent that learns from windows: what it would do before each, beside the episodes that it learns from."""
     steps, returns, windows = [], [], family.episodes // learner.lanes
     for number in range(windows):
-        explored = [_explore(family, learner, task, rng, lane) for lane in range(learner.lanes)] if number < windows - 1 else []
+        explored = (
+            [_explore(family, learner, task, rng, lane) for lane in range(learner.lanes)]
+            if number < windows - 1
+            else []
+        )
         (state, seen), total = family.reset(task), 0.0
         for time in range(family.horizon):
             state, seen, reward, terminated = family.step(task, state, learner.best(seen), rng.uniform())

@@ -1,6 +1,7 @@
 """The tasks of a demonstration, in NumPy: the rules of the problems of the same names, tested against those.
 
-What happens is told as films are: a kind of picture, what stays the same in it, and moments (`reports/templates/scenes.js`).
+What happens is told as films are: a kind of picture, what stays the same in it, and moments, all as
+`reports/templates/scenes.js` draws them.
 """
 
 import math
@@ -77,7 +78,13 @@ class Bandit:
             earned += step["reward"]
             low, high = (betaincinv(1 + won, 1 + pulls - won, share) for share in (0.025, 0.975))
             arms = [
-                {"pulls": int(n), "mean": float((1 + w) / (2 + n)), "low": float(a), "high": float(b), "truth": float(t)}
+                {
+                    "pulls": int(n),
+                    "mean": float((1 + w) / (2 + n)),
+                    "low": float(a),
+                    "high": float(b),
+                    "truth": float(t),
+                }
                 for n, w, a, b, t in zip(pulls, won, low, high, task, strict=True)
             ]
             text = f"pull {number} of {self.episodes}: arm {arm + 1} paid {step['reward']:.0f}; earned {earned:.0f}"
@@ -126,13 +133,13 @@ class Grid:
         """The way, and where the goal may still be."""
         left, found, path, moments = set(self.goals), False, [(0, 0)], []
         for step in trial:
-            path = [(0, 0), divmod(step["state"], self.size)] if step["time"] == 0 else [*path, divmod(step["state"], self.size)]
+            path = [*(path if step["time"] else [(0, 0)]), divmod(step["state"], self.size)]
             found = found or step["reward"] > 0
             left = {task} if found else left - {step["state"]}
             belief = [1 / len(left) if cell in left else 0 for cell in range(self.size**2)]
-            text = f"episode {step['episode'] + 1} of {self.episodes}, step {step['time'] + 1}: " + (
-                "on the goal" if step["reward"] > 0 else "knows the goal" if found else f"{len(left)} cells may be the goal"
-            )
+            known = "has found the goal" if found else f"{len(left)} cells may be the goal"
+            what = "on the goal" if step["reward"] > 0 else known
+            text = f"episode {step['episode'] + 1} of {self.episodes}, step {step['time'] + 1}: {what}"
             moments.append({"path": path, "belief": belief, "found": found, "text": text})
         still = {"rows": self.size, "columns": self.size, "up": True, "start": (0, 0), "goal": divmod(task, self.size)}
         return still, moments
@@ -181,15 +188,15 @@ class Plane:
 
     def film(self, task: np.ndarray, trial: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """What it would do after each window, among the episodes that it learns from."""
-        moments, done, path = [], [], [[0.0, 0.0]]
+        moments, path = [], [[0.0, 0.0]]
+        done: list[list[list[float]]] = []
         for step in trial:
-            path = [[0.0, 0.0], list(step["state"])] if step["time"] == 0 else [*path, list(step["state"])]
+            path = [*(path if step["time"] else [[0.0, 0.0]]), [float(x) for x in step["state"]]]
             stage = step["episode"] + 1
             exploring = [{"points": points[: step["time"] + 2], "stage": 0} for points in step["window"]]
             before = [{"points": points, "stage": i + 1} for i, points in enumerate(done)]
-            text = f"after {stage - 1} gradient steps: {step['distance']:.2f} from the goal" if stage > 1 else (
-                f"before it has adapted: {step['distance']:.2f} from the goal"
-            )
+            adapted = f"after {stage - 1} gradient step{'s'[: stage > 2]}" if stage > 1 else "before it has adapted"
+            text = f"{adapted}: {step['distance']:.2f} from the goal"
             moments.append({"paths": [*exploring, *before, {"points": path, "stage": stage}], "text": text})
             if step["last"]:
                 done.append(path)

@@ -25,6 +25,9 @@ from adaptax.runs.directory import read_recipe
 from adaptax.runs.load import load_agent
 from adaptax.runs.recipe import Recipe
 
+BEST = {"gittins": "the Gittins index", "bayes-optimal-grid": "the best search"}
+"""Agents, in words."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Page:
@@ -159,7 +162,7 @@ def _stated(directory: Path) -> str:
     said = {name: f"{x['mean']:.2f} ± {x['stderr']:.2f}" for name, x in figures.items()}
     return (
         f"In {found['tasks']:,} tasks that it had never seen ({found['measure']}): {said['trained']}; before it was "
-        f"trained {said['untrained']}; {best['name']} {best['mean']:.2f}."
+        f"trained {said['untrained']}; {BEST.get(best['name'], best['name'])} {best['mean']:.2f}."
     )
 
 

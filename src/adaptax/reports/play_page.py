@@ -54,7 +54,7 @@ WORDS: Mapping[str, Words] = {
         "Each arm pays 1 with a probability of its own, which nobody knows. Pull, find out, and earn.",
         "Click an arm, or press its number.",
         "1 to 9 and 0: your arms",
-        "Earned so far",
+        "Earned per pull so far",
         "By a slider for each arm.",
         "Bars: the exact posterior of an arm after the pulls that are shown below it, its middle 95 % and its mean. "
         "Diamond: the truth.",

@@ -22,7 +22,7 @@ def _bandit(moment: Mapping[str, Any]) -> list[Line]:
     drawn: list[Line] = []
     for number, arm in enumerate(moment["arms"]):
         now = number == moment["chosen"]
-        filled, truth = round(arm["mean"] * BAR), min(int(arm["truth"] * BAR), BAR - 1)
+        filled, truth = round(arm["mean"] * BAR) * (arm["pulls"] > 0), min(int(arm["truth"] * BAR), BAR - 1)
         cells = ["█" if i < filled else "·" for i in range(BAR)]
         look = "agent" if now else "known" if arm["pulls"] else "soft"
         paid = ("+1" if moment["reward"] > 0 else " 0") if now else "  "
@@ -30,7 +30,8 @@ def _bandit(moment: Mapping[str, Any]) -> list[Line]:
             [
                 (f"{'▶' if now else ' '} arm {number + 1:>2} ", "agent" if now else ""),
                 ("".join(cells[:truth]), look), ("│", "goal"), ("".join(cells[truth + 1 :]), look),
-                (f" {arm['mean']:.2f}", look), (f" {arm['pulls']:>3} pulls ", "soft"), (paid, "goal"),
+                (f" {arm['mean']:.2f}" if arm["pulls"] else "    ?", look),
+                (f" {arm['pulls']:>3} pulls ", "soft"), (paid, "goal"),
             ]
         )  # fmt: skip
     return drawn
@@ -41,11 +42,12 @@ def _grid(moment: Mapping[str, Any]) -> list[Line]:
     at, goal = tuple(moment["path"][-1]), tuple(moment["goal"])
     drawn = []
     for row in reversed(range(moment["rows"])):
-        line: Line = [("  ", "")]
+        line: Line = []
         for column in range(moment["columns"]):
             here = row, column
             possible = moment["belief"][row * moment["columns"] + column] > 0
-            sign, look = ("●", "agent") if at == here else ("★", "goal") if goal == here else ("░", "known") if possible else ("·", "soft")
+            sign, look = ("░", "known") if possible else ("·", "soft")
+            sign, look = {goal: ("★", "goal"), at: ("●", "agent")}.get(here, (sign, look))
             line.append((f" {sign}{sign if sign == '░' else ' '} ", look))
         drawn += [line, [("", "")]]
     return drawn[:-1]

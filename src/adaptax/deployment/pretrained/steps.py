@@ -1,7 +1,7 @@
 """A pretrained agent at work without JAX, within a fraction of a second: its exported step, and how it is called.
 
-The step is what `adaptax export --format numpy` writes, kept beside the checkpoint; arrays of θ that it shares with that
-are read from there. `learner.js` in `reports/templates/play` does the same in a browser.
+The step is what `adaptax export --format numpy` writes, kept beside the checkpoint; arrays of θ that it shares with
+that are read from there. `learner.js` in `reports/templates/play` does the same in a browser.
 """
 
 import json
@@ -25,7 +25,7 @@ def write_step(text: str, arrays: Mapping[str, np.ndarray], folder: Path) -> Non
         arrays: What it reads.
         folder: The agent's folder.
     """
-    leaves, shared = _leaves(folder), {}
+    leaves, shared = _leaves(folder), dict[str, str]()
     for name, x in arrays.items():
         same = [leaf for leaf, y in leaves.items() if x.size > 1 and x.dtype == y.dtype and np.array_equal(x, y)]
         shared |= {name: same[0]} if same else {}

@@ -103,19 +103,19 @@
       : `${values.length} numbers: all that it remembers of this task`;
   }
   function curve(seat) {
-    return family.unit === "pull" ? seat.sums.map((x, i) => [i + 1, x]) : seat.returns.map((x, i) => [i + 1, x]);
+    return family.unit === "pull" ? seat.sums.map((x, i) => [i + 1, x / (i + 1)]) : seat.returns.map((x, i) => [i + 1, x]);
   }
   function chart() {
     const svg = element("chart"), width = svg.clientWidth || 600, height = 170, left = 46, right = 10, top = 12, low = height - 24;
     const pulls = family.unit === "pull", last = pulls ? family.episodes(settings) : agent.seat.episodes, best = family.best(settings, task);
     const lines = [["agent", curve(agent.seat)], ["other", curve(beside.seat)], ["you", curve(you.seat)]];
-    const known = hidden ? [] : [pulls ? best * last : best], seen = lines.flatMap(([, line]) => line.map((p) => p[1])).concat(known);
+    const known = hidden ? [] : [best], seen = lines.flatMap(([, line]) => line.map((p) => p[1])).concat(known);
     const most = Math.max(pulls ? 1 : -Infinity, ...seen, ...(seen.length ? [] : [1])), least = Math.min(pulls ? 0 : Infinity, ...seen, ...(seen.length ? [] : [0]));
     const span = most - least || 1, x = (i) => left + (width - left - right) * (pulls ? i / last : (i - 0.5) / last), y = (v) => low - (v - least) / span * (low - top);
     const text = (px, py, what, anchor = "end") => `<text x="${px}" y="${py}" text-anchor="${anchor}">${what}</text>`;
     let inner = `<line x1="${left}" y1="${low}" x2="${width - right}" y2="${low}"/>` + text(left - 6, y(most) + 4, number(+most.toFixed(1))) + text(left - 6, y(least) + 4, number(+least.toFixed(1)))
       + text(width - right, height - 6, pulls ? `${last} pulls` : `${last} episodes`);
-    if (!hidden) inner += `<path class="best" d="M${x(pulls ? 0 : 0.5)} ${y(pulls ? 0 : best)}L${x(last)} ${y(pulls ? best * last : best)}"/>`;
+    if (!hidden) inner += `<path class="best" d="M${x(pulls ? 0 : 0.5)} ${y(best)}H${width - right}"/>`;
     for (const [who, line] of lines) {
       if (!line.length) continue;
       const at = line.map((p) => x(p[0]).toFixed(1) + " " + y(p[1]).toFixed(1));
