@@ -31,7 +31,7 @@ from adaptax.runs.parameters import write_parameters
 SMALL = {"memory": "gru", "critic_size": 32}
 RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "bandit": ("rl2", {**SMALL, "memory_size": 48, "num_updates": 600}),
-    "grid-navigation": ("rl2", {**SMALL, "memory_size": 32, "num_updates": 500}),
+    "grid-navigation": ("rl2", {"memory": "gru", "memory_size": 18, "critic_size": 16, "num_updates": 600}),
     "point-robot": ("maml", {"horizon": 30}),
 }
 """By name, which is the problem's: the algorithm, and what differs from its defaults."""
