@@ -21,7 +21,7 @@ from adaptax.deployment import pretrained
 from adaptax.deployment.export.arrays import numpy_files
 from adaptax.deployment.export.traced import exported
 from adaptax.deployment.pretrained.steps import ARRAYS, write_step
-from adaptax.evaluation.evaluator import encounters, oracle_return
+from adaptax.evaluation.evaluator import encounters, oracle_return, tasks_are_held_out
 from adaptax.evaluation.statistics import stderr
 from adaptax.registry.presets import agent_for
 from adaptax.runs.directory import read_recipe, write_json
@@ -35,7 +35,10 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "point-robot": ("maml", {"horizon": 30}),
 }
 """By name, which is the problem's: the algorithm, and what differs from its defaults."""
-BEST = {"bandit": "gittins", "grid-navigation": "bayes-optimal-grid"}
+BEST = {
+    "bandit": ("gittins", "the Gittins index"),
+    "grid-navigation": ("bayes-optimal-grid", "the best search"),
+}
 """Who does as well as can be done without knowing the task; elsewhere, it is whoever knows the task."""
 LARGEST = 100_000
 """Bytes of an agent's folder, at most."""
@@ -69,6 +72,7 @@ def measured(name: str, run: Path, tasks: int, seed: int) -> dict[str, Any]:
         if agent.learns_from_windows
         else "return of a trial",
         "tasks": tasks,
+        "held_out": tasks_are_held_out(agent.problem),
         "seed": seed,
         "trained": stated(scores(agent, tasks, seed)),
         "untrained": stated(scores(untrained, tasks, seed)),
@@ -76,8 +80,9 @@ def measured(name: str, run: Path, tasks: int, seed: int) -> dict[str, Any]:
     if agent.learns_from_windows:
         result["before"] = stated(before(agent, tasks, seed))
     if name in BEST:
-        best = TrainedAgent.initial(agent_for(BEST[name], recipe.problem, recipe.problem_settings), agent.problem)
-        result["best"] = {"name": BEST[name], **stated(scores(best, tasks, seed))}
+        opponent, words = BEST[name]
+        best = TrainedAgent.initial(agent_for(opponent, recipe.problem, recipe.problem_settings), agent.problem)
+        result["best"] = {"name": words, **stated(scores(best, tasks, seed))}
     else:
         told = oracle_return(agent.problem, encounters(agent.problem.test, tasks, seed).tasks)
         result["best"] = {"name": "whoever knows the task", "mean": float(told), "stderr": 0.0}

@@ -15,7 +15,8 @@ from adaptax.deployment.export.javascript import javascript
 from adaptax.deployment.export.parity import Found, check, recorded
 from adaptax.deployment.export.traced import exported
 from adaptax.problems import bernoulli_bandit, grid_navigation, point_robot
-from adaptax.reports.play_page import WORDS, play_page
+from adaptax.reports.play_page import play_page
+from adaptax.reports.play_words import WORDS
 from tests.reports.browser import in_chromium, in_node, needs_chromium, needs_node
 
 SMALL = {"num_tasks": 4, "num_minibatches": 2}

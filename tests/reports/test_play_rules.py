@@ -18,7 +18,7 @@ from adaptax.problems.settings import (
     PointRobotSettings,
     PointRobotSparseSettings,
 )
-from adaptax.reports.play_page import WORDS
+from adaptax.reports.play_words import WORDS
 from tests.reports.browser import in_node, needs_node
 
 COUNT = 200

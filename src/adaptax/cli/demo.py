@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from adaptax.cli.options import parse, scan
+from adaptax.deployment import pretrained
 from adaptax.experiment.options import DemoOptions
 
 if TYPE_CHECKING:
@@ -91,17 +92,20 @@ def tell_end(found: "Demonstration", options: DemoOptions) -> None:
         return f"{sum(values) / len(values):.2f}"
 
     print(
-        f"\nearned in {len(mine)} task{'s'[: len(mine) > 1]} that it had never seen, {many}: {mean(mine)} "
+        f"\nearned in {len(mine)} new task{'s'[: len(mine) > 1]}, {many}: {mean(mine)} "
         f"(random {mean([length * x.by_chance for x in found.trials])}, "
         f"whoever knows the task {mean([length * x.best for x in found.trials])})"
     )
     figures = {key: f"{result[key]['mean']:.2f} ± {result[key]['stderr']:.2f}" for key in ("trained", "untrained")}
     print(
-        f"in {result['tasks']:,} such tasks ({result['measure']}): {figures['trained']}; before training "
+        f"in {pretrained.tasks_in_words(result)} ({result['measure']}): {figures['trained']}; before training "
         f"{figures['untrained']}; {result['best']['name']} {result['best']['mean']:.2f}"
     )
     if options.out is not None:
         print(f"picture {options.out}")
-    algorithm, problem = result["agent"].split(" on ")
-    print(f"next: adaptax play {found.name}           # the same agent in your browser, beside you")
-    print(f"      adaptax train {algorithm} {problem:<12} # train one yourself")
+    next_steps = {
+        f"adaptax play {found.name}": "the same agent in your browser, beside you",
+        f"adaptax train {result['agent'].replace(' on ', ' ')}": "train one yourself",
+    }
+    for number, (line, what) in enumerate(next_steps.items()):
+        print(f"{'' if number else 'next':<5} {line:<36}# {what}")

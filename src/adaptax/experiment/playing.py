@@ -20,13 +20,10 @@ from adaptax.experiment.progress import OnMessage, log
 from adaptax.experiment.recipes import options_for
 from adaptax.problems.exact import grid_plan
 from adaptax.registry.encoders import accept_encoder
-from adaptax.reports.play_page import WORDS, play_page
+from adaptax.reports.play_words import WORDS
 from adaptax.runs.directory import read_recipe
 from adaptax.runs.load import load_agent
 from adaptax.runs.recipe import Recipe
-
-BEST = {"gittins": "the Gittins index", "bayes-optimal-grid": "the best search"}
-"""Agents, in words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +87,8 @@ def play(
         MissingPackageError: if what writes pages is not installed.
         OutputError: if it cannot be written.
     """
+    from adaptax.reports.play_page import play_page
+
     options, directory = options_for(options or PlayOptions(), changes), place_of(run)
     accept_encoder(options)
     recipe, trained_with = read_recipe(directory, problem=options.problem, algorithm=options.algorithm)
@@ -158,12 +157,11 @@ def _stated(directory: Path) -> str:
     found = pretrained.result_of(directory)
     if found is None:
         return ""
-    best, figures = found["best"], {name: found[name] for name in ("trained", "untrained")}
-    said = {name: f"{x['mean']:.2f} ± {x['stderr']:.2f}" for name, x in figures.items()}
+    said = {name: f"{found[name]['mean']:.2f} ± {found[name]['stderr']:.2f}" for name in ("trained", "untrained")}
     return (
-        f"In {found['tasks']:,} tasks that it had never seen ({found['measure']}): {said['trained']}; before it was "
-        f"trained {said['untrained']}; {BEST.get(best['name'], best['name'])} {best['mean']:.2f}."
-    )
+        f"Measured in {pretrained.tasks_in_words(found)} ({found['measure']}): {said['trained']}; before training "
+        f"{said['untrained']}; {found['best']['name']} {found['best']['mean']:.2f}."
+    ).replace(" -", " −")
 
 
 def _plan(recipe: Recipe) -> dict[str, Any] | None:

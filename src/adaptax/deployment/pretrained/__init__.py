@@ -39,3 +39,9 @@ def result_of(directory: Path) -> dict[str, Any] | None:
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
     return content if isinstance(content, dict) else None
+
+
+def tasks_in_words(result: dict[str, Any]) -> str:
+    """In which tasks that was measured."""
+    number = f"{result['tasks']:,} tasks"
+    return f"{number} that it had never seen" if result["held_out"] else f"{number} of a small family that it knows"
