@@ -17,7 +17,7 @@
   const learner = new adaptaxLearner.Learner(adaptaxAgent, 1);
   const player = adaptaxBeside.players[name](settings, page.plan);
   const kinds = { bandit: "arms", "grid-navigation": "goal", "point-robot": "goal", "point-robot-sparse": "goal", "cart-pole": "cart" };
-  let task, seed = page.seed, agent, beside, you, playing = false, owed = 0, before = 0, stale = true, hidden = true;
+  let task, seed = page.seed, agent, beside, you, playing = false, owed = 0, before = 0, begun = 0, stale = true, hidden = true;
 
   // ---- trials
   const makeSeat = (held = false, lane = 0) => new Seat(name, settings, task, seed * 1000 + lane, held, lane);
@@ -28,7 +28,7 @@
     for (const seat of seats) seat.episodes = agent.seat.episodes;
     beside = new Beside(seats[0], player);
     you = { seat: seats[1], get done() { return this.seat.done; }, moment: () => youMoment() };
-    owed = 0; stale = true;
+    owed = 0; begun += 1; stale = true;
   }
   function youMoment() {
     const next = name === "bandit" && !you.done ? settingsArms() : undefined;
@@ -76,13 +76,22 @@
 
   // ---- drawing
   const people = [["agent", () => agent], ["beside", () => beside], ["you", () => you]];
+  const widths = new Map(), drawn = new Map(); // to ask for a width would have the page laid out once more
+  const widthOf = (svg) => { if (!widths.get(svg)) widths.set(svg, svg.clientWidth); return widths.get(svg) || 600; };
+  const resized = new ResizeObserver((found) => {
+    for (const { target, contentRect } of found) if (widths.get(target) !== contentRect.width) { widths.set(target, contentRect.width); stale = true; }
+  });
   function render() {
     stale = false;
     for (const [id, who] of people) {
-      const svg = element(id + "-scene"), moment = who().moment();
-      Scenes.draw(svg, who().seat.scene, moment, { reveal: !hidden });
+      const svg = element(id + "-scene"), one = who(), width = widthOf(svg);
+      const state = [begun, hidden, width, one.seat.steps, one.clock, one.done].join();
+      if (drawn.get(id) === state) continue; // nothing has happened there
+      drawn.set(id, state);
+      const moment = one.moment();
+      Scenes.draw(svg, one.seat.scene, moment, { reveal: !hidden, width });
       svg.setAttribute("aria-label", moment.text);
-      element(id + "-earned").textContent = earned(who().seat);
+      element(id + "-earned").textContent = earned(one.seat);
     }
     element("agent-said").textContent = learner.learns ? agent.said : "";
     for (const button of document.querySelectorAll("#moves button")) button.disabled = you.done;
@@ -106,7 +115,7 @@
     return family.unit === "pull" ? seat.sums.map((x, i) => [i + 1, x / (i + 1)]) : seat.returns.map((x, i) => [i + 1, x]);
   }
   function chart() {
-    const svg = element("chart"), width = svg.clientWidth || 600, height = 170, left = 46, right = 10, top = 12, low = height - 24;
+    const svg = element("chart"), width = widthOf(svg), height = 170, left = 46, right = 10, top = 12, low = height - 24;
     const pulls = family.unit === "pull", last = pulls ? family.episodes(settings) : agent.seat.episodes, best = family.best(settings, task);
     const lines = [["agent", curve(agent.seat)], ["other", curve(beside.seat)], ["you", curve(you.seat)]];
     const known = hidden ? [] : [best], seen = lines.flatMap(([, line]) => line.map((p) => p[1])).concat(known);
@@ -241,7 +250,7 @@
   element("beside-about").textContent = player.about;
   element("speed").value = calm.matches ? 0 : page.speed;
   makeKnobs(); draw(seed); showSpeed();
-  new ResizeObserver(() => { stale = true; }).observe(element("agent-scene").parentElement);
+  for (const id of ["agent-scene", "beside-scene", "you-scene", "chart"]) resized.observe(element(id));
   window.adaptaxPlay = { actions, move, setTask, learner, render, tick, over, get agent() { return agent; }, get beside() { return beside; }, get you() { return you; }, get task() { return task; } };
   window.requestAnimationFrame(frame);
 })();
