@@ -72,6 +72,8 @@ def test_a_demonstration_earns_what_is_stated(name):
 def test_a_wrong_name_is_told_which_there_are(name):
     with pytest.raises(UseError, match="expected one of bandit, grid-navigation, point-robot; found"):
         Agent.pretrained(name)
+    with pytest.raises(UseError, match="expected one of"):
+        read_step(name)
 
 
 def test_of_a_misspelt_name_the_right_one_is_told():
@@ -93,7 +95,7 @@ def test_they_earn_what_is_stated(name, loaded):
 @pytest.mark.parametrize("name", pretrained.NAMES)
 def test_the_step_beside_a_checkpoint_is_the_agent_s(name, loaded):
     agent = loaded(name)
-    written, module = exported(agent), read_step(pretrained.directory_of(name))
+    written, module = exported(agent), read_step(name)
     record = recorded(written, agent.problem.env.observation_space, steps=1000)
     memory, state = len(written.state) - written.adapted, []
     for number, (*told, begins) in enumerate(record.steps):
@@ -113,7 +115,7 @@ def test_the_step_beside_a_checkpoint_is_the_agent_s(name, loaded):
 
 @pytest.mark.compiles
 def test_a_pretrained_agent_is_an_agent_in_use():
-    agent, learner = Agent.pretrained("bandit", seed=3), Learner(read_step(pretrained.directory_of("bandit")))
+    agent, learner = Agent.pretrained("bandit", seed=3), Learner(read_step("bandit"))
     rng = np.random.default_rng(0)
     for _ in range(3):
         agent.begin()

@@ -92,7 +92,7 @@ def demo(
     options, folder = options_for(options or DemoOptions(), changes), pretrained.directory_of(check_name(name))
     recipe, _ = read_recipe(folder)
     family: Family = FAMILIES[name](recipe.problem_settings)
-    learner = Learner(read_step(folder), seed=options.seed)
+    learner = Learner(read_step(name), seed=options.seed)
     rng, trials = np.random.default_rng(options.seed), []
     for number in range(options.tasks):
         shown = _lived(family, learner, rng, f"{name}: task {number + 1} of {options.tasks}")

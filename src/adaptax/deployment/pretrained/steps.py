@@ -5,13 +5,16 @@ that are read from there. `learner.js` in `reports/templates/play` does the same
 """
 
 import json
-import types
 from collections.abc import Mapping
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save
+
+from adaptax.deployment.pretrained import directory_of
 
 TEXT, ARRAYS, SHARED = "step.txt", "step.safetensors", "shared.json"
 """The step's program; what it reads; which of its arrays are leaves of the checkpoint."""
@@ -34,14 +37,29 @@ def write_step(text: str, arrays: Mapping[str, np.ndarray], folder: Path) -> Non
     (folder / ARRAYS).write_bytes(save({name: np.asarray(x) for name, x in arrays.items() if name not in shared}))
 
 
-def read_step(folder: Path) -> Any:
-    """The step of a pretrained agent, as a module: `act`, `MANIFEST` and, if it learns from windows, `adapt`."""
-    module = types.ModuleType(f"adaptax_pretrained_{folder.name.replace('-', '_')}")
-    module.__file__ = str(folder / TEXT)
-    exec(compile((folder / TEXT).read_text(encoding="utf-8"), module.__file__, "exec"), module.__dict__)
-    shared = json.loads((folder / SHARED).read_text(encoding="utf-8"))
-    leaves = _leaves(folder)
-    module.C.update({name: leaves[leaf] for name, leaf in shared.items()})
+class _Program(SourceFileLoader):
+    """A program beside its numbers; nothing is left beside it."""
+
+    def set_data(self, path: Any, data: Any, **how: Any) -> None:
+        """Keep no compiled copy."""
+
+
+def read_step(name: str) -> Any:
+    """The step of an agent that ships with the package, as a module: `act`, `MANIFEST` and, if it has it, `adapt`.
+
+    It is part of the package as its modules are. Of a folder of somebody else's nothing is run: only names are taken.
+
+    Raises:
+        UseError: if there is none of that name.
+    """
+    folder = directory_of(name)
+    loader = _Program(f"{__name__}.{name}", str(folder / TEXT))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    shared, leaves = json.loads((folder / SHARED).read_text(encoding="utf-8")), _leaves(folder)
+    module.C.update({constant: leaves[leaf] for constant, leaf in shared.items()})
     return module
 
 
