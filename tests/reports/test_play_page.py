@@ -119,11 +119,17 @@ function use(width) {
       const press = (key) => page.dispatchEvent(new Event("keydown", {key, bubbles: true, cancelable: true}));
       press("Enter"); one.stepped = play.agent.seat.steps;
       press(" "); one.playing = text("play"); press(" "); one.paused = text("play");
-      one.hidden = text("reveal"); press("r"); one.shown = text("reveal");
+      const wide = () => page.documentElement.scrollWidth;
+      one.widest = wide(); one.hidden = text("reveal"); press("r"); one.shown = text("reveal");
+      for (const speed of [0, 1.5, 2.5]) { // what is said of it is of other lengths
+        const slider = page.getElementById("speed");
+        slider.value = speed; slider.dispatchEvent(new frame.contentWindow.Event("input"));
+        one.widest = Math.max(one.widest, wide());
+      }
       press(given.move); one.moved = play.you.seat.steps; one.said = text("said");
       for (let i = 0; i < 60 && !play.over(); i++) { play.tick(); play.render(); }
       press("e"); one.over = play.over(); play.render(); one.earned = text("agent-earned");
-      one.widest = page.documentElement.scrollWidth;
+      one.widest = Math.max(one.widest, wide());
       const all = (what, right) => [...page.querySelectorAll(what)].every(right);
       const named = (x) => x.getAttribute("aria-label") || x.getAttribute("aria-labelledby");
       one.names = all("button", (x) => x.textContent || x.ariaLabel);
