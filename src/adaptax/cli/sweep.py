@@ -67,7 +67,7 @@ def planned(arguments: Sequence[str]) -> SweepPlan | int:
             f"{short_repr(arguments[0])} first"
         )
     start_for(*names)
-    settings = settings_for(*names)[0]
+    settings = settings_for(names[0], names[1])[0]
     swept, rest = taken(list(arguments), settings, names)
     typed = understood(rest, "sweep", USAGE, SweepOptions())
     if isinstance(typed, int):
@@ -112,7 +112,7 @@ def taken(words: list[str], settings: Any, names: Sequence[str]) -> tuple[dict[s
 
 
 def _problem_of(names: Sequence[str]) -> Any:
-    return settings_for(*names)[1]
+    return settings_for(names[0], names[1])[1]
 
 
 def _groups(words: Sequence[str]) -> list[tuple[str, list[str]]]:

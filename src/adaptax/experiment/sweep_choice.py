@@ -62,7 +62,7 @@ def _judge_alone(plan: SweepPlan, cell: Cell, root: Path, surroundings: Surround
         surroundings.on_message(f"{cell}: {error}; it is out")
 
 
-def _named(plan: SweepPlan) -> dict[str, str]:
+def _named(plan: SweepPlan) -> dict[str, Any]:
     """Names for whoever reads runs: the plan was believed, so its cells are."""
     return {"problem": plan.recipe.problem, "algorithm": plan.recipe.algorithm}
 

@@ -133,7 +133,7 @@ def sweep(
         MissingPackageError: if Optuna is to choose and is not installed.
     """
     recipe, chosen = recipe_for(algorithm, problem, options or SweepOptions(), preset, changes)
-    values = {name: tuple(x) if isinstance(x, list | tuple) else x for name, x in swept.items()}
+    values: dict[str, Any] = {name: tuple(x) if isinstance(x, list | tuple) else x for name, x in swept.items()}
     assert isinstance(chosen, SweepOptions)
     plan = SweepPlan(recipe, values, chosen, preset)
     plan.check()

@@ -103,8 +103,8 @@ class RunLog:
         self._file = atomic_files.open_to_update(path)
         os.ftruncate(self._file, self._size)
         os.lseek(self._file, self._size, os.SEEK_SET)
-        self._own = None if trackers is not None else Trackers((), directory, {}, on_message)
-        self._trackers = trackers or self._own
+        self._trackers: Trackers = trackers if trackers is not None else Trackers((), directory, {}, on_message)
+        self._own = self._trackers if trackers is None else None
         self._trackers.start(self._taken, [*self.rows, *self.evaluations])
         self._times = Times(directory, done, on_message)
 
