@@ -28,6 +28,7 @@ NAVIGATION = {
         "Ten minutes": "tutorial.md",
         "Which algorithm?": "choosing.md",
         "How agents are measured": "evaluation.md",
+        "Reports": "reports.md",
         "Pitfalls": "pitfalls.md",
         "Pictures": "gallery.md",
     },
