@@ -39,7 +39,8 @@ def test_the_same_seed_shows_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["chain"], "demo: expected one of bandit, grid-navigation, point-robot; found 'chain'"),
+        (["chain"], "demo: expected one of bandit, grid-navigation, point-robot (`adaptax play DIR`"),
+        (["bandti"], "found 'bandti'; did you mean 'bandit'?"),
         (["--tasks", "0"], "DemoOptions.tasks: expected"),
         (["--speed", "0"], "DemoOptions.speed: expected"),
         (["bandit", "bandit"], "demo: expected only NAME; found 'bandit' too"),

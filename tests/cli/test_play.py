@@ -48,6 +48,7 @@ def test_what_no_page_can_play_is_refused_in_a_line(finished_run, tmp_path):
     ("typed", "code", "said"),
     [
         (["nowhere"], 5, "no run there"),
+        (["bandti"], 2, "or the directory of a run; found 'bandti'; did you mean 'bandit'?"),
         (["--seed", "-1"], 2, "PlayOptions.seed: expected"),
         (["bandit", "grid-navigation"], 2, "expected only NAME|DIR"),
     ],

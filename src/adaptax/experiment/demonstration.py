@@ -63,8 +63,8 @@ def check_name(name: str) -> str:
     """
     if name not in pretrained.NAMES:
         raise ConfigError(
-            f"demo: expected one of {', '.join(pretrained.NAMES)}; found {short_repr(name)}"
-            f"{suggestion(name, pretrained.NAMES)}. `adaptax play DIR` shows an agent of your own"
+            f"demo: expected one of {', '.join(pretrained.NAMES)} (`adaptax play DIR` shows an agent of your own); "
+            f"found {short_repr(name)}{suggestion(name, pretrained.NAMES)}"
         )
     return name
 

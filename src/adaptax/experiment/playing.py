@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from adaptax.core import atomic_files
-from adaptax.core.errors import ConfigError, MissingPackageError
+from adaptax.core.errors import ConfigError, MissingPackageError, short_repr
 from adaptax.core.precision import in_single_precision
+from adaptax.core.settings import suggestion
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.deployment import pretrained
 from adaptax.deployment.export.files import write_checked
@@ -49,9 +50,17 @@ class Page:
 
 
 def place_of(run: Any) -> Path:
-    """Where an agent is that is given by its name, if it is pretrained, by its run or by its run's directory."""
-    known = isinstance(run, str) and run in pretrained.NAMES and not Path(run).exists()
-    return pretrained.directory_of(run) if known else directory_of(run)
+    """Where an agent is that is given by its name, if it is pretrained, by its run or by its run's directory.
+
+    Raises:
+        ConfigError: if that is a misspelt name.
+    """
+    if not isinstance(run, str) or Path(run).exists():
+        return directory_of(run)
+    if run not in pretrained.NAMES and (meant := suggestion(run, pretrained.NAMES)):
+        names = ", ".join(pretrained.NAMES)
+        raise ConfigError(f"play: expected one of {names}, or the directory of a run; found {short_repr(run)}{meant}")
+    return pretrained.directory_of(run) if run in pretrained.NAMES else directory_of(run)
 
 
 def check_playable(directory: Path, recipe: Recipe) -> None:
