@@ -37,6 +37,7 @@ SMOKE = {
     "export": [RUN, ["export", "run", "--format", "stablehlo"]],
     "optuna": [["sweep", *TRAIN[1:], "--learning-rate", "1e-3:1e-1:log", "--optuna", "2", "--out", "sweep"]],
     "test": [RUN],
+    "docs": [],  # what builds the site: `tests/site` does that
     "dev": [RUN],
     "cuda": [],  # it is as large as all others together, and does nothing without a GPU
 }

@@ -20,6 +20,8 @@ import algorithm_pages
 import api_pages
 import example_pages
 
+from adaptax.experiment import play
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 NAVIGATION = {
@@ -54,6 +56,8 @@ NAVIGATION = {
     },
     "API": {},
 }
+PLAY = "<!-- play -->"
+FRAME = '<iframe class="play" src="play.html" title="A small trained agent on bandits, to play with"></iframe>'
 CONFIGURATION = """\
 [project]
 site_name = "adaptax"
@@ -125,6 +129,8 @@ def write_pages(into: Path) -> dict[str, object]:
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (into / "contributing.md").write_text(at_home(contributing), encoding="utf-8")
     shutil.copy(Path(__file__).parent / "style.css", into / "style.css")
+    home = (into / "index.md").read_text(encoding="utf-8")
+    (into / "index.md").write_text(home.replace(PLAY, FRAME), encoding="utf-8")
     navigation = dict(NAVIGATION)
     navigation["Algorithms"] = algorithm_pages.write(into, DOCS)
     navigation["API"] = api_pages.write(into)
@@ -145,6 +151,7 @@ def build(out: Path, *, strict: bool = True) -> int:
         line = [sys.executable, "-m", "zensical", "build", "-f", "zensical.toml", *(["--strict"] if strict else [])]
         done = subprocess.run(line, cwd=place, env={**os.environ, "NO_COLOR": "1"}, check=False)
         if done.returncode == 0:
+            play("bandit", out=place / "site" / "play.html", open=False)
             shutil.rmtree(out, ignore_errors=True)
             shutil.copytree(place / "site", out)
             print(f"site    {out / 'index.html'}")

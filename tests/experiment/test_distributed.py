@@ -63,7 +63,9 @@ def test_the_writer_tells_what_to_train_but_not_where_it_writes(tmp_path):
 
     others = Writer()
     run = TrainOptions(eval_tasks=0, out=tmp_path, seed=3)
-    TrainSession(recipe(), run, tmp_path, Surroundings(group=Group(others))).run()
+    session = TrainSession(recipe(), run, tmp_path, Surroundings(group=Group(others)))
+    with session.trackers:
+        session.run()
     assert others.content["recipe"] == recipe().to_json()
     assert (others.content["devices"], others.content["done"]) == (2, 0)
     assert others.content["options"]["seed"] == 3

@@ -16,7 +16,11 @@ from tests.claims.tiny_run import options, recipe
 CURVE = SimpleNamespace(
     value=np.array([0.004, 0.75]), stderr=np.array([0.02, 0.004]), interval=np.array([[-0.04, 0.04], [0.74, 0.76]])
 )
-FOUND = SimpleNamespace(episodes=(0, 5), pooled=CURVE, to_json=lambda: {"r2": [0.004, 0.75]})
+WRITTEN = {name: x.tolist() for name, x in vars(CURVE).items()}
+CONTENT = {
+    "episodes": [0, 5], "r2": {"pooled": WRITTEN}, "distance_correlation": WRITTEN, "accuracy": None, "memory_size": 7,
+}  # fmt: skip
+FOUND = SimpleNamespace(episodes=(0, 5), pooled=CURVE, to_json=lambda: dict(CONTENT))
 ROWS = [("0", "0.00 ± 0.02", "-0.04 … 0.04"), ("5", "0.75 ± 0.00", "0.74 … 0.76")]
 
 
@@ -55,7 +59,7 @@ def test_figures_are_written_with_how_they_were_measured(run):
     ]  # fmt: skip
     written = json.loads((run.directory / FIGURES).read_text())
     assert written == found.content
-    assert written["r2"] == [0.004, 0.75]
+    assert written["r2"] == {"pooled": WRITTEN}
     assert written["directory"] == str(run.directory)
     assert written["protocol"] == {
         "split": "test", "tasks": 50, "fitted_on": "50 tasks of the training split", "seed": 3, "training_seed": 2,
@@ -70,7 +74,8 @@ def test_figures_are_written_with_how_they_were_measured(run):
 def test_it_may_be_written_elsewhere(run, tmp_path):
     found = inspect(run.directory, tasks=20, out=tmp_path / "new")
     assert found.directory == tmp_path / "new"
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["inspection.json", "inspection.png"]
+    names = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert names == ["inspection.html", "inspection.json", "inspection.png"]
     assert not (run.directory / FIGURES).exists()
     assert run.asked == [0, {"num_tasks": 20, "seed": 0, "explore": False}]
 

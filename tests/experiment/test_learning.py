@@ -1,5 +1,6 @@
 """A row of the table of all algorithms: what is measured, on an agent of which all is known."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -108,6 +109,8 @@ def test_a_row_is_trained_with_its_seeds_and_kept_with_what_was_asked(tmp_path, 
     asked = []
 
     class Session:
+        trackers = contextlib.nullcontext()
+
         def __init__(self, recipe, options, directory, surroundings, started_with=None, *, preset):
             asked.append((recipe.algorithm, recipe.problem, options.seeds, options.seed, preset))
             self.stopped, self.recipe, self.directory = False, recipe, directory

@@ -18,6 +18,12 @@ class BeginsError(Exception):
     """Training would begin now."""
 
 
+def ran(made):
+    """Run a session as `adaptax.experiment.training` does, with its trackers open."""
+    with made.trackers:
+        made.run()
+
+
 @pytest.fixture
 def gone_on_with(tmp_path, monkeypatch):
     """Goes on with a run without any checkpoint, until training would begin; gives what is said."""
@@ -33,7 +39,7 @@ def gone_on_with(tmp_path, monkeypatch):
         found, written = read_recipe(tmp_path)
         around = Surroundings(on_message=said.append)
         with pytest.raises((BeginsError, CheckpointError)) as raised:
-            session.TrainSession(found, options_of(written), tmp_path, around, written).run()
+            ran(session.TrainSession(found, options_of(written), tmp_path, around, written))
         return said, raised.value
 
     return attempt
@@ -65,7 +71,7 @@ def test_what_is_known_to_gain_nothing_is_said_before_training(tmp_path, monkeyp
 
     monkeypatch.setattr(session.TrainSession, "_train", stopped)
     with pytest.raises(BeginsError):
-        session.TrainSession(recipe(), TrainOptions(devices=1), tmp_path, Surroundings(on_message=said.append)).run()
+        ran(session.TrainSession(recipe(), TrainOptions(devices=1), tmp_path, Surroundings(on_message=said.append)))
     warned = [line for line in said if line.startswith("warning: by default, ")]
     assert [line.partition(": ")[2].partition(": ")[2] for line in warned] == [reason] * bool(reason)
     told = next(index for index, line in enumerate(said) if "environment steps" in line)
@@ -86,9 +92,11 @@ def taken_up(tmp_path, monkeypatch):
         said = []
         found, written = read_recipe(tmp_path)
         with pytest.raises(BeginsError):
-            session.TrainSession(
-                found, options_of(written), tmp_path, Surroundings(on_message=said.append), written
-            ).run()
+            ran(
+                session.TrainSession(
+                    found, options_of(written), tmp_path, Surroundings(on_message=said.append), written
+                )
+            )
         return said
 
     return attempt

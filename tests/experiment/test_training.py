@@ -13,6 +13,7 @@ from adaptax.experiment.distributed import Group
 from adaptax.experiment.options import TrainOptions
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.runs.directory import CONFIG, save_config
+from adaptax.runs.trackers.trackers import Trackers
 from tests.claims.tiny_run import options, recipe
 
 CHOSEN = {"num_updates": 3, "num_arms": 3, "on_message": lambda line: None}
@@ -25,6 +26,13 @@ def trained(recipe, options, directory, **changes):
     return SimpleNamespace(recipe=recipe, options=options, directory=directory, figures=figures, **known)
 
 
+class Written(str):
+    """An evaluation that was written down."""
+
+    def scalars(self):
+        return {}
+
+
 @pytest.fixture
 def seen(monkeypatch):
     """What was called, in order; nothing is trained or evaluated."""
@@ -34,6 +42,7 @@ def seen(monkeypatch):
         def __init__(self, recipe, options, directory, surroundings, started_with=None, *, preset="default"):
             calls.append(("session", directory, started_with and started_with["planned_before"], preset))
             self.run = lambda: trained(recipe, options, directory, **changes)
+            self.trackers = Trackers((), directory, {}, calls.append)
 
     def assess(recipe, agent, *, update, num_tasks, seed, against, surroundings, references):
         calls.append(("assess", agent, update, num_tasks, seed, against))
@@ -41,7 +50,7 @@ def seen(monkeypatch):
 
     monkeypatch.setattr(training, "TrainSession", Session)
     monkeypatch.setattr(training, "assess", assess)
-    write = lambda found, place, figures, say: calls.append(("write", found, figures)) or "written"  # noqa: E731
+    write = lambda found, place, figures, say: calls.append(("write", found, figures)) or Written("written")  # noqa: E731
     monkeypatch.setattr(training, "write_assessment", write)
     monkeypatch.setattr(training, "read_agent", lambda directory, say: ("the best", 2))
     report = lambda run, agent, around: calls.append(("report", agent, run.evaluation)) or "page"  # noqa: E731

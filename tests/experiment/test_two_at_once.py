@@ -19,6 +19,7 @@ from adaptax.experiment.surroundings import Surroundings
 from adaptax.registry.paper_tables import Cell, Table
 from adaptax.runs import checkpoints
 from adaptax.runs.directory import save_config
+from adaptax.runs.trackers.trackers import Trackers
 from tests.claims.tiny_run import UPDATES, TinyRun, options, recipe
 from tests.cli.conftest import environment
 
@@ -66,6 +67,8 @@ def meanwhile(tiny, monkeypatch):
     class Session:
         def __init__(self, recipe, chosen, directory, surroundings, started_with=None, *, preset="default"):
             self.recipe, self.directory, self.options, self.stopped = recipe, directory, chosen, True
+            self.evaluation = None
+            self.trackers = Trackers((), directory, {}, surroundings.on_message)
             if started_with is None:
                 save_config(directory, recipe, options())
 

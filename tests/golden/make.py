@@ -127,7 +127,9 @@ def make(name: str, out: Path, run: Path) -> None:
     settings.check_problem(recipe.problem_settings)
     out.mkdir()
     chosen = TrainOptions(devices=1, eval_tasks=0, save_every=MIDDLE, **options)
-    TrainSession(recipe, chosen, out, Surroundings()).run()
+    session = TrainSession(recipe, chosen, out, Surroundings())
+    with session.trackers:
+        session.run()
     keep(out, run, MIDDLE if hasattr(settings, "num_updates") else 0)
 
 

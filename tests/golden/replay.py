@@ -51,8 +51,9 @@ def acted(directory: Path) -> list[Any]:
     actions = []
     seen = _observation(env.observation_space, rng)
     for step in range(1, STEPS + 1):
-        agent.act(seen)
-        chosen = agent._batch.state.notes[0].acted[1]  # what the policy has put out: 0.1.0 did not clip what leaves
+        done, notes = agent.act(seen), agent._batch.state.notes
+        # What the policy has put out: 0.1.0 did not clip what leaves. Who learns while it acts notes nothing down.
+        chosen = notes[0].acted[1] if notes else done
         actions.append(chosen.tolist())
         seen, over = _observation(env.observation_space, rng), step % env.horizon == 0
         agent.observe(float(rng.normal()), episode_over=over, observation=seen)
@@ -73,7 +74,9 @@ def resumed(directory: Path, place: Path) -> Any:
     """The state at the end of training, of a run that is gone on with in a copy of its directory at `place`."""
     shutil.copytree(directory, place)
     recipe, options = read_recipe(place)
-    return TrainSession(recipe, options_of(options), place, Surroundings(on_message=_to_stderr), options).run().state
+    session = TrainSession(recipe, options_of(options), place, Surroundings(on_message=_to_stderr), options)
+    with session.trackers:
+        return session.run().state
 
 
 def outcome(directory: Path, place: Path) -> dict[str, Any]:

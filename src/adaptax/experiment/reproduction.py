@@ -157,7 +157,9 @@ def finish(
             held.enter_context(claim(directory, fresh=True))
         held.enter_context(tracebacks_into(directory))
         chosen = TrainOptions(seed=options.seed, seeds=seeds) if started_with is None else options_of(started_with)
-        run = TrainSession(recipe, chosen, directory, surroundings, started_with, preset="reproduce").run()
+        session = TrainSession(recipe, chosen, directory, surroundings, started_with, preset="reproduce")
+        with session.trackers:
+            run = session.run()
         if run.stopped:
             return None
         how = (run, tasks, options.seed, surroundings)

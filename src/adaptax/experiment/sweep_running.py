@@ -147,7 +147,9 @@ def _trained(
     with atomic_files.explained(f"what is begun in {directory}"):
         record.write(directory)
     try:
-        run = TrainSession(recipe, options, directory, surroundings, started_with, preset=plan.preset).run()
+        session = TrainSession(recipe, options, directory, surroundings, started_with, preset=plan.preset)
+        with session.trackers:
+            run = session.run()
     except DivergenceError as error:
         update = getattr(error.__cause__, "update", 0)
         where = f"update {update}" if update else "before the first update"

@@ -4,9 +4,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from adaptax.core.errors import needs
 from adaptax.core.version import __version__
-from adaptax.reports.html import TEMPLATES, render
+from adaptax.reports.html import render
+from adaptax.reports.pages import script
 from adaptax.reports.play_words import WORDS
+
+with needs("reports", "an HTML page"):
+    from markupsafe import Markup
 
 SCRIPTS = (
     "scenes.js",
@@ -44,7 +49,7 @@ def play_page(
     words = WORDS[problem]
     about = {"family": problem, "settings": dict(settings), "plan": plan, "seed": seed, "speed": words.speed}
     texts = {name: text for name, text in words._asdict().items() if name != "speed"}
-    scripts = [agent_script, *((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)]
+    harmless = agent_script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
     return render(
         "play/play.html",
         **texts,
@@ -52,9 +57,9 @@ def play_page(
         agent=agent,
         stated=stated,
         settable=problem in ("grid-navigation", "point-robot", "point-robot-sparse"),
-        style=(TEMPLATES / "play/play.css").read_text(encoding="utf-8"),
-        about=json.dumps(about).replace("<", "\\u003c"),
-        scripts=[script.replace("</script", "<\\/script") for script in scripts],
+        style=script("play/play.css"),
+        about=Markup(json.dumps(about).replace("<", "\\u003c")),
+        scripts=[Markup(harmless), *map(script, SCRIPTS)],
         command=command,
         version=__version__,
     )

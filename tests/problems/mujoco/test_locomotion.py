@@ -1,6 +1,8 @@
 """Each family against an independent one, written here with MuJoCo alone; its tasks; algorithms on it."""
 
 import math
+import subprocess
+import sys
 
 import gymnasium
 import jax
@@ -16,6 +18,7 @@ from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems.mujoco.settings import SIMULATED
 from adaptax.training.loop import train
+from tests.cli.conftest import PATIENCE, environment
 
 TASKS, STEPS = 20, 50
 """A thousand random steps."""
@@ -201,3 +204,41 @@ def test_what_was_trained_on_several_devices_is_evaluated_on_several():
     for one, two in zip(*map(jax.tree.leaves, both), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-4)
     assert np.isfinite(evaluate(TrainedAgent(algorithm, problem, both[1]), num_tasks=6).scores).all()
+
+
+MANY = """
+import jax, jax.numpy as jnp
+from adaptax.problems import half_cheetah_direction
+
+problem = half_cheetah_direction(horizon=3)
+env, devices = problem.env, jax.devices()
+assert len(devices) == 2
+
+
+def walk(task, key):
+    def step(state, _):
+        found = env.step(state, 0.1 * jnp.ones(6), task, key)
+        return found.state, found.reward
+
+    return jnp.sum(jax.lax.scan(step, env.reset(task, key)[0], None, length=3)[1])
+
+
+keys = jax.random.split(jax.random.key(0), 4000)
+tasks = jax.vmap(problem.train.sample)(keys)
+mesh = jax.make_mesh((2,), ("device",), axis_types=(jax.sharding.AxisType.Auto,))
+part = jax.sharding.PartitionSpec("device")
+many = jax.jit(jax.shard_map(jax.vmap(walk), mesh=mesh, in_specs=(part, part), out_specs=part, check_vma=False))
+few = jax.jit(jax.vmap(walk))(jax.tree.map(lambda x: x[:10], tasks), keys[:10])
+assert jnp.array_equal(many(tasks, keys)[:10], few)
+print("done")
+"""
+
+
+@pytest.mark.process
+def test_as_many_devices_as_cores_do_not_wait_for_one_another_though_the_batch_is_large():
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    done = subprocess.run(
+        [sys.executable, "-c", MANY], env={**environment(), **flags}, capture_output=True, text=True, timeout=PATIENCE,
+        check=False,
+    )  # fmt: skip
+    assert done.stdout.endswith("done\n"), done.stderr[-2000:]

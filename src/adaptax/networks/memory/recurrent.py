@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from adaptax.networks.heads import orthogonal
 from adaptax.networks.memory.base import Memory, MemorySizes, Seen, dense_input_size
 
 State: TypeAlias = tuple[Array, ...]
@@ -210,7 +211,7 @@ class Recurrent(Memory):
         self.kind = kind
         num_gates = len(CELLS[kind].biases(jnp.zeros(size)))
         self.input_weight = 0.5 * jax.random.normal(input_key, (input_size, num_gates * size))
-        blocks = [jax.nn.initializers.orthogonal()(k, (size, size)) for k in jax.random.split(weight_key, num_gates)]
+        blocks = [orthogonal(k, (size, size)) for k in jax.random.split(weight_key, num_gates)]
         self.weight = jnp.concatenate(blocks, axis=1)
         spans = jnp.log(jax.random.uniform(span_key, (size,), minval=1.0, maxval=max(span - 1.0, 2.0)))
         biases = CELLS[kind].biases(spans)

@@ -8,12 +8,14 @@ resuming, evaluation, several devices and `check-env` need nothing of their own.
 import abc
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.buffer_callback import buffer_callback
 from jaxtyping import Array, Bool, Float, Key, UInt32
 
 from adaptax.core.problem import Environment, Step
@@ -32,6 +34,15 @@ def _host(engine: Engine, method: str, parts: tuple[tuple[int, Any], ...], packe
     return np.concatenate(words, 1).reshape(*batch, -1)
 
 
+def _into(host: Callable[[Any], np.ndarray], context: Any, out: Any, packed: Any) -> None:
+    """The same, within the program's own arrays.
+
+    `pure_callback` copies what is larger than 100 kB by the threads that run programs. Where all of these are at work,
+    as with a device for each core, they wait for one another for ever.
+    """
+    np.asarray(out)[...] = host(np.asarray(packed))
+
+
 def _call(engine: Engine, method: str, *arguments: Array) -> tuple[UInt32[Array, " words"], Float[Array, " readings"]]:
     """The engine's `begin` or `advance`, of a whole batch at once.
 
@@ -43,7 +54,10 @@ def _call(engine: Engine, method: str, *arguments: Array) -> tuple[UInt32[Array,
     words = 2 * engine.state_size
     shape = jax.ShapeDtypeStruct((words + engine.num_readings,), jnp.uint32)
     host = functools.partial(_host, engine, method, parts)
-    found = jax.pure_callback(host, shape, packed, vmap_method="broadcast_all")
+    if jax.default_backend() == "cpu":
+        found = buffer_callback(functools.partial(_into, host), shape, vmap_method="broadcast_all")(packed)
+    else:
+        found = jax.pure_callback(host, shape, packed, vmap_method="broadcast_all")
     return found[:words], jax.lax.bitcast_convert_type(found[words:], jnp.float32)
 
 
