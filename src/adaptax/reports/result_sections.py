@@ -225,15 +225,20 @@ def _with(value: float, margin: float) -> Cell:
     return number(value), f"{number(value - margin)} … {number(value + margin)}"
 
 
+def _without(section: Section, facts: RunFacts, name: str, otherwise: str) -> Section:
+    """A section that says why there is nothing in it: it does not apply here, or is missing."""
+    if name in facts.inapplicable:
+        section.notes.append(facts.inapplicable[name])
+    else:
+        section.missing.append(facts.missing.get(name, otherwise))
+    return section
+
+
 def knowledge(facts: RunFacts) -> Section:
     """What the memory knows."""
     section = Section("What the memory knows")
-    if "inspection" in facts.inapplicable:
-        section.notes.append(facts.inapplicable["inspection"])
-        return section
-    if facts.inspection is None:
-        section.missing.append(facts.missing.get("inspection", "Not computed."))
-        return section
+    if facts.inspection is None or "inspection" in facts.inapplicable:
+        return _without(section, facts, "inspection", "Not computed.")
     return inspected(facts.inspection, facts.unit, facts.commands.get("inspect", ""))
 
 
@@ -296,12 +301,8 @@ def _share(value: float | None) -> str:
 def in_a_few_tasks(facts: RunFacts) -> Section:
     """Films."""
     section = Section("In a few new tasks, step by step")
-    if "recording" in facts.inapplicable:
-        section.notes.append(facts.inapplicable["recording"])
-        return section
-    if facts.recording is None:
-        section.missing.append(facts.missing.get("recording", "Not recorded."))
-        return section
+    if facts.recording is None or "recording" in facts.inapplicable:
+        return _without(section, facts, "recording", "Not recorded.")
     made = films(facts.recording)
     sizes = np.cumsum([_size(film) for film in made])
     fitting = max(1, int((sizes <= MOST_FILM_BYTES).sum()))
