@@ -1,6 +1,5 @@
 """A whole run with trackers: what they are given, what they may cost, and how it is gone on with."""
 
-import json
 import sys
 import time
 
@@ -13,6 +12,7 @@ from adaptax.runs.directory import read_recipe
 from adaptax.runs.trackers import background
 from tests.cli.conftest import SMALL_BANDIT, TINY, run
 from tests.runs.trackers.fakes import NAMES, Store, install
+from tests.runs.trackers.rows import numbers, without_speed
 
 SETTINGS = {
     "num_arms": 3, "num_pulls": 5, "num_updates": 12, "num_tasks": 8, "memory_size": 4, "critic_size": 4,
@@ -25,19 +25,6 @@ def store(monkeypatch):
     kept = Store()
     install(monkeypatch, kept)
     return kept
-
-
-def given(directory):
-    """What stands in metrics.jsonl, as trackers are given it."""
-    found = []
-    for row in map(json.loads, (directory / "metrics.jsonl").read_text().splitlines()):
-        left_out = ("update", "env_steps", "tasks") if "split" in row else ("update",)
-        found.append((row["update"], {k: v for k, v in row.items() if k not in left_out and type(v) in (int, float)}))
-    return found
-
-
-def without_speed(rows):
-    return [(step, {k: v for k, v in row.items() if k != "steps_per_second"}) for step, row in rows]
 
 
 def bits(directory):
@@ -64,7 +51,7 @@ def test_a_run_is_logged_whole_and_gone_on_with(tmp_path, store, monkeypatch):
     assert bits(tmp_path / "tracked") == bits(tmp_path / "plain")
     for name in NAMES:
         *rows, last = store.of(name)
-        assert without_speed(rows) == given(tmp_path / "tracked")
+        assert without_speed(rows) == numbers(tmp_path / "tracked")
         assert last[0] == 12
         assert last[1]["evaluation/rl2/return"] == second.evaluation.results["rl2"].summary.mean
         assert last[1]["evaluation/gittins/stderr"] == done.evaluation.results["gittins"].summary.stderr
@@ -100,7 +87,7 @@ def test_trackers_that_are_down_or_hang_cost_a_line_each_and_no_bit(tmp_path, st
     begun = time.monotonic()
     _, said = train(tmp_path / "tracked", log=NAMES, eval_tasks=0, stop=stop)
     assert bits(tmp_path / "tracked") == bits(tmp_path / "plain")
-    assert without_speed(store.of("mlflow")) == given(tmp_path / "tracked")
+    assert without_speed(store.of("mlflow")) == numbers(tmp_path / "tracked")
     assert [line.split(":")[:3] for line in said if line.startswith("warning")] == [
         ["warning", " wandb", " ConnectionError"],
         ["warning", " trackio", " is not done 0.5 s after the run; no more is logged there. The run goes on as if "

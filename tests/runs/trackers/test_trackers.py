@@ -1,7 +1,6 @@
 """What a run is logged to: each tracker is given what stands in metrics.jsonl."""
 
 import contextlib
-import json
 import sys
 
 import jax.numpy as jnp
@@ -15,6 +14,7 @@ from adaptax.runs.trackers.trackers import Trackers
 from adaptax.training.loop import Progress
 from tests.runs.test_tensorboard import events
 from tests.runs.trackers.fakes import NAMES, Store, install
+from tests.runs.trackers.rows import numbers, without_speed
 
 CONFIG = {"algorithm": "rl2", "options": {"seed": 3, "log": NAMES}}
 FOUND = {"tasks": 7, "validation_return": 0.5, "validation_stderr": 0.25, "validation_returns": [0.25, 0.75]}
@@ -31,19 +31,6 @@ def store(monkeypatch):
 def chunk(done, length=2):
     values = np.arange(done - length, done, dtype=np.float32)[:, None] + np.array([[1.0, 3.0]], np.float32)
     return Progress(done, {"return": values, "entropy": values / 8}, 2.0, jnp.zeros(()))
-
-
-def numbers(directory):
-    """What stands in metrics.jsonl, as trackers are given it."""
-    found = []
-    for row in map(json.loads, (directory / "metrics.jsonl").read_text().splitlines()):
-        left_out = ("update", "env_steps", "tasks") if "split" in row else ("update",)
-        found.append((row["update"], {k: v for k, v in row.items() if k not in left_out and type(v) in (int, float)}))
-    return found
-
-
-def without_speed(rows):
-    return [(step, {k: v for k, v in row.items() if k != "steps_per_second"}) for step, row in rows]
 
 
 def test_each_is_given_what_stands_in_the_metrics(tmp_path, store):
