@@ -231,8 +231,7 @@ class Arrays(Walk):
 
     def do_cumsum(self, params: Any, values: list[Any], avals: Any) -> Name:
         """Running sums."""
-        axis, x = params["axis"], self.text(values[0])
-        dtype = f"dtype=np.{dtype_of(avals[0])}"
+        axis, x, dtype = params["axis"], self.text(values[0]), f"dtype=np.{dtype_of(avals[0])}"
         said = f"np.cumsum({x}, {axis}, {dtype})"
         if params["reverse"]:
             said = f"np.flip(np.cumsum(np.flip({x}, {axis}), {axis}, {dtype}), {axis})"
@@ -246,17 +245,15 @@ class Arrays(Walk):
             kind = f", dtype=np.{dtype_of(aval)}" if name in ("reduce_sum", "reduce_prod") else ""
             return [self.put(f"{self.text(values[0])}.{REDUCED[name[7:]]}({axes}{kind})", aval)]
         if name in ("argmax", "argmin") and isinstance(values[0], Name):
-            said = f"{self.text(values[0])}.{name}({axes[0]})"
-            return [self.put(f"{said}.astype(np.int32)", aval)]
+            return [self.put(f"{self.text(values[0])}.{name}({axes[0]}).astype(np.int32)", aval)]
         return super().operation(equation, values)
 
     def do_scan(self, params: Any, values: list[Any], avals: Any) -> list[Name]:
         """A loop."""
         consts, carries, length = params["num_consts"], params["num_carry"], params["length"]
         carry = [self.put(self.text(x), a) for x, a in zip(values[consts : consts + carries], avals, strict=False)]
-        outs = [
-            self.put(f"np.empty({shape_of(a)}, np.{dtype_of(a).replace('bool', 'bool_')})", a) for a in avals[carries:]
-        ]
+        kinds = [dtype_of(a).replace("bool", "bool_") for a in avals[carries:]]
+        outs = [self.put(f"np.empty({shape_of(a)}, np.{k})", a) for a, k in zip(avals[carries:], kinds, strict=True)]
         xs = [Name(self.text(x), str(x.dtype), tuple(x.shape)) for x in values[consts + carries :]]
         step = f"t{self._names}"
         turned = "reversed(range({}))" if params["reverse"] else "range({})"
