@@ -54,6 +54,14 @@ class Linear(eqx.Module):
         return y + self.bias.reshape((1,) * (y.ndim - 1) + (-1,))
 
 
+def initial_log_std(space: Space, initial_std: float | Array) -> Float[Array, " action_size"] | None:
+    """Logarithms of the deviations of continuous actions at the start; None for discrete ones."""
+    if space.integers:
+        return None
+    log_std = math.log(initial_std) if isinstance(initial_std, int | float) else jnp.log(initial_std)
+    return jnp.full((space.encoded_size,), log_std, jnp.result_type(float))
+
+
 class PolicyHead(eqx.Module):
     """From features to an action distribution: discrete, or normal with a learned constant deviation.
 
@@ -70,35 +78,47 @@ class PolicyHead(eqx.Module):
     def __init__(self, feature_size: int, space: Space, initial_std: float | Array, key: Key[Array, ""]):
         self.space = space
         self.layer = Linear(feature_size, space.encoded_size, 0.01, key)
-        self.log_std = None
-        if not space.integers:
-            log_std = math.log(initial_std) if isinstance(initial_std, int | float) else jnp.log(initial_std)
-            self.log_std = jnp.full((space.encoded_size,), log_std, self.layer.bias.dtype)
+        self.log_std = initial_log_std(space, initial_std)
 
     def __call__(
         self, features: Float[Array, "*batch feature_size"], legal: Bool[Array, "*batch actions"] | None = None
     ) -> Distribution:
         """The distribution of the space's `policy_action`; of discrete ones, those that are not `legal` never."""
-        out = self.layer(features)
-        if self.log_std is None:
-            return categorical(self.space, out, legal)
-        return Normal(out, jnp.broadcast_to(self.log_std, out.shape))
+        return _distribution(self.space, self.layer(features), self.log_std, legal)
 
 
 class ScoreHead(eqx.Module):
-    """From features whose first entries are the actions' logits to a categorical distribution: nothing to learn.
+    """From features whose first entries are the actions' logits or means to a distribution: no weights of its own.
 
     Attributes:
-        space: The action space, discrete.
+        space: The action space.
+        log_std: Per action dimension; None for discrete actions.
     """
 
     space: Space = eqx.field(static=True)
+    log_std: Float[Array, " action_size"] | None = None
+
+    @classmethod
+    def of(cls, space: Space, initial_std: float | Array) -> "ScoreHead":
+        """For any actions; continuous ones have a learned constant deviation."""
+        return cls(space, initial_log_std(space, initial_std))
 
     def __call__(
         self, features: Float[Array, "*batch feature_size"], legal: Bool[Array, "*batch actions"] | None = None
     ) -> Distribution:
-        """The distribution of the space's `policy_action`; those that are not `legal` never."""
-        return categorical(self.space, features[..., : self.space.encoded_size], legal)
+        """The distribution of the space's `policy_action`; of discrete ones, those that are not `legal` never."""
+        return _distribution(self.space, features[..., : self.space.encoded_size], self.log_std, legal)
+
+
+def _distribution(
+    space: Space,
+    out: Float[Array, "*batch size"],
+    log_std: Float[Array, " size"] | None,
+    legal: Bool[Array, "*batch actions"] | None,
+) -> Distribution:
+    if log_std is None:
+        return categorical(space, out, legal)
+    return Normal(out, jnp.broadcast_to(log_std, out.shape))
 
 
 class Readout(eqx.Module):

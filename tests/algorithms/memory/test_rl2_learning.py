@@ -43,13 +43,13 @@ def _assert_mean(samples, expected):
 
 
 @functools.cache
-def _trained(problem_name, memory):
+def _trained(problem_name, memory, **settings):
     problem = {
         "cue": cue(num_cues=2, num_episodes=2),
         "bandit": bernoulli_bandit(ARMS, PULLS),
         "shuffled": odd_bandit(ARMS, PULLS, shuffled=True),
     }[problem_name]
-    algorithm = RL2(memory, **(PATIENT if problem_name == "cue" else SMALL))
+    algorithm = RL2(memory, **(PATIENT if problem_name == "cue" else SMALL), **settings)
     state, _ = train(algorithm, problem, algorithm.num_updates)
     return algorithm, problem, state.meta
 
@@ -62,6 +62,12 @@ def test_E8_memory_lasts_over_the_episodes_of_a_trial():
     _assert_mean(returns[:, 0], 0.5)  # the cue of the previous trial is of no use
     assert returns[:, 1].mean() > 0.97
     assert returns.mean(0).sum() <= 1.5 + 3 * returns.sum(1).std() / np.sqrt(HELD_OUT)
+
+
+def test_E18_a_hypernetwork_learns_a_policy_for_each_cue():
+    returns = _returns(*_trained("cue", "lstm", policy_network="hypernetwork", policy_size=8))
+    _assert_mean(returns[:, 0], 0.5)
+    assert returns[:, 1].mean() > 0.97
 
 
 @pytest.mark.nightly

@@ -26,6 +26,7 @@ INNER = {"trajectories": 2, "hidden_size": 8}
 AGENTS = {
     "rl2-lstm": (RL2(memory_size=8, **SMALL), BANDIT),
     "rl2-gru": (RL2(memory="gru", memory_size=8, policy_size=8, **SMALL), grid_navigation(size=3, horizon=4)),
+    "rl2-hypernetwork": (RL2(memory_size=8, policy_size=4, policy_network="hypernetwork", **SMALL), ROBOT),
     "rl2-symmetric": (RL2(memory="symmetric", memory_size=4, **SMALL), BANDIT),
     "rl2-counting": (RL2(memory="counting", memory_size=4, **SMALL), BANDIT),
     "rl2-numbers": (RL2(memory="gru", memory_size=8, normalize_observations=True, **SMALL), ROBOT),

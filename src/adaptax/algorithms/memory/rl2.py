@@ -20,6 +20,7 @@ Differences from the paper:
       both, RL² on random MDPs learns which action is best on the whole, and stays there.
     - Or, with `memory="symmetric"`, a small GRU for each pair of state and action, all with the same weights: the
       learning rule is the same for every pair. See `adaptax.networks.memory.symmetric`.
+    - The policy may be a network whose weights the memory puts out (`policy_network="hypernetwork"`, Beck et al. 2023).
     - Rewards enter as differences from what a random policy earns, in units of their running deviation, and the critic
       predicts the *average* reward of the remaining steps in those units, so trials of 10 and of 500 steps, rewards of
       1 and of 1000, and rewards to which a constant is added train alike.
@@ -55,6 +56,7 @@ from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, 
 from adaptax.networks import Critic, Encoder, Memory, MemorySizes, PolicyHead, Readout, ScoreHead, Seen
 from adaptax.networks.distributions import Distribution
 from adaptax.networks.encoders import make_encoder, read_space
+from adaptax.networks.hypernetworks import Hypernetwork, hypernetwork_heads
 from adaptax.optimization import minibatches, observations
 from adaptax.optimization.losses import clipped_surrogate, generalized_advantages, masked_mean
 from adaptax.optimization.moments import Moments, no_moments
@@ -68,14 +70,15 @@ class Network(eqx.Module):
 
     Attributes:
         memory: What takes in experience.
-        readout: From memory and observation to what the policy reads; None: the policy reads the memory alone.
+        readout: From memory and observation to what the policy reads; None: the policy reads the memory alone. A
+            hypernetwork puts out all that the policy is.
         policy: To actions.
         critic: From memory and task to values.
         encoder: What reads observations before memory and readout do; None: they are read as they are.
     """
 
     memory: Memory
-    readout: Readout | None
+    readout: Readout | Hypernetwork | None
     policy: PolicyHead | ScoreHead
     critic: Critic
     encoder: Encoder | None = None
@@ -194,7 +197,7 @@ class RL2(RL2Settings, MetaLearner):
         spaces = read_space(encoder, env.observation_space), env.action_space
         sizes = MemorySizes(*spaces, self.memory_size, self.policy_size, problem.trial_steps)
         memory = load_target(MEMORIES[self.memory])(sizes, memory_key)
-        readout, policy = memory.heads(sizes, self.initial_std, policy_key)
+        readout, policy = self._heads(memory, sizes, policy_key)
         critic = Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key)
         network = Network(memory, readout, policy, critic, encoder)
         moments = no_moments(features.shape[1:]).observe(features)
@@ -203,6 +206,15 @@ class RL2(RL2Settings, MetaLearner):
         meta = RL2Params(network, no_moments(), jnp.zeros(()), moments, seen, observed)
         meta = self._first_look(problem, meta, tasks, look_key)
         return TrainState(meta, self._optimizer().init(network), jnp.asarray(0), key)
+
+    def _heads(
+        self, memory: Memory, sizes: MemorySizes, key: Key[Array, ""]
+    ) -> tuple[Readout | Hypernetwork | None, PolicyHead | ScoreHead]:
+        """What reads the memory."""
+        if self.policy_network == "dense":
+            return memory.heads(sizes, self.initial_std, key)
+        settings: Any = {"context_size": self.context_size, "init": self.hyper_init}
+        return hypernetwork_heads(sizes, memory.size, self.initial_std, key, **settings)
 
     def _first_look(self, problem: Problem, meta: RL2Params, tasks: PyTree[Array], key: Key[Array, ""]) -> RL2Params:
         """Take in what the untrained (so nearly uniform) policy sees and earns."""

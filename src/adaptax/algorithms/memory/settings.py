@@ -32,6 +32,8 @@ MEMORIES: dict[str, str] = {
 }
 """Where each is built: "module:name" of a function from `MemorySizes` and a key to a `Memory`."""
 
+_HYPER = {"policy_network": ("hypernetwork",)}
+
 
 @dataclasses.dataclass(frozen=True)
 class RL2Settings(Settings):
@@ -45,6 +47,12 @@ class RL2Settings(Settings):
             LSTM with 48 (Wang et al.).
         policy_size: Units of a layer that reads memory and observation together, for the policy; 0 for none. Worth
             having where there are states to tell apart.
+        policy_network: What the policy is: "dense" reads the memory (and the observation, with `policy_size`);
+            "hypernetwork" reads the observation by weights that are a linear map of the memory, with `policy_size`
+            units in each of two hidden layers (Beck et al. 2023; paper: 32).
+        hyper_init: How the hypernetwork begins: with one policy for all contexts ("bias", Bias-HyperInit), or by
+            Kaiming's rule ("kaiming", the paper's control, which hardly learns).
+        context_size: Length of the context that the policy's weights are a linear map of. Paper: 25.
         critic_size: Units of each of the critic's two hidden layers.
         informed_critic: Tell the critic the task in training. The policy never sees it.
         normalize_observations: Read observations that are no integers in deviations from their running mean, entry by
@@ -69,6 +77,9 @@ class RL2Settings(Settings):
     memory: MemoryKind = "lstm"
     memory_size: int = setting(64, low=1, high=4096)
     policy_size: int = setting(0, low=0, high=4096)
+    policy_network: Literal["dense", "hypernetwork"] = "dense"
+    hyper_init: Literal["bias", "kaiming"] = setting("bias", only=_HYPER)
+    context_size: int = setting(25, low=1, high=4096, only=_HYPER)
     critic_size: int = setting(64, low=1, high=4096)
     informed_critic: bool = True
     normalize_observations: bool = False
@@ -106,6 +117,11 @@ class RL2Settings(Settings):
             raise ConfigError(
                 f"RL2Settings.memory: '{self.memory}' has a memory for each action, so it expects discrete ones; "
                 f"found {type(problem).__name__}, whose actions are continuous. Try --memory lstm or gru"
+            )
+        if self.memory in ("symmetric", "counting") and self.policy_network == "hypernetwork":
+            raise ConfigError(
+                f"RL2Settings.policy_network: the scores that memory='{self.memory}' puts out are the policy, so it "
+                "expects 'dense'; found 'hypernetwork'. Try --memory lstm or gru"
             )
         check_distribution(self, problem, "initial_std")
         name, episodes = episodes_of(problem)
