@@ -21,6 +21,7 @@ VARIANTS = {
     "correlated-bandit": [{}, {"variant": "independent"}, {"variant": "medium"}],
     "cart-pole": [{}, {"variation": 0.5}],
     "grid-navigation": [{}, {"held_out": True}],
+    "dark-room": [{}, {"held_out": True}],
 }
 """Settings besides the defaults with which a family is another one."""
 CASES = [(name, changes) for name in PROBLEMS for changes in VARIANTS.get(name, [{}])]
@@ -111,5 +112,5 @@ def test_E48_finite_families_say_how_many_tasks_there_are_and_whether_splits_sha
 def test_every_family_is_tried():
     assert {name for name, _ in CASES} == set(PROBLEMS)
     assert {CASES[number][0] for number in FINITE} == {
-        "grid-navigation", "cart-pole", "cue", "correlated-bandit", "half-cheetah-direction"
+        "grid-navigation", "dark-room", "cart-pole", "cue", "correlated-bandit", "half-cheetah-direction"
     }  # fmt: skip

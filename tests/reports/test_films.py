@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 
 from adaptax.evaluation.recording import Episode, Recording
-from adaptax.problems import bernoulli_bandit, cart_pole, gaussian_bandit, grid_navigation, point_robot, two_step
+from adaptax.problems import (
+    bernoulli_bandit,
+    cart_pole,
+    dark_room,
+    gaussian_bandit,
+    grid_navigation,
+    point_robot,
+    two_step,
+)
 from adaptax.problems.bandit import BernoulliArms
 from adaptax.problems.cart_poles import CartPoleTask
+from adaptax.problems.dark_rooms import DarkGoal
 from adaptax.problems.gaussian_bandits import GaussianArms
 from adaptax.problems.grid_worlds import GridGoal
 from adaptax.problems.point_robots import PointGoal
@@ -90,6 +99,17 @@ def test_a_grid_shows_the_path_and_where_the_goal_may_still_be():
     assert moments[2]["belief"][5] == 0.25
     assert [m["found"] for m in moments] == [False, False, False, True, True]
     assert "is on the goal" in moments[3]["text"]
+
+
+def test_in_a_dark_room_a_step_tells_of_the_cell_that_it_begins_on():
+    problem = dark_room(1, size=3, horizon=4)
+    cells = [[0, 1, 2, 1, 1]]
+    (film,) = films(recording(problem, DarkGoal(np.array([1])), cells, [[2, 2, 4, 0]], [[0, 1, 0, 1]]))
+    moments = film["moments"]
+    assert [sum(x > 0 for x in m["belief"]) for m in moments] == [9, 8, 1, 1, 1]
+    assert moments[1]["belief"][0] == 0
+    assert moments[2]["belief"][1] == 1
+    assert "is on the goal" in moments[1]["text"]
 
 
 def test_what_is_not_all_recorded_shows_no_belief():

@@ -215,6 +215,39 @@ class CueSettings(Settings):
     num_episodes: int = setting(2, low=1, high=10_000)
 
 
+@dataclasses.dataclass(frozen=True)
+class DarkRoomSettings(Settings):
+    """An unseen goal in a room where only one's place is seen (Laskin et al. 2022, section 4).
+
+    Attributes:
+        num_episodes: Episodes in a trial.
+        size: Cells on a side.
+        horizon: Steps in an episode.
+        held_out: Deal the goals out to training, validation and test. By default all cells serve all three: the
+            family is a finite set.
+    """
+
+    num_episodes: int = setting(4, low=1, high=10_000)
+    size: int = setting(10, low=3, high=50)
+    horizon: int = setting(100, low=1, high=10_000)
+    held_out: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class DarkKeyDoorSettings(Settings):
+    """An unseen key, and then its door, where only one's place is seen (Laskin et al. 2022, section 4).
+
+    Attributes:
+        num_episodes: Episodes in a trial.
+        size: Cells on a side.
+        horizon: Steps in an episode.
+    """
+
+    num_episodes: int = setting(4, low=1, high=10_000)
+    size: int = setting(10, low=3, high=50)
+    horizon: int = setting(100, low=1, high=10_000)
+
+
 _BANDIT = ("random", "epsilon-greedy", "greedy", "ucb1", "thompson", "optimistic-thompson", "gittins")
 _GAUSSIAN = ("random", "gaussian-greedy", "gaussian-epsilon-greedy", "gaussian-ucb1", "gaussian-thompson")
 _TABULAR = ("random", "tabular-greedy", "tabular-epsilon-greedy", "psrl", "optimistic-psrl", "ucrl2", "beb")
@@ -261,6 +294,19 @@ PROBLEMS: Mapping[str, Entry] = {
         GridNavigationSettings,
         ("random", "bayes-optimal-grid"),
         traits=("countable", "grid"),
+    ),
+    "dark-room": Entry(
+        "adaptax.problems.dark_rooms:dark_room",
+        "10×10 cells and an unseen goal (Laskin et al. 2022)",
+        DarkRoomSettings,
+        ("random",),
+        traits=("countable",),
+    ),
+    "dark-key-door": Entry(
+        "adaptax.problems.dark_rooms:dark_key_door",
+        "an unseen key, then its door (Laskin et al. 2022)",
+        DarkKeyDoorSettings,
+        ("random",),
     ),
     "point-robot": Entry(
         "adaptax.problems.point_robots:point_robot",

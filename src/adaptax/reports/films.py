@@ -59,6 +59,7 @@ def maker(recording: Recording) -> Maker:
 def grid_film(recording: Recording, task: int) -> Film:
     """A walk on a grid, and where the goal may still be."""
     size = recording.problem.env.size  # type: ignore[attr-defined]
+    begins = getattr(recording.problem.env, "pays_where_it_begins", False)
     goal = int(of_task(recording.tasks, task).cell)
     moments: list[dict[str, Any]] = []
     marks: list[tuple[int, str]] = []
@@ -74,7 +75,7 @@ def grid_film(recording: Recording, task: int) -> Film:
         for step, reward in enumerate(recording.rewards[task, number]):
             total += float(reward)
             if belief is not None:
-                belief = _learned(belief, int(cells[step + 1]), float(reward))
+                belief = _learned(belief, int(cells[step + (not begins)]), float(reward))
                 found = bool((belief > 0).sum() == 1)
             row, column = path[begin + step + 1]
             what = f"goes to row {row + 1}, column {column + 1}"
@@ -115,7 +116,7 @@ def _prior(recording: Recording, size: int) -> np.ndarray | None:
 
 
 def _learned(belief: np.ndarray, cell: int, reward: float) -> np.ndarray:
-    """What is left after a step that ended in a cell: the goal is there, or it is not."""
+    """What is left after a step that was paid by a cell: the goal is there, or it is not."""
     after = np.zeros_like(belief) if reward > 0 else belief.copy()
     after[cell] = 1.0 if reward > 0 else 0.0
     return after / after.sum() if after.sum() > 0 else belief
