@@ -161,13 +161,15 @@ class DarkGoals(TaskDistribution):
 
 
 class KeysAndDoors(TaskDistribution):
-    """Any two cells, each with the same chance.
+    """Any two of `cells`, each with the same chance.
 
     Attributes:
+        cells: Where key and door may be.
         size: Cells along one side.
         horizon: Steps of an episode.
     """
 
+    cells: tuple[int, ...] = eqx.field(static=True)
     size: int = eqx.field(static=True)
     horizon: int = eqx.field(static=True)
     split: str = eqx.field(static=True)
@@ -175,7 +177,7 @@ class KeysAndDoors(TaskDistribution):
 
     def draw(self, key: Key[Array, ""]) -> KeyAndDoor:
         """Draw the key's cell and the door's."""
-        return KeyAndDoor(*jax.random.randint(key, (2,), 0, self.size**2))
+        return KeyAndDoor(*jnp.asarray(self.cells, jnp.int32)[jax.random.randint(key, (2,), 0, len(self.cells))])
 
     def oracle(self, task: KeyAndDoor) -> Float[Array, ""]:
         """Both, or what is within reach of the horizon."""
@@ -187,6 +189,14 @@ class KeysAndDoors(TaskDistribution):
 def _distance(start: Int[Array, "*batch"] | int, end: Int[Array, "*batch"], size: int) -> Int[Array, "*batch"]:
     """Steps from one cell to another."""
     return jnp.abs(start // size - end // size) + jnp.abs(start % size - end % size)
+
+
+FAR = "in the half of the room that is farther from the start"
+
+
+def far_cells(size: int) -> tuple[int, ...]:
+    """Cells beyond the diagonal."""
+    return tuple(cell for cell in range(size * size) if sum(divmod(cell, size)) >= size)
 
 
 def deal_cells(size: int) -> dict[str, tuple[int, ...]]:
@@ -215,7 +225,9 @@ def dark_room(
     """
     env, cells = DarkRoom(size, horizon), tuple(range(size * size))
     dealt = deal_cells(size) if held_out else dict.fromkeys(("train", "validation", "test"), cells)
-    return make_problem(env, lambda split: DarkGoals(dealt[split], size, horizon, split), num_episodes)
+    shifted = DarkGoals(far_cells(size), size, horizon, "shifted")
+    family = lambda split: DarkGoals(dealt[split], size, horizon, split)  # noqa: E731
+    return make_problem(env, family, num_episodes, shifted=shifted, shift=f"goals {FAR}")
 
 
 def dark_key_door(
@@ -230,4 +242,7 @@ def dark_key_door(
         size: Cells along one side.
         horizon: Steps of an episode.
     """
-    return make_problem(DarkKeyDoor(size, horizon), lambda split: KeysAndDoors(size, horizon, split), num_episodes)
+    env, cells = DarkKeyDoor(size, horizon), tuple(range(size * size))
+    shifted = KeysAndDoors(far_cells(size), size, horizon, "shifted")
+    family = lambda split: KeysAndDoors(cells, size, horizon, split)  # noqa: E731
+    return make_problem(env, family, num_episodes, shifted=shifted, shift=f"key and door {FAR}")
