@@ -152,12 +152,12 @@ class Remembered(eqx.Module):
     """The memory in one environment.
 
     Attributes:
-        cell: The recurrent network's state.
+        cell: The memory's state.
         previous: The last observation, encoded; zeros at the start of a trial.
         begun: Whether there was a step in this trial.
     """
 
-    cell: tuple[Array, ...]
+    cell: PyTree[Array]
     previous: Float[Array, " size"]
     begun: Bool[Array, ""]
 
@@ -192,7 +192,15 @@ class RL2(RL2Settings, MetaLearner):
         features = known_features(tasks)
         env = problem.env
         spaces = read_space(encoder, env.observation_space), env.action_space
-        sizes = MemorySizes(*spaces, self.memory_size, self.policy_size, problem.trial_steps)
+        sizes = MemorySizes(
+            *spaces,
+            self.memory_size,
+            self.policy_size,
+            problem.trial_steps,
+            self.memory_layers,
+            self.memory_heads,
+            self.memory_window,
+        )
         memory = load_target(MEMORIES[self.memory])(sizes, memory_key)
         readout, policy = memory.heads(sizes, self.initial_std, policy_key)
         critic = Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key)
