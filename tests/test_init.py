@@ -41,6 +41,7 @@ ENVS = [
     "grid_navigation",
     "point_robot",
     "point_robot_sparse",
+    "t_maze",
     "tabular_mdp",
     "two_step",
     "informed",
@@ -52,6 +53,7 @@ ENVS = [
     "GridNavigation",
     "Informed",
     "PointRobot",
+    "TMaze",
     "TabularMDP",
     "TwoStep",
 ]

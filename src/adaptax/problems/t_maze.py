@@ -3,9 +3,9 @@
 Bakker 2001, "Reinforcement learning with long short-term memory" (NIPS); Ni, Ma, Eysenbach & Bacon 2023, "When do
 transformers shine in RL?" (arXiv 2307.03864), whose passive T-maze this is. An episode has `length` + 1 steps. With the
 first observation alone the sign is seen; then all places of the corridor look alike, and the junction at its end looks
-like itself. The actions are 0 forward, 1 back, 2 up and 3 down. A step of the first `length` after which the agent is
-not as far as it can be by then costs 1 / `length`; the last one, if it is a turn at the junction and to the task's side,
-earns 1.
+like itself. The actions are 0 forward, 1 back, 2 up and 3 down. Each of the first `length` steps after which the agent
+is not as far as it can be by then costs 1 / `length`; the last step earns 1 if it is a turn at the junction, to the
+task's side.
 
 - An agent that goes forward and remembers the sign has exactly 1 in every episode: the optimum.
 - One that forgets it within `length` steps has 1/2 at most: who is late cannot be at the junction in time, so what is

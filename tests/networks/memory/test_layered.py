@@ -82,7 +82,7 @@ def test_steps_that_did_not_happen_and_other_trials_leave_no_trace(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_are_those_of_step_by_step(kind):
     xs, valid, starts = experience(12)
-    weights = jnp.asarray(RNG.normal(size=(12, 2, 6)), jnp.float32) * valid[..., None]
+    weights = jnp.asarray(RNG.normal(size=(12, 2, 6)), jnp.float32) * valid[..., None].astype(jnp.float32)
 
     def loss(run):
         return lambda memory, xs: jnp.sum(weights * run(memory, xs, valid, starts))
@@ -109,7 +109,9 @@ def test_the_derivative_of_the_recurrence_with_shared_factors_is_that_by_definit
 
     for parallel in (False, True):
         found = gradients(lambda a, b: recurrence(a, b, parallel))  # noqa: B023
-        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), found, gradients(by_definition))
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), found, gradients(by_definition)
+        )
 
 
 def numpy_norm(norm, x):
@@ -154,7 +156,7 @@ def numpy_attention(layer, u):
             q, k, v = (numpy_linear(w, u)[:, mine] for w in (layer.query, layer.key, layer.value))
             seen = range(max(0, t - layer.window + 1), t + 1)
             turned = lambda x, at: (x[:pairs] + 1j * x[pairs:]) * np.exp(2j * np.pi * often * at / layer.period)  # noqa: E731
-            scores = [(turned(q[t], t) * turned(k[s], s).conj()).real.sum() / np.sqrt(2 * pairs) for s in seen]  # noqa: B023
+            scores = [(turned(q[t], t) * turned(k[s], s).conj()).real.sum() / np.sqrt(2 * pairs) for s in seen]
             shares = np.exp(scores) / np.exp(scores).sum()
             heads.append(sum(share * v[s] for share, s in zip(shares, seen, strict=True)))
         outputs.append(np.concatenate(heads))
@@ -202,13 +204,13 @@ def test_what_was_seen_first_is_known_to_the_last(kind):
 def test_positions_of_an_endless_session_stay_small_and_right():
     layer = memory_of("transformer, short window").layers[0]
     period = layer.attention.period
-    step = jax.jit(layer.step)
+    step = quick_jit(lambda layer, state, x: layer.step(state, x))
     state, late = layer.initial(), layer.initial()
     for t in range(5 * period):
-        state, found = step(state, jnp.sin(jnp.arange(6.0) + t))
+        state, found = step(layer, state, jnp.sin(jnp.arange(6.0) + t))
         assert state.position < 2 * period
         if t >= 4 * period:  # as if the trial had begun a multiple of P later
-            late, other = step(late, jnp.sin(jnp.arange(6.0) + t))
+            late, other = step(layer, late, jnp.sin(jnp.arange(6.0) + t))
             if t >= 4 * period + layer.attention.window - 1:
                 np.testing.assert_allclose(found, other, atol=1e-5)
 

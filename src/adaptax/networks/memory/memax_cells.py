@@ -9,7 +9,7 @@ A cell stands where `adaptax.networks.memory.layered` has a layer,
     x ← x + W gelu(cell(norm(x))),
 
 and complex numbers of its state are kept as pairs of real ones, so that it can be stored and sent as any other. Whole
-trials are taken in by the package's own scans, except where some steps did not happen: those are gone through one by one.
+trials are taken in by the package's own scans; where some steps did not happen, step by step.
 
 Its two spherical cells are not among them: they take exponentials of matrices, whose LAPACK may wait for ever within
 programs of learners.
@@ -121,7 +121,7 @@ class MemaxLayer(Layer):
 
     def _own(self, state: PyTree[Array]) -> PyTree[Array]:
         """Pairs as complex numbers again."""
-        kinds = jax.eval_shape(lambda: self.cell.initialize_carry())
+        kinds = jax.eval_shape(self.cell.initialize_carry)
 
         def own(kind: Any, x: Array) -> Array:
             return jax.lax.complex(x[..., 0], x[..., 1]) if jnp.issubdtype(kind.dtype, jnp.complexfloating) else x

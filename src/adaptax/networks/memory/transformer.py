@@ -16,8 +16,8 @@ modulo a multiple of P: a session of a billion steps turns as exactly as one of 
 ages within it look the same to the slowest pair; the last pair does not turn at all (m = 0), for what does not depend
 on when it was.
 
-Differences from the papers: those frequencies; an inner layer of twice the width, not four times; what a layer adds starts
-smaller the more layers there are, as in GPT-2.
+Differences from the papers: those frequencies; an inner layer of twice the width, not four times; what a layer adds
+starts smaller the more layers there are, as in GPT-2.
 """
 
 import math
@@ -242,7 +242,8 @@ def steps_of(
 
 def visible_to(seeing: Places, seen: Places, window: int) -> Bool[Array, "batch time other"]:
     """Which steps each step sees: itself, and those before it in the same trial and within the window."""
-    here, there = (jax.tree.map(lambda x: jnp.expand_dims(x.T, axis), at) for axis, at in ((2, seeing), (1, seen)))
+    here = jax.tree.map(lambda x: x.T[:, :, None], seeing)
+    there = jax.tree.map(lambda x: x.T[:, None, :], seen)
     near = (here.trial == there.trial) & (here.position - there.position < window)
     return (near & there.happened & (there.order <= here.order)) | (there.order == here.order)
 
