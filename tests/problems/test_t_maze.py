@@ -1,6 +1,8 @@
 """The T-maze: solved by a memory as long as the corridor, and by nothing else."""
 
 import dataclasses
+import itertools
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ from adaptax.core.rollout import collect
 from adaptax.core.types import AgentState
 from adaptax.problems import t_maze
 from adaptax.problems.settings import TMazeSettings
-from adaptax.problems.t_maze import BACK, CORRIDOR, DOWN, FORWARD, JUNCTION, UP, Place, TMaze, TMazeTask
+from adaptax.problems.t_maze import BACK, CORRIDOR, DOWN, FORWARD, JUNCTION, UP, TMaze, TMazeTask
 from tests.sample_problems import program
 
 TASKS = TMazeTask(jnp.arange(2, dtype=jnp.int32))
@@ -79,33 +81,34 @@ def test_by_hand(side):
     assert seen == [side, CORRIDOR, CORRIDOR, CORRIDOR, JUNCTION, JUNCTION]
     assert rewards == [0, 0, 0, 0, 1]
     assert walked([FORWARD] * 4 + [DOWN - side], 4, side)[1] == [0, 0, 0, 0, 0]
-    for note in (BACK, UP, DOWN):  # to oneself: late from then on, and not at the junction in time
-        seen, rewards = walked([FORWARD, note, FORWARD, FORWARD, UP + side], 4, side)
-        assert rewards == [0, -0.25, -0.25, -0.25, 0]
-        assert JUNCTION not in seen
-    assert walked([BACK] * 5, 4, side)[1] == [-0.25] * 4 + [0]
+    assert walked([FORWARD] * 5, 4, side)[1] == [0, 0, 0, 0, 0]
+    for note in (BACK, UP, DOWN):
+        seen, rewards = walked([FORWARD, note, FORWARD, note, UP + side], 4, side)
+        assert rewards == [0, -1, 0, -1, 1]
+        assert seen[-2] == JUNCTION
 
 
-def test_random_actions_earn_what_a_sum_over_their_first_mistake_says():
+@pytest.mark.parametrize("length", [1, 2])
+def test_no_note_to_oneself_is_worth_its_price(length):
+    """All strategies that remember the last action alone: in the corridor and at the junction, by what it was."""
+    best = Fraction(-10)
+    for first in itertools.product(range(4), repeat=2):  # by the sign
+        for on in itertools.product(range(4), repeat=4) if length > 1 else [()]:  # by the last action
+            paid, notes = Fraction(0), list(first)
+            for _ in range(length):
+                paid -= sum(Fraction(note != FORWARD, 2) for note in notes)
+                kept, notes = notes, [on[note] for note in notes] if on else notes
+            turns = {note: {UP + side for side in range(2) if kept[side] == note} for note in kept}
+            best = max(best, paid + Fraction(len(turns), 2))  # one turn for each note is right
+    assert best == Fraction(1, 2)
+
+
+def test_random_actions():
     length = 6
-    mistake = [0.75 * 0.25**k for k in range(length)]  # after k steps forward; all steps from there cost
-    expected = -sum(p * (length - k) / length for k, p in enumerate(mistake)) + 0.25**length * 0.25
-    # Every sequence of what matters, by the environment itself: forward or not, then the turn.
-    env, total = TMaze(length), 0.0
-    step = jax.jit(lambda state, action: env.step(state, action, TMazeTask(jnp.asarray(1)), jax.random.key(0)))
-
-    def mean(state, clock):
-        if clock > length:
-            return 0.0
-        found = 0.0
-        kinds = {FORWARD: 0.25, UP: 0.75} if clock < length else {UP: 0.75, DOWN: 0.25}
-        for action, chance in kinds.items():
-            after = step(state, jnp.asarray(action, jnp.int32))
-            found += chance * (float(after.reward) + mean(after.state, clock + 1))
-        return found
-
-    total = mean(Place(jnp.asarray(0, jnp.int32), jnp.asarray(0, jnp.int32)), 0)
-    assert total == pytest.approx(expected, abs=1e-6)
+    env = TMaze(length)
+    step = jax.jit(lambda clock, action: env.step(clock, action, TMazeTask(jnp.asarray(1)), jax.random.key(0)).reward)
+    total = sum(float(step(jnp.asarray(t, jnp.int32), jnp.asarray(a, jnp.int32))) for t in range(7) for a in range(4))
+    assert total / 4 == pytest.approx(-0.75 * length + 0.25)
 
 
 def test_after_the_first_observation_nothing_depends_on_the_side_until_the_turn():

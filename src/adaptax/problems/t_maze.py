@@ -1,22 +1,22 @@
 """A test of long memory: a sign at the start of a corridor says which way to turn at its end.
 
 Bakker 2001, "Reinforcement learning with long short-term memory" (NIPS); Ni, Ma, Eysenbach & Bacon 2023, "When do
-transformers shine in RL?" (arXiv 2307.03864), whose passive T-maze this is. An episode has `length` + 1 steps. With the
-first observation alone the sign is seen; then all places of the corridor look alike, and the junction at its end looks
-like itself. The actions are 0 forward, 1 back, 2 up and 3 down. Each of the first `length` steps after which the agent
-is not as far as it can be by then costs 1 / `length`; the last step earns 1 if it is a turn at the junction, to the
-task's side.
+transformers shine in RL?" (arXiv 2307.03864). An episode has `length` + 1 steps. With the first observation alone the
+sign is seen; then all places of the corridor look alike, and the junction at its end looks like itself. The actions are
+0 forward, 1 back, 2 up and 3 down. The floor carries the agent along the corridor in `length` steps; each costs
+`PENALTY` = 1 if the agent does not go forward itself. The last step earns 1 if it is a turn to the task's side.
 
 - An agent that goes forward and remembers the sign has exactly 1 in every episode: the optimum.
-- One that forgets it within `length` steps has 1/2 at most: who is late cannot be at the junction in time, so what is
-  remembered must be remembered for `length` steps. Nothing else can stand for it: neither rewards nor observations
-  after the first depend on the side, and an action that is not forward, which could be a note to oneself, makes the
-  agent late.
-- Exploring is no part of it: penalties say at once where to go.
+- One that forgets it within `length` steps has 1/2 at most. Neither rewards nor observations after the first depend on
+  the side. An action could be a note to oneself; but it would have to differ between the sides, so it costs 1 in half of
+  the tasks at least, and the turns that it mends are worth no more.
+- Exploring is no part of it: in the corridor a reward says at once whether the action was right, and the junction is
+  always reached.
 
 In a trial of several episodes the side stays the same, and the sign is shown in each.
 
-Differences from Ni et al.: their agent may wait at the junction if it is there early, which here it cannot be.
+Differences from the papers: there an agent walks by itself, and is late, or turns back, where it does not go forward.
+Who still acts by chance hardly ever sees the end of a long corridor then, which is no matter of memory.
 """
 
 import equinox as eqx
@@ -29,6 +29,7 @@ from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, m
 from adaptax.core.spaces import Discrete
 from adaptax.problems.settings import TMazeSettings
 
+PENALTY = 1.0
 FORWARD, BACK, UP, DOWN = range(4)
 CORRIDOR, JUNCTION = 2, 3
 """Observations; 0 and 1 are the signs for up and down."""
@@ -44,20 +45,8 @@ class TMazeTask(eqx.Module):
     side: Int[Array, "*batch"]
 
 
-class Place(eqx.Module):
-    """Where the agent is, and when.
-
-    Attributes:
-        position: Steps from the start.
-        clock: Steps of the episode that are over.
-    """
-
-    position: Int[Array, "*batch"]
-    clock: Int[Array, "*batch"]
-
-
 class TMaze(Environment):
-    """Go along the corridor, then turn as the sign said.
+    """Go along the corridor, then turn as the sign said. The state is how many steps are over.
 
     Attributes:
         length: Steps from the start to the junction.
@@ -78,20 +67,17 @@ class TMaze(Environment):
         self.horizon = length + 1
         self.ends_early = False
 
-    def reset(self, task: TMazeTask, key: Key[Array, ""]) -> tuple[Place, Int[Array, ""]]:
+    def reset(self, task: TMazeTask, key: Key[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
         """Stand at the start, and see the sign."""
-        start = jnp.asarray(0, jnp.int32)
-        return Place(start, start), task.side.astype(jnp.int32)
+        return jnp.asarray(0, jnp.int32), task.side.astype(jnp.int32)
 
-    def step(self, state: Place, action: Int[Array, ""], task: TMazeTask, key: Key[Array, ""]) -> Step:
-        """Walk, or turn at the end."""
-        move = (action == FORWARD).astype(jnp.int32) - (action == BACK).astype(jnp.int32)
-        place = Place(jnp.clip(state.position + move, 0, self.length), state.clock + 1)
-        late = jnp.where(place.position < place.clock, -1.0 / self.length, 0.0)
-        right = (state.position == self.length) & (action == UP + task.side)
-        reward = jnp.where(state.clock < self.length, late, right.astype(jnp.float32))
-        observation = jnp.where(place.position == self.length, JUNCTION, CORRIDOR)
-        return Step(place, observation, reward, jnp.asarray(False))
+    def step(self, state: Int[Array, ""], action: Int[Array, ""], task: TMazeTask, key: Key[Array, ""]) -> Step:
+        """Move on, or turn at the end."""
+        walking = jnp.where(action == FORWARD, 0.0, -PENALTY)
+        turning = (action == UP + task.side).astype(jnp.float32)
+        reward = jnp.where(state < self.length, walking, turning)
+        after = state + 1
+        return Step(after, jnp.where(after < self.length, CORRIDOR, JUNCTION), reward, jnp.asarray(False))
 
 
 class UniformSides(TaskDistribution):

@@ -259,12 +259,12 @@ _DUAN = {
     },
 }
 
-_FORWARD = {"gae_lambda": 0.9, "entropy_cost": 0.0, "learning_rate": 1e-3, "memory_size": 32}
-"""Whatever is tried in a corridor of a thousand places costs a turn at its end."""
+_FORWARD = {"gae_lambda": 0.0, "entropy_cost": 0.0, "memory_size": 32}
+"""Rewards say at once what an action was worth, and what comes after it is but noise."""
 _LONG_MEMORIES = {
     memory: Preset(
         f"a sign that has to be remembered for 1,000 steps, {word}",
-        {"memory": memory, "num_tasks": 64, "num_minibatches": 4, "num_updates": 150, **_FORWARD, **more},
+        {"memory": memory, "num_tasks": 64, "num_minibatches": 8, "num_updates": 60, **_FORWARD, **more},
         {"length": 1000},
     )
     for memory, word, more in (

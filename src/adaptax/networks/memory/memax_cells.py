@@ -20,6 +20,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
@@ -103,16 +104,27 @@ class MemaxLayer(Layer):
 
     Attributes:
         norm: What the cell reads is normalised by.
-        cell: The package's module.
+        arrays: Those of the package's module.
+        rest: What else is in it, which programs need not be given: numbers and functions, and where they are.
         out: W.
     """
 
     norm: Norm
-    cell: Any
+    arrays: Any
+    rest: Any = eqx.field(static=True)
     out: Linear
 
     def __init__(self, cell: Any, size: int, scale: float, key: Key[Array, ""]):
-        self.cell, self.norm, self.out = cell, Norm(size), Linear(size, size, scale, key)
+        self.arrays, rest = eqx.partition(cell, eqx.is_array)
+        leaves, shape = jax.tree.flatten(rest)
+        self.rest = tuple(leaves), shape
+        self.norm, self.out = Norm(size), Linear(size, size, scale, key)
+
+    @property
+    def cell(self) -> Any:
+        """The package's module."""
+        leaves, shape = self.rest
+        return eqx.combine(self.arrays, jax.tree.unflatten(shape, leaves))
 
     def initial(self) -> PyTree[Array]:
         """The cell's own."""
