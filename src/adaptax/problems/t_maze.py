@@ -8,8 +8,8 @@ sign is seen; then all places of the corridor look alike, and the junction at it
 
 - An agent that goes forward and remembers the sign has exactly 1 in every episode: the optimum.
 - One that forgets it within `length` steps has 1/2 at most. Neither rewards nor observations after the first depend on
-  the side. An action could be a note to oneself; but it would have to differ between the sides, so it costs 1 in half of
-  the tasks at least, and the turns that it mends are worth no more.
+  the side. An action could be a note to oneself; but it would have to differ between the sides, so it costs 1 in half
+  of the tasks at least, and the turns that it mends are worth no more.
 - Exploring is no part of it: in the corridor a reward says at once whether the action was right, and the junction is
   always reached.
 

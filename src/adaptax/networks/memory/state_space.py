@@ -10,10 +10,10 @@ al. 2023, "Structured state space models for in-context reinforcement learning" 
 with complex λ = exp(−exp(ν) + i θ) and γ = √(1 − |λ|²) at the start. |λ| < 1 whatever is learned, so nothing explodes,
 and a step that is a thousand steps back is but |λ|^1000 away: gradients need no gates to get there.
 
-What has to be done one after the other is linear, so in any grouping the same: (a, b) ∘ (a', b') = (a a', a' b +
-b'). On an accelerator whole trials are taken in by an associative scan of log T rounds; on a CPU, which would go through
-each round's parts in order anyway, step by step. A step with which a trial begins has a = 0, one that did not happen
-a = 1 and b = 0. The derivative is the same recurrence from the end (`recurrence`).
+What is done one after the other is linear, so in any grouping the same: (a, b) ∘ (a', b') = (a a', a' b + b'). On an
+accelerator whole trials are taken in by an associative scan of log T rounds; on a CPU, which would go through each
+round's parts in order anyway, step by step. A step with which a trial begins has a = 0, one that did not happen a = 1
+and b = 0. The derivative is the same recurrence from the end (`recurrence`).
 
 Differences from the papers: times that units span (1 / exp(ν)) are log-uniform from one step to the length of a
 trial, and a unit turns by at most half a circle in its span; numbers are pairs of real ones, so that agents can be
