@@ -35,6 +35,7 @@ SMOKE = {
     "trackio": [[*RUN, "--eval-every", "2", "--log", "trackio"]],
     "serve": [RUN],
     "export": [RUN, ["export", "run", "--format", "stablehlo"]],
+    "memax": [[*RUN, "--memory", "memax:ffm"]],
     "optuna": [["sweep", *TRAIN[1:], "--learning-rate", "1e-3:1e-1:log", "--optuna", "2", "--out", "sweep"]],
     "test": [RUN],
     "docs": [],  # what builds the site: `tests/site` does that

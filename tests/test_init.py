@@ -43,6 +43,7 @@ ENVS = [
     "grid_navigation",
     "point_robot",
     "point_robot_sparse",
+    "t_maze",
     "tabular_mdp",
     "two_step",
     "informed",
@@ -56,6 +57,7 @@ ENVS = [
     "GridNavigation",
     "Informed",
     "PointRobot",
+    "TMaze",
     "TabularMDP",
     "TwoStep",
 ]

@@ -45,7 +45,7 @@ def test_the_package_needs_what_computes_and_extras_have_the_rest():
     assert not re.search(r"metaworld(?!>=3\.1)", " ".join(x for x in extras["metaworld"] if x.startswith("metaworld")))
     assert not names(project["dependencies"]) & set(OPTIONAL)
     assert extras["all"] == ["adaptax[reports,tensorboard,gymnasium,mujoco,export]"]
-    assert "adaptax[all,onnx,serve]" in extras["test"]
+    assert "adaptax[all,onnx,serve,memax]" in extras["test"]
 
 
 def test_every_module_can_be_imported_or_says_what_it_needs(tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from adaptax.core.errors import ConfigError, short_repr
-from adaptax.core.settings import expectation, kind_of, suggestion
+from adaptax.core.settings import expectation, in_short, kind_of, suggestion
 
 WIDEST = 110
 """Letters of a line of help, at most: longer ones are hard to read, however wide the terminal is."""
@@ -71,7 +71,7 @@ class Option(argparse.Action):
         if self.nargs == 0:
             return f"no value ({self.option_strings[0]} is yes, {self.option_strings[1]} is no)"
         if get_origin(self.kind) is Literal:
-            return f"one of {', '.join(map(str, get_args(self.kind)))}"
+            return f"one of {', '.join(in_short(get_args(self.kind)))}"
         if self.nargs is not None:
             choices = get_args(get_args(self.kind)[0])
             some = f"some of {', '.join(map(str, choices))}" if choices else "values"
@@ -136,7 +136,7 @@ def help_of(settings: Any) -> dict[str, str]:
 
 def _placeholder(kind: Any) -> str | None:
     if get_origin(kind) is Literal:
-        return f"{{{','.join(map(str, get_args(kind)))}}}"
+        return f"{{{','.join(in_short(get_args(kind)))}}}"
     return _placeholder(get_args(kind)[0]) if get_origin(kind) is tuple else _PLACEHOLDERS.get(kind)
 
 
@@ -150,7 +150,8 @@ def _facts(field: dataclasses.Field[Any], default: Any) -> str:
     for other, values in field.metadata.get("only", {}).items():
         name = other.replace("_", "-")
         switches = {True: f"--{name}", False: f"--no-{name}"}
-        facts.append("with " + " or ".join(switches[v] if isinstance(v, bool) else f"--{name} {v}" for v in values))
+        shown = values if any(isinstance(v, bool) for v in values) else in_short(values)
+        facts.append("with " + " or ".join(switches[v] if isinstance(v, bool) else f"--{name} {v}" for v in shown))
     facts = [fact for fact in facts if fact]
     return f"[{'; '.join(facts)}]" if facts else ""
 

@@ -41,6 +41,12 @@ def _abbreviates(word: str, long: str) -> bool:
     return len(short) > 1 and (short == initials or same)
 
 
+def in_short(choices: Iterable[Any]) -> list[str]:
+    """Choices as words; of those that begin alike (`memax:ffm`, `memax:s6`) one for all: `memax:…`."""
+    words = map(str, choices)
+    return list(dict.fromkeys(f"{word.partition(':')[0]}:…" if ":" in word else word for word in words))
+
+
 def setting(
     default: Any,
     *,
@@ -135,7 +141,8 @@ class Settings:
                 choices = get_args(field.type)
                 if value not in choices:
                     hint = suggestion(str(value), choices)
-                    raise ConfigError(f"{where}: expected one of {', '.join(choices)}; found {short_repr(value)}{hint}")
+                    named = ", ".join(in_short(choices))
+                    raise ConfigError(f"{where}: expected one of {named}; found {short_repr(value)}{hint}")
             elif field.type is bool:
                 if not isinstance(value, bool):
                     raise ConfigError(f"{where}: expected True or False; found {short_repr(value)}")
@@ -159,7 +166,7 @@ class Settings:
             found = getattr(self, other, None)
             if found not in values:
                 raise ConfigError(
-                    f"{where}: has an effect only if {other} is {' or '.join(map(repr, values))}; found "
+                    f"{where}: has an effect only if {other} is {' or '.join(map(repr, in_short(values)))}; found "
                     f"{other}={found!r} and {field.name}={value!r}. Leave it out, or change {other}"
                 )
 

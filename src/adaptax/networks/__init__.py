@@ -10,6 +10,8 @@ from adaptax.networks.memory.base import Memory as Memory
 from adaptax.networks.memory.base import MemorySizes as MemorySizes
 from adaptax.networks.memory.base import Seen as Seen
 from adaptax.networks.memory.counting import Counting as Counting
+from adaptax.networks.memory.layered import Layer as Layer
+from adaptax.networks.memory.layered import Layered as Layered
 from adaptax.networks.memory.recurrent import Memoryless as Memoryless
 from adaptax.networks.memory.recurrent import Recurrent as Recurrent
 from adaptax.networks.memory.symmetric import Symmetric as Symmetric

@@ -248,6 +248,24 @@ class DarkKeyDoorSettings(Settings):
     horizon: int = setting(100, low=1, high=10_000)
 
 
+@dataclasses.dataclass(frozen=True)
+class TMazeSettings(Settings):
+    """A test of long memory: a sign at the start of a corridor says which way to turn at its end.
+
+    Attributes:
+        length: Steps from the sign to the junction; an episode has one more.
+        num_episodes: Episodes in a trial.
+    """
+
+    length: int = setting(10, low=1, high=10_000)
+    num_episodes: int = setting(1, low=1, high=10_000)
+
+    @property
+    def horizon(self) -> int:
+        """Steps of an episode."""
+        return self.length + 1
+
+
 _BANDIT = ("random", "epsilon-greedy", "greedy", "ucb1", "thompson", "optimistic-thompson", "gittins")
 _GAUSSIAN = ("random", "gaussian-greedy", "gaussian-epsilon-greedy", "gaussian-ucb1", "gaussian-thompson")
 _TABULAR = ("random", "tabular-greedy", "tabular-epsilon-greedy", "psrl", "optimistic-psrl", "ucrl2", "beb")
@@ -337,6 +355,12 @@ PROBLEMS: Mapping[str, Entry] = {
         "adaptax.problems.cues:cue",
         "remember over episodes: a test of memory",
         CueSettings,
+        ("random",),
+    ),
+    "t-maze": Entry(
+        "adaptax.problems.t_maze:t_maze",
+        "remember a sign for up to thousands of steps (Bakker 2001; Ni et al. 2023)",
+        TMazeSettings,
         ("random",),
     ),
 }

@@ -16,7 +16,7 @@ from adaptax.optimization.moments import Moments
 from adaptax.problems import bernoulli_bandit, point_robot
 from tests.sample_problems import TINY, Clockwork, clockwork, quick_jit, random_state
 
-CELLS = ("lstm", "gru", "symmetric", "counting")
+CELLS = ("lstm", "gru", "symmetric", "counting", "lru", "transformer")
 NUM_TASKS = 4
 NOTHING = jnp.zeros(0)
 YES, NO = jnp.asarray(True), jnp.asarray(False)

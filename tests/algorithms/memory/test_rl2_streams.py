@@ -17,7 +17,7 @@ from adaptax.problems import bernoulli_bandit
 from tests.sample_problems import TINY, Clockwork, Lengths, clockwork, quick_jit, random_state
 
 HORIZON, EPISODES = 4, 3
-MEMORIES = ("lstm", "gru", "symmetric", "counting", "none")
+MEMORIES = ("lstm", "gru", "symmetric", "counting", "lru", "transformer", "none")
 
 
 class Numbered(Clockwork):

@@ -29,6 +29,8 @@ AGENTS = {
     "rl2-hypernetwork": (RL2(memory_size=8, policy_size=4, policy_network="hypernetwork", **SMALL), ROBOT),
     "rl2-symmetric": (RL2(memory="symmetric", memory_size=4, **SMALL), BANDIT),
     "rl2-counting": (RL2(memory="counting", memory_size=4, **SMALL), BANDIT),
+    "rl2-lru": (RL2(memory="lru", memory_size=8, memory_layers=2, **SMALL), BANDIT),
+    "rl2-transformer": (RL2(memory="transformer", memory_size=8, memory_window=4, **SMALL), BANDIT),
     "rl2-numbers": (RL2(memory="gru", memory_size=8, normalize_observations=True, **SMALL), ROBOT),
     "rl2-masks": (RL2(memory_size=8, **SMALL), shops()),
     "maml": (MAML(**INNER), ROBOT),

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import RL2
-from adaptax.algorithms.memory.settings import MEMORIES, DenseMemoryKind, MemoryKind
+from adaptax.algorithms.memory.settings import MEMORIES, DenseMemoryKind, MemaxKind, MemoryKind
 from adaptax.core.entry import load_target
 from adaptax.core.errors import ConfigError
 from adaptax.core.spaces import Box, Discrete
 from adaptax.networks.memory.base import Memory, MemorySizes, Seen, dense_input_size
+from adaptax.networks.memory.memax_cells import CELLS
 from adaptax.problems import bernoulli_bandit, cart_pole, tabular_mdp
 
 
@@ -78,15 +79,18 @@ def test_a_new_memory_trains_by_its_name_alone(problem, monkeypatch):
 
 def test_kinds_of_the_settings_are_those_that_can_be_built():
     assert set(MemoryKind.__args__) == set(MEMORIES)
-    assert set(DenseMemoryKind.__args__) == set(MEMORIES) - {"symmetric", "counting"}
+    assert set(DenseMemoryKind.__args__) == set(OWN) - {"symmetric", "counting"}
+    assert set(MemaxKind.__args__) == set(MEMORIES) - set(OWN) == {f"memax:{name}" for name in CELLS}
 
 
+OWN = sorted(kind for kind in MEMORIES if ":" not in kind)
+"""Those that need no other package."""
 SPACES = [(Box((0,)), Discrete(3)), (Discrete(4), Discrete(3)), (Box((2,)), Discrete(3)), (Box((2,)), Box((1,)))]
 
 
 @pytest.mark.compiles
 @pytest.mark.parametrize("spaces", SPACES, ids=["bandit", "mdp", "control", "robot"])
-@pytest.mark.parametrize("kind", sorted(MEMORIES))
+@pytest.mark.parametrize("kind", OWN)
 def test_every_kind_keeps_the_protocol(kind, spaces):
     sizes = MemorySizes(*spaces, size=5, policy_size=0, span=6)
     if kind in ("symmetric", "counting") and not isinstance(spaces[1], Discrete):
@@ -112,7 +116,6 @@ def test_every_kind_keeps_the_protocol(kind, spaces):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(
-        ConfigError, match="memory: expected one of lstm, gru, none, symmetric, counting; found 'elephant'"
-    ):
+    known = "lstm, gru, lru, transformer, none, symmetric, counting, memax:…"
+    with pytest.raises(ConfigError, match=f"memory: expected one of {known}; found 'elephant'"):
         RL2(memory="elephant")

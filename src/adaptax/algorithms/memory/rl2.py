@@ -155,12 +155,12 @@ class Remembered(eqx.Module):
     """The memory in one environment.
 
     Attributes:
-        cell: The recurrent network's state.
+        cell: The memory's state.
         previous: The last observation, encoded; zeros at the start of a trial.
         begun: Whether there was a step in this trial.
     """
 
-    cell: tuple[Array, ...]
+    cell: PyTree[Array]
     previous: Float[Array, " size"]
     begun: Bool[Array, ""]
 
@@ -195,7 +195,15 @@ class RL2(RL2Settings, MetaLearner):
         features = known_features(tasks)
         env = problem.env
         spaces = read_space(encoder, env.observation_space), env.action_space
-        sizes = MemorySizes(*spaces, self.memory_size, self.policy_size, problem.trial_steps)
+        sizes = MemorySizes(
+            *spaces,
+            self.memory_size,
+            self.policy_size,
+            problem.trial_steps,
+            self.memory_layers,
+            self.memory_heads,
+            self.memory_window,
+        )
         memory = load_target(MEMORIES[self.memory])(sizes, memory_key)
         readout, policy = self._heads(memory, sizes, policy_key)
         critic = Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key)

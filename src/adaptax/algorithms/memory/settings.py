@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from adaptax.algorithms.standard_rl.settings import QLearningSettings
 from adaptax.core.entry import Changes, Defaults, Entry, Preset
@@ -19,9 +19,15 @@ from adaptax.core.settings import (
     setting,
 )
 
-DenseMemoryKind = Literal["lstm", "gru", "none"]
+DenseMemoryKind = Literal["lstm", "gru", "lru", "transformer", "none"]
 """Kinds of memory that serve any actions (`adaptax.networks.memory`)."""
-MemoryKind = Literal[DenseMemoryKind, "symmetric", "counting"]
+MemaxKind = Literal[
+    "memax:fart", "memax:fwp", "memax:deltanet", "memax:deltaproduct", "memax:gdn", "memax:ffm", "memax:s6",
+    "memax:lru", "memax:linear", "memax:nmax", "memax:stack", "memax:attention", "memax:attention-rope",
+    "memax:attention-alibi", "memax:gru", "memax:lstm", "memax:mgu", "memax:elman", "memax:elman-relu",
+]  # fmt: skip
+"""Cells of the package memax."""
+MemoryKind = Literal[DenseMemoryKind, "symmetric", "counting", MemaxKind]
 """All kinds."""
 MEMORIES: dict[str, str] = {
     "lstm": "adaptax.networks.memory.recurrent:lstm",
@@ -29,8 +35,16 @@ MEMORIES: dict[str, str] = {
     "symmetric": "adaptax.networks.memory.symmetric:symmetric",
     "counting": "adaptax.networks.memory.counting:counting",
     "none": "adaptax.networks.memory.recurrent:none",
+    "lru": "adaptax.networks.memory.state_space:state_space",
+    "transformer": "adaptax.networks.memory.transformer:transformer",
+    **{
+        kind: f"adaptax.networks.memory.memax_cells:{kind.partition(':')[2].replace('-', '_')}"
+        for kind in get_args(MemaxKind)
+    },
 }
 """Where each is built: "module:name" of a function from `MemorySizes` and a key to a `Memory`."""
+_LAYERED = {"memory": ("lru", "transformer", *get_args(MemaxKind))}
+_ATTENTIVE = {"memory": ("transformer", *(kind for kind in get_args(MemaxKind) if "attention" in kind))}
 
 _HYPER = {"policy_network": ("hypernetwork",)}
 
@@ -41,10 +55,15 @@ class RL2Settings(Settings):
 
     Attributes:
         memory: Kind of memory; "symmetric" has one for each action (and state), all with the same weights (Kirsch et
-            al. 2022); "counting" also counts how often each was tried and what it brought; "none" sees the present
-            observation alone, and so cannot adapt.
+            al. 2022); "counting" also counts how often each was tried and what it brought; "lru" is linear, for trials
+            of many steps (Orvieto et al. 2023); "transformer" attends to all that was seen within a window; "memax:…"
+            are cells of the package memax; "none" sees the present observation alone, and so cannot adapt.
         memory_size: Units of the memory; of each, if there are many. Paper: GRU with 256 (Duan et al., appendix A);
             LSTM with 48 (Wang et al.).
+        memory_layers: Layers of the memory, each added to what came before.
+        memory_heads: What attention looks for at a time.
+        memory_window: Steps back that attention sees, the present one among them; 0 for the trial's length, 1024 at
+            most (memax: 32). Every environment keeps a key and a value for each.
         policy_size: Units of a layer that reads memory and observation together, for the policy; 0 for none. Worth
             having where there are states to tell apart.
         policy_network: What the policy is: "dense" reads the memory (and the observation, with `policy_size`);
@@ -76,6 +95,9 @@ class RL2Settings(Settings):
 
     memory: MemoryKind = "lstm"
     memory_size: int = setting(64, low=1, high=4096)
+    memory_layers: int = setting(1, low=1, high=64, only=_LAYERED)
+    memory_heads: int = setting(4, low=1, high=256, only={"memory": ("transformer",)})
+    memory_window: int = setting(0, low=0, high=65536, only=_ATTENTIVE)
     policy_size: int = setting(0, low=0, high=4096)
     policy_network: Literal["dense", "hypernetwork"] = "dense"
     hyper_init: Literal["bias", "kaiming"] = setting("bias", only=_HYPER)
@@ -253,6 +275,22 @@ _DUAN = {
     },
 }
 
+_FORWARD = {"gae_lambda": 0.0, "entropy_cost": 0.0, "memory_size": 32}
+"""Rewards say at once what an action was worth, and what comes after it is but noise."""
+_LONG_MEMORIES = {
+    memory: Preset(
+        f"a sign that has to be remembered for 1,000 steps, {word}",
+        {"memory": memory, "num_tasks": 64, "num_minibatches": 8, "num_updates": 60, **_FORWARD, **more},
+        {"length": 1000},
+    )
+    for memory, word, more in (
+        ("gru", "by a cell", {}),
+        ("lru", "by a linear memory", {}),
+        ("transformer", "by attention", {"memory_window": 1001}),
+    )
+}
+_REMEMBERING = {"t-maze": _LONG_MEMORIES}
+
 MOST_STEPS = 2**17
 """Environment steps in an update, at most, where the number of tasks is derived."""
 
@@ -325,6 +363,7 @@ _EXPLORING = Defaults(
         "point-robot": {"num_episodes": 2},
         "point-robot-sparse": {"num_episodes": 2},
         "cart-pole": {"num_episodes": 2},
+        "t-maze": {"num_episodes": 4},
         **{f"metaworld-{name}": {"num_episodes": 2} for name in ("ml1", "ml10", "ml25", "ml45")},
     },
     derive=_of_exploration,
@@ -336,7 +375,7 @@ TRAINABLE: Mapping[str, Entry] = {
         "RL²: an LSTM, GRU, symmetric or no memory, PPO over whole trials",
         RL2Settings,
         defaults=_ON_TRIALS,
-        presets=_DUAN,
+        presets={**_DUAN, **_REMEMBERING},
         measured=("bandit", "tabular-mdp", "cue"),
     ),
 }

@@ -28,6 +28,9 @@ class MemorySizes:
         size: Units of the memory; of each, if there are many.
         policy_size: Units of the layer that the policy reads it through; 0: none.
         span: Steps that it should span.
+        layers: Layers, of memories that have some.
+        heads: What an attention layer looks for at a time.
+        window: Steps back that attention sees, the present one among them; 0: the span, bounded.
     """
 
     observation: Space
@@ -35,6 +38,9 @@ class MemorySizes:
     size: int
     policy_size: int
     span: int
+    layers: int = 1
+    heads: int = 4
+    window: int = 0
 
     @property
     def countable(self) -> bool:

@@ -42,7 +42,8 @@ class Inputs(NamedTuple):
     kept: Array | None = None
 
 
-def _sigmoid(x: Array) -> Array:
+def sigmoid(x: Array) -> Array:
+    """The logistic function."""
     return 0.5 * jnp.tanh(0.5 * x) + 0.5  # faster than the logistic function on XLA's CPU backend
 
 
@@ -53,7 +54,7 @@ def lstm_cell(state: State, from_input: Gates, from_hidden: Gates) -> tuple[Stat
     """
     before = state[1]
     i, f, o, g = (x + h for x, h in zip(from_input, from_hidden, strict=True))
-    i, f, o, g = _sigmoid(i), _sigmoid(f), _sigmoid(o), jnp.tanh(g)
+    i, f, o, g = sigmoid(i), sigmoid(f), sigmoid(o), jnp.tanh(g)
     c = f * before + i * g
     out = jnp.tanh(c)
     by_gates = g * i * (1 - i), before * f * (1 - f), out * o * (1 - o), i * (1 - g * g)
@@ -74,7 +75,7 @@ def gru_cell(state: State, from_input: Gates, from_hidden: Gates) -> tuple[State
     """
     (h,) = state
     (r_x, z_x, n_x), (r_h, z_h, n_h) = from_input, from_hidden
-    r, z = _sigmoid(r_x + r_h), _sigmoid(z_x + z_h)
+    r, z = sigmoid(r_x + r_h), sigmoid(z_x + z_h)
     n = jnp.tanh(n_x + r * n_h)
     by_n = (1 - z) * (1 - n * n)
     return (n + z * (h - n),), (z, by_n * n_h * r * (1 - r), (h - n) * z * (1 - z), by_n, r)
