@@ -53,6 +53,9 @@ from adaptax.networks.memory.belief import BeliefMemory, gaussian
 from adaptax.optimization import minibatches
 from adaptax.optimization.losses import masked_mean
 
+DECODES_GOALS = [(decodes, "next-state", "bernoulli") for decodes in ("rewards", "transitions")]
+"""Settings with which there is a probability of a reward for each state."""
+
 
 class VariBADParams(RL2Params):
     """θ and φ: those of RL², whose memory is the encoder, and the decoders.
@@ -61,7 +64,7 @@ class VariBADParams(RL2Params):
         decoder: What a latent variable says of the task.
     """
 
-    decoder: Decoder | None = None
+    decoder: Decoder = Decoder(None, None, None)
 
 
 class Kept(eqx.Module):
@@ -241,7 +244,6 @@ class VariBAD(VariBADSettings, RL2):
             part = len(steps.reward) / self.decoded_steps
             steps = _some(steps, self.decoded_steps, keys, "steps")
             steps = replace(steps, weight=part * steps.weight)
-        assert meta.decoder is not None
         fit = masked_mean(meta.decoder.log_likelihood(latent, steps, kept.features), valid)
         horizon = len(decoded.reward)
         return (self.kl_weight * kl - fit) / horizon, {"log_likelihood": fit / horizon, "kl": kl}
@@ -284,6 +286,16 @@ class VariBAD(VariBADSettings, RL2):
         fading = jnp.maximum(1 - state.step / self.num_updates, 0.0)
         return jnp.where(trajectory.valid, fading * total, 0.0), novelty
 
+    @property
+    def decodes_goals(self) -> bool:
+        """Whether `goal_probabilities` has an answer."""
+        return (self.decodes, self.reward_decoder, self.reward_likelihood) in DECODES_GOALS
+
+    def beliefs(self, meta: VariBADParams, trajectory: Transition) -> Float[Array, "time *batch numbers"]:
+        """What was believed before each step, as it was acted on."""
+        memory: Any = meta.network.memory
+        return memory.belief(trajectory.aux["hidden"])  # type: ignore[no-any-return]
+
     def goal_probabilities(
         self, meta: VariBADParams, belief: Float[Array, "*batch numbers"], key: Key[Array, ""], num_samples: int = 64
     ) -> Float[Array, "*batch states"]:
@@ -292,13 +304,13 @@ class VariBAD(VariBADSettings, RL2):
         Raises:
             UseError: if rewards are not decoded so.
         """
-        rewards = None if meta.decoder is None else meta.decoder.rewards
-        if not isinstance(rewards, RewardTable) or rewards.kind != "bernoulli":
+        if not self.decodes_goals:
             raise UseError(
                 "goal_probabilities: expected an agent with --reward-decoder next-state --reward-likelihood bernoulli; "
                 f"found {self.reward_decoder} and {self.reward_likelihood}"
             )
-        q = gaussian(belief)
+        q, rewards = gaussian(belief), meta.decoder.rewards
+        assert isinstance(rewards, RewardTable)
         noise = jax.random.normal(key, (num_samples, *q.mean.shape))
         latent = q.mean[None] + jnp.exp(q.log_std)[None] * noise
         return jnp.mean(jax.nn.sigmoid(rewards.table(latent)), 0)

@@ -18,6 +18,8 @@ from adaptax.networks.mlp import MLP
 
 NARROWEST = 3.0
 """log σ lies between ∓ this, so that no KL divergence between beliefs overflows."""
+FIRST_DEVIATION = -2.0
+"""log σ before anything is learned: narrow, so that what the memory holds reaches the decoder through the noise."""
 
 
 def gaussian(belief: Float[Array, "*batch numbers"]) -> Normal:
@@ -55,9 +57,9 @@ class BeliefMemory(Memory):
     observation_size: int = eqx.field(static=True)
 
     def __init__(self, encoder: Memory, latent_size: int, observation_size: int, key: Key[Array, ""]):
-        """Begin with beliefs near the prior, whatever is experienced."""
         self.encoder = encoder
-        self.head = Linear(encoder.size, 2 * latent_size, 0.1, key)
+        head = Linear(encoder.size, 2 * latent_size, 1.0, key)
+        self.head = eqx.tree_at(lambda head: head.bias, head, head.bias.at[latent_size:].set(FIRST_DEVIATION))
         self.observation_size = observation_size
 
     @property
