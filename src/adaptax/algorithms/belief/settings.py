@@ -53,8 +53,8 @@ class VariBADSettings(RL2Settings):
     reward_likelihood: Literal["gaussian", "bernoulli"] = setting("gaussian", only=_REWARDS)
     decoder_size: int = setting(64, low=1, high=4096)
     kl_weight: float = setting(0.01, low=0, high=1e6)
-    elbo_updates: int = setting(3, low=0, high=1000)
-    elbo_batch: int = setting(64, low=1, high=LARGEST_COUNT)
+    elbo_updates: int = setting(16, low=0, high=1000)
+    elbo_batch: int = setting(32, low=1, high=LARGEST_COUNT)
     elbo_learning_rate: float = setting(3e-3, above=0, high=1)
     elbo_beliefs: int = setting(0, low=0, high=LARGEST_COUNT)
     decoded_steps: int = setting(0, low=0, high=LARGEST_COUNT)
@@ -79,6 +79,8 @@ class VariBADSettings(RL2Settings):
 
 MOST_KEPT_STEPS = 2**18
 """Environment steps in the buffer, at most, where its size is derived."""
+MOST_DRAWN_STEPS = 2**11
+"""The same, in each step on the ELBO."""
 LONG_TRIAL = 64
 """Of longer trials, so many beliefs are decoded, and so many steps from each: all pairs would be too many."""
 
@@ -88,7 +90,7 @@ def _of_belief(problem: Settings) -> Changes:
     steps = episodes_of(problem)[1] * horizon_of(problem)
     some: dict[str, Any] = {"elbo_beliefs": 32, "decoded_steps": 32} if steps > LONG_TRIAL else {}
     kept = as_many_as_fit(4096, 64, MOST_KEPT_STEPS, steps)
-    batch = as_many_as_fit(128, 16, 2**13, steps, multiple_of=16)
+    batch = as_many_as_fit(32, 8, MOST_DRAWN_STEPS, steps, multiple_of=8)
     return {
         **of_trial(problem),
         VariBADSettings: {"memory": "gru", "buffer_size": kept, "elbo_batch": batch, **some},
