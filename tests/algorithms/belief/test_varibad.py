@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.algorithms.belief.varibad import VariBAD, VariBADParams, kl_to_previous
+from adaptax.algorithms.belief.elbo import VariBADParams, kl_to_previous, some
+from adaptax.algorithms.belief.varibad import VariBAD
 from adaptax.algorithms.belief.yoked import yoked_trials
 from adaptax.core.errors import UseError
 from adaptax.core.experience import sample_tasks
@@ -247,11 +248,9 @@ def test_an_update_keeps_the_shapes_of_its_state(changes):
 
 def test_some_steps_of_each_trial_stand_for_all():
     """What is drawn is weighted so that its sum is, on average, that of all steps."""
-    from adaptax.algorithms.belief.varibad import _some
-
     values = jnp.arange(12.0).reshape(4, 3)
     keys = jax.random.split(jax.random.key(0), (2000, 3))
-    drawn = jax.vmap(lambda k: _some(values, 2, k, "steps"))(keys)
+    drawn = jax.vmap(lambda k: some(values, 2, k, "steps"))(keys)
     np.testing.assert_allclose(drawn.sum(1).mean(0) * 4 / 2, values.sum(0), rtol=0.03)
     assert set(np.asarray(drawn[:, :, 1]).ravel().tolist()) == {1.0, 4.0, 7.0, 10.0}
 

@@ -33,8 +33,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Key, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
+from adaptax.algorithms.belief.elbo import (
+    Kept,
+    VariBADParams,
+    bare,
+    learned_part,
+    negative_elbo,
+    steps_of,
+    with_learned,
+)
 from adaptax.algorithms.belief.hyperx import Novelty
 from adaptax.algorithms.belief.settings import VariBADSettings
 from adaptax.algorithms.belief.yoked import yoked_trials
@@ -48,37 +57,12 @@ from adaptax.core.trial_buffer import TrialBuffer
 from adaptax.core.types import Metrics, TrainState, Transition, replace
 from adaptax.networks import MemorySizes
 from adaptax.networks.decoders import Decoder, DecoderSizes, RewardTable, Steps, make_decoder
-from adaptax.networks.distributions import Distribution, kl_divergence
+from adaptax.networks.distributions import Distribution
 from adaptax.networks.memory.belief import BeliefMemory, gaussian
 from adaptax.optimization import minibatches
-from adaptax.optimization.losses import masked_mean
 
 DECODES_GOALS = [(decodes, "next-state", "bernoulli") for decodes in ("rewards", "transitions")]
 """Settings with which there is a probability of a reward for each state."""
-
-
-class VariBADParams(RL2Params):
-    """θ and φ: those of RL², whose memory is the encoder, and the decoders.
-
-    Attributes:
-        decoder: What a latent variable says of the task.
-    """
-
-    decoder: Decoder = Decoder(None, None, None)
-
-
-class Kept(eqx.Module):
-    """What the buffer keeps of a trial, leaves `[trial, ...]`, steps `[trial, time, ...]`.
-
-    Attributes:
-        trajectory: What beliefs are formed on.
-        decoded: What they are to tell; None: the same trial.
-        features: The task's, in deviations.
-    """
-
-    trajectory: Transition
-    decoded: Transition | None
-    features: Float[Array, "*trial features"]
 
 
 class OuterState(eqx.Module):
@@ -97,13 +81,6 @@ class OuterState(eqx.Module):
     novelty: Novelty | None
 
 
-def kl_to_previous(belief: Float[Array, "time trial numbers"], starts: Bool[Array, "time trial"]) -> Array:
-    """KL(q_t ‖ q_{t−1}), `[time, trial]`; before the first step, and where a trial starts, q_{t−1} is N(0, I)."""
-    previous = jnp.concatenate([jnp.zeros_like(belief[:1]), belief[:-1]])
-    previous = jnp.where(starts[..., None], 0.0, previous)
-    return kl_divergence(gaussian(belief), gaussian(previous))
-
-
 def paid(bonus: Any) -> bool:
     """Whether a bonus is paid at all; one that is swept is, if at 0 now and then."""
     return not isinstance(bonus, int | float) or bonus > 0
@@ -114,7 +91,16 @@ class VariBAD(VariBADSettings, RL2):
     """VariBAD with PPO; see the module and `VariBADSettings`."""
 
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
-        """Build RL² with a belief for a memory, decoders, and an empty buffer."""
+        """Build RL² with a belief for a memory, decoders, and an empty buffer.
+
+        Raises:
+            UseError: if actions of other trials are to be done where some are not legal.
+        """
+        if self.decoded_trial == "yoked" and problem.env.observation_space.mask_place is not None:
+            raise UseError(
+                "VariBAD(decoded_trial='yoked'): expected actions that may be done whatever is observed; found masks of "
+                "legal ones. Try --decoded-trial own"
+            )
         state = super().init(problem, key)
         known = {field.name: getattr(state.meta, field.name) for field in dataclasses.fields(state.meta)}
         meta = VariBADParams(**known, decoder=self._decoder(problem, state.meta, fold_in_name(key, "decoder")))
@@ -122,7 +108,7 @@ class VariBAD(VariBADSettings, RL2):
         kept = jax.eval_shape(lambda: self._keep(meta, self.collect(problem, state)))
         size = meta.network.memory.size
         novelty = Novelty.unseen(size, fold_in_name(key, "novelty")) if paid(self.novelty_bonus) else None
-        elbo = self._elbo_optimizer().init(_learned(meta))
+        elbo = self._elbo_optimizer().init(learned_part(meta))
         return replace(
             state, opt_state=OuterState(state.opt_state, elbo, TrialBuffer.empty(self.buffer_size, kept), novelty)
         )
@@ -191,10 +177,10 @@ class VariBAD(VariBADSettings, RL2):
         trajectory = jax.tree.map(lambda x: x.squeeze(2), experience.trajectory)
         decoded = (experience.extra or (None, None))[1]
         if self.decoded_trial == "yoked":
-            decoded = _bare(trajectory if decoded is None else decoded)
+            decoded = bare(trajectory if decoded is None else decoded)
             decoded = replace(decoded, timestep=replace(decoded.timestep, action=None, reward=None, first=None))
         features = standardized(jax.vmap(task_features)(experience.tasks), meta.task.mean[None], meta.task.std[None])
-        trials = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (_bare(trajectory), decoded))
+        trials = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (bare(trajectory), decoded))
         return Kept(*trials, features)
 
     def _decode(
@@ -210,18 +196,18 @@ class VariBAD(VariBADSettings, RL2):
         learned, opt_state, metrics = minibatches.minibatch_epochs(
             functools.partial(self._elbo_loss, problem, meta),
             self._elbo_optimizer(),
-            _learned(meta),
+            learned_part(meta),
             opt_state,
             (buffer.at(drawn[0]), drawn[1]),
             (0, 0),
             num_epochs=1,
             num_minibatches=self.elbo_updates,
         )
-        return _with(meta, learned), opt_state, {name: metrics[name] for name in ("log_likelihood", "kl")}
+        return with_learned(meta, learned), opt_state, {name: metrics[name] for name in ("log_likelihood", "kl")}
 
     def _elbo_loss(self, problem: Problem, meta: VariBADParams, learned: Any, batch: Any) -> tuple[Array, Metrics]:
         """−ELBO of trials, leaves `[trial, time, ...]`, over H."""
-        (kept, keys), meta = batch, _with(meta, learned)
+        (kept, keys), meta = batch, with_learned(meta, learned)
         trajectory, decoded = jax.tree.map(
             lambda x: jnp.swapaxes(x, 0, 1),
             (kept.trajectory, kept.trajectory if kept.decoded is None else kept.decoded),
@@ -232,34 +218,11 @@ class VariBAD(VariBADSettings, RL2):
         belief = meta.network.memory.belief(self.remember(meta, trajectory))
         first = jnp.arange(len(belief))[:, None] == 0
         starts = jnp.broadcast_to(first, valid.shape) if trajectory.clock is None else trajectory.clock == 0
-        kl = masked_mean(kl_to_previous(belief, starts), valid)
-
-        q = gaussian(belief)
-        noise = jax.vmap(lambda key: jax.random.normal(key, q.mean[:, 0].shape), out_axes=1)(keys)
-        latent = q.mean + jnp.exp(q.log_std) * noise
-        steps = self._steps(meta, decoded)
-        if self.elbo_beliefs:
-            latent, valid = _some((latent, valid), self.elbo_beliefs, keys, "beliefs")
-        if self.decoded_steps:
-            part = len(steps.reward) / self.decoded_steps
-            steps = _some(steps, self.decoded_steps, keys, "steps")
-            steps = replace(steps, weight=part * steps.weight)
-        fit = masked_mean(meta.decoder.log_likelihood(latent, steps, kept.features), valid)
-        horizon = len(decoded.reward)
-        return (self.kl_weight * kl - fit) / horizon, {"log_likelihood": fit / horizon, "kl": kl}
+        decoded = self._steps(meta, decoded)
+        return negative_elbo(self, meta.decoder, belief, starts, valid, decoded, kept.features, keys)
 
     def _steps(self, meta: RL2Params, trajectory: Transition) -> Steps:
-        """What is to be decoded of steps, for any batch axes."""
-        space, reward = meta.network.policy.space, trajectory.reward
-        kind = self.reward_likelihood
-        target = (reward > 0).astype(jnp.float32) if kind == "bernoulli" else meta.reward_read(reward)
-        return Steps(
-            meta.read(trajectory.timestep.observation),
-            space.encode_action(space.clip(trajectory.action)),
-            meta.read(trajectory.next_observation),
-            target,
-            trajectory.valid.astype(jnp.float32),
-        )
+        return steps_of(meta, trajectory, self.reward_likelihood)
 
     def _bonus(
         self, problem: Problem, state: TrainState, trajectory: Transition
@@ -314,30 +277,3 @@ class VariBAD(VariBADSettings, RL2):
         noise = jax.random.normal(key, (num_samples, *q.mean.shape))
         latent = q.mean[None] + jnp.exp(q.log_std)[None] * noise
         return jnp.mean(jax.nn.sigmoid(rewards.table(latent)), 0)
-
-
-def _learned(meta: VariBADParams) -> Any:
-    """What the ELBO changes: memory, encoder of observations, decoder."""
-    return meta.network.memory, meta.network.encoder, meta.decoder
-
-
-def _with(meta: VariBADParams, learned: Any) -> VariBADParams:
-    memory, encoder, decoder = learned
-    return replace(meta, network=replace(meta.network, memory=memory, encoder=encoder), decoder=decoder)
-
-
-def _bare(trajectory: Transition) -> Transition:
-    """A trajectory without what no belief is formed on and nothing is decoded from; of lost trials nothing is valid."""
-    valid = trajectory.valid if trajectory.lost is None else trajectory.valid & ~jnp.any(trajectory.lost, 0)[None]
-    return replace(trajectory, valid=valid, aux=None, terminated=None, truncated=None, lost=None, success=None)
-
-
-def _some(tree: Any, number: int, keys: Key[Array, " trial"], purpose: str) -> Any:
-    """So many steps of each trial, drawn with replacement, of leaves `[time, trial, ...]`."""
-    length = jax.tree.leaves(tree)[0].shape[0]
-
-    def of_trial(key: Key[Array, ""], trial: Any) -> Any:
-        chosen = jax.random.randint(fold_in_name(key, purpose), (number,), 0, length)
-        return jax.tree.map(lambda x: x[chosen], trial)
-
-    return jax.vmap(of_trial, in_axes=(0, 1), out_axes=1)(keys, tree)
