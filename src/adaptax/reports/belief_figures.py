@@ -41,7 +41,7 @@ class BeliefsLike(Protocol):
 def telling_task(found: BeliefsLike) -> int:
     """The task in which the goal is found latest within the steps that are shown; the first if it is in none."""
     reached = found.cells == found.goals[:, None]
-    first = np.where(reached.any(1), reached.argmax(1), found.cells.shape[1])
+    first = np.where(reached.any(1), reached.argmax(1), MOST_STEPS)
     return int(np.argmax(np.where(first < MOST_STEPS - AFTER, first, -1)))
 
 

@@ -2,7 +2,7 @@
 
     L = −1/H · mean_t [ E_{m ~ q_t} Σ_{i<H} log p_θ(step i | m) − β KL(q_t ‖ q_{t−1}) ],   q_0 = N(0, I),
 
-with the steps i of the whole trial, past and future (Zintgraf et al. 2020, section 3.2; the prior is the belief before).
+with the steps i of the whole trial, past and future (Zintgraf et al. 2020, section 3.2).
 """
 
 from typing import Any

@@ -98,8 +98,8 @@ class VariBAD(VariBADSettings, RL2):
         """
         if self.decoded_trial == "yoked" and problem.env.observation_space.mask_place is not None:
             raise UseError(
-                "VariBAD(decoded_trial='yoked'): expected actions that may be done whatever is observed; found masks of "
-                "legal ones. Try --decoded-trial own"
+                "VariBAD(decoded_trial='yoked'): expected actions that may be done whatever is observed; found "
+                "masks of legal ones. Try --decoded-trial own"
             )
         state = super().init(problem, key)
         known = {field.name: getattr(state.meta, field.name) for field in dataclasses.fields(state.meta)}
