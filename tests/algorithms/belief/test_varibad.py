@@ -11,6 +11,7 @@ import pytest
 from adaptax.algorithms.belief.elbo import VariBADParams, kl_to_previous, some
 from adaptax.algorithms.belief.varibad import VariBAD
 from adaptax.algorithms.belief.yoked import yoked_trials
+from adaptax.core import parallel
 from adaptax.core.errors import UseError
 from adaptax.core.experience import sample_tasks
 from adaptax.core.types import replace
@@ -160,6 +161,19 @@ def test_what_acts_does_not_see_the_decoder_or_the_task():
     other = jax.tree.map(lambda x: x + 1.0, state.meta.decoder)
     changed = replace(state, meta=replace(state.meta, decoder=other))
     assert same(algorithm.collect(GRID, changed).trajectory, algorithm.collect(GRID, state).trajectory)
+
+
+@pytest.mark.compiles
+def test_two_devices_learn_what_one_does():
+    algorithm, state, _ = case(decoded_trial="yoked", elbo_batch=4)
+
+    def update(state):
+        return algorithm.update(GRID, state)
+
+    one, two = quick_jit(update)(state)[0], quick_jit(parallel.over_devices(update, 2))(state)[0]
+    assert same(one.opt_state.buffer, two.opt_state.buffer)
+    for a, b in zip(jax.tree.leaves(one.meta), jax.tree.leaves(two.meta), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.compiles
