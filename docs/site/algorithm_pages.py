@@ -23,11 +23,12 @@ TITLES = {
     "es-maml": "ES-MAML", "meta-policy-gradient": "Meta-policy gradient", "multitask-ppo": "Multi-task PPO",
     "finetuned-ppo": "Fine-tuned PPO", "oracle-ppo": "PPO that is told the task", "q-learning": "Q-learning",
     "sarsa": "SARSA", "dqn": "DQN", "reinforce": "REINFORCE", "a2c": "A2C", "meta-gradient-rl": "Meta-gradient RL",
-    "ppo": "PPO",
+    "ppo": "PPO", "varibad": "VariBAD",
 }  # fmt: skip
 """How tables and headings call them."""
 FAMILIES = {
     "memory": "Memory and exploration",
+    "belief": "Beliefs about the task",
     "gradient": "Gradients through learning",
     "standard_rl": "All tasks at once, or from scratch",
 }

@@ -58,6 +58,7 @@ PROBLEMS = {
     "ThompsonSampling": bandit,
     "UCB1": bandit,
     "UCRL2": mdp,
+    "VariBAD": mdp,
 }
 """A problem that the algorithm is for."""
 
@@ -84,12 +85,16 @@ SETTINGS = {
     "RL2": {"memory_size": 4, "critic_size": 4, "num_tasks": 4, "num_minibatches": 1},
     "Reinforce": FROM_SCRATCH,
     "Reptile": {**GRADIENT_BASED, "baseline": "value", "inner_steps": 2},
-}
+    "VariBAD": {
+        "memory_size": 4, "critic_size": 4, "policy_size": 4, "decoder_size": 4, "latent_size": 2, "num_tasks": 4,
+        "num_minibatches": 1, "elbo_updates": 2, "elbo_batch": 3, "buffer_size": 8, "decoded_trial": "yoked",
+    },
+}  # fmt: skip
 """Where the default would take long. Between them, gradient-based methods cover the choices that they share."""
 
 ACTS_DIFFERENTLY = {
     "A2C", "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MAML", "MetaLSTM", "MetaSGD", "MultiTaskPPO", "PPO", "ProMP",
-    "RL2", "Reinforce", "Reptile", "MetaGradientRL", "MetaPolicyGradient",
+    "RL2", "Reinforce", "Reptile", "MetaGradientRL", "MetaPolicyGradient", "VariBAD",
 }  # fmt: skip
 """Algorithms for which `explore=False` is the mode of a stochastic policy, and so uses no randomness."""
 
@@ -103,7 +108,7 @@ TRAINED = [name for name in NAMES if not issubclass(getattr(algorithms, name), F
 ALIKE = {"A2C", "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MetaGradientRL", "MetaLSTM", "MetaSGD"}
 ALIKE |= {"ProMP", "Reinforce", "Reptile", "SARSA"}
 """They share the loops of others (MAML, PPO, Q-learning), so their cases are among the tests that compile much."""
-LARGE = {"MetaPolicyGradient"}
+LARGE = {"MetaPolicyGradient", "VariBAD"}
 """Programs that take long to compile, whatever the sizes in them."""
 
 

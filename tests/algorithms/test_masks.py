@@ -16,7 +16,18 @@ from tests.sample_problems import quick_jit
 from tests.shops import shops
 
 SERVED = {
-    "one": ["CAVIA", "DQN", "ESMAML", "MAML", "MetaGradientRL", "MetaPolicyGradient", "PPO", "RL2", "Random"],
+    "one": [
+        "CAVIA",
+        "DQN",
+        "ESMAML",
+        "MAML",
+        "MetaGradientRL",
+        "MetaPolicyGradient",
+        "PPO",
+        "RL2",
+        "Random",
+        "VariBAD",
+    ],
     "two": ["PPO", "RL2", "Random"],
 }
 """One of each kind of network, and of each way to choose from what it puts out."""
@@ -27,6 +38,7 @@ MORE = {
     "MetaGradientRL": {"normalize_observations": True},
     "PPO": {"normalize_observations": True},
     "RL2": {"normalize_observations": True},
+    "VariBAD": {"normalize_observations": True, "decoded_trial": "own"},
 }
 
 

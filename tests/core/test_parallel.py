@@ -124,3 +124,16 @@ def test_uneven_shares_are_refused():
     message = r"num_tasks=6 does not divide into num_minibatches=2 × 2 devices.*multiple of 4"
     with pytest.raises(ValueError, match=message):
         jax.jit(parallel.over_devices(lambda x: parallel.local(x, 2), 2))(jnp.arange(6))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_what_was_shared_is_gathered_in_its_order(groups):
+    tasks = {"number": jnp.arange(8), "pairs": jnp.arange(16.0).reshape(8, 2)}
+
+    def there_and_back(tasks):
+        return parallel.gathered(parallel.local(tasks, groups), groups)
+
+    found = jax.jit(parallel.over_devices(there_and_back, 2))(tasks)
+    for name, expected in tasks.items():
+        np.testing.assert_array_equal(found[name], expected)
+    assert parallel.gathered(tasks) is tasks

@@ -72,7 +72,7 @@ def refused(algorithm, problem):
         return "expects a problem with discrete states and actions.*Try dqn"
     if algorithm == "dqn" and settings.continuous_actions:
         return "expects discrete actions.*Try ppo"
-    within_episodes = {"rl2", "multitask-ppo", "oracle-ppo", "q-learning", "sarsa", "dqn"}
+    within_episodes = {"rl2", "varibad", "multitask-ppo", "oracle-ppo", "q-learning", "sarsa", "dqn"}
     if problem == "two-step" and algorithm not in within_episodes:
         return "a trial is one episode, but .* episodes .* are expected.*an agent with a memory"
     return None
@@ -187,9 +187,10 @@ def test_an_update_is_no_longer_than_a_few_hundred_thousand_steps(algorithm, pro
         return
     episodes = {
         "rl2": lambda: episodes_of(of_problem)[1],
+        "varibad": lambda: episodes_of(of_problem)[1],
         "meta-policy-gradient": lambda: settings.replicas * (settings.exploration_episodes + 2),
     }.get(algorithm, lambda: getattr(settings, "streams", 0) or (settings.inner_steps + 1) * settings.trajectories)()
-    fewest = {"rl2": 64, "maml": 8}.get(algorithm, 20)
+    fewest = {"rl2": 64, "varibad": 64, "maml": 8}.get(algorithm, 20)
     assert settings.num_tasks >= min(fewest, 8)
     assert settings.num_tasks * episodes * of_problem.horizon <= max(400_000, 8 * 80 * of_problem.horizon)
 

@@ -53,12 +53,16 @@ def show(inspection: Any, directory: Path, *, as_json: bool) -> None:
         print(json.dumps(inspection.content))
         return
     from adaptax.cli.console import table_console, tell
-    from adaptax.experiment.inspection import PAGE, PICTURE
+    from adaptax.experiment.inspection import BELIEFS, PAGE, PICTURE
 
     console, found, unit = table_console(), inspection.found, inspection.unit
     console.print(episodes_table(found, inspection.title, unit))
     if len(found.parts) > 1:
         console.print(parts_table(found, unit))
+    if inspection.beliefs is not None:
+        console.print(beliefs_table(inspection.beliefs))
+        if (inspection.directory / BELIEFS).exists():
+            tell(f"beliefs {inspection.directory / BELIEFS}")
     if (inspection.directory / PICTURE).exists():
         tell(f"picture {inspection.directory / PICTURE}")
     if (inspection.directory / PAGE).exists():
@@ -82,6 +86,24 @@ def episodes_table(found: Any, title: str, unit: str) -> Table:
     table.caption = (
         f"decoded linearly from {found.memory_size} numbers, on held-out tasks{chance}; distances: rank correlation "
         "of those between memories with those between tasks"
+    )
+    return table
+
+
+def beliefs_table(beliefs: Any) -> Table:
+    """How far beliefs are from the posterior, by episode."""
+    from adaptax.reports.tables import plain_table
+
+    table = plain_table(
+        "where the goal is believed to be", "episode", "from the posterior, nats", "at worst", "on empty"
+    )
+    for episode in range(len(beliefs.divergence) // beliefs.horizon):
+        steps = slice(episode * beliefs.horizon, (episode + 1) * beliefs.horizon)
+        away, empty = beliefs.divergence[steps], beliefs.on_empty[steps]
+        table.add_row(str(episode + 1), f"{away.mean():.4f}", f"{away.max():.4f}", f"{empty.max():.4f}")
+    table.caption = (
+        "KL(exact ‖ decoded) before each step, mean over an episode and at its worst step; probability "
+        f"of cells that cannot be the goal any more; before the first step {beliefs.divergence[0]:.4f} nats"
     )
     return table
 

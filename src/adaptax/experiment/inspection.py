@@ -12,6 +12,7 @@ from adaptax.core.errors import if_installed
 from adaptax.core.notebook import html_table, text_table
 from adaptax.core.precision import in_single_precision
 from adaptax.evaluation import inspection
+from adaptax.evaluation.beliefs import Beliefs, has_beliefs, record_beliefs
 from adaptax.evaluation.evaluator import tasks_are_held_out
 from adaptax.evaluation.memory_recording import check_remembers
 from adaptax.experiment.evaluation import directory_of
@@ -26,6 +27,7 @@ from adaptax.runs.load import load_agent
 FIGURES = "inspection.json"
 PICTURE = "inspection.png"
 PAGE = "inspection.html"
+BELIEFS = "beliefs.png"
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -38,6 +40,7 @@ class Inspection:
         title: What was inspected, in a line.
         unit: What an episode is called.
         directory: Where it is written down.
+        beliefs: Where the agent believed a grid's goal to be, and where it could have known it to be; None of others.
     """
 
     found: inspection.Inspection
@@ -45,6 +48,7 @@ class Inspection:
     title: str
     unit: str
     directory: Path
+    beliefs: Beliefs | None = None
 
     def rows(self) -> list[tuple[str, str, str]]:
         """A row for each recorded episode: how well the task can be told from the memory after it."""
@@ -109,9 +113,14 @@ def inspect(
     protocol = _protocol(problem, num_seeds, options)
     if not protocol["held_out"]:
         on_message("note: this family is a small finite set of tasks; the test tasks are those of training")
-    content = {"directory": str(directory), **found.to_json(), "protocol": protocol}
+    beliefs = None
+    if has_beliefs(agent):
+        explore = options.policy == "sample"
+        beliefs = record_beliefs(agent, num_tasks=options.tasks, seed=options.seed, explore=explore)
+    believed = {} if beliefs is None else {"beliefs": beliefs.to_json()}
+    content = {"directory": str(directory), **found.to_json(), **believed, "protocol": protocol}
     unit = "pull" if problem.env.horizon == 1 else "episode"
-    shown = Inspection(found, content, recipe.title(), unit, into)
+    shown = Inspection(found, content, recipe.title(), unit, into, beliefs)
     with kept(shown, into):
         check_place()
         write_json(into / FIGURES, content)
@@ -119,6 +128,11 @@ def inspect(
             from adaptax.reports.inspection_figures import plot_inspection
 
             plot_inspection(into / PICTURE, found, title=f"What the memory knows: {recipe.title()}", unit=unit)
+        if beliefs is not None:
+            with if_installed(BELIEFS, on_message):
+                from adaptax.reports.belief_figures import plot_beliefs
+
+                plot_beliefs(into / BELIEFS, beliefs, title=f"What is believed: {recipe.title()}")
         with if_installed(PAGE, on_message):
             from adaptax.reports.run_page import inspection_page
 

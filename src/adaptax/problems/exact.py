@@ -296,3 +296,24 @@ def grid_plan(size: int, horizon: int, num_episodes: int) -> GridPlan:
             returns[episode, column] = grid_return(np.asarray(step + 1), horizon)
             returns[episode + 1 :, column] = search.known[column]
     return GridPlan(tuple(returns.mean(1).tolist()), np.asarray(actions), np.asarray(cells))
+
+
+def grid_posterior(
+    cells: Int[np.ndarray, "time *batch"], rewards: Float[np.ndarray, "time *batch"], size: int
+) -> Float[np.ndarray, "moments *batch cells"]:
+    """Probability of each cell to be the goal, before the first step and after each of them.
+
+    Until it is found the goal is in one of the cells that it may be in and where no step has ended, all alike.
+
+    Args:
+        cells: Where each step ended.
+        rewards: What it brought.
+        size: Cells along one side of the grid.
+    """
+    ended = np.eye(size * size, dtype=bool)[cells]
+    rewarded = (rewards > 0)[..., None]
+    seen = np.concatenate([np.zeros_like(ended[:1]), np.cumsum(ended & ~rewarded, 0) > 0])
+    found = np.concatenate([np.zeros_like(ended[:1]), np.cumsum(ended & rewarded, 0) > 0])
+    possible = np.isin(np.arange(size * size), grid_goals(size)) & ~seen
+    possible = np.where(found.any(-1, keepdims=True), found, possible)
+    return possible / np.maximum(possible.sum(-1, keepdims=True), 1)

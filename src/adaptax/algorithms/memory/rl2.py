@@ -110,11 +110,18 @@ class RL2Params(eqx.Module):
         spaces = (self.observation_space, self.network.policy.space)
         return self.network.memory.counts_pairs and all(isinstance(space, Discrete) for space in spaces)
 
+    def read(self, observation: PyTree[Array]) -> Float[Array, "*batch size"]:
+        """An observation as numbers, in deviations where that is asked for, for any batch axes."""
+        x = self.observation_space.encode(observation)
+        return x if self.observed is None else observations.in_deviations(self.observed, self.observation_space, x)
+
+    def reward_read(self, reward: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        """A reward in deviations from what an untrained policy earns."""
+        return jnp.clip((reward - self.reward_center) / self.reward.std, -REWARD_BOUND, REWARD_BOUND)
+
     def encode(self, observation: PyTree[Array]) -> Float[Array, "*batch size"]:
         """An observation as memory and readout read it, for any batch axes."""
-        x = self.observation_space.encode(observation)
-        if self.observed is not None:
-            x = observations.in_deviations(self.observed, self.observation_space, x)
+        x = self.read(observation)
         return x if self.network.encoder is None else self.network.encoder(x)
 
     def remembered(self, observation: PyTree[Array]) -> Float[Array, "*batch size"]:
@@ -139,8 +146,7 @@ class RL2Params(eqx.Module):
         """
         observation = self.encode(timestep.observation)
         action = self.network.policy.space.encode_action(timestep.action)
-        deviations = (timestep.reward - self.reward_center) / self.reward.std
-        reward = jnp.where(begun, jnp.clip(deviations, -REWARD_BOUND, REWARD_BOUND), 0.0)[..., None]
+        reward = jnp.where(begun, self.reward_read(timestep.reward), 0.0)[..., None]
         first = timestep.first.astype(jnp.float32)[..., None]
         return self.network.memory.inputs(Seen(observation, previous, action, reward, first, self.counts_pairs))
 
@@ -204,7 +210,7 @@ class RL2(RL2Settings, MetaLearner):
             self.memory_heads,
             self.memory_window,
         )
-        memory = load_target(MEMORIES[self.memory])(sizes, memory_key)
+        memory = self._memory(sizes, memory_key)
         readout, policy = self._heads(memory, sizes, policy_key)
         critic = Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key)
         network = Network(memory, readout, policy, critic, encoder)
@@ -214,6 +220,11 @@ class RL2(RL2Settings, MetaLearner):
         meta = RL2Params(network, no_moments(), jnp.zeros(()), moments, seen, observed)
         meta = self._first_look(problem, meta, tasks, look_key)
         return TrainState(meta, self._optimizer().init(network), jnp.asarray(0), key)
+
+    def _memory(self, sizes: MemorySizes, key: Key[Array, ""]) -> Memory:
+        """What takes in experience."""
+        memory: Memory = load_target(MEMORIES[self.memory])(sizes, key)
+        return memory
 
     def _heads(
         self, memory: Memory, sizes: MemorySizes, key: Key[Array, ""]
@@ -276,8 +287,8 @@ class RL2(RL2Settings, MetaLearner):
         aux = {"hidden": hidden, "log_prob": policy.log_prob(action)}
         return meta.network.policy.space.from_policy(action), memory, aux
 
-    def recompute(self, meta: RL2Params, trajectory: Transition) -> tuple[Float[Array, "time task size"], Distribution]:
-        """Memory's outputs and action distributions for whole trials, leaves `[time, task, ...]`, as in acting."""
+    def remember(self, meta: RL2Params, trajectory: Transition) -> Float[Array, "time task size"]:
+        """Memory's outputs for whole trials, leaves `[time, task, ...]`, as in acting."""
         seen = meta.remembered(trajectory.timestep.observation)
         previous = jnp.zeros_like(seen)
         starts = None if trajectory.clock is None else trajectory.clock == 0
@@ -286,7 +297,11 @@ class RL2(RL2Settings, MetaLearner):
             previous = previous_observations(seen, valid, starts)
         begun = jnp.broadcast_to(jnp.arange(len(seen))[:, None] > 0, seen.shape[:2])
         inputs = meta.inputs(trajectory.timestep, previous, begun if starts is None else ~starts)
-        hidden = meta.network.memory.unroll(inputs, trajectory.valid, starts)
+        return meta.network.memory.unroll(inputs, trajectory.valid, starts)
+
+    def recompute(self, meta: RL2Params, trajectory: Transition) -> tuple[Float[Array, "time task size"], Distribution]:
+        """Memory's outputs and action distributions for whole trials, leaves `[time, task, ...]`, as in acting."""
+        hidden = self.remember(meta, trajectory)
         return hidden, meta.distribution(hidden, trajectory.timestep)
 
     def values(
@@ -298,16 +313,31 @@ class RL2(RL2Settings, MetaLearner):
 
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
         """Do PPO on the trials of each task: one whole trial, or some in a row of which the last may be cut off."""
+        return self.improve(problem, state, experience)
+
+    def kept(self, aux: PyTree[Array]) -> PyTree[Array]:
+        """What PPO's passes need of what was put aside in acting: nothing, as memory is recomputed."""
+        return None
+
+    def improve(
+        self,
+        problem: Problem,
+        state: TrainState,
+        experience: Experience,
+        bonus: Float[Array, "time task"] | None = None,
+    ) -> tuple[TrainState, Metrics]:
+        """`learn`, with rewards that are added to those that the policy is to earn, and to no others."""
         meta: RL2Params = state.meta
         tasks = experience.tasks
         trajectory = jax.tree.map(lambda x: x.squeeze(2), experience.trajectory)  # one environment per task
 
         hidden, old_log_probs = trajectory.aux["hidden"], trajectory.aux["log_prob"]
         after = None if experience.extra is None else experience.extra.squeeze(1)
-        advantages, targets = self._advantages(problem, meta, trajectory, hidden, tasks, after)
+        earned = trajectory if bonus is None else replace(trajectory, reward=trajectory.reward + bonus)
+        advantages, targets = self._advantages(problem, meta, earned, hidden, tasks, after)
         if not problem.env.ends_early or trajectory.clock is not None:
             trajectory = replace(trajectory, valid=None)
-        trajectory = replace(trajectory, aux=None, next_observation=None)
+        trajectory = replace(trajectory, aux=self.kept(trajectory.aux), next_observation=None)
 
         entropy_cost = self.entropy_cost * jnp.maximum(1 - state.step / self.num_updates, 0.0)
         loss = functools.partial(self._loss, meta, entropy_cost)

@@ -125,7 +125,7 @@ class RL2Settings(Settings):
         super().__post_init__()
         if self.num_tasks % self.num_minibatches:
             raise ConfigError(
-                f"RL2Settings.num_tasks: expected a multiple of num_minibatches={self.num_minibatches}; "
+                f"{type(self).__name__}.num_tasks: expected a multiple of num_minibatches={self.num_minibatches}; "
                 f"found {self.num_tasks}"
             )
 
@@ -137,8 +137,8 @@ class RL2Settings(Settings):
         """
         if self.memory in ("symmetric", "counting") and problem.continuous_actions:
             raise ConfigError(
-                f"RL2Settings.memory: '{self.memory}' has a memory for each action, so it expects discrete ones; "
-                f"found {type(problem).__name__}, whose actions are continuous. Try --memory lstm or gru"
+                f"{type(self).__name__}.memory: '{self.memory}' has a memory for each action, so it expects "
+                f"discrete ones; found {type(problem).__name__}, whose actions are continuous. Try --memory lstm or gru"
             )
         if self.memory in ("symmetric", "counting") and self.policy_network == "hypernetwork":
             raise ConfigError(
@@ -310,7 +310,7 @@ def _where_steps_are_dear(problem: Settings, steps: int) -> dict[str, Any]:
     return {"memory": "gru", "num_tasks": tasks, "num_updates": updates, "discount": 0.99, **passes, **near}
 
 
-def _of_trial(problem: Settings) -> Changes:
+def of_trial(problem: Settings) -> Changes:
     """What the length of a trial says: how many fit into an update, and how far the advantages have to look.
 
     Observations that are numbers may be of any scale.
@@ -323,7 +323,7 @@ def _of_trial(problem: Settings) -> Changes:
     return {RL2Settings: {"num_tasks": tasks, "gae_lambda": foresight, **scales, **dear}}
 
 
-_ON_TRIALS = Defaults("tasks and λ by the length of a trial", {"tabular-mdp": {RL2Settings: _STATES}}, derive=_of_trial)
+_ON_TRIALS = Defaults("tasks and λ by the length of a trial", {"tabular-mdp": {RL2Settings: _STATES}}, derive=of_trial)
 """A dense memory on random MDPs finds the action that is best on the whole, whatever the state, and stays there."""
 
 _WITH_NETWORK = {
