@@ -84,6 +84,7 @@ def run(seed: int, tasks: int) -> dict[str, object]:
 
 
 def main() -> None:
+    """Train, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, …")
     parser.add_argument("--first-seed", type=int, default=0)

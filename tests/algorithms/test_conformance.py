@@ -100,8 +100,8 @@ SETTINGS = {
 """Where the default would take long. Between them, gradient-based methods cover the choices that they share."""
 
 ACTS_DIFFERENTLY = {
-    "A2C", "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MAML", "MetaLSTM", "MetaSGD", "MultiTaskPPO", "PEARL", "PPO", "ProMP",
-    "RL2", "Reinforce", "Reptile", "MetaGradientRL", "MetaPolicyGradient",
+    "A2C", "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MAML", "MetaLSTM", "MetaSGD", "MultiTaskPPO", "PPO", "ProMP",
+    "RL2", "Reinforce", "Reptile", "MetaGradientRL", "MetaPolicyGradient", "PEARL",
 }  # fmt: skip
 """Algorithms for which `explore=False` is the mode of a stochastic policy, and so uses no randomness."""
 

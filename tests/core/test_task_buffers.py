@@ -49,26 +49,30 @@ def test_tasks_of_which_nothing_is_known_are_not_drawn():
     assert set(np.asarray(_filled().draw_tasks(jax.random.key(0), 100)).tolist()) == {0, 2}
 
 
-def test_what_is_recent_is_drawn_without_replacement():
-    buffers = _filled()
-    seen = set()
-    for seed in range(20):
-        steps, there = buffers.draw_newest(jnp.asarray(0), jax.random.key(seed), 3, 4)
-        assert there.all()
-        rewards = np.asarray(steps.reward).tolist()
-        assert len(set(rewards)) == 3
-        seen |= set(rewards)
-    assert seen == {3.0, 4.0, 5.0, 6.0}
+def _beginnings(buffers, task, num, recent, draws=40):
+    """What is drawn, as tuples of rewards."""
+    draw = jax.jit(lambda key: buffers.draw_beginning(jnp.asarray(task), key, num, recent))
+    found = [draw(jax.random.key(seed)) for seed in range(draws)]
+    return {tuple(np.asarray(steps.reward)[np.asarray(there)].tolist()) for steps, there in found}
 
 
-def test_what_is_not_there_yet_is_said_so():
-    steps, there = _filled().draw_newest(jnp.asarray(2), jax.random.key(0), 5, 6)
-    np.testing.assert_array_equal(there, [True] * 3 + [False] * 2)
-    assert set(np.asarray(steps.reward[:3]).tolist()) == {11.0, 12.0, 13.0}
+def test_contexts_are_the_beginnings_of_recent_trials():
+    buffers = TaskBuffers.empty(2, 8, 1, 1)
+    assert _beginnings(buffers, 1, 2, 3, draws=5) == {()}
+    one = jnp.asarray([1])
+    buffers = buffers.add(one, _numbered([[1, 2, 3, 0]]), jnp.asarray([[True, True, True, False]]))
+    assert _beginnings(buffers, 1, 2, 3, draws=5) == {(1, 2)}
+    assert _beginnings(buffers, 1, 4, 3, draws=5) == {(1, 2, 3)}  # and what is not there is said so
+    buffers = buffers.add(one, _numbered([[11, 0, 12, 0]]), jnp.asarray([[True, False, True, False]]))
+    assert _beginnings(buffers, 1, 3, 1, draws=5) == {(11, 12)}
+    assert _beginnings(buffers, 1, 3, 2) == {(1, 2, 3), (11, 12)}
 
 
-def test_what_is_recent_goes_around_the_ring():
-    buffers = _filled().add(jnp.asarray([0]), _numbered([[7, 8, 9, 10]]), jnp.ones((1, 4), bool))
-    steps, there = buffers.draw_newest(jnp.asarray(0), jax.random.key(0), 4, 4)
-    assert there.all()
-    assert set(np.asarray(steps.reward).tolist()) == {7.0, 8.0, 9.0, 10.0}
+def test_trials_that_were_overwritten_in_part_are_no_contexts():
+    buffers = TaskBuffers.empty(2, 8, 1, 1)
+    for first in (1, 11, 21):  # nine steps in eight places
+        steps = _numbered([[first, first + 1, first + 2]])
+        buffers = buffers.add(jnp.asarray([0]), steps, jnp.ones((1, 3), bool))
+    assert _beginnings(buffers, 0, 3, 5) == {(11, 12, 13), (21, 22, 23)}
+    buffers = buffers.add(jnp.asarray([0]), _numbered([[31] * 8]), jnp.ones((1, 8), bool))
+    assert _beginnings(buffers, 0, 2, 5) == {(31, 31)}

@@ -33,10 +33,12 @@ class TaskBuffers(eqx.Module):
 
     Attributes:
         steps: Leaves `[task, capacity, ...]`.
+        clock: Of each step, how many steps of its trial there were before it.
         count: Steps ever put in, of each task.
     """
 
     steps: Steps
+    clock: Int[Array, "task capacity"]
     count: Int[Array, " task"]
 
     @classmethod
@@ -47,7 +49,7 @@ class TaskBuffers(eqx.Module):
         steps = Steps(
             observations, jnp.zeros((*places, action_size)), jnp.zeros(places), observations, jnp.zeros(places) > 0
         )
-        return cls(steps, jnp.zeros(num_tasks, jnp.int32))
+        return cls(steps, jnp.zeros(places, jnp.int32), jnp.zeros(num_tasks, jnp.int32))
 
     @property
     def capacity(self) -> int:
@@ -55,7 +57,7 @@ class TaskBuffers(eqx.Module):
         return self.steps.reward.shape[1]
 
     def add(self, tasks: Int[Array, " n"], steps: Steps, valid: Bool[Array, "n time"]) -> Self:
-        """Put the steps that happened into the places of their task's oldest ones.
+        """Put the steps of a trial of each task that happened into the places of the task's oldest ones.
 
         Args:
             tasks: Which tasks, each once.
@@ -69,12 +71,15 @@ class TaskBuffers(eqx.Module):
             raise UseError(
                 f"TaskBuffers.add: expected at most {self.capacity} steps of a task, its places; found {valid.shape[1]}"
             )
-        index = self.count[tasks][:, None] + jnp.cumsum(valid, 1, dtype=jnp.int32) - 1
+        clock = jnp.cumsum(valid, 1, dtype=jnp.int32) - 1
+        index = self.count[tasks][:, None] + clock
         places = jnp.where(valid, index % self.capacity, self.capacity)  # out of range: dropped
-        stored = jax.tree.map(
-            lambda store, new: store.at[tasks[:, None], places].set(new, mode="drop"), self.steps, steps
+        stored, clock = jax.tree.map(
+            lambda store, new: store.at[tasks[:, None], places].set(new, mode="drop"),
+            (self.steps, self.clock),
+            (steps, clock),
         )
-        return type(self)(stored, self.count.at[tasks].add(jnp.sum(valid, 1, dtype=jnp.int32)))
+        return type(self)(stored, clock, self.count.at[tasks].add(jnp.sum(valid, 1, dtype=jnp.int32)))
 
     def draw_tasks(self, key: Key[Array, ""], num: int) -> Int[Array, " num"]:
         """Tasks drawn uniformly, with replacement, from those of which there is anything."""
@@ -86,17 +91,33 @@ class TaskBuffers(eqx.Module):
         places = jax.random.randint(key, (num,), 0, jnp.clip(self.count[task], 1, self.capacity))
         return jax.tree.map(lambda x: x[task, places], self.steps)
 
-    def draw_newest(
-        self, task: Int[Array, ""], key: Key[Array, ""], num: int, newest: int
+    def draw_beginning(
+        self, task: Int[Array, ""], key: Key[Array, ""], num: int, recent: int
     ) -> tuple[Steps, Bool[Array, " num"]]:
-        """Steps from the `newest` of a task, drawn without replacement.
+        """The first steps of one of a task's newest trials that are there as a whole.
+
+        Args:
+            task: Which task.
+            key: Decides which trial.
+            num: How many steps, at most.
+            recent: How many trials count as the newest.
 
         Returns:
-            Steps, leaves `[num, ...]`, as many as may be there at most, and which of them are.
+            Steps, leaves `[num, ...]`, and which of them there are.
         """
-        newest = min(newest, self.capacity)
-        num = min(num, newest)
-        there = jnp.arange(newest) < self.count[task]
-        scores, ages = jax.lax.top_k(jnp.where(there, jax.random.uniform(key, (newest,)), -1.0), num)
-        places = (self.count[task] - 1 - ages) % self.capacity
-        return jax.tree.map(lambda x: x[task, places], self.steps), scores >= 0
+        oldest = jnp.maximum(self.count[task] - self.capacity, 0)
+
+        def begun(end: Int[Array, ""]) -> Int[Array, ""]:
+            """Where the trial has begun that ends before `end`, counted from the task's first step."""
+            return end - 1 - self.clock[task, (end - 1) % self.capacity]
+
+        def back(_: Array, end: Int[Array, ""]) -> Int[Array, ""]:
+            start = begun(end)
+            there = (start > oldest) & (begun(start) >= oldest)
+            return jnp.where(there, start, end)
+
+        end = jax.lax.fori_loop(0, jax.random.randint(key, (), 0, recent), back, self.count[task])
+        start = begun(end)
+        places = start + jnp.arange(num, dtype=jnp.int32)
+        there = (places < end) & (self.count[task] > 0)
+        return jax.tree.map(lambda x: x[task, places % self.capacity], self.steps), there

@@ -117,11 +117,11 @@ def test_trials_go_into_the_buffers_of_their_own_tasks():
             )
 
 
-def test_E16_contexts_are_recent_and_of_the_same_task_and_batches_are_of_all():
+def test_E16_contexts_begin_recent_trials_of_the_same_task_and_batches_are_of_all():
     algorithm, problem, state = case(batch_size=64, recent_trials=2)
     buffers = state.opt_state.buffers
-    for trial in range(3):  # rewards say which task and which trial
-        rewards = jnp.asarray([[100.0 + trial] * 4, [200.0 + trial] * 4])
+    for trial in range(3):  # rewards say which task, trial and step
+        rewards = jnp.asarray([[task + 10.0 * trial + step for step in range(4)] for task in (100, 200)])
         steps = jax.tree.map(lambda x: jnp.zeros((2, 4, *x.shape[2:]), x.dtype), buffers.steps)
         buffers = buffers.add(jnp.asarray([1, 4]), replace(steps, reward=rewards), jnp.ones((2, 4), bool))
     seen = set()
@@ -129,12 +129,15 @@ def test_E16_contexts_are_recent_and_of_the_same_task_and_batches_are_of_all():
         batch = algorithm._batch(problem, buffers, jax.random.key(seed))
         for index in range(2):
             context = np.asarray(batch.context.reward[index])[np.asarray(batch.there[index])]
-            task = context[0] // 100
-            assert set(context) <= {100 * task + 1, 100 * task + 2}
-            assert set(np.asarray(batch.steps.reward[index])) == {100 * task, 100 * task + 1, 100 * task + 2}
-            seen.add((task, len(context)))
-    assert {task for task, _ in seen} == {1, 2}
-    assert {size for _, size in seen} == set(range(1, 9))
+            task, trial = divmod(context[0], 100)
+            assert trial in (10, 20)
+            np.testing.assert_array_equal(context, context[0] + np.arange(len(context)))
+            drawn = set(np.asarray(batch.steps.reward[index]) - 100 * task)
+            assert len(drawn) > 8
+            assert drawn <= {10 * trial + step for trial in range(3) for step in range(4)}
+            seen.add((task, trial, len(context)))
+    assert {(task, trial) for task, trial, _ in seen} == {(1, 10), (1, 20), (2, 10), (2, 20)}
+    assert {size for *_, size in seen} == {1, 2, 3, 4}
 
 
 def _gradients(objective, name, **changes):

@@ -10,8 +10,8 @@ replayed experience, by the soft actor-critic given z, while the encoder minimis
 
     E_{z ~ q(z | c)} [critic's loss given z] + β/N KL(q(z | c) ‖ N(0, I)).
 
-Contexts are drawn from a task's recent experience, what critics and policy learn from out of all of it: the encoder
-sees what the present policy would.
+Contexts are the beginnings of a task's recent trials, what critics and policy learn from is drawn out of all of its
+experience: the encoder sees what it would in a new task.
 
 In `AgentState`, φ is the posterior and the z drawn from it; `adapt` multiplies the factors of an episode into it.
 
@@ -19,6 +19,8 @@ Differences from the paper:
     - The prior is one of the factors, so that the posterior of nothing is the prior, and of little is near it. Factors
       are in natural parameters, of which a product is a sum; in acting, that sum is exact, so the order of steps and of
       episodes does not change a bit.
+    - A context is the first steps of a trial, as it is in acting, and not any recent steps. Which actions were chosen
+      tells of rewards that were seen before them: where those are left out, no likelihood of the others is right.
     - Training trials are as trials are: an episode with z of the prior, others with z of the posterior. The paper's
       contexts are from episodes with z of the prior alone.
     - Temperature by a target entropy (Haarnoja et al. 2018b); discrete actions by sums over all (Christodoulou 2019).
@@ -80,7 +82,7 @@ class Batch(eqx.Module):
 
     Attributes:
         steps: From all of its experience, `[task, step, ...]`.
-        context: From what is recent, `[task, step, ...]`.
+        context: The beginning of a recent trial, `[task, step, ...]`.
         there: Which steps of the context there are.
         key: Randomness.
     """
@@ -222,13 +224,12 @@ class PEARL(PEARLSettings, MetaLearner):
         """This device's share of what a gradient step learns from."""
         task_key, step_key = jax.random.split(key)
         tasks = buffers.draw_tasks(task_key, self.batch_tasks)
-        newest = self.recent_trials * problem.trial_steps
-        most = min(self.context_size, newest, self.buffer_size)
+        most = min(self.context_size, problem.trial_steps)
         fewest = min(problem.env.horizon, most)
 
         def one_task(task: Int[Array, ""], key: Key[Array, ""]) -> Batch:
             keys = jax.random.split(key, 4)
-            context, there = buffers.draw_newest(task, keys[0], most, newest)
+            context, there = buffers.draw_beginning(task, keys[0], most, self.recent_trials)
             there &= jnp.arange(most) < jax.random.randint(keys[1], (), fewest, most + 1)
             return Batch(buffers.draw(task, keys[2], self.batch_size), context, there, keys[3])
 

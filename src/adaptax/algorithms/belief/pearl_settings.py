@@ -30,9 +30,9 @@ class PEARLSettings(Settings):
         gradient_steps: Gradient steps in each update. Paper: 2,000 to 4,000.
         batch_tasks: Tasks that a gradient step learns from. Paper: 16.
         batch_size: Steps of each of them that critics and policy learn from. Paper: 256.
-        context_size: Steps N of each of them in a context, at most; how many is drawn, an episode at least if it has so
-            many. Paper: 64 to 256.
-        recent_trials: Contexts are drawn from so many of the newest trials' steps.
+        context_size: Steps N of a context, at most: the first of a trial, at least an episode of them if N is not less;
+            how many is drawn. Paper: 64 to 256.
+        recent_trials: Contexts are from so many of a task's newest trials.
         buffer_size: Steps of each task that are kept.
         latent_size: Entries of z. Paper: 5 to 10.
         hidden_size: Units of each hidden layer. Paper: 200 and 300.
@@ -61,7 +61,7 @@ class PEARLSettings(Settings):
     batch_tasks: int = setting(16, low=1, high=10_000)
     batch_size: int = setting(64, low=1, high=LARGEST_COUNT)
     context_size: int = setting(64, low=1, high=LARGEST_COUNT)
-    recent_trials: int = setting(1, low=1, high=1000)
+    recent_trials: int = setting(2, low=1, high=100)
     buffer_size: int = setting(3000, low=1, high=LARGEST_COUNT)
     latent_size: int = setting(5, low=1, high=1000)
     hidden_size: int = setting(64, low=1, high=4096)
@@ -141,7 +141,18 @@ def _of_trial(problem: Settings) -> Changes:
     return {PEARLSettings: changes}
 
 
-_BANDIT = {"encoder_objective": "reward", "latent_size": 1, "recent_trials": 10, "num_layers": 2}
+_BANDIT = {
+    "encoder_objective": "reward",
+    "latent_size": 1,
+    "num_train_tasks": 1000,
+    "num_tasks": 50,
+    "num_updates": 60,
+    "batch_tasks": 64,
+    "batch_size": 8,
+    "recent_trials": 10,
+    "learning_rate": 3e-3,
+}
+"""Many tasks, each seldom: what is to be learned of them is a distribution."""
 
 _DEFAULTS = Defaults(
     "tasks, buffers and contexts by the length of a trial",
