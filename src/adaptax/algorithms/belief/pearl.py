@@ -39,9 +39,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
-from adaptax.algorithms.belief.pearl_params import PEARLNetwork, PEARLParams, Posterior
+from adaptax.algorithms.belief.pearl_params import Batch, PEARLMemory, PEARLNetwork, PEARLParams, Posterior
 from adaptax.algorithms.belief.pearl_settings import PEARLSettings
 from adaptax.algorithms.standard_rl.dqn import Paid
 from adaptax.core import parallel
@@ -52,7 +52,7 @@ from adaptax.core.problem import Problem
 from adaptax.core.rollout import run_trial
 from adaptax.core.spaces import MultiDiscrete, Space
 from adaptax.core.splits import fold_in_name
-from adaptax.core.task_buffers import Steps, TaskBuffers
+from adaptax.core.task_buffers import TaskBuffers
 from adaptax.core.types import AgentState, Metrics, TimeStep, TrainState, Transition, Window, replace
 from adaptax.networks.context import ContextEncoder, ExactSum, in_one_order, kl_from_prior
 from adaptax.networks.distributions import Categorical, SquashedNormal
@@ -61,36 +61,6 @@ from adaptax.networks.latent import LatentPolicy, RewardModel, TwinCritics, besi
 from adaptax.optimization import minibatches, observations
 from adaptax.optimization import soft_actor_critic as sac
 from adaptax.optimization.moments import no_moments
-
-
-class PEARLMemory(eqx.Module):
-    """What decides the future of a training beside θ.
-
-    Attributes:
-        optimizer: The optimiser's state.
-        targets: Averages of the critics over time.
-        buffers: Past experience of each training task.
-    """
-
-    optimizer: PyTree[Array]
-    targets: TwinCritics
-    buffers: TaskBuffers
-
-
-class Batch(eqx.Module):
-    """What one gradient step learns from in each task; leaves `[task, ...]`.
-
-    Attributes:
-        steps: From all of its experience, `[task, step, ...]`.
-        context: The beginning of a recent trial, `[task, step, ...]`.
-        there: Which steps of the context there are.
-        key: Randomness.
-    """
-
-    steps: Steps
-    context: Steps
-    there: Bool[Array, "task size"]
-    key: Key[Array, " task"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,7 +161,14 @@ class PEARL(PEARLSettings, MetaLearner):
         """Put trials into their tasks' buffers, then take gradient steps on what is drawn from those.
 
         Experience from elsewhere has to say which training tasks it is of: `extra`, `[task]`.
+
+        Raises:
+            UseError: if it does not.
         """
+        if experience.extra is None:
+            raise UseError(
+                "PEARL.learn: expected Experience.extra, [task]: of which training task each trial is; found none"
+            )
         memory: PEARLMemory = state.opt_state
         trajectory = jax.tree.map(lambda x: jnp.swapaxes(x.squeeze(2), 0, 1), experience.trajectory)
         meta: PEARLParams = state.meta

@@ -1,13 +1,13 @@
-"""What PEARL has learned (θ), and what it knows in a task (φ)."""
+"""What PEARL has learned (θ), what it knows in a task (φ), and what it keeps and learns from in training."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from adaptax.algorithms.standard_rl.dqn import Paid
 from adaptax.core.spaces import Space
-from adaptax.core.task_buffers import Steps
+from adaptax.core.task_buffers import Steps, TaskBuffers
 from adaptax.core.types import Transition, replace
 from adaptax.networks import Encoder
 from adaptax.networks.context import ContextEncoder, ExactSum, moments_of
@@ -110,3 +110,33 @@ class Posterior(eqx.Module):
         """The same with another z."""
         mean, variance = self.moments
         return replace(self, latent=mean + jnp.sqrt(variance) * jax.random.normal(key, mean.shape))
+
+
+class PEARLMemory(eqx.Module):
+    """What decides the future of a training beside θ.
+
+    Attributes:
+        optimizer: The optimiser's state.
+        targets: Averages of the critics over time.
+        buffers: Past experience of each training task.
+    """
+
+    optimizer: PyTree[Array]
+    targets: TwinCritics
+    buffers: TaskBuffers
+
+
+class Batch(eqx.Module):
+    """What one gradient step learns from in each task; leaves `[task, ...]`.
+
+    Attributes:
+        steps: From all of its experience, `[task, step, ...]`.
+        context: The beginning of a recent trial, `[task, step, ...]`.
+        there: Which steps of the context there are.
+        key: Randomness.
+    """
+
+    steps: Steps
+    context: Steps
+    there: Bool[Array, "task size"]
+    key: Key[Array, " task"]
