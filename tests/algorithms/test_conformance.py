@@ -44,6 +44,7 @@ PROBLEMS = {
     "MultiTaskPPO": ending,
     "OptimisticPSRL": mdp,
     "OptimisticThompsonSampling": bandit,
+    "PEARL": robot,
     "PPO": ending,
     "PSRL": mdp,
     "ProMP": ending,
@@ -80,6 +81,17 @@ SETTINGS = {
     "MetaLSTM": {**GRADIENT_BASED, "outer": "gradient", "rule_size": 3, "inner_steps": 2},
     "MetaSGD": {**GRADIENT_BASED, "outer": "gradient", "estimator": "dice"},
     "MultiTaskPPO": {**FROM_SCRATCH, "num_tasks": 4, "num_minibatches": 2, "num_epochs": 2, "fine_tuning_rate": 0.1},
+    "PEARL": {
+        "hidden_size": 4,
+        "num_layers": 1,
+        "num_train_tasks": 4,
+        "num_tasks": 4,
+        "batch_tasks": 2,
+        "batch_size": 4,
+        "gradient_steps": 2,
+        "buffer_size": 32,
+        "context_size": 8,
+    },
     "PPO": {**FROM_SCRATCH, "num_minibatches": 2, "num_epochs": 2},
     "ProMP": {**GRADIENT_BASED, "baseline": "value"},
     "RL2": {"memory_size": 4, "critic_size": 4, "num_tasks": 4, "num_minibatches": 1},
@@ -94,7 +106,7 @@ SETTINGS = {
 
 ACTS_DIFFERENTLY = {
     "A2C", "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MAML", "MetaLSTM", "MetaSGD", "MultiTaskPPO", "PPO", "ProMP",
-    "RL2", "Reinforce", "Reptile", "MetaGradientRL", "MetaPolicyGradient", "VariBAD",
+    "RL2", "Reinforce", "Reptile", "MetaGradientRL", "MetaPolicyGradient", "PEARL", "VariBAD",
 }  # fmt: skip
 """Algorithms for which `explore=False` is the mode of a stochastic policy, and so uses no randomness."""
 
@@ -108,7 +120,7 @@ TRAINED = [name for name in NAMES if not issubclass(getattr(algorithms, name), F
 ALIKE = {"A2C", "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MetaGradientRL", "MetaLSTM", "MetaSGD"}
 ALIKE |= {"ProMP", "Reinforce", "Reptile", "SARSA"}
 """They share the loops of others (MAML, PPO, Q-learning), so their cases are among the tests that compile much."""
-LARGE = {"MetaPolicyGradient", "VariBAD"}
+LARGE = {"MetaPolicyGradient", "PEARL", "VariBAD"}
 """Programs that take long to compile, whatever the sizes in them."""
 
 

@@ -31,6 +31,7 @@ every_problem = pytest.mark.parametrize("name", CASES)
 INSIDE = {
     "bernoulli_bandit": "a corner of the training range, which holds all that there is",
     "gaussian_bandit": "a wider normal distribution",
+    "linear_bandit": "a wider normal distribution",
     "tabular_mdp": "another Dirichlet distribution on the same simplex",
 }
 """Families whose shifted tasks could be training tasks, though hardly ever would be."""

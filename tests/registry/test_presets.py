@@ -188,9 +188,10 @@ def test_an_update_is_no_longer_than_a_few_hundred_thousand_steps(algorithm, pro
     episodes = {
         "rl2": lambda: episodes_of(of_problem)[1],
         "varibad": lambda: episodes_of(of_problem)[1],
+        "pearl": lambda: episodes_of(of_problem)[1],
         "meta-policy-gradient": lambda: settings.replicas * (settings.exploration_episodes + 2),
     }.get(algorithm, lambda: getattr(settings, "streams", 0) or (settings.inner_steps + 1) * settings.trajectories)()
-    fewest = {"rl2": 64, "varibad": 64, "maml": 8}.get(algorithm, 20)
+    fewest = {"rl2": 64, "varibad": 64, "maml": 8, "pearl": 2}.get(algorithm, 20)
     assert settings.num_tasks >= min(fewest, 8)
     assert settings.num_tasks * episodes * of_problem.horizon <= max(400_000, 8 * 80 * of_problem.horizon)
 

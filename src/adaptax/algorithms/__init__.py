@@ -3,6 +3,7 @@
 The names are those in the families' tables, which need no JAX.
 """
 
+from adaptax.algorithms.belief import pearl_settings as _pearl
 from adaptax.algorithms.belief import settings as _belief
 from adaptax.algorithms.classical.entries import CLASSICAL
 from adaptax.algorithms.gradient import entries as _gradient
@@ -14,6 +15,7 @@ from adaptax.core.lazy import imported_when_used
 TRAINABLE = {
     **_memory.TRAINABLE,
     **_belief.TRAINABLE,
+    **_pearl.TRAINABLE,
     **_gradient.TRAINABLE,
     **_memory.EXPLORERS,
     **_standard_rl.TRAINABLE,

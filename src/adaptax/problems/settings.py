@@ -64,6 +64,28 @@ class CorrelatedBanditSettings(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class LinearBanditSettings(Settings):
+    """Linear-Gaussian bandits: rewards ⟨w, φ⟩ + N(0, σ²), w ~ N(0, I).
+
+    Attributes:
+        dimension: Entries d of w.
+        num_pulls: Pulls n in a trial.
+        noise: Standard deviation σ of a reward given w.
+        contexts: none: the action is φ, a vector; axes or sphere: φ is the unit vector that is observed times the
+            action, a number.
+    """
+
+    horizon: ClassVar[int] = 1
+    continuous_actions: ClassVar[bool] = True
+    discrete_states: ClassVar[bool] = False
+
+    dimension: int = setting(1, low=1, high=1000)
+    num_pulls: int = setting(20, low=1, high=10_000)
+    noise: float = setting(1.0, low=1e-6, high=1e6)
+    contexts: Literal["none", "axes", "sphere"] = "none"
+
+
+@dataclasses.dataclass(frozen=True)
 class TwoStepSettings(Settings):
     """The two-step task (Wang et al. 2016, section 3.2).
 
@@ -291,6 +313,12 @@ PROBLEMS: Mapping[str, Entry] = {
         CorrelatedBanditSettings,
         _BANDIT,
         traits=("bernoulli",),
+    ),
+    "linear-bandit": Entry(
+        "adaptax.problems.linear_bandits:linear_bandit",
+        "rewards linear in the action, weights ~ N(0, I)",
+        LinearBanditSettings,
+        ("random",),
     ),
     "two-step": Entry(
         "adaptax.problems.two_step_tasks:two_step",

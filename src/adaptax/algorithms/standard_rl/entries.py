@@ -91,7 +91,7 @@ _LONG_TRIALS = Defaults(
         "cart-pole": _CART_POLE,
         "chain": _discounted(0.95),
     },
-    {"cart-pole": {"num_episodes": 600, "horizon": 200}},
+    {"cart-pole": {"num_episodes": 600, "horizon": 200}, "linear-bandit": {"num_pulls": 100}},
     num_episodes=1000,
     derive=_derived,
 )
