@@ -5,7 +5,14 @@ import pytest
 import scipy.stats
 
 from adaptax.core.spaces import Discrete, MultiDiscrete
-from adaptax.networks.distributions import Categorical, MultiCategorical, Normal, categorical, kl_divergence
+from adaptax.networks.distributions import (
+    Categorical,
+    MultiCategorical,
+    Normal,
+    SquashedNormal,
+    categorical,
+    kl_divergence,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -189,3 +196,56 @@ def test_several_choices_are_independent():
         share = np.bincount(draws[:, k], minlength=part.logits.shape[1]) / len(draws)
         np.testing.assert_allclose(share, np.exp(part.log_probs())[0], atol=0.015)
     assert abs(np.corrcoef(draws.T)[0, 1]) < 0.03
+
+
+def test_a_squashed_normal_has_the_density_of_what_it_draws():
+    # p(a) da = p(u) du: the density at a = tanh u is that of u over 1 − tanh² u, here in double precision.
+    mean, log_std = np.asarray([0.3, -0.2]), np.asarray([-0.5, 0.4])
+    policy = SquashedNormal(jnp.asarray(mean, jnp.float32), jnp.asarray(log_std, jnp.float32))
+    action, log_prob = policy.draw(jax.random.key(0))
+    raw = np.arctanh(np.asarray(action, np.float64))
+    normal = -0.5 * ((raw - mean) / np.exp(log_std)) ** 2 - log_std - 0.5 * np.log(2 * np.pi)
+    exact = np.sum(normal - np.log1p(-(np.tanh(raw) ** 2)))
+    np.testing.assert_allclose(log_prob, exact, rtol=1e-4)
+    np.testing.assert_allclose(policy.log_prob(action), exact, rtol=1e-4)
+
+
+def test_the_density_of_a_squashed_normal_integrates_to_one():
+    policy = SquashedNormal(jnp.full((1,), 0.4), jnp.full((1,), -0.3))
+    actions = jnp.linspace(-0.99999, 0.99999, 20001)
+    density = jnp.exp(jax.vmap(policy.log_prob)(actions[:, None]))
+    assert abs(float(jnp.trapezoid(density, actions)) - 1) < 1e-3
+
+
+def test_densities_are_finite_where_tanh_rounds_to_one():
+    policy = SquashedNormal(jnp.full((1,), 30.0), jnp.full((1,), -2.0))
+    action, log_prob = policy.draw(jax.random.key(0))
+    assert action[0] == 1.0
+    assert np.isfinite(log_prob)
+    assert np.isfinite(policy.log_prob(action))
+    slope = jax.grad(lambda mean: SquashedNormal(mean, policy.log_std).draw(jax.random.key(0))[1])(policy.mean)
+    assert np.isfinite(slope).all()
+
+
+def test_entries_without_bounds_are_not_squashed():
+    mean, log_std = jnp.asarray([0.3, 5.0]), jnp.asarray([0.0, 0.0])
+    both = SquashedNormal(mean, log_std, (True, False))
+    action, log_prob = both.draw(jax.random.key(1))
+    assert both.mode()[1] == 5.0
+    assert abs(both.mode()[0] - np.tanh(0.3)) < 1e-6
+    parts = SquashedNormal(mean[:1], log_std[:1]).log_prob(action[:1]) + Normal(mean[1:], log_std[1:]).log_prob(
+        action[1:]
+    )
+    np.testing.assert_allclose(log_prob, parts, rtol=1e-5)
+
+
+def test_draws_have_derivatives_by_mean_and_deviation():
+    def mean_action(mean, log_std):
+        return jnp.sum(SquashedNormal(mean, log_std).draw(jax.random.key(3))[0])
+
+    mean, log_std = jnp.asarray([0.1]), jnp.asarray([-1.0])
+    noise = np.asarray(jax.random.normal(jax.random.key(3), (1,)))
+    slope = 1 - np.tanh(0.1 + np.exp(-1.0) * noise) ** 2
+    by_mean, by_log_std = jax.grad(mean_action, (0, 1))(mean, log_std)
+    np.testing.assert_allclose(by_mean, slope, rtol=1e-5)
+    np.testing.assert_allclose(by_log_std, slope * noise * np.exp(-1.0), rtol=1e-5)

@@ -1,4 +1,5 @@
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -6,9 +7,9 @@ import numpy as np
 import pytest
 
 from adaptax.core.spaces import Box, Discrete
-from adaptax.networks import Critic, Linear, PolicyHead, Readout
-from adaptax.networks.distributions import Categorical, Normal
-from adaptax.networks.heads import orthogonal
+from adaptax.networks import Critic, Linear, PolicyHead, Readout, SoftPolicyHead
+from adaptax.networks.distributions import Categorical, Normal, SquashedNormal
+from adaptax.networks.heads import LOG_STD_BOUNDS, orthogonal
 from tests.sample_problems import quick_jit
 
 RNG = np.random.default_rng(0)
@@ -144,3 +145,15 @@ def test_readout_of_no_observation(key):
     memory = _draw(4, 5)
     expected = np.maximum(np.asarray(memory) @ np.asarray(readout.from_memory.weight), 0)
     np.testing.assert_allclose(readout(memory, jnp.zeros((4, 0))), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_soft_policies_are_squashed_where_there_are_bounds(key):
+    features = _draw(4, 5)
+    policy = SoftPolicyHead(5, Box((2,), (-1.0, -math.inf), (3.0, math.inf)), key)(features)
+    assert isinstance(policy, SquashedNormal)
+    assert policy.squashed == (True, False)
+    assert policy.mean.shape == policy.log_std.shape == (4, 2)
+    everywhere = SoftPolicyHead(5, Box((2,), -1.0, 1.0), key)(1e6 * features)
+    assert everywhere.squashed is None
+    assert float(jnp.max(everywhere.log_std)) == LOG_STD_BOUNDS[1]
+    assert isinstance(SoftPolicyHead(5, Discrete(3), key)(features), Categorical)

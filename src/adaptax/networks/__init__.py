@@ -6,6 +6,7 @@ from adaptax.networks.heads import Linear as Linear
 from adaptax.networks.heads import PolicyHead as PolicyHead
 from adaptax.networks.heads import Readout as Readout
 from adaptax.networks.heads import ScoreHead as ScoreHead
+from adaptax.networks.heads import SoftPolicyHead as SoftPolicyHead
 from adaptax.networks.memory.base import Memory as Memory
 from adaptax.networks.memory.base import MemorySizes as MemorySizes
 from adaptax.networks.memory.base import Seen as Seen

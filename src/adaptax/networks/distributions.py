@@ -1,4 +1,4 @@
-"""Action distributions: categorical, several of them at once, and diagonal normal.
+"""Action distributions: categorical, several of them at once, diagonal normal, and that squashed by a tanh.
 
 Batch axes lead; the last axis is the categories' or the action's. Every log-density is the *sum* over action
 dimensions (a mean, as in some public code, makes PPO's ratio a geometric mean; trap E5).
@@ -140,6 +140,56 @@ class Normal(eqx.Module):
     def sample(self, key: Key[Array, ""]) -> Float[Array, " action_size"]:
         """Draw one action (no batch)."""
         return self.mean + jnp.exp(self.log_std) * jax.random.normal(key, self.mean.shape)
+
+
+class SquashedNormal(eqx.Module):
+    """a = tanh(u), u ~ N(mean, std²): independent normal distributions, squashed into (−1, 1).
+
+    Haarnoja et al. 2018 (arXiv 1812.05905, appendix C). There is no closed form of its entropy; the mean of −log p over
+    draws estimates it.
+
+    Attributes:
+        mean: Means of u.
+        log_std: Logarithms of the standard deviations of u.
+        squashed: Which entries are; the others are u itself. None: all of them.
+    """
+
+    mean: Float[Array, "*batch action_size"]
+    log_std: Float[Array, "*batch action_size"]
+    squashed: tuple[bool, ...] | None = eqx.field(static=True, default=None)
+
+    def log_prob(self, action: Float[Array, "*batch action_size"]) -> Float[Array, "*batch"]:
+        """Log-density at `action`, summed over dimensions; at ±1, where there is none, that of the number beside."""
+        inside = 1 - float(jnp.finfo(action.dtype).epsneg)
+        return self._log_prob(self._where_squashed(jnp.arctanh(jnp.clip(action, -inside, inside)), action))
+
+    def draw(self, key: Key[Array, ""]) -> tuple[Float[Array, "*batch action_size"], Float[Array, "*batch"]]:
+        """Draw one action of each entry of a batch, and its log-density, exact also where tanh rounds to ±1.
+
+        Both have derivatives: u = mean + std ε, with ε drawn from N(0, 1).
+        """
+        raw = self.mean + jnp.exp(self.log_std) * jax.random.normal(key, self.mean.shape, self.mean.dtype)
+        return self._where_squashed(jnp.tanh(raw), raw), self._log_prob(raw)
+
+    def sample(self, key: Key[Array, ""]) -> Float[Array, " action_size"]:
+        """Draw one action (no batch)."""
+        return self.draw(key)[0]
+
+    def mode(self) -> Float[Array, "*batch action_size"]:
+        """The squashed mean: the median, by which a trained agent acts. The density may be greatest elsewhere."""
+        return self._where_squashed(jnp.tanh(self.mean), self.mean)
+
+    def _log_prob(self, raw: Float[Array, "*batch action_size"]) -> Float[Array, "*batch"]:
+        # log(1 − tanh²u), which has no digits left where tanh u is near ±1, is 2 (log 2 − u − log(1 + e^{−2u})).
+        slopes = 2 * (math.log(2.0) - raw - jax.nn.softplus(-2 * raw))
+        slopes = self._where_squashed(slopes, jnp.zeros_like(raw))
+        return Normal(self.mean, self.log_std).log_prob(raw) - jnp.sum(slopes, -1)
+
+    def _where_squashed(self, yes: Array, no: Array) -> Array:
+        if self.squashed is None:
+            return yes
+        which = np.asarray(self.squashed).reshape((1,) * (yes.ndim - 1) + (-1,))
+        return jnp.where(which, yes, no)
 
 
 Distribution: TypeAlias = Categorical | MultiCategorical | Normal

@@ -5,11 +5,22 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from adaptax.core.spaces import Space
 from adaptax.networks.dense import dense
-from adaptax.networks.distributions import Distribution, Normal, categorical
+from adaptax.networks.distributions import (
+    Categorical,
+    Distribution,
+    MultiCategorical,
+    Normal,
+    SquashedNormal,
+    categorical,
+)
+
+LOG_STD_BOUNDS = (-10.0, 2.0)
+"""Between these lie the logarithms of a squashed policy's deviations (Haarnoja et al. 2018: −20 and 2)."""
 
 
 def orthogonal(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "inputs outputs"]:
@@ -83,6 +94,35 @@ class PolicyHead(eqx.Module):
         if self.log_std is None:
             return categorical(self.space, out, legal)
         return Normal(out, jnp.broadcast_to(self.log_std, out.shape))
+
+
+class SoftPolicyHead(eqx.Module):
+    """From features to the action distribution of a soft actor-critic, whose deviations depend on the features.
+
+    Attributes:
+        layer: To logits, or to means and logarithms of deviations; starts near zero.
+        space: The action space.
+    """
+
+    layer: Linear
+    space: Space = eqx.field(static=True)
+
+    def __init__(self, feature_size: int, space: Space, key: Key[Array, ""]):
+        self.space = space
+        self.layer = Linear(feature_size, space.encoded_size * (1 if space.integers else 2), 0.01, key)
+
+    def __call__(
+        self, features: Float[Array, "*batch feature_size"], legal: Bool[Array, "*batch actions"] | None = None
+    ) -> Categorical | MultiCategorical | SquashedNormal:
+        """The distribution of the space's `policy_action`; entries without bounds are not squashed."""
+        out = self.layer(features)
+        if self.space.integers:
+            return categorical(self.space, out, legal)
+        mean, log_std = jnp.split(out, 2, -1)
+        low, high = self.space.limits()
+        bounded = (np.isfinite(low) & np.isfinite(high)).ravel()
+        squashed = None if bounded.all() else tuple(bounded.tolist())
+        return SquashedNormal(mean, jnp.clip(log_std, *LOG_STD_BOUNDS), squashed)
 
 
 class ScoreHead(eqx.Module):
