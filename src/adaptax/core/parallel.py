@@ -80,6 +80,16 @@ def local(tree: PyTree[Array], groups: int = 1) -> Any:
     return jax.tree.map(take, tree) if devices > 1 else tree
 
 
+def gather(tree: Tree, axis: int = 0) -> Tree:
+    """What all devices have along an axis of tasks, on each of them: undoes `local` with one group.
+
+    For what all must hold alike, as a replay buffer. A no-op on one device.
+    """
+    if num_devices() == 1:
+        return tree
+    return jax.tree.map(lambda x: jax.lax.all_gather(x, AXIS, axis=axis, tiled=True), tree)
+
+
 def over_devices(function: Any, devices: int) -> Any:
     """Run `function` on `devices` devices at once: inputs and outputs are the same on each."""
     if devices == 1:

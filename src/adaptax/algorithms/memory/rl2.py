@@ -80,12 +80,17 @@ class Network(eqx.Module):
     critic: Critic
     encoder: Encoder | None = None
 
+    @property
+    def action_space(self) -> Space:
+        """What the policy chooses from."""
+        return self.policy.space
+
 
 class RL2Params(eqx.Module):
     """θ.
 
     Attributes:
-        network: The learned part.
+        network: The learned part: `Network`, or another one that reads experience by a memory.
         reward: Moments of the training tasks' rewards.
         reward_center: What rewards are compared with as the network reads them: the mean before the first update. It
             stays, so that what a reward means to the network does not drift as it gets better.
@@ -94,7 +99,7 @@ class RL2Params(eqx.Module):
         observed: Moments of the training's observations, entry by entry; None: they are read as they are.
     """
 
-    network: Network
+    network: Any
     reward: Moments
     reward_center: Float[Array, ""]
     task: Moments
@@ -104,7 +109,7 @@ class RL2Params(eqx.Module):
     @property
     def counts_pairs(self) -> bool:
         """Whether the memory reads pairs of state and action."""
-        spaces = (self.observation_space, self.network.policy.space)
+        spaces = (self.observation_space, self.network.action_space)
         return self.network.memory.counts_pairs and all(isinstance(space, Discrete) for space in spaces)
 
     def encode(self, observation: PyTree[Array]) -> Float[Array, "*batch size"]:
@@ -135,7 +140,7 @@ class RL2Params(eqx.Module):
             begun: Whether there was a step before it in this trial; without one there is no reward, whatever is 0.
         """
         observation = self.encode(timestep.observation)
-        action = self.network.policy.space.encode_action(timestep.action)
+        action = self.network.action_space.encode_action(timestep.action)
         deviations = (timestep.reward - self.reward_center) / self.reward.std
         reward = jnp.where(begun, jnp.clip(deviations, -REWARD_BOUND, REWARD_BOUND), 0.0)[..., None]
         first = timestep.first.astype(jnp.float32)[..., None]
@@ -178,8 +183,55 @@ def previous_observations(
     return jax.lax.scan(step, jnp.zeros_like(observations[0]), (observations, valid, starts))[1]
 
 
+class RecurrentAgent(MetaLearner):
+    """An agent whose memory is all that it learns by in a task, however θ is learned."""
+
+    def first_look(
+        self, problem: Problem, meta: RL2Params, tasks: PyTree[Array], key: Key[Array, ""]
+    ) -> tuple[RL2Params, Transition]:
+        """Take in what the untrained (so nearly uniform) policy sees and earns; return what that was, too."""
+        tasks = jax.tree.map(lambda x: x[:64], tasks)
+        trajectory = collect(self, problem, meta, tasks, jax.random.split(key, 64))
+        meta = meta.observe(trajectory, trajectory.valid.ravel().astype(jnp.float32))
+        return replace(meta, reward_center=meta.reward.mean), trajectory
+
+    def begin(self, meta: RL2Params, key: Key[Array, ""]) -> AgentState:
+        """Enter a trial with an empty memory."""
+        nothing = jnp.zeros_like(meta.remembered(meta.observation_space.null()))
+        return AgentState(adapted=None, memory=Remembered(meta.network.memory.initial(), nothing, jnp.asarray(False)))
+
+    def act(
+        self, meta: RL2Params, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
+    ) -> tuple[PyTree[Array], PyTree[Array], Any]:
+        """Take in the last step's outcome, then sample an action (or take the mode, if not `explore`)."""
+        before: Remembered = agent.memory
+        cell, hidden = meta.network.memory.step(before.cell, meta.inputs(timestep, before.previous, before.begun))
+        policy = meta.distribution(hidden, timestep)
+        memory = Remembered(cell, meta.remembered(timestep.observation), jnp.asarray(True))
+        action = policy.sample(key) if explore else policy.mode()
+        aux = {"hidden": hidden, "log_prob": policy.log_prob(action)}
+        return meta.network.policy.space.from_policy(action), memory, aux
+
+    def recall(self, meta: RL2Params, trajectory: Transition) -> Float[Array, "time task size"]:
+        """Memory's outputs for whole trials, leaves `[time, task, ...]`, as in acting."""
+        seen = meta.remembered(trajectory.timestep.observation)
+        previous = jnp.zeros_like(seen)
+        starts = None if trajectory.clock is None else trajectory.clock == 0
+        if meta.counts_pairs:
+            valid = jnp.ones(seen.shape[:2], bool) if trajectory.valid is None else trajectory.valid
+            previous = previous_observations(seen, valid, starts)
+        begun = jnp.broadcast_to(jnp.arange(len(seen))[:, None] > 0, seen.shape[:2])
+        inputs = meta.inputs(trajectory.timestep, previous, begun if starts is None else ~starts)
+        return meta.network.memory.unroll(inputs, trajectory.valid, starts)
+
+    def recompute(self, meta: RL2Params, trajectory: Transition) -> tuple[Float[Array, "time task size"], Distribution]:
+        """Memory's outputs and action distributions for whole trials, leaves `[time, task, ...]`, as in acting."""
+        hidden = self.recall(meta, trajectory)
+        return hidden, meta.distribution(hidden, trajectory.timestep)
+
+
 @dataclasses.dataclass(frozen=True)
-class RL2(RL2Settings, MetaLearner):
+class RL2(RL2Settings, RecurrentAgent):
     """RL² with PPO; see the module and `RL2Settings`."""
 
     fills_slots: ClassVar[bool] = True
@@ -201,15 +253,8 @@ class RL2(RL2Settings, MetaLearner):
         seen = env.observation_space
         observed = observations.unseen(seen, normalize=self.normalize_observations)
         meta = RL2Params(network, no_moments(), jnp.zeros(()), moments, seen, observed)
-        meta = self._first_look(problem, meta, tasks, look_key)
+        meta, _ = self.first_look(problem, meta, tasks, look_key)
         return TrainState(meta, self._optimizer().init(network), jnp.asarray(0), key)
-
-    def _first_look(self, problem: Problem, meta: RL2Params, tasks: PyTree[Array], key: Key[Array, ""]) -> RL2Params:
-        """Take in what the untrained (so nearly uniform) policy sees and earns."""
-        tasks = jax.tree.map(lambda x: x[:64], tasks)
-        trajectory = collect(self, problem, meta, tasks, jax.random.split(key, 64))
-        meta = meta.observe(trajectory, trajectory.valid.ravel().astype(jnp.float32))
-        return replace(meta, reward_center=meta.reward.mean)
 
     def _optimizer(self) -> optax.GradientTransformation:
         steps = self.num_updates * self.num_epochs * self.num_minibatches
@@ -238,36 +283,6 @@ class RL2(RL2Settings, MetaLearner):
             return trajectory, jax.vmap(one_env)(last.memory, last.timestep)
 
         return Experience(tasks, *jax.vmap(one_task, out_axes=(1, 0))(tasks, keys[:, 1]))
-
-    def begin(self, meta: RL2Params, key: Key[Array, ""]) -> AgentState:
-        """Enter a trial with an empty memory."""
-        nothing = jnp.zeros_like(meta.remembered(meta.observation_space.null()))
-        return AgentState(adapted=None, memory=Remembered(meta.network.memory.initial(), nothing, jnp.asarray(False)))
-
-    def act(
-        self, meta: RL2Params, agent: AgentState, timestep: TimeStep, key: Key[Array, ""], *, explore: bool
-    ) -> tuple[PyTree[Array], PyTree[Array], Any]:
-        """Take in the last step's outcome, then sample an action (or take the mode, if not `explore`)."""
-        before: Remembered = agent.memory
-        cell, hidden = meta.network.memory.step(before.cell, meta.inputs(timestep, before.previous, before.begun))
-        policy = meta.distribution(hidden, timestep)
-        memory = Remembered(cell, meta.remembered(timestep.observation), jnp.asarray(True))
-        action = policy.sample(key) if explore else policy.mode()
-        aux = {"hidden": hidden, "log_prob": policy.log_prob(action)}
-        return meta.network.policy.space.from_policy(action), memory, aux
-
-    def recompute(self, meta: RL2Params, trajectory: Transition) -> tuple[Float[Array, "time task size"], Distribution]:
-        """Memory's outputs and action distributions for whole trials, leaves `[time, task, ...]`, as in acting."""
-        seen = meta.remembered(trajectory.timestep.observation)
-        previous = jnp.zeros_like(seen)
-        starts = None if trajectory.clock is None else trajectory.clock == 0
-        if meta.counts_pairs:
-            valid = jnp.ones(seen.shape[:2], bool) if trajectory.valid is None else trajectory.valid
-            previous = previous_observations(seen, valid, starts)
-        begun = jnp.broadcast_to(jnp.arange(len(seen))[:, None] > 0, seen.shape[:2])
-        inputs = meta.inputs(trajectory.timestep, previous, begun if starts is None else ~starts)
-        hidden = meta.network.memory.unroll(inputs, trajectory.valid, starts)
-        return hidden, meta.distribution(hidden, trajectory.timestep)
 
     def values(
         self, meta: RL2Params, hidden: Float[Array, "time task size"], tasks: PyTree[Array]
