@@ -26,12 +26,12 @@ Differences from the paper:
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
@@ -111,6 +111,11 @@ def _trials_first(tree: PyTree[Array]) -> Any:
     return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), tree)
 
 
+def _of_one_environment(trajectory: Transition) -> Transition:
+    """Leaves `[time, task, env, ...]`, of one environment for each task, as `[time, task, ...]`."""
+    return jax.tree.map(lambda x: x.squeeze(2), trajectory)
+
+
 @dataclasses.dataclass(frozen=True)
 class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
     """Recurrent soft actor-critic on replayed trials; see the module and `OffPolicyRL2Settings`."""
@@ -137,7 +142,8 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         meta = RL2Params(actor, no_moments(), jnp.zeros(()), moments, seen, observed)
         meta, trajectory = self.first_look(problem, meta, tasks, look_key)
         learned = Learned(actor, critic, jnp.log(jnp.asarray(self.initial_temperature, jnp.float32)))
-        looked_at = self._replayed(problem, meta, trajectory, jax.tree.map(lambda x: x[:64], tasks))
+        tasks = jax.tree.map(lambda x: x[: trajectory.reward.shape[1]], tasks)
+        looked_at = self._replayed(problem, meta, _of_one_environment(trajectory), tasks)
         buffer = TrialBuffer.empty(self.buffer_size, jax.tree.map(lambda x: x[0], looked_at))
         optimizers = tuple(self._optimizer().init(part) for part in _parts(learned))
         learner = LearnerState(critic, critic, learned.log_temperature, optimizers, buffer)
@@ -181,7 +187,7 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
     @property
     def tasks_per_minibatch(self) -> int:
         """Devices share the tasks of an update, and the trials of a gradient step."""
-        return int(np.gcd(self.num_tasks, self.batch_size))
+        return math.gcd(self.num_tasks, self.batch_size)
 
     def _optimizer(self) -> optax.GradientTransformation:
         steps = self.num_updates * self.gradient_steps
@@ -197,7 +203,7 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         The buffer is the same on all devices. Each step's trials are drawn alike there, and shared out.
         """
         learner: LearnerState = state.opt_state
-        trajectory = jax.tree.map(lambda x: x.squeeze(2), experience.trajectory)  # one environment per task
+        trajectory = _of_one_environment(experience.trajectory)
         meta = state.meta.observe(trajectory, trajectory.valid.ravel().astype(jnp.float32))
         new = self._replayed(problem, meta, trajectory, experience.tasks)
         buffer = learner.buffer.add(parallel.gather(new))
@@ -254,7 +260,7 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         space = learned.actor.action_space
         _, policy = self.recompute(replace(meta, network=learned.actor), steps)
         hidden, old = (self.recall(replace(meta, network=critic), steps) for critic in (learned.critic, target))
-        remaining = jnp.asarray(self._remaining(problem))[:, None]
+        remaining = self._remaining(problem)
         temperature = jax.lax.stop_gradient(jnp.exp(learned.log_temperature))
         action = space.policy_action(steps.action)
         reading = Reading(policy, hidden, old, drawn.task, action, remaining, temperature, keys)
@@ -289,10 +295,10 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
             valid=steps.valid,
         )
 
-    def _remaining(self, problem: Problem) -> Float[np.ndarray, " time"]:
+    def _remaining(self, problem: Problem) -> Float[Array, "time 1"]:
         """Σ_{i=t}^{T-1} γ^{i-t}: what an average reward of 1 over the remaining steps is worth at each step t."""
-        left = np.arange(problem.trial_steps, 0, -1)
-        return np.cumsum(self.discount ** np.arange(problem.trial_steps, dtype=np.float64))[left - 1].astype(np.float32)
+        powers = self.discount ** jnp.arange(problem.trial_steps, dtype=jnp.float32)
+        return jnp.cumsum(powers)[::-1, None]
 
     def _wanted_entropy(self, space: Space, step: Array) -> Float[Array, ""]:
         """H̄, which falls to 0 where actions are discrete: late in training, chance teaches nothing new."""
