@@ -42,6 +42,7 @@ PROBLEMS = {
     "MetaSGD": functools.partial(mdp, num_episodes=4),
     "MostLikelySampling": bandit,
     "MultiTaskPPO": ending,
+    "OffPolicyRL2": robot,
     "OptimisticPSRL": mdp,
     "OptimisticThompsonSampling": bandit,
     "PPO": ending,
@@ -79,6 +80,15 @@ SETTINGS = {
     "MetaLSTM": {**GRADIENT_BASED, "outer": "gradient", "rule_size": 3, "inner_steps": 2},
     "MetaSGD": {**GRADIENT_BASED, "outer": "gradient", "estimator": "dice"},
     "MultiTaskPPO": {**FROM_SCRATCH, "num_tasks": 4, "num_minibatches": 2, "num_epochs": 2, "fine_tuning_rate": 0.1},
+    "OffPolicyRL2": {
+        "memory_size": 4,
+        "policy_size": 4,
+        "critic_size": 4,
+        "num_tasks": 4,
+        "batch_size": 4,
+        "buffer_size": 8,
+        "replay_ratio": 2.0,
+    },
     "PPO": {**FROM_SCRATCH, "num_minibatches": 2, "num_epochs": 2},
     "ProMP": {**GRADIENT_BASED, "baseline": "value"},
     "RL2": {"memory_size": 4, "critic_size": 4, "num_tasks": 4, "num_minibatches": 1},
@@ -89,7 +99,7 @@ SETTINGS = {
 
 ACTS_DIFFERENTLY = {
     "A2C", "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MAML", "MetaLSTM", "MetaSGD", "MultiTaskPPO", "PPO", "ProMP",
-    "RL2", "Reinforce", "Reptile", "MetaGradientRL", "MetaPolicyGradient",
+    "OffPolicyRL2", "RL2", "Reinforce", "Reptile", "MetaGradientRL", "MetaPolicyGradient",
 }  # fmt: skip
 """Algorithms for which `explore=False` is the mode of a stochastic policy, and so uses no randomness."""
 
@@ -103,7 +113,7 @@ TRAINED = [name for name in NAMES if not issubclass(getattr(algorithms, name), F
 ALIKE = {"A2C", "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MetaGradientRL", "MetaLSTM", "MetaSGD"}
 ALIKE |= {"ProMP", "Reinforce", "Reptile", "SARSA"}
 """They share the loops of others (MAML, PPO, Q-learning), so their cases are among the tests that compile much."""
-LARGE = {"MetaPolicyGradient"}
+LARGE = {"MetaPolicyGradient", "OffPolicyRL2"}
 """Programs that take long to compile, whatever the sizes in them."""
 
 

@@ -16,7 +16,18 @@ from tests.sample_problems import quick_jit
 from tests.shops import shops
 
 SERVED = {
-    "one": ["CAVIA", "DQN", "ESMAML", "MAML", "MetaGradientRL", "MetaPolicyGradient", "PPO", "RL2", "Random"],
+    "one": [
+        "CAVIA",
+        "DQN",
+        "ESMAML",
+        "MAML",
+        "MetaGradientRL",
+        "MetaPolicyGradient",
+        "OffPolicyRL2",
+        "PPO",
+        "RL2",
+        "Random",
+    ],
     "two": ["PPO", "RL2", "Random"],
 }
 """One of each kind of network, and of each way to choose from what it puts out."""
@@ -25,6 +36,7 @@ MORE = {
     "DQN": {"normalize_observations": True, "normalize_rewards": True},
     "MAML": {"normalize_observations": True},
     "MetaGradientRL": {"normalize_observations": True},
+    "OffPolicyRL2": {"normalize_observations": True},
     "PPO": {"normalize_observations": True},
     "RL2": {"normalize_observations": True},
 }
