@@ -38,13 +38,20 @@ def test_a_buffer_that_nothing_could_hold_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("pulls", "tasks", "kept", "discount"),
-    # 2,048 steps of an update, 8 to 64 trials; 524,288 steps kept, 512 to 16,384 trials; 1 − 1/T.
-    [(5, 64, 16_384, 0.9), (50, 40, 10_485, 0.98), (100, 16, 5242, 0.99), (1000, 8, 524, 0.99), (5000, 8, 512, 0.99)],
+    ("pulls", "sizes", "discount"),
+    # 512 steps of an update, 8 to 32 trials; 1,024 of a gradient step, 16 to 64; 2¹⁹ kept, 512 to 16,384; 1 − 2/T.
+    [
+        (5, (32, 64, 16_384), 0.9),
+        (40, (8, 24, 13_107), 0.95),
+        (100, (8, 16, 5242), 0.98),
+        (1000, (8, 16, 524), 0.99),
+        (5000, (8, 16, 512), 0.99),
+    ],
 )
-def test_sizes_follow_from_the_length_of_a_trial(pulls, tasks, kept, discount):
+def test_sizes_follow_from_the_length_of_a_trial(pulls, sizes, discount):
     settings = settings_for("off-policy-rl2", "bandit", of=BanditSettings(num_pulls=pulls))[0]
-    assert (settings.num_tasks, settings.buffer_size, settings.discount) == (tasks, kept, discount)
+    assert (settings.num_tasks, settings.batch_size, settings.buffer_size) == sizes
+    assert settings.discount == discount
 
 
 def test_observations_that_are_numbers_may_be_of_any_scale():

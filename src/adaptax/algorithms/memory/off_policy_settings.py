@@ -62,10 +62,10 @@ class OffPolicyRL2Settings(Settings):
     informed_critic: bool = True
     normalize_observations: bool = False
     encoder: str = "auto"
-    num_tasks: int = setting(16, low=1, high=LARGEST_COUNT)
+    num_tasks: int = setting(8, low=1, high=LARGEST_COUNT)
     num_updates: int = setting(300, low=1, high=LARGEST_COUNT)
-    replay_ratio: float = setting(16.0, above=0, high=100)
-    batch_size: int = setting(32, low=1, high=LARGEST_COUNT)
+    replay_ratio: float = setting(32.0, above=0, high=100)
+    batch_size: int = setting(16, low=1, high=LARGEST_COUNT)
     buffer_size: int = setting(4096, low=1, high=LARGEST_COUNT)
     learning_rate: float = setting(1e-3, above=0, high=1)
     discount: float = setting(0.98, low=0, high=1)
@@ -113,26 +113,27 @@ class OffPolicyRL2Settings(Settings):
 
 KEPT_STEPS = 2**19
 """Environment steps that a buffer has room for, at most, where its size is derived."""
-UPDATE_STEPS = 2**11
-"""Environment steps in an update, at most, where the number of tasks is derived: it learns often."""
+UPDATE_STEPS, BATCH_STEPS = 2**9, 2**10
+"""Environment steps of an update, and of a gradient step, at most, where they are derived: it learns often."""
 
 
 def _of_trial(problem: Settings) -> Changes:
-    """What the length of a trial says: how many an update has and a buffer holds, and how far to look.
+    """What the length of a trial says: how many an update, a gradient step and the buffer have, and how far to look.
 
     Observations that are numbers may be of any scale.
     """
     steps = episodes_of(problem)[1] * horizon_of(problem)
     sizes = {
-        "num_tasks": as_many_as_fit(64, 8, UPDATE_STEPS, steps, multiple_of=8),
+        "num_tasks": as_many_as_fit(32, 8, UPDATE_STEPS, steps, multiple_of=8),
+        "batch_size": as_many_as_fit(64, 16, BATCH_STEPS, steps, multiple_of=8),
         "buffer_size": as_many_as_fit(16_384, 512, KEPT_STEPS, steps),
     }
-    foresight = round(min(max(1 - 1 / steps, 0.9), 0.99), 3)
+    foresight = round(min(max(1 - 2 / steps, 0.9), 0.99), 3)
     scales = {} if problem.discrete_states else {"normalize_observations": True}
     return {OffPolicyRL2Settings: {**sizes, "discount": foresight, **scales}}
 
 
-_ON_TRIALS = Defaults("tasks, buffer and γ by the length of a trial", {}, derive=_of_trial)
+_ON_TRIALS = Defaults("tasks, batches, buffer and γ by the length of a trial", {}, derive=_of_trial)
 
 TRAINABLE: Mapping[str, Entry] = {
     "off-policy-rl2": Entry(
