@@ -18,7 +18,8 @@ from adaptax.registry.presets import named_presets, settings_for
 from adaptax.registry.registry import CLASSICAL, LEARNERS, PROBLEMS, load_target
 
 TITLES = {
-    "rl2": "RL²", "pearl": "PEARL", "maml": "MAML", "fomaml": "FOMAML", "reptile": "Reptile", "meta-sgd": "Meta-SGD",
+    "rl2": "RL²", "off-policy-rl2": "Off-policy RL²", "pearl": "PEARL", "maml": "MAML", "fomaml": "FOMAML",
+    "reptile": "Reptile", "meta-sgd": "Meta-SGD",
     "meta-lstm": "LSTM meta-learner", "cavia": "CAVIA", "anil": "ANIL", "e-maml": "E-MAML", "promp": "ProMP",
     "es-maml": "ES-MAML", "meta-policy-gradient": "Meta-policy gradient", "multitask-ppo": "Multi-task PPO",
     "finetuned-ppo": "Fine-tuned PPO", "oracle-ppo": "PPO that is told the task", "q-learning": "Q-learning",

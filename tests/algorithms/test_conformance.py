@@ -42,6 +42,7 @@ PROBLEMS = {
     "MetaSGD": functools.partial(mdp, num_episodes=4),
     "MostLikelySampling": bandit,
     "MultiTaskPPO": ending,
+    "OffPolicyRL2": robot,
     "OptimisticPSRL": mdp,
     "OptimisticThompsonSampling": bandit,
     "PEARL": robot,
@@ -92,6 +93,15 @@ SETTINGS = {
         "buffer_size": 32,
         "context_size": 8,
     },
+    "OffPolicyRL2": {
+        "memory_size": 4,
+        "policy_size": 4,
+        "critic_size": 4,
+        "num_tasks": 4,
+        "batch_size": 4,
+        "buffer_size": 8,
+        "replay_ratio": 2.0,
+    },
     "PPO": {**FROM_SCRATCH, "num_minibatches": 2, "num_epochs": 2},
     "ProMP": {**GRADIENT_BASED, "baseline": "value"},
     "RL2": {"memory_size": 4, "critic_size": 4, "num_tasks": 4, "num_minibatches": 1},
@@ -106,7 +116,7 @@ SETTINGS = {
 
 ACTS_DIFFERENTLY = {
     "A2C", "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MAML", "MetaLSTM", "MetaSGD", "MultiTaskPPO", "PPO", "ProMP",
-    "RL2", "Reinforce", "Reptile", "MetaGradientRL", "MetaPolicyGradient", "PEARL", "VariBAD",
+    "OffPolicyRL2", "RL2", "Reinforce", "Reptile", "MetaGradientRL", "MetaPolicyGradient", "PEARL", "VariBAD",
 }  # fmt: skip
 """Algorithms for which `explore=False` is the mode of a stochastic policy, and so uses no randomness."""
 
@@ -120,7 +130,7 @@ TRAINED = [name for name in NAMES if not issubclass(getattr(algorithms, name), F
 ALIKE = {"A2C", "ANIL", "CAVIA", "EMAML", "ESMAML", "FOMAML", "MetaGradientRL", "MetaLSTM", "MetaSGD"}
 ALIKE |= {"ProMP", "Reinforce", "Reptile", "SARSA"}
 """They share the loops of others (MAML, PPO, Q-learning), so their cases are among the tests that compile much."""
-LARGE = {"MetaPolicyGradient", "PEARL", "VariBAD"}
+LARGE = {"MetaPolicyGradient", "OffPolicyRL2", "PEARL", "VariBAD"}
 """Programs that take long to compile, whatever the sizes in them."""
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from adaptax.algorithms import ESMAML, MAML, RL2, MetaPolicyGradient, MultiTaskPPO, Random
+from adaptax.algorithms import ESMAML, MAML, RL2, MetaPolicyGradient, MultiTaskPPO, OffPolicyRL2, Random
 from adaptax.core.algorithm import Algorithm, init
 from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.problem import Problem
@@ -42,6 +42,9 @@ ALL = 20
 TINY: dict[str, Any] = {"hidden_size": 4, "num_layers": 1, "num_tasks": 8, "trajectories": 2}
 ALGORITHMS: tuple[Algorithm, ...] = (
     RL2(memory_size=4, critic_size=4, num_tasks=8, num_minibatches=2, num_updates=10),
+    OffPolicyRL2(
+        memory_size=4, policy_size=4, critic_size=4, num_tasks=8, batch_size=8, buffer_size=16, num_updates=10
+    ),
     MAML(**TINY, inner_steps=2),
     MAML(**TINY, outer="gradient", baseline="value"),
     ESMAML(**TINY),

@@ -24,7 +24,9 @@ def test_odd_values_reach_both_bounds_and_stay_within():
     assert found == {0.0, 1.0, 0.5e-3}
 
 
-@pytest.mark.parametrize("algorithm", ["rl2", "maml", "meta-lstm", "multitask-ppo", "meta-policy-gradient", "dqn"])
+@pytest.mark.parametrize(
+    "algorithm", ["rl2", "off-policy-rl2", "maml", "meta-lstm", "multitask-ppo", "meta-policy-gradient", "dqn"]
+)
 def test_settings_that_suit_a_problem_are_found_and_are_small(algorithm):
     rng = random.Random(0)
     for _ in range(10):

@@ -30,6 +30,7 @@ def test_on_one_device_everything_is_the_identity():
     assert parallel.num_devices() == 1
     assert parallel.mean(x) is x
     assert parallel.local(x, 3) is x
+    assert parallel.gather(x) is x
     function = lambda x: x  # noqa: E731
     assert parallel.over_devices(function, 1) is function
 
@@ -37,6 +38,19 @@ def test_on_one_device_everything_is_the_identity():
 def test_number_of_devices():
     counts = jax.jit(parallel.over_devices(lambda x: x * parallel.num_devices(), 2))(jnp.ones(()))
     assert counts == 2
+
+
+def test_what_devices_share_is_gathered_again():
+    x = {"x": jnp.arange(8), "y": jnp.arange(8.0)[None] * 10}
+
+    def together(x):
+        share = {"x": parallel.local(x["x"]), "y": parallel.local(x["y"][0])[None]}
+        return {"x": parallel.gather(share["x"]), "y": parallel.gather(share["y"], 1)}
+
+    gathered = _per_device(together)(x)
+    for device in range(2):
+        np.testing.assert_array_equal(gathered["x"][device], x["x"])
+        np.testing.assert_array_equal(gathered["y"][device], x["y"])
 
 
 @pytest.mark.parametrize(
@@ -131,9 +145,9 @@ def test_what_was_shared_is_gathered_in_its_order(groups):
     tasks = {"number": jnp.arange(8), "pairs": jnp.arange(16.0).reshape(8, 2)}
 
     def there_and_back(tasks):
-        return parallel.gathered(parallel.local(tasks, groups), groups)
+        return parallel.gather(parallel.local(tasks, groups), groups=groups)
 
     found = jax.jit(parallel.over_devices(there_and_back, 2))(tasks)
     for name, expected in tasks.items():
         np.testing.assert_array_equal(found[name], expected)
-    assert parallel.gathered(tasks) is tasks
+    assert parallel.gather(tasks) is tasks

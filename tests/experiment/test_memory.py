@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from adaptax import problems
-from adaptax.algorithms import EMAML, ESMAML, MAML, RL2, MultiTaskPPO, Reptile
+from adaptax.algorithms import EMAML, ESMAML, MAML, RL2, MultiTaskPPO, OffPolicyRL2, Reptile
 from adaptax.core.algorithm import init
 from adaptax.core.errors import ResourceError
 from adaptax.experiment import memory
@@ -87,3 +87,8 @@ def test_advice_is_a_setting_that_is_allowed_and_small_enough(share):
 
 def test_free_memory_of_this_machine_is_known():
     assert memory.free_bytes() > 10**8
+
+
+def test_where_trials_are_replayed_the_buffer_is_what_to_lower():
+    said = memory.advice(OffPolicyRL2(buffer_size=500, batch_size=20), 0.1)
+    assert said == "Lower --buffer-size (now 500 trials) or --batch-size (now 20)"

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.algorithms import ESMAML, MAML, RL2, MetaPolicyGradient, MultiTaskPPO
+from adaptax.algorithms import ESMAML, MAML, RL2, MetaPolicyGradient, MultiTaskPPO, OffPolicyRL2
 from adaptax.algorithms.memory.settings import RL2Settings
 from adaptax.core.rollout import collect
 from adaptax.core.types import ENV_STEPS
@@ -23,6 +23,9 @@ SHORT = clockwork(horizon=5, episodes=4, num_actions=2)
 GRADIENT = {"hidden_size": 3, "num_layers": 1, "num_tasks": 4, "trajectories": 2, "num_updates": 2}
 LEARNERS = {
     "rl2": RL2(memory_size=3, critic_size=3, num_tasks=8, num_minibatches=2, num_updates=2),
+    "off-policy-rl2": OffPolicyRL2(
+        memory_size=3, critic_size=3, num_tasks=4, batch_size=4, buffer_size=8, num_updates=2
+    ),
     "maml": MAML(**GRADIENT, outer="gradient"),
     "es-maml": ESMAML(**GRADIENT),
     "multitask-ppo": MultiTaskPPO(hidden_size=3, num_tasks=4, num_minibatches=2, num_updates=2),

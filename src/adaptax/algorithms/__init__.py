@@ -7,6 +7,7 @@ from adaptax.algorithms.belief import pearl_settings as _pearl
 from adaptax.algorithms.belief import settings as _belief
 from adaptax.algorithms.classical.entries import CLASSICAL
 from adaptax.algorithms.gradient import entries as _gradient
+from adaptax.algorithms.memory import off_policy_settings as _off_policy
 from adaptax.algorithms.memory import settings as _memory
 from adaptax.algorithms.standard_rl import entries as _standard_rl
 from adaptax.core.entry import modules_of
@@ -16,6 +17,7 @@ TRAINABLE = {
     **_memory.TRAINABLE,
     **_belief.TRAINABLE,
     **_pearl.TRAINABLE,
+    **_off_policy.TRAINABLE,
     **_gradient.TRAINABLE,
     **_memory.EXPLORERS,
     **_standard_rl.TRAINABLE,

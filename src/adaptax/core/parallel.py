@@ -80,25 +80,20 @@ def local(tree: PyTree[Array], groups: int = 1) -> Any:
     return jax.tree.map(take, tree) if devices > 1 else tree
 
 
-def gathered(tree: Tree, groups: int = 1) -> Tree:
-    """All devices' shares of arrays with a leading task axis, in the order that they had before `local`."""
-    devices = num_devices()
-
-    def join(x: Array) -> Array:
-        shares = jax.lax.all_gather(x.reshape(groups, -1, *x.shape[1:]), AXIS, axis=1)
-        return shares.reshape(-1, *x.shape[1:])
-
-    return cast(Tree, jax.tree.map(join, tree)) if devices > 1 else tree
-
-
-def gather(tree: Tree, axis: int = 0) -> Tree:
-    """What all devices have along an axis of tasks, on each of them: undoes `local` with one group.
+def gather(tree: Tree, axis: int = 0, groups: int = 1) -> Tree:
+    """All devices' shares of arrays with an axis of tasks, in the order that they had before `local`, on each device.
 
     For what all must hold alike, as a replay buffer. A no-op on one device.
     """
     if num_devices() == 1:
         return tree
-    return jax.tree.map(lambda x: jax.lax.all_gather(x, AXIS, axis=axis, tiled=True), tree)
+
+    def join(x: Array) -> Array:
+        shares = x.reshape(*x.shape[:axis], groups, -1, *x.shape[axis + 1 :])
+        joined = jax.lax.all_gather(shares, AXIS, axis=axis + 1)
+        return joined.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :])
+
+    return cast(Tree, jax.tree.map(join, tree))
 
 
 def over_devices(function: Any, devices: int) -> Any:

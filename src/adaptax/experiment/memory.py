@@ -76,6 +76,9 @@ def program_of(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -
 def advice(algorithm: Any, share: float = 0.5) -> str:
     """Which setting to lower, and to what, so that about `share` of the memory is needed."""
     tasks, groups = algorithm.num_tasks, algorithm.num_minibatches
+    kept, batch = (getattr(algorithm, name, 0) for name in ("buffer_size", "batch_size"))
+    if kept and batch:  # what is replayed is most of it, whatever an update has
+        return f"Lower --buffer-size (now {kept} trials) or --batch-size (now {batch})"
     fewer = int(0.9 * share * tasks) // groups * groups
     if 0 < fewer < tasks:
         return f"Lower --num-tasks from {tasks} to {fewer}"

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.algorithms.memory.rl2 import REWARD_BOUND, RL2, previous_observations, task_features
+from adaptax.algorithms.memory.recurrent_agent import REWARD_BOUND, previous_observations
+from adaptax.algorithms.memory.rl2 import RL2, task_features
 from adaptax.core.problem import Step
 from adaptax.core.rollout import collect, rollout, run_trial, start
 from adaptax.core.spaces import Discrete

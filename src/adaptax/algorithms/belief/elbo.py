@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from adaptax.algorithms.belief.settings import VariBADSettings
-from adaptax.algorithms.memory.rl2 import RL2Params
+from adaptax.algorithms.memory.recurrent_agent import RL2Params
 from adaptax.core.splits import fold_in_name
 from adaptax.core.types import Metrics, Transition, replace
 from adaptax.networks.decoders import Decoder, Steps

@@ -47,13 +47,14 @@ from adaptax.algorithms.belief.elbo import (
 from adaptax.algorithms.belief.hyperx import Novelty
 from adaptax.algorithms.belief.settings import VariBADSettings
 from adaptax.algorithms.belief.yoked import yoked_trials
-from adaptax.algorithms.memory.rl2 import RL2, RL2Params
+from adaptax.algorithms.memory.recurrent_agent import RL2Params
+from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.core import parallel
 from adaptax.core.errors import UseError
 from adaptax.core.experience import Experience, sample_tasks
 from adaptax.core.problem import Problem, standardized, task_features
+from adaptax.core.replay_buffer import TrialBuffer
 from adaptax.core.splits import fold_in_name
-from adaptax.core.trial_buffer import TrialBuffer
 from adaptax.core.types import Metrics, TrainState, Transition, replace
 from adaptax.networks import MemorySizes
 from adaptax.networks.decoders import Decoder, DecoderSizes, RewardTable, Steps, make_decoder
@@ -105,7 +106,7 @@ class VariBAD(VariBADSettings, RL2):
         known = {field.name: getattr(state.meta, field.name) for field in dataclasses.fields(state.meta)}
         meta = VariBADParams(**known, decoder=self._decoder(problem, state.meta, fold_in_name(key, "decoder")))
         state = replace(state, meta=meta)
-        kept = jax.eval_shape(lambda: self._keep(meta, self.collect(problem, state)))
+        kept = jax.eval_shape(lambda: jax.tree.map(lambda x: x[0], self._keep(meta, self.collect(problem, state))))
         size = meta.network.memory.size
         novelty = Novelty.unseen(size, fold_in_name(key, "novelty")) if paid(self.novelty_bonus) else None
         elbo = self._elbo_optimizer().init(learned_part(meta))
@@ -152,7 +153,7 @@ class VariBAD(VariBADSettings, RL2):
 
     def recompute(self, meta: RL2Params, trajectory: Transition) -> tuple[Array, Distribution]:
         """Hyper-states of whole trials and the policy there."""
-        hidden = self.remember(meta, trajectory) if trajectory.aux is None else trajectory.aux
+        hidden = self.recall(meta, trajectory) if trajectory.aux is None else trajectory.aux
         return hidden, meta.distribution(hidden, trajectory.timestep)
 
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
@@ -164,7 +165,7 @@ class VariBAD(VariBADSettings, RL2):
         improved, metrics = self.improve(
             problem, replace(state, opt_state=outer.policy), replace(experience, extra=after), bonus
         )
-        buffer = outer.buffer.add(parallel.gathered(kept, self.num_minibatches))
+        buffer = outer.buffer.add(parallel.gather(kept, groups=self.num_minibatches))
         key = jax.random.fold_in(fold_in_name(state.key, "elbo"), state.step)
         meta, elbo, decoding = self._decode(problem, improved.meta, outer.elbo, buffer, key)
         if bonus is not None:
@@ -215,7 +216,7 @@ class VariBAD(VariBADSettings, RL2):
         valid = trajectory.valid
         if not problem.env.ends_early or trajectory.clock is not None:
             trajectory = replace(trajectory, valid=None)
-        belief = meta.network.memory.belief(self.remember(meta, trajectory))
+        belief = meta.network.memory.belief(self.recall(meta, trajectory))
         first = jnp.arange(len(belief))[:, None] == 0
         starts = jnp.broadcast_to(first, valid.shape) if trajectory.clock is None else trajectory.clock == 0
         decoded = self._steps(meta, decoded)

@@ -58,7 +58,7 @@ def yoked_trials(
     Returns:
         Trials, leaves `[time, task, ...]`.
     """
-    all_of_them = parallel.gathered(jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), actions), num_minibatches)
+    all_of_them = parallel.gather(jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), actions), groups=num_minibatches)
     others = parallel.local(jax.tree.map(lambda x: jnp.roll(x, 1, axis=0), all_of_them), num_minibatches)
 
     def one_task(task: Task, actions: PyTree[Array], key: Key[Array, ""]) -> Transition:

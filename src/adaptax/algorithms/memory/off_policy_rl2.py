@@ -1,0 +1,313 @@
+"""Off-policy RL²: a recurrent soft actor-critic that learns from trials of the past, many times from each.
+
+Ni, Eysenbach & Salakhutdinov 2022, "Recurrent model-free RL can be a strong baseline for many POMDPs" (arXiv
+2110.05038); as in Grigsby et al. 2024, "AMAGO" (arXiv 2310.09971), whole trials are replayed.
+
+A trial is an episode of one decision process whose state is the history h_t = (o_0, a_0, r_0, …, o_t). Policy and
+critics read it through memories of their own, and learn from whole trials that are drawn from a buffer:
+
+    y_t = r_t + Σ_{i=1}^{n-1} γ^i (r_{t+i} + α H_{t+i}) + γ^n V̄(h_{t+n}),    nothing past the trial's end
+    V̄(h) = E_{a ~ π} [min_i Q̄_i(h, a) − α log π(a | h)]
+    critics minimise (Q_i(h_t, a_t) − y_t)²,    the policy E_{a ~ π} [α log π(a | h_t) − min_i Q_i(h_t, a)],
+    and the temperature α moves until the policy's entropy H is what is wanted, H̄.
+
+Differences from the paper:
+    - Discrete actions, too: expectations over all of them (Christodoulou 2019); the entropy that is wanted falls to 0.
+    - n-step targets (n = 3), with the entropies on the way: what is paid late in a trial is known earlier.
+    - A trial is read from its start with the newest parameters: there is no stored state of a memory to be stale.
+    - Both critics read one memory; the policy has another one, so that neither's gradient disturbs the other's.
+    - Critics are told the task and the time in training (`informed_critic`); the policy never is.
+    - Rewards are in deviations from what a random policy earns, and critics predict the *average* of the remaining
+      ones, so that trials of 10 and of 500 steps, rewards of 1 and of 1000, train alike. Where no episode ends early, a
+      constant that is added to all rewards changes nothing.
+    - Critics may classify values instead (`critic_loss="two-hot"`).
+    - Learning rates fall to 0.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Key, PyTree
+
+from adaptax.algorithms.memory.off_policy_settings import OffPolicyRL2Settings
+from adaptax.algorithms.memory.recurrent_agent import RecurrentAgent, RL2Params
+from adaptax.algorithms.memory.settings import MEMORIES
+from adaptax.algorithms.memory.soft_losses import CriticScale, Judged, Reading, judge
+from adaptax.core import parallel
+from adaptax.core.entry import load_target
+from adaptax.core.errors import UseError
+from adaptax.core.experience import Experience
+from adaptax.core.problem import Problem, known_features, standardized, task_features
+from adaptax.core.replay_buffer import TrialBuffer
+from adaptax.core.spaces import MultiDiscrete, Space
+from adaptax.core.splits import fold_in_name
+from adaptax.core.streams import trial_returns
+from adaptax.core.types import Metrics, TrainState, Transition, replace
+from adaptax.networks import Encoder, MemorySizes, SoftPolicyHead
+from adaptax.networks.encoders import make_encoder, read_space
+from adaptax.networks.recurrent_actor_critic import QualityHead, RecurrentActor, RecurrentCritic
+from adaptax.optimization import minibatches, observations, soft_actor_critic
+from adaptax.optimization.losses import masked_mean
+from adaptax.optimization.moments import no_moments
+from adaptax.optimization.soft_returns import n_step_targets
+from adaptax.optimization.value_categories import ValueCategories
+
+LARGEST_VALUE = 100.0
+"""The largest average of the remaining rewards, in deviations, that a classifying critic can tell."""
+
+
+class Learned(eqx.Module):
+    """Everything that gradients change.
+
+    Attributes:
+        actor: The policy: the part that is kept after training.
+        critic: Q.
+        log_temperature: log α.
+    """
+
+    actor: RecurrentActor
+    critic: RecurrentCritic
+    log_temperature: Float[Array, ""]
+
+
+class Replayed(eqx.Module):
+    """Whole trials, leaves `[time, trial, ...]`.
+
+    Attributes:
+        steps: What happened, without what nobody learns from.
+        task: The tasks' features as critics read them, `[trial, size]`; of size 0 if they are not told.
+    """
+
+    steps: Transition
+    task: Float[Array, "trial size"]
+
+
+class LearnerState(eqx.Module):
+    """What learning needs and acting does not.
+
+    Attributes:
+        critic: Q.
+        target: Q̄.
+        log_temperature: log α.
+        optimizers: The optimisers' states: of the policy, of the critics, of the temperature.
+        buffer: The newest trials.
+    """
+
+    critic: RecurrentCritic
+    target: RecurrentCritic
+    log_temperature: Float[Array, ""]
+    optimizers: tuple[PyTree[Array], ...]
+    buffer: TrialBuffer
+
+
+def _trials_first(tree: PyTree[Array]) -> Any:
+    """Leaves `[time, trial, ...]` as `[trial, time, ...]`, and the other way round."""
+    return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), tree)
+
+
+def _of_one_environment(trajectory: Transition) -> Transition:
+    """Leaves `[time, task, env, ...]`, of one environment for each task, as `[time, task, ...]`."""
+    return jax.tree.map(lambda x: x.squeeze(2), trajectory)
+
+
+@dataclasses.dataclass(frozen=True)
+class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
+    """Recurrent soft actor-critic on replayed trials; see the module and `OffPolicyRL2Settings`."""
+
+    def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
+        """Build policy, critics and an empty buffer for `problem`, and look at what a random policy sees and earns.
+
+        Raises:
+            UseError: if actions are several choices at once.
+        """
+        actor_key, critic_key, look_key = jax.random.split(key, 3)
+        if isinstance(problem.env.action_space, MultiDiscrete):
+            raise UseError(
+                f"OffPolicyRL2: expected a Discrete or Box space of actions, got {problem.env.action_space!r}: its "
+                "critics would have to go through all combinations. Try rl2"
+            )
+        tasks = jax.vmap(problem.train.sample)(jax.random.split(look_key, 1024))
+        features = known_features(tasks)
+        moments = no_moments(features.shape[1:]).observe(features)
+        actor = self._actor(problem, actor_key)
+        critic = self._critic(problem, features.shape[1] if self.informed_critic else 0, critic_key)
+        seen = problem.env.observation_space
+        observed = observations.unseen(seen, normalize=self.normalize_observations)
+        meta = RL2Params(actor, no_moments(), jnp.zeros(()), moments, seen, observed)
+        meta, trajectory = self.first_look(problem, meta, tasks, look_key)
+        learned = Learned(actor, critic, jnp.log(jnp.asarray(self.initial_temperature, jnp.float32)))
+        tasks = jax.tree.map(lambda x: x[: trajectory.reward.shape[1]], tasks)
+        looked_at = self._replayed(problem, meta, _of_one_environment(trajectory), tasks)
+        buffer = TrialBuffer.empty(self.buffer_size, jax.tree.map(lambda x: x[0], looked_at))
+        optimizers = tuple(self._optimizer().init(part) for part in _parts(learned))
+        learner = LearnerState(critic, critic, learned.log_temperature, optimizers, buffer)
+        return TrainState(meta, learner, jnp.asarray(0), key)
+
+    def _sizes(self, problem: Problem, encoder: Encoder | None) -> MemorySizes:
+        spaces = read_space(encoder, problem.env.observation_space), problem.env.action_space
+        return MemorySizes(*spaces, self.memory_size, self.policy_size, problem.trial_steps)
+
+    def _actor(self, problem: Problem, key: Key[Array, ""]) -> RecurrentActor:
+        memory_key, policy_key, encoder_key = jax.random.split(key, 3)
+        encoder = make_encoder(self.encoder, problem.env.observation_space, encoder_key)
+        sizes = self._sizes(problem, encoder)
+        memory = load_target(MEMORIES[self.memory])(sizes, memory_key)
+        readout, policy = memory.heads(sizes, 1.0, policy_key)
+        if not sizes.action.integers:
+            policy = SoftPolicyHead(self.policy_size or memory.size, sizes.action, policy_key)
+        return RecurrentActor(memory, readout, policy, encoder)
+
+    def _critic(self, problem: Problem, task_size: int, key: Key[Array, ""]) -> RecurrentCritic:
+        memory_key, encoder_key, *head_keys = jax.random.split(key, 4)
+        encoder = make_encoder(self.encoder, problem.env.observation_space, encoder_key)
+        sizes = self._sizes(problem, encoder)
+        memory = load_target(MEMORIES[self.critic_memory])(sizes, memory_key)
+        action = sizes.action.encoded_size
+        read, criticised = (0, action) if sizes.action.integers else (action, 1)
+        outputs = criticised * self._scale.width
+        first, second = (QualityHead(memory.size, task_size, read, self.critic_size, outputs, k) for k in head_keys)
+        return RecurrentCritic(memory, (first, second), encoder, sizes.action)
+
+    @property
+    def _scale(self) -> CriticScale:
+        classify = self.critic_loss == "two-hot"
+        return CriticScale(ValueCategories(self.num_categories, LARGEST_VALUE) if classify else None)
+
+    @property
+    def gradient_steps(self) -> int:
+        """Gradient steps of an update."""
+        return max(1, round(self.replay_ratio * self.num_tasks / self.batch_size))
+
+    @property
+    def tasks_per_minibatch(self) -> int:
+        """Devices share the tasks of an update, and the trials of a gradient step."""
+        return math.gcd(self.num_tasks, self.batch_size)
+
+    def _optimizer(self) -> optax.GradientTransformation:
+        steps = self.num_updates * self.gradient_steps
+        return minibatches.adam(self.learning_rate, steps, max_gradient_norm=self.max_gradient_norm)
+
+    def update_steps(self, problem: Problem) -> int:
+        """A trial in each task."""
+        return self.num_tasks * problem.trial_steps
+
+    def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
+        """Put the trials into the buffer, then do gradient steps on trials that are drawn from it.
+
+        The buffer is the same on all devices. Each step's trials are drawn alike there, and shared out.
+        """
+        learner: LearnerState = state.opt_state
+        trajectory = _of_one_environment(experience.trajectory)
+        meta = state.meta.observe(trajectory, trajectory.valid.ravel().astype(jnp.float32))
+        new = self._replayed(problem, meta, trajectory, experience.tasks)
+        buffer = learner.buffer.add(parallel.gather(new))
+        step_key = jax.random.fold_in(fold_in_name(state.key, "replay"), state.step)
+
+        def step(carry: tuple[Learned, Any, Any], index: Array) -> tuple[tuple[Learned, Any, Any], Metrics]:
+            learned, target, optimizers = carry
+            draw_key, act_key = jax.random.split(jax.random.fold_in(step_key, index))
+            keys = jax.random.split(act_key, self.batch_size)
+            drawn, keys = parallel.local((buffer.draw(draw_key, self.batch_size), keys))
+            drawn = replace(drawn, steps=_trials_first(drawn.steps))
+            loss = functools.partial(self._loss, problem, replace(state, meta=meta), target)
+            gradient, metrics = jax.grad(loss, has_aux=True)(learned, drawn, keys)
+            learned, optimizers = self._descend(learned, parallel.mean(gradient), optimizers)
+            return (learned, soft_actor_critic.polyak(target, learned.critic, self.polyak), optimizers), metrics
+
+        learned = Learned(meta.network, learner.critic, learner.log_temperature)
+        start = learned, learner.target, learner.optimizers
+        (learned, target, optimizers), metrics = jax.lax.scan(step, start, jnp.arange(self.gradient_steps))
+        metrics = {"return": jnp.mean(trial_returns(trajectory)), **jax.tree.map(jnp.mean, metrics)}
+        learner = LearnerState(learned.critic, target, learned.log_temperature, optimizers, buffer)
+        meta = replace(meta, network=learned.actor)
+        return replace(state, meta=meta, opt_state=learner, step=state.step + 1), parallel.mean(metrics)
+
+    def _replayed(self, problem: Problem, meta: RL2Params, trajectory: Transition, tasks: PyTree[Array]) -> Replayed:
+        """What is kept of trials, leaves `[trial, ...]`."""
+        valid = trajectory.valid if problem.env.ends_early or problem.env.on_host else None
+        nothing = dict.fromkeys(("terminated", "truncated", "next_observation", "aux", "lost", "success"))
+        steps = replace(trajectory, valid=valid, **nothing)
+        features = standardized(jax.vmap(task_features)(tasks), meta.task.mean[None], meta.task.std[None])
+        return Replayed(_trials_first(steps), features if self.informed_critic else features[:, :0])
+
+    def _descend(self, learned: Learned, gradient: Learned, optimizers: tuple[Any, ...]) -> tuple[Learned, Any]:
+        """One step of Adam for each part, whose gradients have scales of their own."""
+        updated = []
+        for part, slope, before in zip(_parts(learned), _parts(gradient), optimizers, strict=True):
+            with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
+                change, after = self._optimizer().update(slope, before, part)
+            updated.append((eqx.apply_updates(part, change), after))
+        parts, states = zip(*updated, strict=True)
+        return Learned(*parts), tuple(states)
+
+    def _loss(
+        self,
+        problem: Problem,
+        state: TrainState,
+        target: RecurrentCritic,
+        learned: Learned,
+        drawn: Replayed,
+        keys: Key[Array, " trial"],
+    ) -> tuple[Array, Metrics]:
+        """Losses of policy, critics and temperature on whole trials; none's gradient reaches the others."""
+        meta, steps, average = state.meta, drawn.steps, functools.partial(masked_mean, mask=drawn.steps.valid)
+        space = learned.actor.action_space
+        _, policy = self.recompute(replace(meta, network=learned.actor), steps)
+        hidden, old = (self.recall(replace(meta, network=critic), steps) for critic in (learned.critic, target))
+        remaining = self._remaining(problem)
+        temperature = jax.lax.stop_gradient(jnp.exp(learned.log_temperature))
+        action = space.policy_action(steps.action)
+        reading = Reading(policy, hidden, old, drawn.task, action, remaining, temperature, keys)
+        judged = judge(reading, learned.critic, target, self._scale)
+        targets = self._targets(problem, meta, steps, judged, temperature)
+        critic_loss = sum(self._scale.loss(said, targets / remaining) for said in judged.outputs)
+        temperature_loss = soft_actor_critic.temperature_loss(
+            learned.log_temperature, judged.entropy, self._wanted_entropy(space, state.step)
+        )
+        metrics = {
+            "critic_loss": average(critic_loss),
+            "entropy": average(judged.entropy),
+            "temperature": temperature,
+            "value": average(judged.values / remaining),
+        }
+        return average(critic_loss + judged.actor_loss + temperature_loss), metrics
+
+    def _targets(
+        self, problem: Problem, meta: RL2Params, steps: Transition, judged: Judged, temperature: Float[Array, ""]
+    ) -> Float[Array, "time trial"]:
+        """What the critics are to say, in deviations of rewards.
+
+        Where an early end leaves rewards out, they are compared with nothing: what is paid at each step counts then.
+        """
+        center = jnp.zeros(()) if problem.env.ends_early else meta.reward_center
+        return n_step_targets(
+            (steps.reward - center) / meta.reward.std,
+            judged.values,
+            temperature * judged.entropy,
+            discount=self.discount,
+            num_steps=self.num_steps,
+            valid=steps.valid,
+        )
+
+    def _remaining(self, problem: Problem) -> Float[Array, "time 1"]:
+        """Σ_{i=t}^{T-1} γ^{i-t}: what an average reward of 1 over the remaining steps is worth at each step t."""
+        powers = self.discount ** jnp.arange(problem.trial_steps, dtype=jnp.float32)
+        return jnp.cumsum(powers)[::-1, None]
+
+    def _wanted_entropy(self, space: Space, step: Array) -> Float[Array, ""]:
+        """H̄, which falls to 0 where actions are discrete: late in training, chance teaches nothing new."""
+        wanted = soft_actor_critic.target_entropy(space, 1.0)
+        if not space.integers:
+            return jnp.asarray(wanted)
+        return wanted * self.target_entropy * jnp.maximum(1 - step / self.num_updates, 0.0)
+
+
+def _parts(learned: Learned) -> tuple[Any, ...]:
+    """What has an optimiser of its own."""
+    return learned.actor, learned.critic, learned.log_temperature

@@ -1,0 +1,329 @@
+"""Off-policy RL²: what it keeps, what critics are to say, the fixed point of its losses, and what changes nothing."""
+
+import dataclasses
+import functools
+import itertools
+from typing import get_args, get_origin
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adaptax.algorithms import OffPolicyRL2
+from adaptax.algorithms.memory.off_policy_rl2 import Learned, Replayed
+from adaptax.algorithms.memory.off_policy_settings import OffPolicyRL2Settings
+from adaptax.algorithms.memory.soft_losses import Judged
+from adaptax.core import parallel
+from adaptax.core.errors import UseError
+from adaptax.core.experience import Experience
+from adaptax.core.rollout import evaluate_trial
+from adaptax.core.types import TimeStep, Transition, replace
+from adaptax.optimization.moments import Moments
+from adaptax.problems import bernoulli_bandit, point_robot
+from adaptax.problems.bandit import BernoulliArms
+from tests.sample_problems import clockwork, odd_bandit, quick_jit, random_state, same, train
+from tests.shops import shops
+
+TINY = {
+    "memory_size": 4, "policy_size": 4, "critic_size": 4, "num_tasks": 4, "num_updates": 10, "batch_size": 4,
+    "buffer_size": 6, "replay_ratio": 2.0,
+}  # fmt: skip
+bandit = functools.partial(bernoulli_bandit, 2, 3)
+robot = functools.partial(point_robot, num_episodes=2, horizon=2)
+ending = functools.partial(clockwork, horizon=3, episodes=2, num_actions=2)
+
+
+@functools.cache
+def _updated(algorithm, problem, num_updates=2):
+    """State and metrics after some updates."""
+    return train(algorithm, problem, num_updates)
+
+
+# ---------------------------------------------------------------- what it keeps
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("make", [bandit, robot, ending], ids=["bandit", "robot", "early ends"])
+def test_trials_go_into_the_buffer_whole_and_the_newest_stay(make):
+    problem, algorithm = make(), OffPolicyRL2(**TINY)
+    state = random_state(algorithm, problem)
+    update = quick_jit(lambda state: (algorithm.update(problem, state)[0], algorithm.collect(problem, state)))
+    seen = []
+    for _ in range(2):
+        state, experience = update(state)
+        seen.append(experience.trajectory)
+    buffer = state.opt_state.buffer
+    assert buffer.count == 8
+    rewards = np.concatenate([x.reward[:, :, 0] for x in seen], 1).T
+    np.testing.assert_array_equal(buffer.trials.steps.reward, rewards[[6, 7, 2, 3, 4, 5]])
+    actions = np.concatenate([x.timestep.action[:, :, 0] for x in seen], 1).swapaxes(0, 1)
+    np.testing.assert_array_equal(buffer.trials.steps.timestep.action, actions[[6, 7, 2, 3, 4, 5]])
+    assert (buffer.trials.steps.valid is None) == (not problem.env.ends_early)
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("memory", ["lstm", "symmetric"])
+def test_E9_what_is_learned_from_is_what_has_acted(memory):
+    problem = bernoulli_bandit(3, 4)
+    algorithm = OffPolicyRL2(memory, **TINY)
+    state = random_state(algorithm, problem)
+
+    @quick_jit
+    def both(state):
+        trajectory = jax.tree.map(lambda x: x.squeeze(2), algorithm.collect(problem, state).trajectory)
+        hidden, policy = algorithm.recompute(state.meta, trajectory)
+        return trajectory.aux, {"hidden": hidden, "log_prob": policy.log_prob(trajectory.action)}
+
+    acted, recomputed = both(state)
+    for name in acted:
+        np.testing.assert_allclose(acted[name], recomputed[name], rtol=1e-4, atol=1e-5)
+
+
+# ---------------------------------------------------------------- what critics are to say
+
+
+def _targets(problem, reward, valid=None, **settings):
+    """Targets where values are (10, 20, 30, 40), entropies (1, 2, 3, 4), α = ½, rewards' deviation 2 and center 1."""
+    algorithm = OffPolicyRL2(**TINY, discount=0.5, **settings)
+    shapes = jax.eval_shape(lambda key: algorithm.init(problem, key), jax.random.key(0)).meta
+    moments = Moments(jnp.ones(()), jnp.asarray(3.0), jnp.asarray(4.0))
+    meta = replace(shapes, reward=moments, reward_center=jnp.asarray(1.0))
+    column = lambda *x: jnp.asarray(x)[:, None]  # noqa: E731
+    values, entropy = column(10.0, 20.0, 30.0, 40.0), column(1.0, 2.0, 3.0, 4.0)
+    judged = Judged(values, entropy, jnp.zeros((4, 1)), (jnp.zeros(()), jnp.zeros(())))
+    steps = Transition(None, None, column(*reward), None, None, None, None, valid)  # type: ignore[arg-type]
+    return algorithm._targets(problem, meta, steps, judged, jnp.asarray(0.5))[:, 0]
+
+
+def test_E10_E11_targets_of_a_trial_of_two_episodes_by_hand():
+    problem = clockwork(horizon=2, episodes=2, ends_early=False, num_actions=2)
+    # In deviations: (0, 1, 2, 3). The end of the first episode, after two steps, is none.
+    one = _targets(problem, (1.0, 3.0, 5.0, 7.0), num_steps=1)
+    np.testing.assert_allclose(one, [0 + 20 / 2, 1 + 30 / 2, 2 + 40 / 2, 3])
+    two = _targets(problem, (1.0, 3.0, 5.0, 7.0), num_steps=2)
+    np.testing.assert_allclose(two, [0 + (1 + 1) / 2 + 30 / 4, 1 + (2 + 1.5) / 2 + 40 / 4, 2 + (3 + 2) / 2, 3])
+
+
+def test_where_episodes_end_early_rewards_are_compared_with_nothing():
+    valid = jnp.asarray([[True], [False], [True], [True]])
+    targets = _targets(clockwork(horizon=2, episodes=2, num_actions=2), (2.0, 0.0, 4.0, 6.0), valid, num_steps=1)
+    np.testing.assert_allclose(targets, [1 + 30 / 2, 0, 2 + 40 / 2, 3])
+
+
+def test_what_an_average_reward_of_1_is_worth():
+    algorithm = OffPolicyRL2(**TINY, discount=0.5)
+    np.testing.assert_allclose(algorithm._remaining(bandit())[:, 0], [1.75, 1.5, 1])
+
+
+# ---------------------------------------------------------------- the fixed point
+
+ARMS = ((0.25, 0.75), (0.75, 0.25))
+"""Two tasks, equally probable; a trial has two pulls."""
+
+
+def _every_trial():
+    """All trials of uniform actions, each as often as it is probable: task, a₀, r₀, a₁, r₁, `[trial, 5]`."""
+    rows = []
+    for task, *played in itertools.product(range(2), range(2), range(2), range(2), range(2)):
+        chances = [ARMS[task][a] if r else 1 - ARMS[task][a] for a, r in (played[:2], played[2:])]
+        rows += [(task, *played)] * round(16 * chances[0] * chances[1])
+    assert len(rows) == 128
+    return np.asarray(rows)
+
+
+def _experience():
+    task, first, paid, second, then = jnp.asarray(_every_trial()).T
+    stack = lambda *x: jnp.stack(x)[:, :, None]  # noqa: E731
+    yes = jnp.ones((2, 128, 1), bool)
+    before = stack(jnp.full(128, -1), first).astype(jnp.int32), stack(jnp.zeros(128), paid).astype(jnp.float32)
+    nothing = jnp.zeros((2, 128, 1, 0))
+    steps = TimeStep(nothing, *before, yes)
+    action, reward = stack(first, second).astype(jnp.int32), stack(paid, then).astype(jnp.float32)
+    trajectory = Transition(steps, action, reward, yes, ~yes, nothing, None, yes)
+    return Experience(BernoulliArms(jnp.asarray(ARMS)[task]), trajectory)
+
+
+def _soft_values(temperature, discount):
+    """Q in deviations of rewards by induction over what is known: of the first pull, `[action]`; of h₁ = (a₀, r₀)."""
+    second, first = np.zeros((2, 2, 2)), np.zeros(2)
+    for a, r in itertools.product(range(2), range(2)):
+        likelihood = np.asarray([p[a] if r else 1 - p[a] for p in ARMS])
+        second[a, r] = (likelihood / likelihood.sum() @ np.asarray(ARMS) - 0.5) / 0.5
+    value = temperature * np.log(np.exp(second / temperature).sum(-1))
+    for a in range(2):
+        first[a] = discount * value[a].mean()  # either reward is as probable, and worth 0 on average
+    return first, second
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("critic_loss", ["squared", "two-hot"])
+def test_the_fixed_point_is_that_of_soft_value_iteration_over_histories(critic_loss):
+    algorithm = OffPolicyRL2(
+        memory_size=8, policy_size=0, critic_size=16, informed_critic=False, num_tasks=128, batch_size=128,
+        buffer_size=128, num_updates=60, replay_ratio=50.0, num_steps=1, discount=0.9, learning_rate=1e-2,
+        initial_temperature=0.5, target_entropy=0.7, polyak=0.1, critic_loss=critic_loss,
+    )  # fmt: skip
+    problem, experience = bernoulli_bandit(2, 2), _experience()
+    state = jax.jit(lambda key: algorithm.init(problem, key))(jax.random.key(0))
+    moments = Moments(jnp.asarray(1e6), jnp.asarray(0.5), jnp.asarray(0.25))  # of all trials, so they stay
+    state = replace(state, meta=replace(state.meta, reward=moments, reward_center=jnp.asarray(0.5)))
+    learn = jax.jit(lambda state: algorithm.learn(problem, state, experience)[0])
+    for _ in range(algorithm.num_updates):
+        state = learn(state)
+
+    steps = jax.tree.map(lambda x: x[:, :, 0], replace(experience.trajectory, aux=None))
+    critic = state.opt_state.critic
+    hidden = algorithm.recall(replace(state.meta, network=critic), steps)
+    remaining = algorithm._remaining(problem)
+    said = np.mean([algorithm._scale.values(x, remaining) for x in critic(hidden, jnp.zeros((128, 0)))], 0)
+    log_probs = np.asarray(algorithm.recompute(state.meta, steps)[1].log_probs())
+    temperature = float(jnp.exp(state.opt_state.log_temperature))
+    assert 0.01 < temperature < 1
+    first, second = _soft_values(temperature, 0.9)
+    a, r = _every_trial()[:, 1], _every_trial()[:, 2]
+    np.testing.assert_allclose(said[0], np.broadcast_to(first, (128, 2)), atol=0.04)
+    np.testing.assert_allclose(said[1], second[a, r], atol=0.06)
+    wanted = np.exp(second / temperature) / np.exp(second / temperature).sum(-1, keepdims=True)
+    np.testing.assert_allclose(np.exp(log_probs[1]), wanted[a, r], atol=0.05)
+
+
+@pytest.mark.compiles
+def test_no_loss_moves_what_is_anothers():
+    """The policy's loss does not reach the critics, nor theirs the policy, nor either the temperature."""
+    problem, algorithm = robot(), OffPolicyRL2(**TINY)
+    state = random_state(algorithm, problem)
+    filled = quick_jit(lambda state: algorithm.update(problem, state)[0])(state).opt_state.buffer.trials
+    drawn = Replayed(jax.tree.map(lambda x: jnp.swapaxes(x[:4], 0, 1), filled.steps), filled.task[:4])
+    critic = random_state(algorithm, problem, 1).opt_state.critic
+    critic = jax.tree.map(lambda x: jax.random.normal(jax.random.key(x.size), x.shape), critic)
+    learned = Learned(state.meta.network, critic, jnp.zeros(()))
+    keys = jax.random.split(jax.random.key(0), 4)
+
+    @quick_jit
+    def slopes(learned, target):
+        return jax.grad(lambda x: algorithm._loss(problem, state, target, x, drawn, keys)[0])(learned)
+
+    base = slopes(learned, critic)
+    other_target = jax.tree.map(lambda x: 2 * x, critic)
+    changed = slopes(learned, other_target)
+    assert same(base.actor, changed.actor)  # targets are the critics' business
+    assert same(base.log_temperature, changed.log_temperature)
+    assert not same(base.critic, changed.critic)
+    assert all(np.asarray(x).any() for x in jax.tree.leaves(base.critic.heads[0].out))
+
+
+# ---------------------------------------------------------------- settings, scale, seeds, devices
+
+CHANGED = {
+    "num_tasks": 2, "num_updates": 20, "replay_ratio": 4.0, "batch_size": 2, "buffer_size": 4, "learning_rate": 1e-2,
+    "discount": 0.5, "num_steps": 1, "polyak": 0.5, "critic_loss": "two-hot", "target_entropy": 0.9,
+    "initial_temperature": 1.0, "max_gradient_norm": 1e-3, "informed_critic": False,
+}  # fmt: skip
+SHAPES = {"memory": "lstm", "critic_memory": "symmetric", "memory_size": 5, "policy_size": 5, "critic_size": 5}
+
+
+def test_E1d_every_setting_is_in_these_tests():
+    names = {field.name for field in dataclasses.fields(OffPolicyRL2Settings)}
+    elsewhere = {
+        "normalize_observations",
+        "encoder",
+        "num_categories",
+    }  # test_normalization.py, test_encoders.py, below
+    assert names == {*CHANGED, *SHAPES, *elsewhere}
+    for field in dataclasses.fields(OffPolicyRL2Settings):
+        if get_origin(field.type) is not None:
+            assert {**SHAPES, **CHANGED}[field.name] in get_args(field.type)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", CHANGED)
+def test_E1d_every_setting_changes_what_is_learned(name):
+    base, changed = OffPolicyRL2(**TINY), OffPolicyRL2(**TINY | {name: CHANGED[name]})
+    assert not same(_updated(base, bandit(), 3)[0].meta.network, _updated(changed, bandit(), 3)[0].meta.network)
+
+
+@pytest.mark.parametrize("name", [*SHAPES, "num_categories"])
+def test_E1d_every_setting_of_the_networks_changes_them(name):
+    changes = {"critic_loss": "two-hot", "num_categories": 5} if name == "num_categories" else {name: SHAPES[name]}
+    described = []
+    for algorithm in (OffPolicyRL2(**TINY), OffPolicyRL2(**TINY | changes)):
+        state = jax.eval_shape(lambda key, a=algorithm: a.init(bandit(), key), jax.random.key(0))
+        described.append([x.shape for x in jax.tree.leaves((state.meta.network, state.opt_state.critic))])
+    assert described[0] != described[1]
+
+
+@pytest.mark.compiles
+def test_E13_scale_of_rewards_changes_nothing():
+    # A power of two is exact in floating point, so nothing may differ but the rewards and their moments.
+    algorithm = OffPolicyRL2(**TINY)
+    one, thousand = (_updated(algorithm, odd_bandit(2, 3, scale=scale))[0] for scale in (1.0, 1024.0))
+    assert same(one.meta.network, thousand.meta.network)
+    assert same(one.opt_state.critic, thousand.opt_state.critic)
+    np.testing.assert_array_equal(1024 * one.meta.reward.mean, thousand.meta.reward.mean)
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("make", [bandit, robot], ids=["bandit", "robot"])
+def test_E20_two_devices_do_the_work_of_one(make):
+    problem, algorithm = make(), OffPolicyRL2(**TINY)
+    one = two = random_state(algorithm, problem)
+    update = lambda state: algorithm.update(problem, state)  # noqa: E731
+    alone, both = quick_jit(update), quick_jit(parallel.over_devices(update, 2))
+    for _ in range(2):
+        (one, one_metrics), (two, two_metrics) = alone(one), both(two)
+    assert same(one.opt_state.buffer.count, two.opt_state.buffer.count)
+    for a, b in zip(
+        jax.tree.leaves((one.meta, one.opt_state)), jax.tree.leaves((two.meta, two.opt_state)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    for name, value in one_metrics.items():
+        np.testing.assert_allclose(value, two_metrics[name], rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_devices_share_both_the_tasks_and_the_trials_of_a_step():
+    assert OffPolicyRL2(num_tasks=12, batch_size=32).tasks_per_minibatch == 4
+
+
+def test_an_update_learns_from_each_step_so_often():
+    assert OffPolicyRL2(num_tasks=16, batch_size=32, replay_ratio=8.0).gradient_steps == 4
+    assert OffPolicyRL2(num_tasks=16, batch_size=1024, replay_ratio=8.0).gradient_steps == 1
+
+
+def test_several_choices_at_once_are_refused():
+    with pytest.raises(UseError, match=r"OffPolicyRL2: expected a Discrete or Box space .*MultiDiscrete.* Try rl2"):
+        jax.eval_shape(lambda key: OffPolicyRL2(**TINY).init(shops("two"), key), jax.random.key(0))
+
+
+# ---------------------------------------------------------------- learning
+
+LEARNING = {
+    "bandit": (
+        functools.partial(bernoulli_bandit, 5, 10),
+        {"num_tasks": 64, "batch_size": 64, "num_updates": 60, "replay_ratio": 8.0, "discount": 0.9},
+    ),
+    "robot": (
+        functools.partial(point_robot, num_episodes=2, horizon=20),
+        {"num_tasks": 16, "batch_size": 16, "num_updates": 80, "replay_ratio": 8.0, "discount": 0.95},
+    ),
+}
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("name", LEARNING)
+def test_it_beats_its_untrained_self(name):
+    make, changes = LEARNING[name]
+    problem = make()
+    algorithm = OffPolicyRL2(memory_size=32, policy_size=32, critic_size=64, learning_rate=3e-3, **changes)
+    before = jax.jit(lambda key: algorithm.init(problem, key))(jax.random.key(0))
+    after, _ = train(algorithm, problem, algorithm.num_updates)
+    keys = jax.random.split(jax.random.key(123), (512, 2))
+    tasks = jax.vmap(problem.test.sample)(keys[:, 0])
+
+    @quick_jit
+    def returns(meta):
+        one = lambda task, key: evaluate_trial(algorithm, problem, meta, task, key).returns.sum()  # noqa: E731
+        return jax.vmap(one)(tasks, keys[:, 1])
+
+    gain = np.asarray(returns(after.meta) - returns(before.meta), np.float64)
+    assert gain.mean() > 6 * gain.std(ddof=1) / np.sqrt(len(gain))
