@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.algorithms.belief.varibad import VariBAD
 from adaptax.algorithms.memory.rl2 import RL2
 from adaptax.algorithms.memory.settings import RL2Settings
 from adaptax.core.algorithm import init
@@ -92,6 +93,17 @@ def test_rl2_begins_with_one_policy_whatever_it_remembers(problem, size):
     plain = init(RL2(**settings), problem, seed=0).meta.network
     assert isinstance(network.policy, ScoreHead)
     assert isinstance(plain.policy, PolicyHead)
+
+
+def test_E18_varibad_begins_with_one_policy_whatever_it_believes():
+    sizes = {"memory_size": 8, "policy_size": 6, "latent_size": 3, "num_tasks": 4, "num_minibatches": 2}
+    algorithm = VariBAD(**sizes, buffer_size=4, elbo_batch=4, policy_network="hypernetwork")
+    problem = grid_navigation(size=3, horizon=4)
+    network = init(algorithm, problem, seed=0).meta.network
+    assert network.readout.context.weight.shape[0] == network.memory.belief_size == 6
+    hyper_states = jax.random.normal(jax.random.key(0), (CONTEXTS, network.memory.size))
+    seen = jnp.broadcast_to(jax.nn.one_hot(4, 9), (CONTEXTS, 9))
+    assert np.ptp(np.asarray(network.policy(network.readout(hyper_states, seen)).log_probs()), 0).max() == 0
 
 
 def test_it_does_not_stand_behind_scores():

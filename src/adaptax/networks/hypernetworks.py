@@ -32,7 +32,7 @@ HyperInit = Literal["bias", "kaiming"]
 
 
 class Hypernetwork(eqx.Module):
-    """From a memory to the weights of a network, and from what that reads to what it puts out.
+    """From a memory, or what comes first in it, to the weights of a network; from what that reads to what it puts out.
 
     Attributes:
         context: A and a.
@@ -50,7 +50,7 @@ class Hypernetwork(eqx.Module):
         """Begin with one network for all contexts ("bias"), or by Kaiming's rule ("kaiming").
 
         Args:
-            memory_size: Length of h.
+            memory_size: Length of h: what is read of the memory, its first numbers.
             context_size: Length of c.
             sizes: Units of each layer of the network that is put out, its input first and its output last.
             init: How it begins.
@@ -79,7 +79,8 @@ class Hypernetwork(eqx.Module):
         self, memory: Float[Array, "*batch memory_size"], observation: Float[Array, "*batch observation_size"]
     ) -> Float[Array, "*batch output_size"]:
         """What the memory's network puts out for the observation."""
-        weights, x, start = self.weights(self.context(memory)), observation, 0
+        known = memory[..., : self.context.weight.shape[0]]
+        weights, x, start = self.weights(self.context(known)), observation, 0
         last = len(self.sizes) - 2
         for layer, (inputs, outputs) in enumerate(itertools.pairwise(self.sizes)):
             end = start + inputs * outputs
@@ -92,7 +93,7 @@ class Hypernetwork(eqx.Module):
 
 def hypernetwork_heads(
     sizes: MemorySizes,
-    memory_size: int,
+    belief_size: int,
     initial_std: float | Array,
     key: Key[Array, ""],
     *,
@@ -104,7 +105,7 @@ def hypernetwork_heads(
     Args:
         sizes: What the memory is built for; `policy_size` are the units of each of the policy's two hidden layers, and
             0 means none.
-        memory_size: Length of the memory's outputs.
+        belief_size: How much of the memory's outputs tells of the task (`Memory.belief_size`).
         initial_std: Standard deviation of continuous actions at the start.
         key: Of all weights.
         context_size: Length of what the policy's weights are a linear map of.
@@ -112,4 +113,4 @@ def hypernetwork_heads(
     """
     hidden = (sizes.policy_size,) * 2 if sizes.policy_size else ()
     layers = (sizes.observation.encoded_size, *hidden, sizes.action.encoded_size)
-    return Hypernetwork(memory_size, context_size, layers, init, key), ScoreHead.of(sizes.action, initial_std)
+    return Hypernetwork(belief_size, context_size, layers, init, key), ScoreHead.of(sizes.action, initial_std)

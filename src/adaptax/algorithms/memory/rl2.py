@@ -130,7 +130,7 @@ class RL2(RL2Settings, RecurrentAgent):
         if self.policy_network == "dense":
             return memory.heads(sizes, self.initial_std, key)
         settings: Any = {"context_size": self.context_size, "init": self.hyper_init}
-        return hypernetwork_heads(sizes, memory.size, self.initial_std, key, **settings)
+        return hypernetwork_heads(sizes, memory.belief_size, self.initial_std, key, **settings)
 
     def _optimizer(self) -> optax.GradientTransformation:
         steps = self.num_updates * self.num_epochs * self.num_minibatches

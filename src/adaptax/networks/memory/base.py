@@ -83,6 +83,11 @@ class Memory(eqx.Module):
     def size(self) -> int:
         """Length of an output."""
 
+    @property
+    def belief_size(self) -> int:
+        """How many of an output's numbers, the first ones, tell what is known of the task: all by default."""
+        return self.size
+
     @abc.abstractmethod
     def initial(self) -> PyTree[Array]:
         """The state at the start of a trial."""
