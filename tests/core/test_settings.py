@@ -144,7 +144,7 @@ def test_rl2_trials_divide_into_minibatches():
 @pytest.mark.parametrize(
     ("field", "bad"),
     [
-        ("memory", "transformer"),
+        ("memory", "elephant"),
         ("memory_size", 0),
         ("critic_size", 0),
         ("informed_critic", "yes"),

@@ -275,22 +275,6 @@ _DUAN = {
     },
 }
 
-_FORWARD = {"gae_lambda": 0.0, "entropy_cost": 0.0, "memory_size": 32}
-"""Rewards say at once what an action was worth, and what comes after it is but noise."""
-_LONG_MEMORIES = {
-    memory: Preset(
-        f"a sign that has to be remembered for 1,000 steps, {word}",
-        {"memory": memory, "num_tasks": 64, "num_minibatches": 8, "num_updates": 60, **_FORWARD, **more},
-        {"length": 1000},
-    )
-    for memory, word, more in (
-        ("gru", "by a cell", {}),
-        ("lru", "by a linear memory", {}),
-        ("transformer", "by attention", {"memory_window": 1001}),
-    )
-}
-_REMEMBERING = {"t-maze": _LONG_MEMORIES}
-
 MOST_STEPS = 2**17
 """Environment steps in an update, at most, where the number of tasks is derived."""
 
@@ -375,7 +359,7 @@ TRAINABLE: Mapping[str, Entry] = {
         "RL²: an LSTM, GRU, symmetric or no memory, PPO over whole trials",
         RL2Settings,
         defaults=_ON_TRIALS,
-        presets={**_DUAN, **_REMEMBERING},
+        presets=_DUAN,
         measured=("bandit", "tabular-mdp", "cue"),
     ),
 }
