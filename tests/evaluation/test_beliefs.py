@@ -88,7 +88,7 @@ def test_a_table_has_a_row_for_each_episode():
     table = beliefs_table(found)
     assert [row[0] for row in table.rows] == ["1", "2"]
     first = found.divergence[: STEPS // 2]
-    assert table.rows[0][1:3] == [f"{first.mean():.4f}", f"{first.max():.4f}"]
+    assert table.rows[0][1:3] == (f"{first.mean():.4f}", f"{first.max():.4f}")
 
 
 @pytest.mark.compiles
