@@ -101,7 +101,7 @@ _COUNTED = {
     "reward_decoder": "next-state",
     "reward_likelihood": "bernoulli",
     "decoded_trial": "yoked",
-    "kl_weight": 0.001,  # at .01 beliefs are so wide that what is decoded is off by .05 nats at worst
+    "kl_weight": 0.001,
     "num_updates": 300,
 }
 
@@ -117,5 +117,6 @@ TRAINABLE: Mapping[str, Entry] = {
         "VariBAD: a policy on a learned belief about the task; HyperX with --novelty-bonus",
         VariBADSettings,
         defaults=_BELIEFS,
+        measured=("grid-navigation",),
     ),
 }
