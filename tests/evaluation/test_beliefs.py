@@ -79,3 +79,42 @@ def test_beliefs_are_asked_for_on_grids_only_and_of_who_has_them():
     assert not has_beliefs(TrainedAgent(VariBAD(), grid, None))
     assert not has_beliefs(TrainedAgent(RL2(), grid, None))
     assert not has_beliefs(TrainedAgent(VariBAD(**counted), bernoulli_bandit(2, 2), None))
+
+
+def test_a_table_has_a_row_for_each_episode():
+    from adaptax.cli.inspect import beliefs_table
+
+    found = beliefs(lambda exact: 0.9 * exact + 0.1 / SIZE**2)
+    table = beliefs_table(found)
+    assert [row[0] for row in table.rows] == ["1", "2"]
+    first = found.divergence[: STEPS // 2]
+    assert table.rows[0][1:3] == (f"{first.mean():.4f}", f"{first.max():.4f}")
+
+
+@pytest.mark.compiles
+def test_an_agent_is_asked_before_every_step_of_the_evaluations_own_trials():
+    import jax
+
+    from adaptax.algorithms import VariBAD
+    from adaptax.core.trained_agent import TrainedAgent
+    from adaptax.evaluation.beliefs import record_beliefs
+    from adaptax.evaluation.evaluator import evaluate
+    from adaptax.networks.memory.belief import gaussian
+    from adaptax.problems import grid_navigation
+    from tests.algorithms.belief.test_varibad import COUNTED, SMALL
+
+    agent = TrainedAgent.initial(VariBAD(**SMALL, **COUNTED), grid_navigation(num_episodes=2, size=3, horizon=2))
+    found = record_beliefs(agent, num_tasks=12, seed=3, explore=True)
+    assert found.decoded.shape == found.exact.shape == (12, 4, 9)
+    np.testing.assert_allclose(found.decoded.sum(-1), 1)
+    np.testing.assert_allclose(found.exact[:, 0], np.isin(np.arange(9), [2, 5, 6, 7, 8])[None] / 5 * np.ones((12, 1)))
+    returns = evaluate(agent, num_tasks=12, seed=3, explore=True).returns[0].sum(-1)
+    reached = (found.cells == found.goals[:, None]).sum(1)
+    np.testing.assert_allclose(returns, reached - 0.1 * (4 - reached), rtol=1e-5)
+    # Before the first step every belief is the prior, and what is decoded of it the same but for what was drawn.
+    assert (found.latents[:, 0] == 0).all()
+    draws = jax.random.normal(jax.random.key(0), (4000, 2))
+    assert (np.asarray(gaussian(found.latents[0, 0]).log_std) == 0).all()
+    logits = np.asarray(agent.meta.decoder.rewards.table(draws))
+    expected = (1 / (1 + np.exp(-logits))).mean(0)
+    np.testing.assert_allclose(found.decoded[:, 0].mean(0), expected / expected.sum(), rtol=0.02)

@@ -113,7 +113,7 @@ def inspect(
     protocol = _protocol(problem, num_seeds, options)
     if not protocol["held_out"]:
         on_message("note: this family is a small finite set of tasks; the test tasks are those of training")
-    beliefs = None
+    beliefs: Any = None
     if has_beliefs(agent):
         explore = options.policy == "sample"
         beliefs = record_beliefs(agent, num_tasks=options.tasks, seed=options.seed, explore=explore)

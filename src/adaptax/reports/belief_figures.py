@@ -94,12 +94,12 @@ def belief_figure(found: BeliefsLike, *, title: str) -> Figure:
         axes.axvline(episode * found.horizon, color="#E4E4E4", linewidth=0.8, zorder=0)
     axes.set_ylim(bottom=0.0)
     axes.set_xlabel("steps so far", fontsize=FONT_SIZE)
-    axes.set_ylabel("KL(exact ‖ decoded), nats", fontsize=FONT_SIZE)
+    axes.set_ylabel("KL, nats", fontsize=FONT_SIZE)
     axes.tick_params(labelsize=FONT_SIZE - 1, length=3)
     axes.spines[["top", "right"]].set_visible(False)
     annotate_below(
         figure,
         "Above: one trial, after so many steps; the darker a cell, the more probable (√p). ● agent, ☆ goal, which it "
-        f"does not see. Below: mean over {len(found.goals)} held-out tasks.",
+        f"does not see. Below: mean of KL(exact ‖ decoded) over {len(found.goals)} held-out tasks.",
     )
     return figure

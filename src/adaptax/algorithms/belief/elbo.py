@@ -31,6 +31,12 @@ class VariBADParams(RL2Params):
 
     decoder: Decoder = Decoder(None, None, None)
 
+    def belief(self, hyper_state: Float[Array, "*batch size"]) -> Float[Array, "*batch numbers"]:
+        """The belief in a hyper-state, which is what the memory puts out."""
+        memory: Any = self.network.memory
+        found: Array = memory.belief(hyper_state)
+        return found
+
 
 class Kept(eqx.Module):
     """What the buffer keeps of a trial, leaves `[trial, ...]`, steps `[trial, time, ...]`.

@@ -97,7 +97,13 @@ def _of_belief(problem: Settings) -> Changes:
     }
 
 
-_COUNTED = {"reward_decoder": "next-state", "reward_likelihood": "bernoulli", "decoded_trial": "yoked"}
+_COUNTED = {
+    "reward_decoder": "next-state",
+    "reward_likelihood": "bernoulli",
+    "decoded_trial": "yoked",
+    "kl_weight": 0.001,
+    "num_updates": 300,
+}
 
 _BELIEFS = Defaults(
     "tasks, λ and what is decoded by the length of a trial",
@@ -111,5 +117,6 @@ TRAINABLE: Mapping[str, Entry] = {
         "VariBAD: a policy on a learned belief about the task; HyperX with --novelty-bonus",
         VariBADSettings,
         defaults=_BELIEFS,
+        measured=("grid-navigation",),
     ),
 }

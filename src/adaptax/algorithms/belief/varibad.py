@@ -181,8 +181,8 @@ class VariBAD(VariBADSettings, RL2):
             decoded = bare(trajectory if decoded is None else decoded)
             decoded = replace(decoded, timestep=replace(decoded.timestep, action=None, reward=None, first=None))
         features = standardized(jax.vmap(task_features)(experience.tasks), meta.task.mean[None], meta.task.std[None])
-        trials = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (bare(trajectory), decoded))
-        return Kept(*trials, features)
+        own, asked = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (bare(trajectory), decoded))
+        return Kept(own, asked, features)
 
     def _decode(
         self, problem: Problem, meta: VariBADParams, opt_state: PyTree[Array], buffer: TrialBuffer, key: Key[Array, ""]
@@ -209,14 +209,12 @@ class VariBAD(VariBADSettings, RL2):
     def _elbo_loss(self, problem: Problem, meta: VariBADParams, learned: Any, batch: Any) -> tuple[Array, Metrics]:
         """−ELBO of trials, leaves `[trial, time, ...]`, over H."""
         (kept, keys), meta = batch, with_learned(meta, learned)
-        trajectory, decoded = jax.tree.map(
-            lambda x: jnp.swapaxes(x, 0, 1),
-            (kept.trajectory, kept.trajectory if kept.decoded is None else kept.decoded),
-        )
+        decoded = kept.trajectory if kept.decoded is None else kept.decoded
+        trajectory, decoded = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (kept.trajectory, decoded))
         valid = trajectory.valid
         if not problem.env.ends_early or trajectory.clock is not None:
             trajectory = replace(trajectory, valid=None)
-        belief = meta.network.memory.belief(self.recall(meta, trajectory))
+        belief = meta.belief(self.recall(meta, trajectory))
         first = jnp.arange(len(belief))[:, None] == 0
         starts = jnp.broadcast_to(first, valid.shape) if trajectory.clock is None else trajectory.clock == 0
         decoded = self._steps(meta, decoded)
@@ -241,7 +239,7 @@ class VariBAD(VariBADSettings, RL2):
             valid = trajectory.valid if problem.env.ends_early else None
             novelty = novelty.learn(hidden, valid, num_minibatches=self.num_minibatches)
         if paid(self.surprise_bonus):
-            mean = gaussian(state.meta.network.memory.belief(hidden)).mean
+            mean = gaussian(state.meta.belief(hidden)).mean
             one_by_one = jax.tree.map(
                 lambda x: x.reshape(1, -1, *x.shape[2:]), (mean, self._steps(state.meta, trajectory))
             )
@@ -257,8 +255,7 @@ class VariBAD(VariBADSettings, RL2):
 
     def beliefs(self, meta: VariBADParams, trajectory: Transition) -> Float[Array, "time *batch numbers"]:
         """What was believed before each step, as it was acted on."""
-        memory: Any = meta.network.memory
-        return memory.belief(trajectory.aux["hidden"])  # type: ignore[no-any-return]
+        return meta.belief(trajectory.aux["hidden"])
 
     def goal_probabilities(
         self, meta: VariBADParams, belief: Float[Array, "*batch numbers"], key: Key[Array, ""], num_samples: int = 64

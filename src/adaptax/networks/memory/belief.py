@@ -112,9 +112,9 @@ class BeliefMemory(Memory):
         belief = jnp.where(begun[..., None], belief, 0.0)  # N(0, I)
         return jnp.concatenate([belief, x[..., : self.observation_size]], -1)
 
-    def heads(
+    def heads(  # type: ignore[override]
         self, sizes: MemorySizes, initial_std: float | Array, key: Key[Array, ""]
-    ) -> tuple[HyperLayers, PolicyHead]:  # type: ignore[override]
+    ) -> tuple[HyperLayers, PolicyHead]:
         """Two layers that read the hyper-state, and the policy's head."""
         body_key, head_key = jax.random.split(key)
         body = MLP(self.size, (sizes.policy_size, sizes.policy_size), "relu", body_key)
