@@ -22,6 +22,7 @@ from adaptax.core.types import TimeStep, Transition, replace
 from adaptax.optimization.moments import Moments
 from adaptax.problems import bernoulli_bandit, point_robot
 from adaptax.problems.bandit import BernoulliArms
+from adaptax.runs import checkpoints
 from tests.sample_problems import clockwork, odd_bandit, quick_jit, random_state, same, train
 from tests.shops import shops
 
@@ -60,6 +61,19 @@ def test_trials_go_into_the_buffer_whole_and_the_newest_stay(make):
     actions = np.concatenate([x.timestep.action[:, :, 0] for x in seen], 1).swapaxes(0, 1)
     np.testing.assert_array_equal(buffer.trials.steps.timestep.action, actions[[6, 7, 2, 3, 4, 5]])
     assert (buffer.trials.steps.valid is None) == (not problem.env.ends_early)
+
+
+@pytest.mark.compiles
+def test_E27_from_a_checkpoint_it_goes_on_bitwise_with_the_trials_that_it_had(tmp_path):
+    problem, algorithm = ending(), OffPolicyRL2(**TINY)
+    update = quick_jit(lambda state: algorithm.update(problem, state)[0])
+    state = update(random_state(algorithm, problem))
+    about = {"algorithm": "off-policy-rl2", "settings": {}, "options": {}}
+    checkpoints.save(tmp_path, state, update=1, about=about)
+    again = checkpoints.newest(tmp_path, jax.eval_shape(lambda: state), about, pytest.fail).state
+    assert again.opt_state.buffer.count == 4
+    assert same(again, state)
+    assert same(update(again), update(state))
 
 
 @pytest.mark.compiles
