@@ -266,7 +266,8 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         reading = Reading(policy, hidden, old, drawn.task, action, remaining, temperature, keys)
         judged = judge(reading, learned.critic, target, self._scale)
         targets = self._targets(problem, meta, steps, judged, temperature)
-        critic_loss = sum(self._scale.loss(said, targets / remaining) for said in judged.outputs)
+        first, second = (self._scale.loss(said, targets / remaining) for said in judged.outputs)
+        critic_loss = first + second
         temperature_loss = soft_actor_critic.temperature_loss(
             learned.log_temperature, judged.entropy, self._wanted_entropy(space, state.step)
         )
