@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import OffPolicyRL2
-from adaptax.algorithms.memory.off_policy_rl2 import Learned, Replayed
 from adaptax.algorithms.memory.off_policy_settings import OffPolicyRL2Settings
+from adaptax.algorithms.memory.soft_learner import Learned, Replayed
 from adaptax.algorithms.memory.soft_losses import Judged
 from adaptax.core import parallel
 from adaptax.core.errors import UseError
