@@ -6,8 +6,8 @@
 
 Each learner trains with its default preset for so many steps, over which its learning rate falls. Now and then its
 agent, as it then is, goes through one trial in each of the same held-out tasks; that takes no part in training. Means
-are over seeds and tasks, with intervals of 95 %. At the end: how many steps each took to come to the last return of the
-last learner, where it did. `--out NAME` writes NAME.json, and NAME.png where matplotlib is installed.
+are over seeds and tasks, with intervals of 95 %. At the end: how many steps each took to come to the lowest of their
+last returns, which all came to. `--out NAME` writes NAME.json, and NAME.png where matplotlib is installed.
 """
 
 import argparse
@@ -137,9 +137,9 @@ def main() -> None:
         curves[name] = joined([curve(algorithm, problem, seed, options.tasks, options.points) for seed in seeds])
         for row in curves[name]:
             print(f"{name:<16} {row['steps']:>12,.0f} steps {row['mean']:>10.3f} ± {row['margin']:.3f}", flush=True)
-    last = list(curves)[-1]
-    level = curves[last][-1]["mean"]
-    print(f"\nsteps to {level:.3f}, what {last} has at the end")
+    lowest = min(curves, key=lambda name: curves[name][-1]["mean"])
+    level = curves[lowest][-1]["mean"]
+    print(f"\nsteps to {level:.3f}, what {lowest} has at the end")
     for name, rows in curves.items():
         needed = steps_to(rows, level)
         print(f"{name:<16} {'never' if needed is None else format(needed, ',.0f')}")

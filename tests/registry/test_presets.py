@@ -72,7 +72,9 @@ def refused(algorithm, problem):
         return "expects a problem with discrete states and actions.*Try dqn"
     if algorithm == "dqn" and settings.continuous_actions:
         return "expects discrete actions.*Try ppo"
-    within_episodes = {"rl2", "varibad", "multitask-ppo", "oracle-ppo", "q-learning", "sarsa", "dqn"}
+    within_episodes = {
+        "rl2", "varibad", "off-policy-rl2", "multitask-ppo", "oracle-ppo", "q-learning", "sarsa", "dqn",
+    }  # fmt: skip
     if problem == "two-step" and algorithm not in within_episodes:
         return "a trial is one episode, but .* episodes .* are expected.*an agent with a memory"
     return None

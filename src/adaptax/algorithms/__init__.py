@@ -17,10 +17,10 @@ TRAINABLE = {
     **_memory.TRAINABLE,
     **_belief.TRAINABLE,
     **_pearl.TRAINABLE,
-    **_off_policy.TRAINABLE,
     **_gradient.TRAINABLE,
     **_memory.EXPLORERS,
     **_standard_rl.TRAINABLE,
+    **_off_policy.TRAINABLE,
 }
 """What meta-learns, by name."""
 FROM_SCRATCH = {**_standard_rl.FROM_SCRATCH}

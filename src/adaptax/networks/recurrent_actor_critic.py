@@ -74,7 +74,7 @@ class QualityHead(eqx.Module):
         features = self.from_memory(memory) + self.from_time(time)[:, None]
         if self.from_task is not None:
             features = features + self.from_task(task)[None]
-        if self.from_action is not None:
+        if self.from_action is not None and action is not None:
             features = features + self.from_action(action)
         return self.out(jax.nn.relu(self.hidden(jax.nn.relu(features))))
 

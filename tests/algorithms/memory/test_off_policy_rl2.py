@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import OffPolicyRL2
-from adaptax.algorithms.memory.off_policy_rl2 import Learned, Replayed
 from adaptax.algorithms.memory.off_policy_settings import OffPolicyRL2Settings
+from adaptax.algorithms.memory.soft_learner import Learned, Replayed
 from adaptax.algorithms.memory.soft_losses import Judged
 from adaptax.core import parallel
 from adaptax.core.errors import UseError
@@ -22,6 +22,7 @@ from adaptax.core.types import TimeStep, Transition, replace
 from adaptax.optimization.moments import Moments
 from adaptax.problems import bernoulli_bandit, point_robot
 from adaptax.problems.bandit import BernoulliArms
+from adaptax.runs import checkpoints
 from tests.sample_problems import clockwork, odd_bandit, quick_jit, random_state, same, train
 from tests.shops import shops
 
@@ -60,6 +61,19 @@ def test_trials_go_into_the_buffer_whole_and_the_newest_stay(make):
     actions = np.concatenate([x.timestep.action[:, :, 0] for x in seen], 1).swapaxes(0, 1)
     np.testing.assert_array_equal(buffer.trials.steps.timestep.action, actions[[6, 7, 2, 3, 4, 5]])
     assert (buffer.trials.steps.valid is None) == (not problem.env.ends_early)
+
+
+@pytest.mark.compiles
+def test_E27_from_a_checkpoint_it_goes_on_bitwise_with_the_trials_that_it_had(tmp_path):
+    problem, algorithm = ending(), OffPolicyRL2(**TINY)
+    update = quick_jit(lambda state: algorithm.update(problem, state)[0])
+    state = update(random_state(algorithm, problem))
+    about = {"algorithm": "off-policy-rl2", "settings": {}, "options": {}}
+    checkpoints.save(tmp_path, state, update=1, about=about)
+    again = checkpoints.newest(tmp_path, jax.eval_shape(lambda: state), about, pytest.fail).state
+    assert again.opt_state.buffer.count == 4
+    assert same(again, state)
+    assert same(update(again), update(state))
 
 
 @pytest.mark.compiles
@@ -120,6 +134,7 @@ def test_what_an_average_reward_of_1_is_worth():
 
 ARMS = ((0.25, 0.75), (0.75, 0.25))
 """Two tasks, equally probable; a trial has two pulls."""
+TEMPERATURE = 0.2
 
 
 def _every_trial():
@@ -136,10 +151,11 @@ def _experience():
     task, first, paid, second, then = jnp.asarray(_every_trial()).T
     stack = lambda *x: jnp.stack(x)[:, :, None]  # noqa: E731
     yes = jnp.ones((2, 128, 1), bool)
-    before = stack(jnp.full(128, -1), first).astype(jnp.int32), stack(jnp.zeros(128), paid).astype(jnp.float32)
+    paid = paid.astype(jnp.float32)
+    before = stack(jnp.full(128, -1), first).astype(jnp.int32), stack(jnp.zeros(128), paid)
     nothing = jnp.zeros((2, 128, 1, 0))
     steps = TimeStep(nothing, *before, yes)
-    action, reward = stack(first, second).astype(jnp.int32), stack(paid, then).astype(jnp.float32)
+    action, reward = stack(first, second).astype(jnp.int32), stack(paid, then.astype(jnp.float32))
     trajectory = Transition(steps, action, reward, yes, ~yes, nothing, None, yes)
     return Experience(BernoulliArms(jnp.asarray(ARMS)[task]), trajectory)
 
@@ -162,15 +178,15 @@ def test_the_fixed_point_is_that_of_soft_value_iteration_over_histories(critic_l
     algorithm = OffPolicyRL2(
         memory_size=8, policy_size=0, critic_size=16, informed_critic=False, num_tasks=128, batch_size=128,
         buffer_size=128, num_updates=60, replay_ratio=50.0, num_steps=1, discount=0.9, learning_rate=1e-2,
-        initial_temperature=0.5, target_entropy=0.7, polyak=0.1, critic_loss=critic_loss,
+        polyak=0.1, critic_loss=critic_loss,
     )  # fmt: skip
     problem, experience = bernoulli_bandit(2, 2), _experience()
     state = jax.jit(lambda key: algorithm.init(problem, key))(jax.random.key(0))
     moments = Moments(jnp.asarray(1e6), jnp.asarray(0.5), jnp.asarray(0.25))  # of all trials, so they stay
     state = replace(state, meta=replace(state.meta, reward=moments, reward_center=jnp.asarray(0.5)))
-    learn = jax.jit(lambda state: algorithm.learn(problem, state, experience)[0])
-    for _ in range(algorithm.num_updates):
-        state = learn(state)
+    learn, log_temperature = jax.jit(lambda state: algorithm.learn(problem, state, experience)[0]), jnp.log(TEMPERATURE)
+    for _ in range(algorithm.num_updates):  # the temperature is kept where it is, but for an update at a time
+        state = learn(replace(state, opt_state=replace(state.opt_state, log_temperature=log_temperature)))
 
     steps = jax.tree.map(lambda x: x[:, :, 0], replace(experience.trajectory, aux=None))
     critic = state.opt_state.critic
@@ -178,13 +194,11 @@ def test_the_fixed_point_is_that_of_soft_value_iteration_over_histories(critic_l
     remaining = algorithm._remaining(problem)
     said = np.mean([algorithm._scale.values(x, remaining) for x in critic(hidden, jnp.zeros((128, 0)))], 0)
     log_probs = np.asarray(algorithm.recompute(state.meta, steps)[1].log_probs())
-    temperature = float(jnp.exp(state.opt_state.log_temperature))
-    assert 0.01 < temperature < 1
-    first, second = _soft_values(temperature, 0.9)
+    first, second = _soft_values(TEMPERATURE, 0.9)
     a, r = _every_trial()[:, 1], _every_trial()[:, 2]
     np.testing.assert_allclose(said[0], np.broadcast_to(first, (128, 2)), atol=0.04)
     np.testing.assert_allclose(said[1], second[a, r], atol=0.06)
-    wanted = np.exp(second / temperature) / np.exp(second / temperature).sum(-1, keepdims=True)
+    wanted = np.exp(second / TEMPERATURE) / np.exp(second / TEMPERATURE).sum(-1, keepdims=True)
     np.testing.assert_allclose(np.exp(log_probs[1]), wanted[a, r], atol=0.05)
 
 

@@ -38,6 +38,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from adaptax.algorithms.memory.off_policy_settings import OffPolicyRL2Settings
 from adaptax.algorithms.memory.recurrent_agent import RecurrentAgent, RL2Params
 from adaptax.algorithms.memory.settings import MEMORIES
+from adaptax.algorithms.memory.soft_learner import Learned, LearnerState, Replayed, parts_of
 from adaptax.algorithms.memory.soft_losses import CriticScale, Judged, Reading, judge
 from adaptax.core import parallel
 from adaptax.core.entry import load_target
@@ -60,50 +61,6 @@ from adaptax.optimization.value_categories import ValueCategories
 
 LARGEST_VALUE = 100.0
 """The largest average of the remaining rewards, in deviations, that a classifying critic can tell."""
-
-
-class Learned(eqx.Module):
-    """Everything that gradients change.
-
-    Attributes:
-        actor: The policy: the part that is kept after training.
-        critic: Q.
-        log_temperature: log α.
-    """
-
-    actor: RecurrentActor
-    critic: RecurrentCritic
-    log_temperature: Float[Array, ""]
-
-
-class Replayed(eqx.Module):
-    """Whole trials, leaves `[time, trial, ...]`.
-
-    Attributes:
-        steps: What happened, without what nobody learns from.
-        task: The tasks' features as critics read them, `[trial, size]`; of size 0 if they are not told.
-    """
-
-    steps: Transition
-    task: Float[Array, "trial size"]
-
-
-class LearnerState(eqx.Module):
-    """What learning needs and acting does not.
-
-    Attributes:
-        critic: Q.
-        target: Q̄.
-        log_temperature: log α.
-        optimizers: The optimisers' states: of the policy, of the critics, of the temperature.
-        buffer: The newest trials.
-    """
-
-    critic: RecurrentCritic
-    target: RecurrentCritic
-    log_temperature: Float[Array, ""]
-    optimizers: tuple[PyTree[Array], ...]
-    buffer: TrialBuffer
 
 
 def _trials_first(tree: PyTree[Array]) -> Any:
@@ -145,7 +102,7 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         tasks = jax.tree.map(lambda x: x[: trajectory.reward.shape[1]], tasks)
         looked_at = self._replayed(problem, meta, _of_one_environment(trajectory), tasks)
         buffer = TrialBuffer.empty(self.buffer_size, jax.tree.map(lambda x: x[0], looked_at))
-        optimizers = tuple(self._optimizer().init(part) for part in _parts(learned))
+        optimizers = tuple(self._optimizer().init(part) for part in parts_of(learned))
         learner = LearnerState(critic, critic, learned.log_temperature, optimizers, buffer)
         return TrainState(meta, learner, jnp.asarray(0), key)
 
@@ -239,7 +196,7 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
     def _descend(self, learned: Learned, gradient: Learned, optimizers: tuple[Any, ...]) -> tuple[Learned, Any]:
         """One step of Adam for each part, whose gradients have scales of their own."""
         updated = []
-        for part, slope, before in zip(_parts(learned), _parts(gradient), optimizers, strict=True):
+        for part, slope, before in zip(parts_of(learned), parts_of(gradient), optimizers, strict=True):
             with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counter with floats
                 change, after = self._optimizer().update(slope, before, part)
             updated.append((eqx.apply_updates(part, change), after))
@@ -266,7 +223,8 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         reading = Reading(policy, hidden, old, drawn.task, action, remaining, temperature, keys)
         judged = judge(reading, learned.critic, target, self._scale)
         targets = self._targets(problem, meta, steps, judged, temperature)
-        critic_loss = sum(self._scale.loss(said, targets / remaining) for said in judged.outputs)
+        first, second = (self._scale.loss(said, targets / remaining) for said in judged.outputs)
+        critic_loss = first + second
         temperature_loss = soft_actor_critic.temperature_loss(
             learned.log_temperature, judged.entropy, self._wanted_entropy(space, state.step)
         )
@@ -306,8 +264,3 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         if not space.integers:
             return jnp.asarray(wanted)
         return wanted * self.target_entropy * jnp.maximum(1 - step / self.num_updates, 0.0)
-
-
-def _parts(learned: Learned) -> tuple[Any, ...]:
-    """What has an optimiser of its own."""
-    return learned.actor, learned.critic, learned.log_temperature
