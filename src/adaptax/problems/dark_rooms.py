@@ -87,6 +87,9 @@ class DarkRoom(_Room):
     pays_where_it_begins: ClassVar[bool] = True
     """What a step brings tells of the cell that it begins on."""
 
+    def __init__(self, size: int, horizon: int):
+        super().__init__(size, horizon)
+
     def reset(self, task: DarkGoal, key: Key[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
         """Begin in cell 0, which also is what is observed."""
         start = jnp.asarray(0, jnp.int32)
@@ -114,6 +117,9 @@ class Walk(eqx.Module):
 
 class DarkKeyDoor(_Room):
     """Find a key, then its door: see the module."""
+
+    def __init__(self, size: int, horizon: int):
+        super().__init__(size, horizon)
 
     def reset(self, task: KeyAndDoor, key: Key[Array, ""]) -> tuple[Walk, Int[Array, ""]]:
         """Begin in cell 0 without the key; the cell is what is observed."""
@@ -243,6 +249,6 @@ def dark_key_door(
         horizon: Steps of an episode.
     """
     env, cells = DarkKeyDoor(size, horizon), tuple(range(size * size))
-    shifted = KeysAndDoors(far_cells(size), size, horizon, "shifted")
-    family = lambda split: KeysAndDoors(cells, size, horizon, split)  # noqa: E731
+    shifted = KeysAndDoors(cells=far_cells(size), size=size, horizon=horizon, split="shifted")
+    family = lambda split: KeysAndDoors(cells=cells, size=size, horizon=horizon, split=split)  # noqa: E731
     return make_problem(env, family, num_episodes, shifted=shifted, shift=f"key and door {FAR}")
