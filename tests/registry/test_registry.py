@@ -58,9 +58,12 @@ def test_a_default_stands_once():
         assert [type(default) for default in arguments.defaults] == [ast.Attribute] * len(arguments.args)
 
 
+COUNTABLE = ("tabular-mdp", "grid-navigation", "dark-room", "chain", "two-step")
+
+
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_agents_that_count_on_a_trait_suit_the_problems_that_they_did(name):
-    bandits, countable = ("bandit", "correlated-bandit"), ("tabular-mdp", "grid-navigation", "chain", "two-step")
+    bandits, countable = ("bandit", "correlated-bandit"), COUNTABLE
     for agent, where in {"gittins": bandits, "gaussian-ucb1": ("gaussian-bandit",), "psrl": countable}.items():
         assert (name in suited(CLASSICAL[agent])) == (name in where)
     assert (name in suited(CLASSICAL["bayes-optimal-grid"])) == (name == "grid-navigation")

@@ -14,7 +14,7 @@ from adaptax.core.rollout import collect
 from adaptax.core.types import AgentState
 from adaptax.problems import t_maze
 from adaptax.problems.settings import TMazeSettings
-from adaptax.problems.t_maze import BACK, CORRIDOR, DOWN, FORWARD, JUNCTION, UP, TMaze, TMazeTask
+from adaptax.problems.t_mazes import BACK, CORRIDOR, DOWN, FORWARD, JUNCTION, UP, TMaze, TMazeTask
 from tests.sample_problems import program
 
 TASKS = TMazeTask(jnp.arange(2, dtype=jnp.int32))
