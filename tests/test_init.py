@@ -41,7 +41,6 @@ ENVS = [
     "grid_navigation",
     "point_robot",
     "point_robot_sparse",
-    "t_maze",
     "tabular_mdp",
     "two_step",
     "informed",
@@ -53,7 +52,6 @@ ENVS = [
     "GridNavigation",
     "Informed",
     "PointRobot",
-    "TMaze",
     "TabularMDP",
     "TwoStep",
 ]
