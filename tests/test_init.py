@@ -44,7 +44,6 @@ ENVS = [
     "linear_bandit",
     "point_robot",
     "point_robot_sparse",
-    "t_maze",
     "tabular_mdp",
     "two_step",
     "informed",
@@ -59,7 +58,6 @@ ENVS = [
     "Informed",
     "LinearBandit",
     "PointRobot",
-    "TMaze",
     "TabularMDP",
     "TwoStep",
 ]
