@@ -77,12 +77,16 @@ class LinearBanditSettings(Settings):
 
     horizon: ClassVar[int] = 1
     continuous_actions: ClassVar[bool] = True
-    discrete_states: ClassVar[bool] = False
 
     dimension: int = setting(1, low=1, high=1000)
     num_pulls: int = setting(20, low=1, high=10_000)
     noise: float = setting(1.0, low=1e-6, high=1e6)
     contexts: Literal["none", "axes", "sphere"] = "none"
+
+    @property
+    def discrete_states(self) -> bool:  # type: ignore[override]
+        """Whether there is one state only: nothing is shown."""
+        return self.contexts == "none"
 
 
 @dataclasses.dataclass(frozen=True)
