@@ -101,8 +101,8 @@ class PEARLSettings(Settings):
         check_steps(self, problem, {"num_tasks": self.num_tasks, **({name: episodes} if name else {})})
         if name is None and episodes == 1:
             raise ConfigError(
-                f"{type(problem).__name__}: a trial is one episode, but 2 episodes or more are expected, as PEARL holds "
-                "its belief for an episode. Try an agent with a memory, such as rl2"
+                f"{type(problem).__name__}: a trial is one episode, but 2 episodes or more are expected, as PEARL "
+                "holds its belief for an episode. Try an agent with a memory, such as rl2"
             )
         steps = episodes * horizon_of(problem)
         if steps > self.buffer_size:
