@@ -154,9 +154,15 @@ _BANDIT = {
 }
 """Many tasks, each seldom: what is to be learned of them is a distribution."""
 
+_PLANE = {"encoder_objective": "reward", "batch_tasks": 10}
+"""Rewards say where the goal is from the first step on; critics' errors do only once there are values to err in."""
+
 _DEFAULTS = Defaults(
     "tasks, buffers and contexts by the length of a trial",
-    {"linear-bandit": {PEARLSettings: _BANDIT}},
+    {
+        "linear-bandit": {PEARLSettings: _BANDIT},
+        **dict.fromkeys(("point-robot", "point-robot-sparse"), {PEARLSettings: _PLANE}),
+    },
     {f"metaworld-{name}": {"num_episodes": 2} for name in ("ml1", "ml10", "ml25", "ml45")},
     derive=_of_trial,
 )
