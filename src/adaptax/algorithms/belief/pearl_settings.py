@@ -161,7 +161,7 @@ _DEFAULTS = Defaults(
     "tasks, buffers and contexts by the length of a trial",
     {
         "linear-bandit": {PEARLSettings: _BANDIT},
-        **dict.fromkeys(("point-robot", "point-robot-sparse"), {PEARLSettings: _PLANE}),
+        **{key: {PEARLSettings: _PLANE} for key in ("point-robot", "point-robot-sparse")},
     },
     {f"metaworld-{name}": {"num_episodes": 2} for name in ("ml1", "ml10", "ml25", "ml45")},
     derive=_of_trial,
