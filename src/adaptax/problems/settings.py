@@ -85,7 +85,7 @@ class LinearBanditSettings(Settings):
 
     @property
     def discrete_states(self) -> bool:  # type: ignore[override]
-        """Whether nothing is shown, which is one state."""
+        """Whether there is one state only: nothing is shown."""
         return self.contexts == "none"
 
 

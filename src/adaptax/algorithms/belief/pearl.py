@@ -219,7 +219,9 @@ class PEARL(PEARLSettings, MetaLearner):
         model = replace(meta, network=network)
         losses = jax.vmap(functools.partial(self._task_losses, problem, model, targets))(batch)
         losses = {name: jnp.mean(x) for name, x in losses.items()}
-        weight = 1 / batch.there.shape[1]
+        # Critics whose values are divided are wrong by so much less: β weighs against what the errors are undivided.
+        undivided = 1.0 if network.rewards is not None else self._worth(problem) ** 2
+        weight = 1 / (batch.there.shape[1] * undivided)
         total = losses["critic_loss"] + losses["policy_loss"] + losses["temperature_loss"]
         total = total + weight * (losses.get("reward_loss", 0.0) + self.kl_cost * losses["kl"])
         shown = {name: x for name, x in losses.items() if name != "temperature_loss"}

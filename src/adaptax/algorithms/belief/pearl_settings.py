@@ -101,8 +101,8 @@ class PEARLSettings(Settings):
         check_steps(self, problem, {"num_tasks": self.num_tasks, **({name: episodes} if name else {})})
         if name is None and episodes == 1:
             raise ConfigError(
-                f"{type(problem).__name__}: a trial is one episode, but two episodes or more are expected: PEARL holds "
-                "its belief for an episode, so it would never adapt. Try an agent with a memory, such as rl2"
+                f"{type(problem).__name__}: a trial is one episode, but 2 episodes or more are expected, as PEARL "
+                "holds its belief for an episode. Try an agent with a memory, such as rl2"
             )
         steps = episodes * horizon_of(problem)
         if steps > self.buffer_size:
@@ -154,9 +154,15 @@ _BANDIT = {
 }
 """Many tasks, each seldom: what is to be learned of them is a distribution."""
 
+_PLANE = {"encoder_objective": "reward", "batch_tasks": 10}
+"""Rewards say where the goal is from the first step on; critics' errors do only once there are values to err in."""
+
 _DEFAULTS = Defaults(
     "tasks, buffers and contexts by the length of a trial",
-    {"linear-bandit": {PEARLSettings: _BANDIT}},
+    {
+        "linear-bandit": {PEARLSettings: _BANDIT},
+        **{key: {PEARLSettings: _PLANE} for key in ("point-robot", "point-robot-sparse")},
+    },
     {f"metaworld-{name}": {"num_episodes": 2} for name in ("ml1", "ml10", "ml25", "ml45")},
     derive=_of_trial,
 )
