@@ -41,16 +41,18 @@ def test_number_of_devices():
 
 
 def test_what_devices_share_is_gathered_again():
-    x = {"x": jnp.arange(8), "y": jnp.arange(8.0)[None] * 10}
+    x = {"x": jnp.arange(8), "y": jnp.arange(8.0)[None] * 10, "nothing": jnp.zeros((8, 3, 0))}
 
     def together(x):
         share = {"x": parallel.local(x["x"]), "y": parallel.local(x["y"][0])[None]}
-        return {"x": parallel.gather(share["x"]), "y": parallel.gather(share["y"], 1)}
+        nothing = parallel.gather(parallel.local(x["nothing"]))  # a bandit's observations
+        return {"x": parallel.gather(share["x"]), "y": parallel.gather(share["y"], 1), "nothing": nothing}
 
     gathered = _per_device(together)(x)
     for device in range(2):
         np.testing.assert_array_equal(gathered["x"][device], x["x"])
         np.testing.assert_array_equal(gathered["y"][device], x["y"])
+        assert gathered["nothing"][device].shape == (8, 3, 0)
 
 
 @pytest.mark.parametrize(

@@ -73,9 +73,10 @@ def local(tree: PyTree[Array], groups: int = 1) -> Any:
                 f"num_tasks={x.shape[0]} does not divide into num_minibatches={groups} × {devices} devices; "
                 f"choose a multiple of {groups * devices}"
             )
-        shares = x.reshape(groups, devices, -1, *x.shape[1:])
+        each = x.shape[0] // (groups * devices)  # named, since of arrays without numbers JAX cannot tell
+        shares = x.reshape(groups, devices, each, *x.shape[1:])
         share = jax.lax.dynamic_index_in_dim(shares, jax.lax.axis_index(AXIS), 1, keepdims=False)
-        return share.reshape(-1, *x.shape[1:])
+        return share.reshape(groups * each, *x.shape[1:])
 
     return jax.tree.map(take, tree) if devices > 1 else tree
 
