@@ -14,7 +14,7 @@ from tests.cli.conftest import run
         ("--no-json", "adaptax check-env", "it is an option of adaptax train, adaptax plan, adaptax evaluate, …"),
         ("--inner-learning-rate", "adaptax train", "it is an option of training with maml, "),
         ("--num-arms", "adaptax evaluate", "it is an option of training with bandit, gaussian-bandit"),
-        ("--buffer-size", "adaptax compare", "it is an option of training with dqn"),
+        ("--buffer-size", "adaptax compare", "it is an option of training with off-policy-rl2, varibad, pearl, …"),
         ("--num-updates", "adaptax train --resume", "it is an option of training with rl2, "),
         ("--eval-tasks", "adaptax train", "a run knows what it was started with"),
     ],

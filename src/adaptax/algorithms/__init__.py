@@ -15,12 +15,12 @@ from adaptax.core.lazy import imported_when_used
 
 TRAINABLE = {
     **_memory.TRAINABLE,
-    **_belief.TRAINABLE,
-    **_pearl.TRAINABLE,
     **_gradient.TRAINABLE,
     **_memory.EXPLORERS,
     **_standard_rl.TRAINABLE,
     **_off_policy.TRAINABLE,
+    **_belief.TRAINABLE,
+    **_pearl.TRAINABLE,
 }
 """What meta-learns, by name."""
 FROM_SCRATCH = {**_standard_rl.FROM_SCRATCH}

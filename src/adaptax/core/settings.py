@@ -41,10 +41,9 @@ def _abbreviates(word: str, long: str) -> bool:
     return len(short) > 1 and (short == initials or same)
 
 
-def in_short(choices: Iterable[Any]) -> list[str]:
-    """Choices as words; of those that begin alike (`memax:ffm`, `memax:s6`) one for all: `memax:…`."""
-    words = map(str, choices)
-    return list(dict.fromkeys(f"{word.partition(':')[0]}:…" if ":" in word else word for word in words))
+def in_short(choices: Iterable[Any]) -> list[Any]:
+    """Choices; of names that begin alike (`memax:ffm`, `memax:s6`) one for all: `memax:…`."""
+    return list(dict.fromkeys(f"{x.partition(':')[0]}:…" if isinstance(x, str) and ":" in x else x for x in choices))
 
 
 def setting(
