@@ -86,13 +86,14 @@ def gather(tree: Tree, axis: int = 0, groups: int = 1) -> Tree:
 
     For what all must hold alike, as a replay buffer. A no-op on one device.
     """
-    if num_devices() == 1:
+    devices = num_devices()
+    if devices == 1:
         return tree
 
     def join(x: Array) -> Array:
-        shares = x.reshape(*x.shape[:axis], groups, -1, *x.shape[axis + 1 :])
-        joined = jax.lax.all_gather(shares, AXIS, axis=axis + 1)
-        return joined.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :])
+        before, number, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
+        joined = jax.lax.all_gather(x.reshape(*before, groups, number // groups, *after), AXIS, axis=axis + 1)
+        return joined.reshape(*before, devices * number, *after)
 
     return cast(Tree, jax.tree.map(join, tree))
 

@@ -16,7 +16,7 @@ from adaptax.core.problem import make_problem
 from adaptax.core.rollout import run_trial
 from adaptax.core.splits import fold_in_name, is_in_split
 from adaptax.core.streams import stream, trial_returns
-from adaptax.core.types import replace
+from adaptax.core.types import TimeStep, replace
 from adaptax.optimization.losses import masked_mean
 from adaptax.optimization.moments import Moments
 from adaptax.problems import bernoulli_bandit, point_robot
@@ -147,14 +147,26 @@ TRACED = {"entropy_cost": 0.3, "value_cost": 0.1, "max_gradient_norm": 0.01, "ad
 """Settings that may be arrays, so that one program serves all their values."""
 SHAPES = {"memory": "gru", "memory_size": 5, "policy_size": 5, "critic_size": 5, "informed_critic": False}
 
+ATTENTIVE = {"memory": "transformer", "memory_size": 4, "memory_heads": 1}
+OF_OTHERS = {
+    "memory_layers": (2, {"memory": "lru"}),
+    "memory_heads": (2, ATTENTIVE),
+    "memory_window": (2, ATTENTIVE),
+    "policy_network": ("hypernetwork", {}),
+    "hyper_init": ("kaiming", {"policy_network": "hypernetwork"}),
+    "context_size": (3, {"policy_network": "hypernetwork"}),
+}
+"""Settings that have an effect only beside others, with those."""
+
 
 def test_E1d_every_setting_is_in_the_tests_of_settings():
     names = {field.name for field in dataclasses.fields(RL2Settings)}
     elsewhere = {"initial_std", "normalize_observations", "encoder"}  # below; test_normalization.py; test_encoders.py
-    assert names == {*STATIC, *TRACED, *SHAPES, *elsewhere}
+    assert names == {*STATIC, *TRACED, *SHAPES, *OF_OTHERS, *elsewhere}
+    changed = SHAPES | {name: value for name, (value, _) in OF_OTHERS.items()}
     for field in dataclasses.fields(RL2Settings):
         if get_origin(field.type) is not None:
-            assert SHAPES[field.name] in get_args(field.type)
+            assert changed[field.name] in get_args(field.type)
 
 
 @pytest.mark.compiles
@@ -227,6 +239,21 @@ def test_E1d_every_setting_of_the_network_changes_it(name):
     ]
     described = [[x.shape for x in jax.tree.leaves(s)] for s in shapes]
     assert described[0] != described[1]
+
+
+@pytest.mark.parametrize("name", OF_OTHERS)
+def test_E1d_every_setting_that_goes_with_others_changes_what_acts(name):
+    problem = bernoulli_bandit(2, 3)
+    value, beside = OF_OTHERS[name]
+
+    def act(algorithm, key):
+        meta = algorithm.init(problem, key).meta
+        nothing = TimeStep(jnp.zeros(0), jnp.asarray(-1), jnp.zeros(()), jnp.asarray(True))
+        return algorithm.act(meta, algorithm.begin(meta, key), nothing, key, explore=False)
+
+    agents = RL2(**TINY | beside), RL2(**TINY | beside | {name: value})
+    programs = [str(jax.make_jaxpr(lambda key, a=a: act(a, key))(jax.random.key(0))) for a in agents]
+    assert programs[0] != programs[1]
 
 
 def test_E1d_initial_std_reaches_the_policy():

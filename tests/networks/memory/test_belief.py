@@ -28,7 +28,9 @@ def unrolled(memory, xs, starts):
 
 @quick_jit
 def stepped(memory, xs):
-    one = lambda xs: jax.lax.scan(memory.step, memory.initial(), xs)[1]  # noqa: E731
+    def one(xs):
+        return jax.lax.scan(lambda state, x: memory.step(state, x), memory.initial(), xs)[1]  # noqa: PLW0108 (hashed)
+
     return jax.vmap(one, 1, 1)(xs)
 
 
