@@ -90,9 +90,9 @@ def test_all_pairs_are_tried_but_those_that_cannot_suit_each_other():
     rng = random.Random(1)
     pairs = [(agent, problem) for agent in LEARNERS for problem in NATIVE_PROBLEMS]
     drawn = {pair: odd_settings.draw(rng, pair) for pair in pairs}
-    continuous = ("point-robot", "point-robot-sparse")
+    continuous = ("point-robot", "point-robot-sparse", "linear-bandit")
     tables = {(agent, problem) for agent in ("q-learning", "sarsa") for problem in (*continuous, "cart-pole")}
     unsuited = {pair for pair, (found, _) in drawn.items() if found is None}
-    assert unsuited == tables | {("dqn", problem) for problem in continuous}
+    assert unsuited == tables | {("dqn", problem) for problem in continuous} | {("pearl", "two-step")}
     for _, refusals in drawn.values():
         assert all("Settings" in said.partition(":")[0] for said in refusals)

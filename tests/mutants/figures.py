@@ -137,8 +137,8 @@ BUGS = (
     Mutant(
         "devices share out tasks across minibatches",
         "core/parallel.py",
-        "shares = x.reshape(groups, devices, -1, *x.shape[1:])",
-        "shares = jax.numpy.swapaxes(x.reshape(devices, groups, -1, *x.shape[1:]), 0, 1)",
+        "shares = x.reshape(groups, devices, each, *x.shape[1:])",
+        "shares = jax.numpy.swapaxes(x.reshape(devices, groups, each, *x.shape[1:]), 0, 1)",
         "E20: another number of devices is another experiment",
         PARALLEL,
     ),

@@ -24,11 +24,15 @@ CASES = {name: getattr(problems, name) for name in problems.__all__}
 CASES["cart_pole(variation=0.5)"] = functools.partial(
     problems.cart_pole, variation=0.5
 )  # by default it has one task only
+# So many tasks that all are met, or that none is met twice.
+CASES["dark_room"] = functools.partial(problems.dark_room, size=4, horizon=20)
+CASES["dark_key_door"] = functools.partial(problems.dark_key_door, size=50)
 SIMULATED = sorted(modules_of(simulators.SIMULATED))
 for robot in SIMULATED:  # their steps are dear, and all alike
     CASES[robot] = functools.partial(getattr(problems, robot), horizon=20)
 every_problem = pytest.mark.parametrize("name", CASES)
 INSIDE = {
+    "dark_key_door": "the half of the room that is farther from the start",
     "bernoulli_bandit": "a corner of the training range, which holds all that there is",
     "gaussian_bandit": "a wider normal distribution",
     "linear_bandit": "a wider normal distribution",

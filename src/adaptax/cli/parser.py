@@ -71,7 +71,7 @@ class Option(argparse.Action):
         if self.nargs == 0:
             return f"no value ({self.option_strings[0]} is yes, {self.option_strings[1]} is no)"
         if get_origin(self.kind) is Literal:
-            return f"one of {', '.join(in_short(get_args(self.kind)))}"
+            return f"one of {', '.join(map(str, in_short(get_args(self.kind))))}"
         if self.nargs is not None:
             choices = get_args(get_args(self.kind)[0])
             some = f"some of {', '.join(map(str, choices))}" if choices else "values"
@@ -136,7 +136,7 @@ def help_of(settings: Any) -> dict[str, str]:
 
 def _placeholder(kind: Any) -> str | None:
     if get_origin(kind) is Literal:
-        return f"{{{','.join(in_short(get_args(kind)))}}}"
+        return f"{{{','.join(map(str, in_short(get_args(kind))))}}}"
     return _placeholder(get_args(kind)[0]) if get_origin(kind) is tuple else _PLACEHOLDERS.get(kind)
 
 

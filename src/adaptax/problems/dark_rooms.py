@@ -197,9 +197,6 @@ def _distance(start: Int[Array, "*batch"] | int, end: Int[Array, "*batch"], size
     return jnp.abs(start // size - end // size) + jnp.abs(start % size - end % size)
 
 
-FAR = "in the half of the room that is farther from the start"
-
-
 def far_cells(size: int) -> tuple[int, ...]:
     """Cells beyond the diagonal."""
     return tuple(cell for cell in range(size * size) if sum(divmod(cell, size)) >= size)
@@ -231,9 +228,7 @@ def dark_room(
     """
     env, cells = DarkRoom(size, horizon), tuple(range(size * size))
     dealt = deal_cells(size) if held_out else dict.fromkeys(("train", "validation", "test"), cells)
-    shifted = DarkGoals(far_cells(size), size, horizon, "shifted")
-    family = lambda split: DarkGoals(dealt[split], size, horizon, split)  # noqa: E731
-    return make_problem(env, family, num_episodes, shifted=shifted, shift=f"goals {FAR}")
+    return make_problem(env, lambda split: DarkGoals(dealt[split], size, horizon, split), num_episodes)
 
 
 def dark_key_door(
@@ -251,4 +246,10 @@ def dark_key_door(
     env, cells = DarkKeyDoor(size, horizon), tuple(range(size * size))
     shifted = KeysAndDoors(cells=far_cells(size), size=size, horizon=horizon, split="shifted")
     family = lambda split: KeysAndDoors(cells=cells, size=size, horizon=horizon, split=split)  # noqa: E731
-    return make_problem(env, family, num_episodes, shifted=shifted, shift=f"key and door {FAR}")
+    return make_problem(
+        env,
+        family,
+        num_episodes,
+        shifted=shifted,
+        shift="key and door in the half of the room that is farther from the start",
+    )
