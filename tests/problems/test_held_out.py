@@ -22,6 +22,7 @@ VARIANTS = {
     "cart-pole": [{}, {"variation": 0.5}],
     "grid-navigation": [{}, {"held_out": True}],
     "dark-room": [{}, {"held_out": True}],
+    "dark-key-door": [{"size": 50}],  # so many tasks that hardly any is met twice
 }
 """Settings besides the defaults with which a family is another one."""
 CASES = [(name, changes) for name in PROBLEMS for changes in VARIANTS.get(name, [{}])]

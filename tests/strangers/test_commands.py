@@ -191,11 +191,11 @@ def test_a_stranger_goes_where_we_go(place, trip):
 
 
 def test_all_that_there_is_was_tried():
-    """Each command that takes an algorithm, a problem or a run is among the trips."""
+    """Each command that takes any algorithm, problem or run is among the trips; pages to play are of some families."""
     from adaptax.cli.main import COMMANDS
 
     tried = {trip.__name__.replace("_", "-") for trip in TRIPS}
-    assert set(COMMANDS) - tried == {"list", "reproduce", "sweep"}
+    assert set(COMMANDS) - tried == {"list", "reproduce", "sweep", "demo", "play"}
 
 
 def test_a_run_has_nothing_imported_that_its_user_does_not_name(place):
