@@ -100,7 +100,7 @@ SETTINGS = {
         "num_tasks": 4,
         "batch_size": 4,
         "buffer_size": 8,
-        "replay_ratio": 2.0,
+        "replay_ratio": 2,
     },
     "PPO": {**FROM_SCRATCH, "num_minibatches": 2, "num_epochs": 2},
     "ProMP": {**GRADIENT_BASED, "baseline": "value"},

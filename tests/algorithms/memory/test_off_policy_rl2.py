@@ -28,7 +28,7 @@ from tests.shops import shops
 
 TINY = {
     "memory_size": 4, "policy_size": 4, "critic_size": 4, "num_tasks": 4, "num_updates": 10, "batch_size": 4,
-    "buffer_size": 6, "replay_ratio": 2.0,
+    "buffer_size": 6, "replay_ratio": 2,
 }  # fmt: skip
 bandit = functools.partial(bernoulli_bandit, 2, 3)
 robot = functools.partial(point_robot, num_episodes=2, horizon=2)
@@ -177,7 +177,7 @@ def _soft_values(temperature, discount):
 def test_the_fixed_point_is_that_of_soft_value_iteration_over_histories(critic_loss):
     algorithm = OffPolicyRL2(
         memory_size=8, policy_size=0, critic_size=16, informed_critic=False, num_tasks=128, batch_size=128,
-        buffer_size=128, num_updates=60, replay_ratio=50.0, num_steps=1, discount=0.9, learning_rate=1e-2,
+        buffer_size=128, num_updates=60, replay_ratio=50, num_steps=1, discount=0.9, learning_rate=1e-2,
         polyak=0.1, critic_loss=critic_loss,
     )  # fmt: skip
     problem, experience = bernoulli_bandit(2, 2), _experience()
@@ -230,7 +230,7 @@ def test_no_loss_moves_what_is_anothers():
 # ---------------------------------------------------------------- settings, scale, seeds, devices
 
 CHANGED = {
-    "num_tasks": 2, "num_updates": 20, "replay_ratio": 4.0, "batch_size": 2, "buffer_size": 4, "learning_rate": 1e-2,
+    "num_tasks": 2, "num_updates": 20, "replay_ratio": 4, "batch_size": 2, "buffer_size": 4, "learning_rate": 1e-2,
     "discount": 0.5, "num_steps": 1, "polyak": 0.5, "critic_loss": "two-hot", "target_entropy": 0.9,
     "initial_temperature": 1.0, "max_gradient_norm": 1e-3, "informed_critic": False,
 }  # fmt: skip
@@ -300,8 +300,8 @@ def test_devices_share_both_the_tasks_and_the_trials_of_a_step():
 
 
 def test_an_update_learns_from_each_step_so_often():
-    assert OffPolicyRL2(num_tasks=16, batch_size=32, replay_ratio=8.0).gradient_steps == 4
-    assert OffPolicyRL2(num_tasks=16, batch_size=1024, replay_ratio=8.0).gradient_steps == 1
+    assert OffPolicyRL2(num_tasks=16, batch_size=32, replay_ratio=8).gradient_steps == 4
+    assert OffPolicyRL2(num_tasks=16, batch_size=1024, replay_ratio=8).gradient_steps == 1
 
 
 def test_several_choices_at_once_are_refused():
@@ -314,11 +314,11 @@ def test_several_choices_at_once_are_refused():
 LEARNING = {
     "bandit": (
         functools.partial(bernoulli_bandit, 5, 10),
-        {"num_tasks": 64, "batch_size": 64, "num_updates": 60, "replay_ratio": 8.0, "discount": 0.9},
+        {"num_tasks": 64, "batch_size": 64, "num_updates": 60, "replay_ratio": 8, "discount": 0.9},
     ),
     "robot": (
         functools.partial(point_robot, num_episodes=2, horizon=20),
-        {"num_tasks": 16, "batch_size": 16, "num_updates": 80, "replay_ratio": 8.0, "discount": 0.95},
+        {"num_tasks": 16, "batch_size": 16, "num_updates": 80, "replay_ratio": 8, "discount": 0.95},
     ),
 }
 

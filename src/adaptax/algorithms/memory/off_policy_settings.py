@@ -64,7 +64,7 @@ class OffPolicyRL2Settings(Settings):
     encoder: str = "auto"
     num_tasks: int = setting(8, low=1, high=LARGEST_COUNT)
     num_updates: int = setting(300, low=1, high=LARGEST_COUNT)
-    replay_ratio: float = setting(32.0, above=0, high=100)
+    replay_ratio: int = setting(32, low=1, high=100)
     batch_size: int = setting(16, low=1, high=LARGEST_COUNT)
     buffer_size: int = setting(4096, low=1, high=LARGEST_COUNT)
     learning_rate: float = setting(1e-3, above=0, high=1)
