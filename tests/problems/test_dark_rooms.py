@@ -12,7 +12,8 @@ from adaptax.core.errors import UseError
 from adaptax.core.rollout import collect
 from adaptax.core.types import AgentState
 from adaptax.problems import dark_key_door, dark_room
-from adaptax.problems.dark_rooms import DarkGoal, DarkKeyDoor, DarkRoom, KeyAndDoor
+from adaptax.problems.dark_rooms import DarkKeyDoor, DarkRoom, KeyAndDoor
+from adaptax.problems.grid_worlds import GridGoal
 from tests.sample_problems import program
 
 STAY, UP, RIGHT, DOWN, LEFT = range(5)
@@ -35,10 +36,10 @@ def walk(env, task, actions):
 
 def test_a_step_is_paid_by_where_it_begins():
     env = DarkRoom(3, 6)
-    cells, rewards = walk(env, DarkGoal(jnp.asarray(4)), [UP, RIGHT, STAY, DOWN, DOWN, LEFT])
+    cells, rewards = walk(env, GridGoal(jnp.asarray(4)), [UP, RIGHT, STAY, DOWN, DOWN, LEFT])
     assert cells == [0, 3, 4, 4, 1, 1, 0]  # there is nothing below the first row
     assert rewards == [0, 0, 1, 1, 0, 0]
-    assert walk(env, DarkGoal(jnp.asarray(0)), [LEFT, DOWN])[1] == [1, 1]
+    assert walk(env, GridGoal(jnp.asarray(0)), [LEFT, DOWN])[1] == [1, 1]
 
 
 def test_a_door_opens_once_and_only_with_the_key():
@@ -53,11 +54,11 @@ def test_a_door_opens_once_and_only_with_the_key():
 def test_whoever_knows_the_goal_earns_91():
     family = dark_room().test
     cells = jnp.arange(SIZE**2)
-    known = np.asarray(jax.vmap(family.oracle)(DarkGoal(cells)))
+    known = np.asarray(jax.vmap(family.oracle)(GridGoal(cells)))
     assert known.mean() == 91.0
     assert known.max() == 100
     assert known.min() == 82
-    assert float(dark_room(horizon=5).test.oracle(DarkGoal(jnp.asarray(99)))) == 0
+    assert float(dark_room(horizon=5).test.oracle(GridGoal(jnp.asarray(99)))) == 0
 
 
 def test_whoever_knows_key_and_door_earns_2_where_both_are_within_reach():
@@ -99,7 +100,7 @@ class Sweep(FromScratch):
 
 def test_a_sweep_earns_nearly_the_most_in_the_first_episode_and_all_in_each_later_one():
     problem = dark_room(num_episodes=3)
-    tasks = DarkGoal(jnp.arange(SIZE**2, dtype=jnp.int32))
+    tasks = GridGoal(jnp.arange(SIZE**2, dtype=jnp.int32))
     keys = jax.random.split(KEY, SIZE**2)
     rewards = np.asarray(program(collect)(Sweep(), problem, None, tasks, keys).reward)[..., 0]
     returns = rewards.reshape(3, HORIZON, SIZE**2).sum(1)
@@ -118,13 +119,13 @@ def test_a_random_walk_earns_1_on_average_wherever_it_goes():
     """Of all goals exactly one is under each step."""
     env = DarkRoom(4, 20)
     actions = np.random.default_rng(0).integers(0, 5, 20)
-    assert sum(sum(walk(env, DarkGoal(jnp.asarray(goal)), actions)[1]) for goal in range(16)) == 20
+    assert sum(sum(walk(env, GridGoal(jnp.asarray(goal)), actions)[1]) for goal in range(16)) == 20
 
 
 def test_goals_that_are_held_out_are_dealt_once():
     problem = dark_room(held_out=True)
     dealt = [problem.train.goals, problem.validation.goals, problem.test.goals]
-    assert [len(x) for x in dealt] == [60, 20, 20]
+    assert [len(x) for x in dealt] == [62, 19, 19]
     assert sorted(sum(dealt, ())) == list(range(100))
     assert dark_room(held_out=True) == problem
     assert dark_room().test.finite == 100
@@ -142,5 +143,5 @@ def test_in_shifted_rooms_key_and_door_are_far_from_the_start():
 
 @pytest.mark.parametrize("room", [DarkRoom, DarkKeyDoor])
 def test_a_room_has_cells(room):
-    with pytest.raises(UseError, match="expected at least 2 cells on a side, got 1"):
+    with pytest.raises(UseError, match="expected at least 3, to have room for a goal, got 1"):
         room(1, 5)

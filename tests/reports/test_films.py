@@ -17,7 +17,6 @@ from adaptax.problems import (
 )
 from adaptax.problems.bandit import BernoulliArms
 from adaptax.problems.cart_poles import CartPoleTask
-from adaptax.problems.dark_rooms import DarkGoal
 from adaptax.problems.gaussian_bandits import GaussianArms
 from adaptax.problems.grid_worlds import GridGoal
 from adaptax.problems.point_robots import PointGoal
@@ -104,7 +103,7 @@ def test_a_grid_shows_the_path_and_where_the_goal_may_still_be():
 def test_in_a_dark_room_a_step_tells_of_the_cell_that_it_begins_on():
     problem = dark_room(1, size=3, horizon=4)
     cells = [[0, 1, 2, 1, 1]]
-    (film,) = films(recording(problem, DarkGoal(np.array([1])), cells, [[2, 2, 4, 0]], [[0, 1, 0, 1]]))
+    (film,) = films(recording(problem, GridGoal(np.array([1])), cells, [[2, 2, 4, 0]], [[0, 1, 0, 1]]))
     moments = film["moments"]
     assert [sum(x > 0 for x in m["belief"]) for m in moments] == [9, 8, 1, 1, 1]
     assert moments[1]["belief"][0] == 0

@@ -20,24 +20,11 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from adaptax.core.errors import UseError
-from adaptax.core.problem import Environment, Problem, Step, TaskDistribution, make_problem
-from adaptax.core.spaces import Discrete
-from adaptax.problems.exact import GRID_MOVES
+from adaptax.core.problem import Problem, Step, TaskDistribution, make_problem
+from adaptax.problems.grid_worlds import GridGoal, GridWorld, UniformGoals, deal_goals
 from adaptax.problems.settings import DarkKeyDoorSettings, DarkRoomSettings
-
-
-class DarkGoal(eqx.Module):
-    """Where to go.
-
-    Attributes:
-        cell: The goal, row × size + column.
-    """
-
-    cell: Int[Array, "*batch"]
 
 
 class KeyAndDoor(eqx.Module):
@@ -52,36 +39,7 @@ class KeyAndDoor(eqx.Module):
     door: Int[Array, "*batch"]
 
 
-class _Room(Environment):
-    """A square grid whose cell 0, a corner, is the start. Actions: 0 stay, 1 up, 2 right, 3 down, 4 left.
-
-    Attributes:
-        size: Cells along one side.
-    """
-
-    size: int = eqx.field(static=True)
-    observation_space: Discrete = eqx.field(static=True)
-    action_space: Discrete = eqx.field(static=True)
-    horizon: int = eqx.field(static=True)
-    ends_early: bool = eqx.field(static=True)
-
-    def __init__(self, size: int, horizon: int):
-        if size < 2:
-            raise UseError(f"{type(self).__name__}(size): expected at least 2 cells on a side, got {size!r}")
-        self.size = size
-        self.observation_space = Discrete(size * size)
-        self.action_space = Discrete(len(GRID_MOVES))
-        self.horizon = horizon
-        self.ends_early = False
-
-    def moved(self, cell: Int[Array, ""], action: Int[Array, ""]) -> Int[Array, ""]:
-        """One cell on, or the same one."""
-        move = jnp.asarray(GRID_MOVES, jnp.int32)[action]
-        row, column = jnp.clip(jnp.stack(jnp.divmod(cell, self.size)) + move, 0, self.size - 1)
-        return row * self.size + column
-
-
-class DarkRoom(_Room):
+class DarkRoom(GridWorld):
     """Be on the goal: see the module."""
 
     pays_where_it_begins: ClassVar[bool] = True
@@ -90,12 +48,12 @@ class DarkRoom(_Room):
     def __init__(self, size: int, horizon: int):
         super().__init__(size, horizon)
 
-    def reset(self, task: DarkGoal, key: Key[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
+    def reset(self, task: GridGoal, key: Key[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
         """Begin in cell 0, which also is what is observed."""
         start = jnp.asarray(0, jnp.int32)
         return start, start
 
-    def step(self, state: Int[Array, ""], action: Int[Array, ""], task: DarkGoal, key: Key[Array, ""]) -> Step:
+    def step(self, state: Int[Array, ""], action: Int[Array, ""], task: GridGoal, key: Key[Array, ""]) -> Step:
         """Be paid where it begins, then move one cell, or stay."""
         cell = self.moved(state, action)
         return Step(cell, cell, (state == task.cell).astype(jnp.float32), jnp.asarray(False))
@@ -115,7 +73,7 @@ class Walk(eqx.Module):
     opened: Bool[Array, ""]
 
 
-class DarkKeyDoor(_Room):
+class DarkKeyDoor(GridWorld):
     """Find a key, then its door: see the module."""
 
     def __init__(self, size: int, horizon: int):
@@ -135,33 +93,13 @@ class DarkKeyDoor(_Room):
         return Step(after, cell, (finds | opens).astype(jnp.float32), jnp.asarray(False))
 
 
-class DarkGoals(TaskDistribution):
-    """One of `goals`, each with the same chance.
-
-    Attributes:
-        goals: Cells that may be the goal.
-        size: Cells along one side.
-        horizon: Steps of an episode.
-    """
-
-    goals: tuple[int, ...] = eqx.field(static=True)
-    size: int = eqx.field(static=True)
-    horizon: int = eqx.field(static=True)
-    split: str = eqx.field(static=True)
-    finite: int | None = eqx.field(static=True)
+class DarkGoals(UniformGoals):
+    """One of `goals`, each with the same chance, in a dark room."""
 
     def __init__(self, goals: tuple[int, ...], size: int, horizon: int, split: str):
-        self.goals = goals
-        self.size = size
-        self.horizon = horizon
-        self.split = split
-        self.finite = len(goals)
+        super().__init__(goals, size, horizon, split)
 
-    def draw(self, key: Key[Array, ""]) -> DarkGoal:
-        """Draw the goal."""
-        return DarkGoal(jnp.asarray(self.goals, jnp.int32)[jax.random.randint(key, (), 0, len(self.goals))])
-
-    def oracle(self, task: DarkGoal) -> Float[Array, ""]:
+    def oracle(self, task: GridGoal) -> Float[Array, ""]:
         """Walk there in d steps and stay: the horizon less d."""
         return jnp.maximum(self.horizon - _distance(0, task.cell, self.size), 0).astype(jnp.float32)
 
@@ -202,15 +140,6 @@ def far_cells(size: int) -> tuple[int, ...]:
     return tuple(cell for cell in range(size * size) if sum(divmod(cell, size)) >= size)
 
 
-def deal_cells(size: int) -> dict[str, tuple[int, ...]]:
-    """Deal all cells out to the three splits, about 3 : 1 : 1, always in the same way."""
-    cells = np.random.default_rng(0).permutation(size * size)
-    held_out = max(1, len(cells) // 5)
-    validation, test, train = np.split(cells, [held_out, 2 * held_out])
-    dealt = {"train": train, "validation": validation, "test": test}
-    return {split: tuple(sorted(part.tolist())) for split, part in dealt.items()}
-
-
 def dark_room(
     num_episodes: int = DarkRoomSettings.num_episodes,
     size: int = DarkRoomSettings.size,
@@ -223,11 +152,11 @@ def dark_room(
         num_episodes: Episodes in a trial.
         size: Cells along one side.
         horizon: Steps of an episode.
-        held_out: Whether validation and test have goals of their own, in 3 : 1 : 1; by default all splits hold all
+        held_out: Whether validation and test have goals of their own, in 13 : 4 : 4; by default all splits hold all
             cells, and what is new in a test is not the goal but that it is hidden.
     """
     env, cells = DarkRoom(size, horizon), tuple(range(size * size))
-    dealt = deal_cells(size) if held_out else dict.fromkeys(("train", "validation", "test"), cells)
+    dealt = deal_goals(cells) if held_out else dict.fromkeys(("train", "validation", "test"), cells)
     return make_problem(env, lambda split: DarkGoals(dealt[split], size, horizon, split), num_episodes)
 
 

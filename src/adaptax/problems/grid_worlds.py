@@ -29,7 +29,7 @@ class GridGoal(eqx.Module):
     cell: Int[Array, "*batch"]
 
 
-class GridNavigation(Environment):
+class GridWorld(Environment):
     """A square grid whose cell 0, a corner, is the start. Actions: 0 stay, 1 up, 2 right, 3 down, 4 left.
 
     Attributes:
@@ -44,12 +44,25 @@ class GridNavigation(Environment):
 
     def __init__(self, size: int, horizon: int):
         if size < 3:
-            raise UseError(f"GridNavigation(size): expected at least 3, to have room for a goal, got {size!r}")
+            raise UseError(f"{type(self).__name__}(size): expected at least 3, to have room for a goal, got {size!r}")
         self.size = size
         self.observation_space = Discrete(size * size)
         self.action_space = Discrete(len(GRID_MOVES))
         self.horizon = horizon
         self.ends_early = False
+
+    def moved(self, cell: Int[Array, ""], action: Int[Array, ""]) -> Int[Array, ""]:
+        """One cell on, or the same one."""
+        move = jnp.asarray(GRID_MOVES, jnp.int32)[action]
+        row, column = jnp.clip(jnp.stack(jnp.divmod(cell, self.size)) + move, 0, self.size - 1)
+        return row * self.size + column
+
+
+class GridNavigation(GridWorld):
+    """Find the goal, and stay there: see the module."""
+
+    def __init__(self, size: int, horizon: int):
+        super().__init__(size, horizon)
 
     def reset(self, task: GridGoal, key: Key[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
         """Begin in cell 0, which is also what is observed."""
@@ -58,9 +71,7 @@ class GridNavigation(Environment):
 
     def step(self, state: Int[Array, ""], action: Int[Array, ""], task: GridGoal, key: Key[Array, ""]) -> Step:
         """Move one cell, or stay."""
-        move = jnp.asarray(GRID_MOVES, jnp.int32)[action]
-        row, column = jnp.clip(jnp.stack(jnp.divmod(state, self.size)) + move, 0, self.size - 1)
-        cell = row * self.size + column
+        cell = self.moved(state, action)
         return Step(cell, cell, jnp.where(cell == task.cell, 1.0, GRID_STEP_REWARD), jnp.asarray(False))
 
 
@@ -97,11 +108,11 @@ class UniformGoals(TaskDistribution):
         return reached + GRID_STEP_REWARD * (self.horizon - reached)
 
 
-def deal_goals(size: int) -> dict[str, tuple[int, ...]]:
-    """Deal the goals out to the three splits, about 13 : 4 : 4, always in the same way."""
-    goals = np.random.default_rng(0).permutation(np.asarray(grid_goals(size)))
-    held_out = max(1, len(goals) * 4 // 21)
-    validation, test, train = np.split(goals, [held_out, 2 * held_out])
+def deal_goals(goals: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Deal goals out to the three splits, about 13 : 4 : 4, always in the same way."""
+    mixed = np.random.default_rng(0).permutation(np.asarray(goals))
+    held_out = max(1, len(mixed) * 4 // 21)
+    validation, test, train = np.split(mixed, [held_out, 2 * held_out])
     dealt = {"train": train, "validation": validation, "test": test}
     return {split: tuple(sorted(part.tolist())) for split, part in dealt.items()}
 
@@ -127,7 +138,7 @@ def grid_navigation(
     """
     env = GridNavigation(size, horizon)
     if held_out:
-        dealt = deal_goals(size)
+        dealt = deal_goals(grid_goals(size))
         return make_problem(env, lambda split: UniformGoals(dealt[split], size, horizon, split), num_episodes)
     solvable = (size, horizon) == (5, 15) or (size < 5 and horizon <= 50)
     optimum = grid_plan(size, horizon, num_episodes).returns if solvable else None
