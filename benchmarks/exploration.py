@@ -21,7 +21,8 @@ from adaptax.core.algorithm import init
 from adaptax.core.problem import Problem
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import replace
-from adaptax.evaluation.evaluator import encounters, evaluate, oracle_return
+from adaptax.evaluation.encounters import encounters, oracle_return
+from adaptax.evaluation.evaluator import evaluate
 from adaptax.evaluation.statistics import stderr
 from adaptax.registry.presets import settings_for
 from adaptax.registry.registry import PROBLEMS, build

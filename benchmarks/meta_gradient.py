@@ -23,7 +23,7 @@ from adaptax.algorithms import A2C, MetaGradientRL
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import evaluate_trial
 from adaptax.core.settings import Settings
-from adaptax.evaluation.evaluator import encounters
+from adaptax.evaluation.encounters import encounters
 from adaptax.evaluation.statistics import bootstrap_interval, iqm, mean
 from adaptax.problems.settings import episodes_of
 from adaptax.registry.presets import settings_for

@@ -25,7 +25,7 @@ from adaptax.algorithms import PEARL
 from adaptax.core.algorithm import init
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import collect
-from adaptax.evaluation.evaluator import encounters
+from adaptax.evaluation.encounters import encounters
 from adaptax.networks.context import moments_of
 from adaptax.networks.latent import beside
 from adaptax.problems.linear_bandits import conjugate_posterior, linear_bandit

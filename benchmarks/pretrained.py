@@ -21,7 +21,7 @@ from adaptax.deployment import pretrained
 from adaptax.deployment.export.arrays import numpy_files
 from adaptax.deployment.export.traced import exported
 from adaptax.deployment.pretrained.steps import ARRAYS, write_step
-from adaptax.evaluation.evaluator import encounters, oracle_return, tasks_are_held_out
+from adaptax.evaluation.encounters import encounters, oracle_return, tasks_are_held_out
 from adaptax.evaluation.statistics import stderr
 from adaptax.registry.presets import agent_for
 from adaptax.runs.directory import read_recipe, write_json

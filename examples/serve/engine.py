@@ -180,23 +180,25 @@ class Engine:
     def _act(self, calls: list[Call], sessions: list[Live]) -> None:
         seen = [call.given["observation"] for call in calls]
         actions = self._sessions.act(seen, at=[known.row for known in sessions]).tolist()
-        used = time.time()
+        rows, used = [], time.time()
         for known, shown, action in zip(sessions, seen, actions, strict=True):
             known.action = action
-            row = (known.number, known.step, json.dumps(shown), json.dumps(action))
-            self._data.execute("INSERT INTO steps (number, step, seen, action) VALUES (?, ?, ?, ?)", row)
-            self._data.execute("UPDATE sessions SET used = ? WHERE number = ?", (used, known.number))
+            rows.append((known.number, known.step, json.dumps(shown), json.dumps(action)))
+        self._data.executemany("INSERT INTO steps (number, step, seen, action) VALUES (?, ?, ?, ?)", rows)
+        numbers = [(used, known.number) for known in sessions]
+        self._data.executemany("UPDATE sessions SET used = ? WHERE number = ?", numbers)
 
     def _observe(self, calls: list[Call], sessions: list[Live]) -> None:
         given = [call.given for call in calls]
         self._tell(given, [known.row for known in sessions])
+        rows = []
         for known, told in zip(sessions, given, strict=True):
             after = None if told["observation"] is None else json.dumps(told["observation"])
-            row = (told["reward"], told["episode_over"], told["terminated"], after, known.number, known.step)
-            self._data.execute(
-                "UPDATE steps SET reward = ?, over = ?, terminated = ?, after = ? WHERE number = ? AND step = ?", row
-            )
+            rows.append((told["reward"], told["episode_over"], told["terminated"], after, known.number, known.step))
             known.step, known.action = known.step + 1, None
+        self._data.executemany(
+            "UPDATE steps SET reward = ?, over = ?, terminated = ?, after = ? WHERE number = ? AND step = ?", rows
+        )
 
     def _tell(self, given: Sequence[dict[str, Any]], rows: list[int]) -> None:
         """Tell sessions what their actions brought; all say the same things."""

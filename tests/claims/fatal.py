@@ -80,15 +80,15 @@ def doom(fate: Fate) -> None:
             act()
 
     durable.write_all, system.fsync, system.replace, system.unlink = writing, flushing, renaming, removing
-    evaluator: Any = importlib.import_module("adaptax.evaluation.evaluator")
-    evaluate = evaluator.evaluate
+    prepared: Any = importlib.import_module("adaptax.evaluation.evaluator").PreparedEvaluation
+    evaluate = prepared.__call__
 
     @functools.wraps(evaluate)
-    def evaluating(*arguments: Any, **options: Any) -> Any:
-        act = functools.partial(evaluate, *arguments, **options)
-        return fate.at("evaluate", type(arguments[0].algorithm).__name__, act, act)
+    def evaluating(self: Any, *arguments: Any) -> Any:
+        act = functools.partial(evaluate, self, *arguments)
+        return fate.at("evaluate", type(self.agent.algorithm).__name__, act, act)
 
-    evaluator.evaluate = evaluating
+    prepared.__call__ = evaluating
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from adaptax.core.algorithm import init
 from adaptax.core.problem import Problem, TaskDistribution
 from adaptax.core.splits import SPLITS, fold_in_name, is_in_split
 from adaptax.core.types import Task
-from adaptax.evaluation.evaluator import encounters, tasks_are_held_out
+from adaptax.evaluation.encounters import encounters, tasks_are_held_out
 from adaptax.problems import cart_pole, correlated_bandit, grid_navigation
 from adaptax.registry.registry import build
 from tests.claims.checks import Check, at_least, at_most

@@ -23,7 +23,8 @@ from adaptax.core.problem import Problem
 from adaptax.core.spaces import Box, Discrete
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import TrainState, replace
-from adaptax.evaluation.evaluator import encounters, evaluate
+from adaptax.evaluation.encounters import encounters
+from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems import bernoulli_bandit
 from adaptax.training import diagnosis
 from adaptax.training.diagnosis import Violation

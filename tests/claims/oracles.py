@@ -16,7 +16,8 @@ from adaptax.algorithms import Random
 from adaptax.algorithms.classical.gittins import enumerate_indices
 from adaptax.core.algorithm import init
 from adaptax.core.trained_agent import TrainedAgent
-from adaptax.evaluation.evaluator import evaluate, oracle_return, sample_tasks
+from adaptax.evaluation.encounters import oracle_return, sample_tasks
+from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems import tabular_mdp
 from adaptax.problems.exact import bernoulli_bayes_value
 from adaptax.registry.registry import NATIVE_PROBLEMS, build

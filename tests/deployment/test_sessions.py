@@ -12,7 +12,8 @@ from adaptax.core.spaces import Discrete
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.deployment.agent import Agent
 from adaptax.deployment.sessions import LANES
-from adaptax.evaluation.evaluator import encounters, evaluate
+from adaptax.evaluation.encounters import encounters
+from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems import bernoulli_bandit, point_robot, tabular_mdp
 from tests.deployment.test_refusals import Faulty
 from tests.sample_problems import TINY, clockwork, quick_jit, random_state

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from adaptax.core.algorithm import FromScratch
 from adaptax.core.types import AgentState
-from adaptax.evaluation.evaluator import sample_tasks
+from adaptax.evaluation.encounters import sample_tasks
 
 
 def tasks_and_keys(problem, num_tasks, seed=0):

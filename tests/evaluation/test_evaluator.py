@@ -14,13 +14,8 @@ from adaptax.core.experience import sample_tasks as sample_training
 from adaptax.core.splits import is_in_split
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, TrainState, Window
-from adaptax.evaluation.evaluator import (
-    Evaluation,
-    encounters,
-    evaluate,
-    oracle_return,
-    sample_tasks,
-)
+from adaptax.evaluation.encounters import encounters, oracle_return, sample_tasks
+from adaptax.evaluation.evaluator import Evaluation, evaluate
 from adaptax.problems import bernoulli_bandit
 from adaptax.problems.bandit import UniformBernoulliArms
 from tests.sample_problems import clockwork

@@ -11,7 +11,8 @@ from adaptax.algorithms import PPO, PSRL, RL2, UCB1, QLearning, Random
 from adaptax.core.algorithm import FromScratch, init
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Window
-from adaptax.evaluation.evaluator import evaluate, sample_tasks
+from adaptax.evaluation.encounters import sample_tasks
+from adaptax.evaluation.evaluator import evaluate
 from adaptax.evaluation.exploration import (
     ACTS_BY_MODE,
     CONTINUOUS,

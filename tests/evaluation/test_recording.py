@@ -6,7 +6,7 @@ import pytest
 from adaptax.algorithms import Random
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import evaluator, recording
-from adaptax.evaluation.evaluator import encounters
+from adaptax.evaluation.encounters import encounters
 from adaptax.evaluation.recording import Episode, Recorder, shown_episodes
 from adaptax.problems import bernoulli_bandit, point_robot
 from adaptax.reports.films import films

@@ -6,7 +6,7 @@ import pytest
 from adaptax.algorithms import Random
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import trials
-from adaptax.evaluation.evaluator import encounters
+from adaptax.evaluation.encounters import encounters
 from adaptax.evaluation.trials import run_trials
 from adaptax.problems import bernoulli_bandit
 

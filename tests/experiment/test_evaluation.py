@@ -6,7 +6,7 @@ import pytest
 from adaptax.algorithms.classical.random import Random
 from adaptax.core.errors import OutputError
 from adaptax.core.trained_agent import TrainedAgent
-from adaptax.evaluation.evaluator import Evaluation
+from adaptax.evaluation.evaluator import Evaluation, PreparedEvaluation
 from adaptax.experiment.evaluation import Assessment, assess, write_assessment
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.problems import bernoulli_bandit, grid_navigation
@@ -54,7 +54,9 @@ def test_a_finite_family_is_not_called_held_out(capsys):
 
 def test_E24_a_figure_above_the_optimum_is_not_printed_without_a_warning(monkeypatch, capsys):
     impossible = Evaluation(np.ones((1, 400, 5)), np.ones((1, 400, 5), int))
-    monkeypatch.setattr("adaptax.evaluation.evaluator.evaluate", lambda *arguments, **options: impossible)
+    monkeypatch.setattr(
+        "adaptax.evaluation.evaluator.PreparedEvaluation.__call__", lambda *arguments, **options: impossible
+    )
     assessment = random_as_the_trained_agent(bernoulli_bandit(2, 5), [])
     assert isinstance(assessment, Assessment)
     said = capsys.readouterr().out
@@ -64,7 +66,7 @@ def test_E24_a_figure_above_the_optimum_is_not_printed_without_a_warning(monkeyp
 
 def test_E43_figures_are_written_through_no_link_and_over_no_folder(tmp_path, monkeypatch):
     known = Evaluation(np.zeros((1, 40, 5)), np.ones((1, 40, 5), int))
-    monkeypatch.setattr("adaptax.evaluation.evaluator.evaluate", lambda *arguments, **options: known)
+    monkeypatch.setattr(PreparedEvaluation, "__call__", lambda *arguments: known)
     assessment = random_as_the_trained_agent(bernoulli_bandit(2, 5), [])
     names = ("evaluation.json", "returns.npz", "adaptation.png")
     for name in names:

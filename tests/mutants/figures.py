@@ -16,7 +16,7 @@ BUGS = (
     ),
     Mutant(
         "all evaluation tasks share one trial's randomness",
-        "evaluation/evaluator.py",
+        "evaluation/encounters.py",
         "jax.random.split(trial_key, num_tasks)",
         "jax.random.split(trial_key, 1)[np.zeros(num_tasks, int)]",
         "E20: one key on every device, so that thousands of trials are one",
@@ -25,8 +25,8 @@ BUGS = (
     Mutant(
         "repetitions that fill up a chunk are counted",
         "evaluation/trials.py",
-        "use = min(chunk, num_tasks - begin)",
-        "use = chunk",
+        "use = min(self._chunk, self._num_tasks - begin)",
+        "use = self._chunk",
         "E24: some tasks count twice",
         EVALUATION,
     ),

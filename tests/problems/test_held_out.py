@@ -12,7 +12,7 @@ from adaptax.core.experience import sample_tasks
 from adaptax.core.problem import task_features
 from adaptax.core.splits import SPLITS
 from adaptax.core.types import TrainState, key_data
-from adaptax.evaluation.evaluator import encounters, tasks_are_held_out
+from adaptax.evaluation.encounters import encounters, tasks_are_held_out
 from adaptax.registry.registry import build
 from tests.families import PROBLEMS
 

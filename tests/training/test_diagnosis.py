@@ -11,7 +11,8 @@ from adaptax.core.errors import DivergenceError, EnvironmentContractError
 from adaptax.core.splits import fold_in_name
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import replace
-from adaptax.evaluation.evaluator import encounters, evaluate
+from adaptax.evaluation.encounters import encounters
+from adaptax.evaluation.evaluator import evaluate
 from adaptax.experiment.causes import of_evaluation
 from adaptax.training.diagnosis import Violation, violation_in_evaluation, violation_in_init, violation_in_update
 from adaptax.training.loop import train

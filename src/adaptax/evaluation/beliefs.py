@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
@@ -17,15 +18,19 @@ from adaptax.core.rollout import run_trial
 from adaptax.core.splits import fold_in_name
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Task
-from adaptax.evaluation.evaluator import evaluation_key, sample_tasks
+from adaptax.evaluation.encounters import evaluation_key, sample_tasks
 from adaptax.evaluation.linear_probes import fit_decoder, r_squared
 from adaptax.evaluation.statistics import plain
 from adaptax.evaluation.trials import run_trials
 from adaptax.problems.exact import grid_posterior
 from adaptax.problems.grid_worlds import GridNavigation
 
-SAMPLES = 256
-"""Latent variables that are drawn of each belief."""
+SAMPLES, TOGETHER = 4096, 256
+"""Latent variables that are drawn of each belief, and how many of them at a time.
+
+A mean of N draws, each of which is sure of one of K cells, is (K − 1) / 2N nats from what it estimates: .003 for a grid
+of 5 × 5, and .045 if 256 were drawn.
+"""
 BINS = np.array([0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0])
 """Ends of the intervals of probability in which calibration is looked at."""
 LEAST = 1e-12
@@ -119,14 +124,22 @@ def record_beliefs(agent: TrainedAgent, *, num_tasks: int, seed: int = 0, explor
         algorithm: Any = agent.algorithm
         trajectory = run_trial(algorithm, problem, agent.meta, task, key, explore=explore)
         beliefs = algorithm.beliefs(agent.meta, trajectory)[:, 0]
-        keys = jax.random.split(fold_in_name(key, "latents"), len(beliefs))
-        ask = lambda now: algorithm.goal_probabilities(agent.meta, *now, SAMPLES)  # noqa: E731
-        return jax.lax.map(ask, (beliefs, keys)), beliefs, trajectory.next_observation[:, 0], trajectory.reward[:, 0]
+        keys = jax.random.split(fold_in_name(key, "latents"), (len(beliefs), SAMPLES // TOGETHER))
+
+        def goal(now: tuple[Array, Key[Array, " part"]]) -> Array:
+            belief, parts = now
+            ask = lambda part: algorithm.goal_probabilities(agent.meta, belief, part, TOGETHER)  # noqa: E731
+            return jnp.mean(jax.lax.map(ask, parts), 0)
+
+        return jax.lax.map(goal, (beliefs, keys)), beliefs, trajectory.next_observation[:, 0], trajectory.reward[:, 0]
 
     keys = jax.random.split(trial_key, num_tasks)
     found = run_trials(agent, tasks, keys, trial)
     decoded, latents, cells, rewards = (np.asarray(x[0]) for x in found)
     decoded = decoded.astype(np.float64)
+    decoded[:, 0] = decoded[:, 0].mean(
+        0
+    )  # before the first step nothing is known of any task: all draws are of one belief
     exact = grid_posterior(cells.T, rewards.T, env.size)[:-1].swapaxes(0, 1)
     total = np.maximum(decoded.sum(-1, keepdims=True), LEAST)
     return Beliefs(decoded / total, exact, cells, np.asarray(tasks.cell), latents, env.size, env.horizon)

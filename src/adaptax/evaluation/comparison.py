@@ -31,7 +31,8 @@ from adaptax.evaluation.comparison_statistics import (
     resample,
     times_to_thresholds,
 )
-from adaptax.evaluation.evaluator import Evaluation, encounters, evaluate, evaluation_key, tasks_are_held_out
+from adaptax.evaluation.encounters import encounters, evaluation_key, tasks_are_held_out
+from adaptax.evaluation.evaluator import Evaluation, evaluate
 from adaptax.evaluation.exploration import Behaviour, action_statistics, expected_rewards, is_bandit, watch
 from adaptax.evaluation.statistics import Figure, Resamples, stderr
 

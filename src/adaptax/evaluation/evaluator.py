@@ -8,25 +8,24 @@ a task, whether a memory, a gradient step or a posterior has learned from the fi
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from adaptax.core.arguments import counted, flag, instance, seed_number, whole_number
 from adaptax.core.errors import DivergenceError, EnvironmentContractError, UseError
 from adaptax.core.notebook import evenly_spaced, html_table
-from adaptax.core.problem import Problem, TaskDistribution
+from adaptax.core.problem import TaskDistribution
 from adaptax.core.rollout import evaluate_trial
-from adaptax.core.splits import fold_in_name, is_in_split
 from adaptax.core.success import Successes
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.trial_result import TrialResult
-from adaptax.core.types import Task, key_data
+from adaptax.core.types import Task
+from adaptax.evaluation.encounters import Encounters, encounters
 from adaptax.evaluation.protocols import Protocol, check_windows, protocol_trial
 from adaptax.evaluation.statistics import Summary, margin_95, stderr, summarize
-from adaptax.evaluation.trials import prepare_trials
+from adaptax.evaluation.trials import PreparedTrials
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,68 +187,6 @@ def _with_interval(values: np.ndarray) -> tuple[str, str]:
     return f"{mean:.4g}", f"{mean - half:.4g} to {mean + half:.4g}"
 
 
-class Encounters(NamedTuple):
-    """What every agent of an evaluation meets.
-
-    Attributes:
-        tasks: Leaves `[task, ...]`.
-        keys: The randomness of the trial in each.
-    """
-
-    tasks: Task
-    keys: Key[Array, " task"]
-
-
-def sample_tasks(family: TaskDistribution, num_tasks: int, key: Key[Array, ""]) -> Task:
-    """The first `num_tasks` tasks of a family under `key`, leaves `[task, ...]`."""
-    return jax.jit(jax.vmap(family.sample))(jax.random.split(key, num_tasks))
-
-
-def evaluation_key(seed: int, name: str = "evaluation") -> Key[Array, ""]:
-    """The root of an evaluation's randomness: none that training ever uses, whatever the seeds (trap E48)."""
-    return fold_in_name(jax.random.key(seed), name)
-
-
-def encounters(family: TaskDistribution, num_tasks: int, seed: int) -> Encounters:
-    """The tasks that every agent meets under `seed`, and the randomness of the trial in each.
-
-    Each task once, where they can be listed and there are just so many (`at_most_all`).
-    """
-    task_key, trial_key = jax.random.split(evaluation_key(seed))
-    every, keys = family.every(), jax.random.split(trial_key, num_tasks)
-    if every is not None and num_tasks == family.finite:
-        return Encounters(every, keys)
-    return Encounters(sample_tasks(family, num_tasks, task_key), keys)
-
-
-def at_most_all(family: TaskDistribution, num_tasks: int) -> int:
-    """In how many tasks to evaluate where so many are asked for: all, if they can be listed and are no more."""
-    return num_tasks if family.every() is None or family.finite is None else min(num_tasks, family.finite)
-
-
-def tasks_are_held_out(problem: Problem) -> bool:
-    """Whether no test task is one of training: not if the family is a small finite set, said to be one or not."""
-    if problem.test.finite is None:
-        keys = jax.random.split(jax.random.key(0), 64)
-        return bool(jax.jit(jax.vmap(lambda key: is_in_split(problem.test.sample(key), "test")))(keys).all())
-    keys = jax.random.split(jax.random.key(0), 64 * problem.test.finite)
-    drawn = [jax.jit(jax.vmap(family.sample))(keys) for family in (problem.train, problem.test)]
-    train, test = ({leaves.tobytes() for leaves in _rows(tasks)} for tasks in drawn)
-    return train.isdisjoint(test)
-
-
-def _rows(tasks: Task) -> np.ndarray:
-    """Tasks as rows of bytes."""
-    leaves = [np.asarray(key_data(leaf)).reshape(len(leaf), -1) for leaf in jax.tree.leaves(tasks)]
-    return np.concatenate([np.ascontiguousarray(leaf).view(np.uint8) for leaf in leaves], 1)
-
-
-def oracle_return(problem: Problem, tasks: Task, family: TaskDistribution | None = None) -> float:
-    """Mean expected return of one episode for a policy that knows the task; NaN if unknown."""
-    family = problem.test if family is None else family
-    return float(np.mean(np.asarray(jax.jit(jax.vmap(family.oracle))(tasks), np.float64)))
-
-
 def evaluate(
     agent: TrainedAgent,
     *,
@@ -298,7 +235,7 @@ def prepare(
     family: TaskDistribution | None = None,
     met: Encounters | None = None,
     protocol: Protocol | None = None,
-) -> Callable[[PyTree[Array], Callable[[int], None]], Evaluation]:
+) -> "PreparedEvaluation":
     """What `evaluate` does, for whoever does it again and again as an agent learns: it is compiled once.
 
     Arguments are those of `evaluate`; the agent's θ is not looked at.
@@ -330,16 +267,37 @@ def prepare(
             algorithm, problem, meta, task, key, explore=explore or adapts, with_evaluation=with_evaluation
         )
 
-    run = prepare_trials(agent, trial, num_tasks)
+    return PreparedEvaluation(PreparedTrials(agent, trial, num_tasks), agent, Encounters(tasks, keys), protocol)
 
-    def evaluation(meta: PyTree[Array], on_progress: Callable[[int], None]) -> Evaluation:
-        found = run(meta, tasks, keys, on_progress)
+
+@dataclasses.dataclass(frozen=True)
+class PreparedEvaluation:
+    """What `prepare` returns; it is compiled once.
+
+    Attributes:
+        run: Runs the trials.
+        agent: The agent; its θ is not looked at.
+        met: What it meets.
+        protocol: Which episodes to live through, and by which to be judged; None: one trial.
+    """
+
+    run: PreparedTrials
+    agent: TrainedAgent
+    met: Encounters
+    protocol: Protocol | None
+
+    def __call__(self, meta: PyTree[Array], on_progress: Callable[[int], None]) -> Evaluation:
+        """Evaluate θ; raises what `evaluate` raises."""
+        found = self.run(meta, *self.met, on_progress)
         parts = found.returns, found.steps, found.evaluation_episodes
-        result = Evaluation(*parts, agent.title, found.successes, found.evaluation_successes, protocol)
-        _check(agent, found.sound, result)
+        title, successes = self.agent.title, (found.successes, found.evaluation_successes)
+        result = Evaluation(*parts, title, *successes, self.protocol)
+        _check(self.agent, found.sound, result)
         return result
 
-    return evaluation
+    def lower(self) -> Any:
+        """Trace it: what is returned may be compiled in another thread, which a call then finds."""
+        return self.run.lower(self.agent.meta, *self.met)
 
 
 def _check(agent: TrainedAgent, sound: np.ndarray, evaluation: Evaluation) -> None:

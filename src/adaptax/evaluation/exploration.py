@@ -25,7 +25,7 @@ from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, Window, replace
 from adaptax.evaluation.adaptation_curve import AdaptationCurve, evenly
 from adaptax.evaluation.comparison_statistics import resample, spread_of
-from adaptax.evaluation.evaluator import encounters
+from adaptax.evaluation.encounters import encounters
 from adaptax.evaluation.trials import run_trials
 
 SAMPLES = 256

@@ -26,7 +26,7 @@ from adaptax.core.problem import parts_of, task_features
 from adaptax.core.splits import fold_in_name
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Task, is_key
-from adaptax.evaluation.evaluator import evaluation_key, sample_tasks
+from adaptax.evaluation.encounters import evaluation_key, sample_tasks
 from adaptax.evaluation.linear_probes import (
     FLAT,
     ProbeCurve,

@@ -18,10 +18,10 @@ from adaptax.core.rollout import num_evaluations, trial_and_evaluations
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.trial_result import result_of
 from adaptax.core.types import Task, Transition, key_data
-from adaptax.evaluation.evaluator import Encounters, encounters, evaluation_key, oracle_return
+from adaptax.evaluation.encounters import Encounters, encounters, evaluation_key, oracle_return
 from adaptax.evaluation.exploration import is_bandit
 from adaptax.evaluation.statistics import margin_95
-from adaptax.evaluation.trials import prepare_trials
+from adaptax.evaluation.trials import PreparedTrials
 
 MOST_EPISODES = 12
 """Of a trial, so many episodes are shown at most; of more, they get sparser. Pulls of a bandit are all shown."""
@@ -145,7 +145,7 @@ class Recorder:
         sizes = [int(np.prod(space.shape, dtype=np.int64)) for space in (env.observation_space, env.action_space)]
         numbers = agent.problem.episodes + len(self.episodes) * env.horizon * (2 + 2 * sizes[0] + sizes[1])
         self.num_tasks = max(1, min(num_tasks, MOST_NUMBERS // numbers))
-        self._run = prepare_trials(agent, self._trial, self.num_tasks)
+        self._run = PreparedTrials(agent, self._trial, self.num_tasks)
 
     def _trial(self, agent: TrainedAgent, task: Task, key: Key[Array, ""]) -> PyTree[Array]:
         algorithm, problem = agent.algorithm, agent.problem

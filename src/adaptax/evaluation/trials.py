@@ -61,42 +61,53 @@ def run_trials(
     Returns:
         What `trial` returns, as NumPy arrays with leaves `[seed, task, ...]`, the seed axis also if there is one only.
     """
-    return prepare_trials(agent, trial, len(keys))(agent.meta, tasks, keys, on_progress)
+    return PreparedTrials(agent, trial, len(keys))(agent.meta, tasks, keys, on_progress)
 
 
-def prepare_trials(agent: TrainedAgent, trial: Trial, num_tasks: int) -> Callable[..., Any]:
-    """What `run_trials` does, for whoever does it again and again with other θ: it is compiled once.
+class PreparedTrials:
+    """What `run_trials` does, for whoever does it again and again with other θ: it is compiled once."""
 
-    Args:
-        agent: The agent; its θ is not looked at.
-        trial: What is looked at in one trial.
-        num_tasks: In how many tasks.
+    def __init__(self, agent: TrainedAgent, trial: Trial, num_tasks: int):
+        """Nothing is compiled yet.
 
-    Returns:
-        A function of θ, tasks, keys and `on_progress`, as `run_trials` takes them.
-    """
-    on_host = agent.problem.env.on_host
-    devices = jax.local_devices()[: 1 if on_host else None]
-    chunk = max((HOST_CHUNK if on_host else CHUNK) // agent.algorithm.window(agent.problem).num_envs, 1) * len(devices)
-    if num_tasks < chunk:
-        chunk = -(-num_tasks // len(devices)) * len(devices)
-    run, several = _compiled(agent, trial, devices), agent.num_seeds > 1
+        Args:
+            agent: The agent; its θ is not looked at.
+            trial: What is looked at in one trial.
+            num_tasks: In how many tasks.
+        """
+        on_host = agent.problem.env.on_host
+        devices = jax.local_devices()[: 1 if on_host else None]
+        num_envs = agent.algorithm.window(agent.problem).num_envs
+        chunk = max((HOST_CHUNK if on_host else CHUNK) // num_envs, 1) * len(devices)
+        self._chunk = chunk if num_tasks >= chunk else -(-num_tasks // len(devices)) * len(devices)
+        self._num_tasks, self._problem, self._several = num_tasks, agent.problem, agent.num_seeds > 1
+        self._program, self._place = _compiled(agent, trial, devices)
 
-    def run_all(meta: PyTree[Array], tasks: Task, keys: Key[Array, " task"], on_progress: Callable[[int], None]) -> Any:
+    def __call__(
+        self,
+        meta: PyTree[Array],
+        tasks: Task,
+        keys: Key[Array, " task"],
+        on_progress: Callable[[int], None] = lambda done: None,
+    ) -> Any:
+        """What `run_trials` returns of θ, tasks and keys."""
         parts = []
-        for begin in range(0, num_tasks, chunk):
-            # The last chunk is filled up with repetitions, so that one compiled program serves all.
-            indices = np.arange(begin, begin + chunk) % num_tasks
-            seen = _undisturbed(
-                agent.problem,
-                functools.partial(run, meta, jax.tree.map(lambda x: x[indices], tasks), keys[indices]),  # noqa: B023
-            )
-            use = min(chunk, num_tasks - begin)
-            parts.append(jax.tree.map(functools.partial(_kept, several=several, use=use), seen))
+        for begin in range(0, self._num_tasks, self._chunk):
+            arguments = self._arguments(begin, meta, tasks, keys)
+            seen = _undisturbed(self._problem, functools.partial(self._program, *arguments))
+            use = min(self._chunk, self._num_tasks - begin)
+            parts.append(jax.tree.map(functools.partial(_kept, several=self._several, use=use), seen))
             on_progress(begin + use)
         return jax.tree.map(lambda *x: np.concatenate(x, 1), *parts)
 
-    return run_all
+    def lower(self, meta: PyTree[Array], tasks: Task, keys: Key[Array, " task"]) -> Any:
+        """Trace it for such arguments: what is returned may be compiled in another thread, which a call then finds."""
+        return self._program.lower(*self._arguments(0, meta, tasks, keys))
+
+    def _arguments(self, begin: int, meta: PyTree[Array], tasks: Task, keys: Key[Array, " task"]) -> Any:
+        """Of the program, for a chunk; the last is filled up with repetitions, so that one program serves all."""
+        indices = np.arange(begin, begin + self._chunk) % self._num_tasks
+        return self._place((meta, jax.tree.map(lambda x: x[indices], tasks), keys[indices]))
 
 
 def _undisturbed(problem: Problem, run: Callable[[], Any]) -> Any:
@@ -121,8 +132,8 @@ def _kept(x: Array, *, several: bool, use: int) -> np.ndarray:
     return (np.asarray(x) if several else np.asarray(x)[None])[:, :use]
 
 
-def _compiled(agent: TrainedAgent, trial: Trial, devices: list[Any]) -> Any:
-    """A chunk of trials as one program; each device has its share of the tasks.
+def _compiled(agent: TrainedAgent, trial: Trial, devices: list[Any]) -> tuple[Any, Callable[[Any], Any]]:
+    """A chunk of trials as one program, and what puts its arguments in place; each device has its share of the tasks.
 
     Explicitly: what XLA cannot split, it would gather on every device.
     """
@@ -134,15 +145,11 @@ def _compiled(agent: TrainedAgent, trial: Trial, devices: list[Any]) -> Any:
     run = jax.vmap(one, in_axes=(None, 0, 0))
     run = jax.vmap(run, in_axes=(0, None, None)) if several else run
     if len(devices) == 1:
-        return host_program.program(run, on_host=agent.problem.env.on_host)
+        return host_program.program(run, on_host=agent.problem.env.on_host), lambda arguments: arguments
     shares = PartitionSpec(SHARES)
     specs = (PartitionSpec(), shares, shares), PartitionSpec(None, SHARES) if several else shares
     mesh = Mesh(devices, (SHARES,))
     program = jax.jit(jax.shard_map(run, mesh=mesh, in_specs=specs[0], out_specs=specs[1], check_vma=False))
     places = tuple(NamedSharding(mesh, spec) for spec in specs[0])
-
-    def run_here(*arguments: PyTree[Array]) -> PyTree[Array]:
-        # θ may come from training's mesh: a program that calls a simulator refuses arguments of two.
-        return program(*jax.device_put(arguments, places))
-
-    return run_here
+    # θ may come from training's mesh: a program that calls a simulator refuses arguments of two.
+    return program, lambda arguments: jax.device_put(arguments, places)

@@ -10,7 +10,7 @@ import jax
 
 from adaptax.core.errors import DivergenceError, EnvironmentContractError, ResourceError
 from adaptax.core.trained_agent import TrainedAgent
-from adaptax.evaluation.evaluator import encounters
+from adaptax.evaluation.encounters import encounters
 from adaptax.experiment import memory
 from adaptax.experiment.progress import OnMessage
 from adaptax.training import diagnosis

@@ -5,6 +5,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,8 @@ from adaptax.core.precision import in_single_precision
 from adaptax.core.rollout import evaluation_episodes, num_evaluations, num_windows
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import evaluator
-from adaptax.evaluation.evaluator import (
-    Encounters,
-    Evaluation,
-    at_most_all,
-    encounters,
-    oracle_return,
-    tasks_are_held_out,
-)
+from adaptax.evaluation.encounters import Encounters, at_most_all, encounters, oracle_return, tasks_are_held_out
+from adaptax.evaluation.evaluator import Evaluation
 from adaptax.evaluation.protocols import PROTOCOLS, Protocol
 from adaptax.evaluation.reference_scores import ReferenceScores
 from adaptax.evaluation.trials import run_trials
@@ -282,26 +277,37 @@ def _run(
     explore: bool,
     around: Surroundings,
 ) -> tuple[dict[str, Evaluation], float]:
-    """What each agent does in its encounters, by name; and the seconds that the first took."""
+    """What each agent does in its encounters, by name; and the seconds that the first took.
+
+    All are compiled side by side; what is compiled first runs first.
+    """
     results: dict[str, Evaluation] = {}
     begun, seconds, done = time.monotonic(), 0.0, 0
     around.on_progress(start)
-    for name, agent, met in entrants:
-        num_tasks = len(met.keys)
-        with _said(agent, asked, num_tasks=num_tasks, seed=seed, explore=explore, on_message=around.on_message):
-            results[name] = evaluator.evaluate(
-                agent,
-                num_tasks=num_tasks,
-                seed=seed,
-                explore=explore,
-                met=met,
-                protocol=asked,
-                on_progress=lambda more, done=done, name=name: around.on_progress(
-                    dataclasses.replace(start, done=done + more, text=name)
-                ),
-            )
-        done += num_tasks
-        seconds = seconds or time.monotonic() - begun
+    pool = ThreadPoolExecutor(2, thread_name_prefix="compiling")
+    compiling = []
+    try:
+        for _, agent, met in entrants:
+            num_tasks = len(met.keys)
+            with _said(agent, asked, num_tasks=num_tasks, seed=seed, explore=explore, on_message=around.on_message):
+                how: dict[str, Any] = {"num_tasks": num_tasks, "seed": seed, "explore": explore}
+                prepared = evaluator.prepare(agent, **how, met=met, protocol=asked)
+                # Traced here and not by the threads: what JAX is told by context managers is told to one thread alone.
+                compiling.append((prepared, pool.submit(prepared.lower().compile)))
+        for (name, agent, met), (evaluate_it, compiled) in zip(entrants, compiling, strict=True):
+            num_tasks = len(met.keys)
+            with _said(agent, asked, num_tasks=num_tasks, seed=seed, explore=explore, on_message=around.on_message):
+                compiled.result()
+                results[name] = evaluate_it(
+                    agent.meta,
+                    lambda more, done=done, name=name: around.on_progress(
+                        dataclasses.replace(start, done=done + more, text=name)
+                    ),
+                )
+            done += num_tasks
+            seconds = seconds or time.monotonic() - begun
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     return results, seconds
 
 

@@ -13,7 +13,7 @@ from adaptax.core.notebook import html_table, text_table
 from adaptax.core.precision import in_single_precision
 from adaptax.evaluation import inspection
 from adaptax.evaluation.beliefs import Beliefs, has_beliefs, record_beliefs
-from adaptax.evaluation.evaluator import tasks_are_held_out
+from adaptax.evaluation.encounters import tasks_are_held_out
 from adaptax.evaluation.memory_recording import check_remembers
 from adaptax.experiment.evaluation import directory_of
 from adaptax.experiment.options import InspectOptions, check_training_seed

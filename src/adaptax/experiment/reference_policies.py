@@ -17,7 +17,8 @@ from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import evaluator
 from adaptax.evaluation import reference_scores as names
 from adaptax.evaluation.comparison import REFERENCE
-from adaptax.evaluation.evaluator import Encounters, Evaluation
+from adaptax.evaluation.encounters import Encounters
+from adaptax.evaluation.evaluator import Evaluation
 from adaptax.evaluation.reference_scores import ReferenceScores
 from adaptax.experiment.progress import OnMessage, Progress
 from adaptax.experiment.surroundings import Surroundings

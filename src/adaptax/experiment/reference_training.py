@@ -13,7 +13,7 @@ from adaptax.core.errors import CheckpointError, ConfigError
 from adaptax.core.notebook import html_table, text_table
 from adaptax.core.precision import in_single_precision
 from adaptax.core.settings import Settings
-from adaptax.evaluation.evaluator import encounters, oracle_return
+from adaptax.evaluation.encounters import encounters, oracle_return
 from adaptax.experiment.options import ReferenceOptions
 from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
 from adaptax.experiment.reference_policies import check_marks, load, marks

@@ -14,7 +14,7 @@ from adaptax.core.errors import AdaptaxError, ConfigError, MissingPackageError
 from adaptax.core.precision import in_single_precision
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import inspection
-from adaptax.evaluation.evaluator import encounters
+from adaptax.evaluation.encounters import encounters
 from adaptax.evaluation.memory_recording import check_remembers
 from adaptax.evaluation.recording import FAMILIES, Recorder
 from adaptax.experiment.evaluation import directory_of

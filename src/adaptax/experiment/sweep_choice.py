@@ -18,6 +18,7 @@ from adaptax.core import atomic_files
 from adaptax.core.errors import CheckpointError, DivergenceError, EnvironmentContractError
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import evaluator
+from adaptax.evaluation.encounters import at_most_all
 from adaptax.evaluation.statistics import margin_95, plain
 from adaptax.experiment.progress import Progress, patience
 from adaptax.experiment.surroundings import Surroundings
@@ -86,7 +87,7 @@ def _scores(
         swept = SweptParams(values, meta)
         together = TrainedAgent(Swept(first.algorithm), first.problem, swept, len(cells) * seeds, name=first.name)
     family = first.problem.validation
-    num_tasks = evaluator.at_most_all(family, plan.options.validation_tasks)
+    num_tasks = at_most_all(family, plan.options.validation_tasks)
     total = num_tasks
     with patience("evaluating on validation tasks", surroundings.on_message):
         found = evaluator.evaluate(

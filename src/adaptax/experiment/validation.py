@@ -11,6 +11,7 @@ from typing import Any
 
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import evaluator
+from adaptax.evaluation.encounters import at_most_all
 from adaptax.evaluation.statistics import stderr
 from adaptax.experiment import causes
 from adaptax.experiment.options import TrainOptions
@@ -102,7 +103,7 @@ class Validator:
         """Evaluate θ after an update; return what is found, as it stands in the metrics."""
         agent = TrainedAgent(self._algorithm, self._problem, meta, self._options.seeds)
         how: dict[str, Any] = {
-            "num_tasks": evaluator.at_most_all(self._problem.validation, self._options.validation_tasks),
+            "num_tasks": at_most_all(self._problem.validation, self._options.validation_tasks),
             "seed": seed_of(self._options.seed),
             "explore": False,
             "family": self._problem.validation,

@@ -14,7 +14,8 @@ from adaptax.core import parallel
 from adaptax.core.rollout import evaluation_episodes, num_windows, run_trial
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Window, replace
-from adaptax.evaluation.evaluator import evaluate, oracle_return, sample_tasks
+from adaptax.evaluation.encounters import oracle_return, sample_tasks
+from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems import bernoulli_bandit
 from adaptax.problems.task_informed import informed
 from tests.sample_problems import clockwork, program, quick_jit, same, train

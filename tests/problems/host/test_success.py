@@ -33,7 +33,7 @@ def test_success_is_counted_in_any_step_and_in_the_last(workers):
     tasks = {"goal": [2.0, float(HORIZON), 20.0], "drift": [0.0]}
     problem = gymnasium_problem(Timed, tasks, horizon=HORIZON, episodes=1, workers=workers, success="is_success")
     found = evaluate(TrainedAgent.initial(Random(), problem), num_tasks=12)
-    from adaptax.evaluation.evaluator import encounters
+    from adaptax.evaluation.encounters import encounters
 
     goal = np.asarray(encounters(problem.test, 12, 0).tasks["goal"])
     assert set(goal.tolist()) == {0, 1, 2}

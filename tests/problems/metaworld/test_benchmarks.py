@@ -20,7 +20,8 @@ from metaworld.policies import ENV_POLICY_MAP
 from adaptax.core.algorithm import FromScratch
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState
-from adaptax.evaluation.evaluator import at_most_all, encounters, evaluate, tasks_are_held_out
+from adaptax.evaluation.encounters import at_most_all, encounters, tasks_are_held_out
+from adaptax.evaluation.evaluator import evaluate
 from adaptax.evaluation.protocols import Protocol
 from adaptax.problems import informed, metaworld_ml1
 from adaptax.problems.metaworld.arm import OBSERVED, Arm, world_of
