@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from adaptax.core.errors import AdaptaxError, DivergenceError, UseError
-from adaptax.core.types import Transition, key_data
+from adaptax.core.types import Transition, is_key, key_data
 from adaptax.deployment import bounds, checks
 from adaptax.deployment.programs import ADAPTING, LIVE, Leaves, choose, outcomes, packed
 from adaptax.deployment.state import Known, replaced
@@ -64,7 +64,8 @@ class Batch(Tiles):
         for tile, (found, remembered, aux) in called.items():
             lanes = self._lanes_of(tile)
             chosen[lanes], finite[lanes] = outcomes(space, found)
-            memory[tile], noted[tile] = remembered, aux
+            # Row by row, JAX would take a hundred times as long; keys exist in JAX only.
+            memory[tile], noted[tile] = remembered, jax.tree.map(lambda x: x if is_key(x) else np.asarray(x), aux)
         done, none = checks.actions(programs.who, space, chosen[rows])
         infinite = {int(k): checks.became_infinite("act()", programs.who) for k in np.flatnonzero(~finite[rows])}
         errors = {**infinite, **none}
@@ -150,9 +151,10 @@ class Batch(Tiles):
         """Book where last steps led, and whether episodes are over then; learn from windows that are full."""
         window, horizon = self.programs.window, self.programs.env.horizon
         assert window is not None
-        for row, (seen, over) in due.items():
-            notes, envs = self.state.notes[row].led_to(seen, window, horizon, over=over)
-            self.state = self.state._replace(notes=replaced(self.state.notes, {row: notes}))
+        led = {row: self.state.notes[row].led_to(seen, window, horizon, over=over) for row, (seen, over) in due.items()}
+        notes = {row: notes for row, (notes, _) in led.items()}
+        self.state = self.state._replace(notes=replaced(self.state.notes, notes))
+        for row, (_, envs) in led.items():
             if envs:
                 self._learn(where, row, envs)
 
