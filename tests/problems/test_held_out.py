@@ -113,5 +113,6 @@ def test_E48_finite_families_say_how_many_tasks_there_are_and_whether_splits_sha
 def test_every_family_is_tried():
     assert {name for name, _ in CASES} == set(PROBLEMS)
     assert {CASES[number][0] for number in FINITE} == {
-        "grid-navigation", "dark-room", "cart-pole", "cue", "t-maze", "correlated-bandit", "half-cheetah-direction"
+        "grid-navigation", "dark-room", "cart-pole", "cue", "t-maze", "correlated-bandit", "half-cheetah-direction",
+        "treasure-mountain",
     }  # fmt: skip

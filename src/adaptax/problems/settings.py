@@ -292,6 +292,26 @@ class TMazeSettings(Settings):
         return self.length + 1
 
 
+@dataclasses.dataclass(frozen=True)
+class TreasureMountainSettings(Settings):
+    """A treasure in a marsh, and a mountain from whose top it is seen (after Zintgraf et al. 2021).
+
+    Attributes:
+        num_episodes: Episodes in a trial.
+        size: Cells on a side.
+        horizon: Steps in an episode.
+        climb_cost: What each step that ends on the mountain costs.
+        marsh_cost: What each step costs that ends in the marsh without the treasure. With 4 and one episode, as by
+            default, searching the marsh is worth less than staying away.
+    """
+
+    num_episodes: int = setting(1, low=1, high=10_000)
+    size: int = setting(5, low=5, high=50)
+    horizon: int = setting(15, low=1, high=10_000)
+    climb_cost: float = setting(0.5, low=0, high=1e6)
+    marsh_cost: float = setting(4.0, low=0, high=1e6)
+
+
 _BANDIT = ("random", "epsilon-greedy", "greedy", "ucb1", "thompson", "optimistic-thompson", "gittins")
 _GAUSSIAN = ("random", "gaussian-greedy", "gaussian-epsilon-greedy", "gaussian-ucb1", "gaussian-thompson")
 _TABULAR = ("random", "tabular-greedy", "tabular-epsilon-greedy", "psrl", "optimistic-psrl", "ucrl2", "beb")
@@ -393,6 +413,12 @@ PROBLEMS: Mapping[str, Entry] = {
         "adaptax.problems.t_mazes:t_maze",
         "remember a sign for up to thousands of steps (Bakker 2001; Ni et al. 2023)",
         TMazeSettings,
+        ("random",),
+    ),
+    "treasure-mountain": Entry(
+        "adaptax.problems.treasure_mountains:treasure_mountain",
+        "climb to see where the treasure is: exploring costs (after Zintgraf et al. 2021)",
+        TreasureMountainSettings,
         ("random",),
     ),
 }

@@ -198,8 +198,8 @@ def test_without_bonuses_HyperX_is_VariBAD_bitwise():
 
 @pytest.mark.compiles
 def test_bonuses_are_those_written_out():
-    algorithm, state, experience = case(novelty_bonus=2.0, surprise_bonus=3.0)
-    state = replace(state, step=jnp.asarray(1))  # of 4: bonuses have fallen to 3/4
+    algorithm, state, experience = case(novelty_bonus=2.0, surprise_bonus=3.0, bonus_share=0.5)
+    state = replace(state, step=jnp.asarray(1))  # of 4: bonuses have fallen to 1/2
     bonus, _ = quick_jit(lambda s: algorithm._bonus(GRID, s, experience.trajectory))(state)
     trajectory = jax.tree.map(lambda x: x.squeeze(2), experience.trajectory)
     hidden, novelty = trajectory.aux["hidden"], state.opt_state.novelty
@@ -210,7 +210,16 @@ def test_bonuses_are_those_written_out():
     for t, trial in np.ndindex(*bonus.shape):
         p = 1 / (1 + np.exp(-logits[t, trial, int(trajectory.next_observation[t, trial])]))
         expected[t, trial] -= 3.0 * np.log(p if trajectory.reward[t, trial] > 0 else 1 - p)
-    np.testing.assert_allclose(bonus, 0.75 * expected, rtol=1e-4)
+    np.testing.assert_allclose(bonus, 0.5 * expected, rtol=1e-4)
+
+
+@pytest.mark.compiles
+def test_after_their_share_of_the_run_there_are_no_bonuses():
+    algorithm, state, experience = case(novelty_bonus=2.0, bonus_share=0.5)
+    for step, paid in ((1, True), (2, False), (3, False)):
+        at = replace(state, step=jnp.asarray(step))
+        bonus, _ = algorithm._bonus(GRID, at, experience.trajectory)
+        assert bool((bonus != 0).any()) == paid
 
 
 def test_rewards_that_are_paid_are_not_those_that_are_believed():

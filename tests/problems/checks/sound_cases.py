@@ -123,6 +123,7 @@ GOOD: dict[str, Callable[[], Any]] = {
     "a cue in the first episode": problems.cue,
     "the two-step task": problems.two_step,
     "a sign at the start of a corridor": problems.t_maze,
+    "a mountain, and what is seen from its top": problems.treasure_mountain,
     "informed": lambda: problems.informed(plane()),
     "cart pole, varied": lambda: problems.cart_pole(variation=0.5, horizon=50),
     "held-out goals of a grid": lambda: problems.grid_navigation(held_out=True),

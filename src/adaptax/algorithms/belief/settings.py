@@ -40,8 +40,9 @@ class VariBADSettings(RL2Settings):
         buffer_size: Trials that the buffer holds.
         rl_gradient: Let the policy's loss change the encoder, too. Paper: no.
         novelty_bonus: HyperX's reward for a hyper-state (state and belief) that is new (random network distillation),
-            in units of reward; it falls to 0 over the run. Zintgraf et al. 2021.
+            in units of reward; it falls to 0. Zintgraf et al. 2021.
         surprise_bonus: HyperX's reward for a step that the decoder expected otherwise, per nat; likewise.
+        bonus_share: Share of the run after which both have fallen to 0; what is left is learned for the rewards alone.
     """
 
     memory: MemoryKind = "gru"
@@ -62,6 +63,7 @@ class VariBADSettings(RL2Settings):
     rl_gradient: bool = False
     novelty_bonus: float = setting(0.0, low=0, high=1e6)
     surprise_bonus: float = setting(0.0, low=0, high=1e6, only=_REWARDS)
+    bonus_share: float = setting(1.0, above=0, high=1)
 
     def check_problem(self, problem: Settings) -> None:
         """Check that memory and decoder can serve the problem, and that an update is not too long.
@@ -105,9 +107,20 @@ _COUNTED = {
     "num_updates": 300,
 }
 
+_MOUNTAIN = {
+    **_COUNTED,
+    "num_tasks": 128,
+    "num_minibatches": 8,
+    "buffer_size": 2048,
+    "elbo_updates": 4,
+    "num_updates": 500,
+    "bonus_share": 0.6,
+}
+"""Small updates, many of them: what is new stays so for longer."""
+
 _BELIEFS = Defaults(
     "tasks, λ and what is decoded by the length of a trial",
-    {"grid-navigation": {VariBADSettings: _COUNTED}},
+    {"grid-navigation": {VariBADSettings: _COUNTED}, "treasure-mountain": {VariBADSettings: _MOUNTAIN}},
     derive=_of_belief,
 )
 
@@ -117,6 +130,6 @@ TRAINABLE: Mapping[str, Entry] = {
         "VariBAD: a policy on a learned belief about the task; HyperX with --novelty-bonus",
         VariBADSettings,
         defaults=_BELIEFS,
-        measured=("grid-navigation",),
+        measured=("grid-navigation", "treasure-mountain"),
     ),
 }

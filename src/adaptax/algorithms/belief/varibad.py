@@ -245,7 +245,7 @@ class VariBAD(VariBADSettings, RL2):
             )
             nats = -state.meta.decoder.log_likelihood(*one_by_one, jnp.zeros((mean.shape[0] * mean.shape[1], 0)))
             total = total + self.surprise_bonus * nats.reshape(total.shape)
-        fading = jnp.maximum(1 - state.step / self.num_updates, 0.0)
+        fading = jnp.maximum(1 - state.step / (self.bonus_share * self.num_updates), 0.0)
         return jnp.where(trajectory.valid, fading * total, 0.0), novelty
 
     @property

@@ -348,6 +348,7 @@ _EXPLORING = Defaults(
         "point-robot-sparse": {"num_episodes": 2},
         "cart-pole": {"num_episodes": 2},
         "t-maze": {"num_episodes": 4},
+        "treasure-mountain": {"num_episodes": 4},
         **{f"metaworld-{name}": {"num_episodes": 2} for name in ("ml1", "ml10", "ml25", "ml45")},
     },
     derive=_of_exploration,
