@@ -19,6 +19,7 @@ from adaptax.core.errors import UseError
 from adaptax.core.experience import Experience
 from adaptax.core.rollout import evaluate_trial
 from adaptax.core.types import TimeStep, Transition, replace
+from adaptax.networks.memory import transformer
 from adaptax.optimization.moments import Moments
 from adaptax.problems import bernoulli_bandit, point_robot
 from adaptax.problems.bandit import BernoulliArms
@@ -76,11 +77,23 @@ def test_E27_from_a_checkpoint_it_goes_on_bitwise_with_the_trials_that_it_had(tm
     assert same(update(again), update(state))
 
 
+DEEP = {"memory_layers": 2, "memory_heads": 2, "memory_window": 3}
+MEMORIES = {
+    "lstm": {}, "symmetric": {}, "lru": {"memory_layers": 2}, "transformer": DEEP, "blocks": DEEP,
+    "memax:ffm": {"memory_layers": 2},
+}  # fmt: skip
+
+
 @pytest.mark.compiles
-@pytest.mark.parametrize("memory", ["lstm", "symmetric"])
-def test_E9_what_is_learned_from_is_what_has_acted(memory):
-    problem = bernoulli_bandit(3, 4)
-    algorithm = OffPolicyRL2(memory, **TINY)
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_E9_what_is_learned_from_is_what_has_acted(memory, monkeypatch):
+    if memory.startswith("memax"):
+        pytest.importorskip("memax")
+    problem = bernoulli_bandit(3, 7)
+    if memory == "blocks":  # as whole trials are attended to that have more than 256 steps
+        monkeypatch.setattr(transformer, "WHOLE", 2)
+        monkeypatch.setattr(transformer, "BLOCK", 3)
+    algorithm = OffPolicyRL2("transformer" if memory == "blocks" else memory, **TINY, **MEMORIES[memory])
     state = random_state(algorithm, problem)
 
     @quick_jit
@@ -92,6 +105,13 @@ def test_E9_what_is_learned_from_is_what_has_acted(memory):
     acted, recomputed = both(state)
     for name in acted:
         np.testing.assert_allclose(acted[name], recomputed[name], rtol=1e-4, atol=1e-5)
+
+
+def test_memories_have_the_layers_heads_and_window_that_are_asked_for():
+    algorithm = OffPolicyRL2("transformer", "transformer", **TINY, **DEEP)
+    state = jax.eval_shape(lambda key: algorithm.init(bandit(), key), jax.random.key(0))
+    for network in (state.meta.network, state.opt_state.critic, state.opt_state.target):
+        assert [(x.attention.heads, x.attention.window) for x in network.memory.layers] == [(2, 3), (2, 3)]
 
 
 # ---------------------------------------------------------------- what critics are to say
@@ -235,16 +255,19 @@ CHANGED = {
     "initial_temperature": 1.0, "max_gradient_norm": 1e-3, "informed_critic": False,
 }  # fmt: skip
 SHAPES = {"memory": "lstm", "critic_memory": "symmetric", "memory_size": 5, "policy_size": 5, "critic_size": 5}
+OF_OTHERS = {
+    "num_categories": (5, {"critic_loss": "two-hot"}),
+    "memory_layers": (2, {"memory": "lru"}),
+    "memory_heads": (1, {"memory": "transformer", "memory_size": 6}),
+    "memory_window": (2, {"memory": "transformer"}),
+}
+"""Settings that have an effect only beside others, with those."""
 
 
 def test_E1d_every_setting_is_in_these_tests():
     names = {field.name for field in dataclasses.fields(OffPolicyRL2Settings)}
-    elsewhere = {
-        "normalize_observations",
-        "encoder",
-        "num_categories",
-    }  # test_normalization.py, test_encoders.py, below
-    assert names == {*CHANGED, *SHAPES, *elsewhere}
+    elsewhere = {"normalize_observations", "encoder"}  # test_normalization.py, test_encoders.py
+    assert names == {*CHANGED, *SHAPES, *OF_OTHERS, *elsewhere}
     for field in dataclasses.fields(OffPolicyRL2Settings):
         if get_origin(field.type) is not None:
             assert {**SHAPES, **CHANGED}[field.name] in get_args(field.type)
@@ -254,16 +277,18 @@ def test_E1d_every_setting_is_in_these_tests():
 @pytest.mark.parametrize("name", CHANGED)
 def test_E1d_every_setting_changes_what_is_learned(name):
     base, changed = OffPolicyRL2(**TINY), OffPolicyRL2(**TINY | {name: CHANGED[name]})
-    assert not same(_updated(base, bandit(), 3)[0].meta.network, _updated(changed, bandit(), 3)[0].meta.network)
+    problem = bernoulli_bandit(2, 5)  # more pulls than a target has rewards, so that critics are asked
+    assert not same(*(_updated(algorithm, problem, 3)[0].meta.network for algorithm in (base, changed)))
 
 
-@pytest.mark.parametrize("name", [*SHAPES, "num_categories"])
+@pytest.mark.parametrize("name", [*SHAPES, *OF_OTHERS])
 def test_E1d_every_setting_of_the_networks_changes_them(name):
-    changes = {"critic_loss": "two-hot", "num_categories": 5} if name == "num_categories" else {name: SHAPES[name]}
+    value, beside = OF_OTHERS.get(name, (SHAPES.get(name), {}))
     described = []
-    for algorithm in (OffPolicyRL2(**TINY), OffPolicyRL2(**TINY | changes)):
+    for algorithm in (OffPolicyRL2(**TINY | beside), OffPolicyRL2(**TINY | beside | {name: value})):
         state = jax.eval_shape(lambda key, a=algorithm: a.init(bandit(), key), jax.random.key(0))
-        described.append([x.shape for x in jax.tree.leaves((state.meta.network, state.opt_state.critic))])
+        memory = algorithm.begin(state.meta, jax.random.key(0)).memory
+        described.append([x.shape for x in jax.tree.leaves((state.meta.network, state.opt_state.critic, memory))])
     assert described[0] != described[1]
 
 

@@ -36,7 +36,7 @@ import optax
 from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.algorithms.memory.off_policy_settings import OffPolicyRL2Settings
-from adaptax.algorithms.memory.recurrent_agent import RecurrentAgent, RL2Params
+from adaptax.algorithms.memory.recurrent_agent import RecurrentAgent, RL2Params, memory_sizes
 from adaptax.algorithms.memory.settings import MEMORIES
 from adaptax.algorithms.memory.soft_learner import Learned, LearnerState, Replayed, parts_of
 from adaptax.algorithms.memory.soft_losses import CriticScale, Judged, Reading, judge
@@ -50,8 +50,8 @@ from adaptax.core.spaces import MultiDiscrete, Space
 from adaptax.core.splits import fold_in_name
 from adaptax.core.streams import trial_returns
 from adaptax.core.types import Metrics, TrainState, Transition, replace
-from adaptax.networks import Encoder, MemorySizes, SoftPolicyHead
-from adaptax.networks.encoders import make_encoder, read_space
+from adaptax.networks import SoftPolicyHead
+from adaptax.networks.encoders import make_encoder
 from adaptax.networks.recurrent_actor_critic import QualityHead, RecurrentActor, RecurrentCritic
 from adaptax.optimization import minibatches, observations, soft_actor_critic
 from adaptax.optimization.losses import masked_mean
@@ -106,14 +106,10 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         learner = LearnerState(critic, critic, learned.log_temperature, optimizers, buffer)
         return TrainState(meta, learner, jnp.asarray(0), key)
 
-    def _sizes(self, problem: Problem, encoder: Encoder | None) -> MemorySizes:
-        spaces = read_space(encoder, problem.env.observation_space), problem.env.action_space
-        return MemorySizes(*spaces, self.memory_size, self.policy_size, problem.trial_steps)
-
     def _actor(self, problem: Problem, key: Key[Array, ""]) -> RecurrentActor:
         memory_key, policy_key, encoder_key = jax.random.split(key, 3)
         encoder = make_encoder(self.encoder, problem.env.observation_space, encoder_key)
-        sizes = self._sizes(problem, encoder)
+        sizes = memory_sizes(self, problem, encoder)
         memory = load_target(MEMORIES[self.memory])(sizes, memory_key)
         readout, policy = memory.heads(sizes, 1.0, policy_key)
         if not sizes.action.integers:
@@ -123,7 +119,7 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
     def _critic(self, problem: Problem, task_size: int, key: Key[Array, ""]) -> RecurrentCritic:
         memory_key, encoder_key, *head_keys = jax.random.split(key, 4)
         encoder = make_encoder(self.encoder, problem.env.observation_space, encoder_key)
-        sizes = self._sizes(problem, encoder)
+        sizes = memory_sizes(self, problem, encoder)
         memory = load_target(MEMORIES[self.critic_memory])(sizes, memory_key)
         action = sizes.action.encoded_size
         read, criticised = (0, action) if sizes.action.integers else (action, 1)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-from adaptax.algorithms.memory.settings import MemoryKind
+from adaptax.algorithms.memory.settings import ATTENTIVE, HEADED, LAYERED, MemoryKind
 from adaptax.core.entry import Changes, Defaults, Entry
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import (
@@ -29,6 +29,10 @@ class OffPolicyRL2Settings(Settings):
             sees the present observation alone, and so cannot adapt.
         critic_memory: Kind of the critics' memory, which is another one.
         memory_size: Units of each of both memories; of each cell, if there are many.
+        memory_layers: Layers of the policy's memory, and of the critics' where it has some, too.
+        memory_heads: What attention looks for at a time, in both.
+        memory_window: Steps back that attention sees, the present one among them; 0 for the trial's length, 1024 at
+            most (memax: 32).
         policy_size: Units of a layer that reads memory and observation together, for the policy; 0 for none.
         critic_size: Units of each of a critic's two hidden layers.
         informed_critic: Tell the critics the task in training. The policy never sees it.
@@ -57,6 +61,9 @@ class OffPolicyRL2Settings(Settings):
     memory: MemoryKind = "gru"
     critic_memory: MemoryKind = "gru"
     memory_size: int = setting(64, low=1, high=4096)
+    memory_layers: int = setting(1, low=1, high=64, only=LAYERED)
+    memory_heads: int = setting(4, low=1, high=256, only=HEADED)
+    memory_window: int = setting(0, low=0, high=65536, only=ATTENTIVE)
     policy_size: int = setting(64, low=0, high=4096)
     critic_size: int = setting(128, low=1, high=4096)
     informed_critic: bool = True

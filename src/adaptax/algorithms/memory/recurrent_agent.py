@@ -15,13 +15,29 @@ from adaptax.core.problem import Problem
 from adaptax.core.rollout import collect
 from adaptax.core.spaces import Discrete, Space
 from adaptax.core.types import AgentState, TimeStep, Transition, replace
-from adaptax.networks import Seen
+from adaptax.networks import Encoder, MemorySizes, Seen
 from adaptax.networks.distributions import Distribution
+from adaptax.networks.encoders import read_space
 from adaptax.optimization import observations
 from adaptax.optimization.moments import Moments
 
 REWARD_BOUND = 10.0
 """Rewards enter the network clipped to this many deviations from their center: a sparse task's first is no shock."""
+
+
+def memory_sizes(settings: Any, problem: Problem, encoder: Encoder | None) -> MemorySizes:
+    """What memories are built for, from the settings that say it by these names, and a problem."""
+    env = problem.env
+    return MemorySizes(
+        observation=read_space(encoder, env.observation_space),
+        action=env.action_space,
+        size=settings.memory_size,
+        policy_size=settings.policy_size,
+        span=problem.trial_steps,
+        layers=settings.memory_layers,
+        heads=settings.memory_heads,
+        window=settings.memory_window,
+    )
 
 
 class RL2Params(eqx.Module):
