@@ -67,11 +67,11 @@ class QualityHead(eqx.Module):
         self,
         memory: Float[Array, "time batch memory_size"],
         task: Float[Array, "batch task_size"],
+        time: Float[Array, "time #batch"],
         action: Float[Array, "time batch action_size"] | None,
     ) -> Float[Array, "time batch outputs"]:
-        """Outputs of every step of whole trials."""
-        time = jnp.linspace(0.0, 1.0, memory.shape[0])[:, None]
-        features = self.from_memory(memory) + self.from_time(time)[:, None]
+        """Outputs of every step of trials; `time`: how much of its trial is over, from 0 to 1."""
+        features = self.from_memory(memory) + self.from_time(time[..., None])
         if self.from_task is not None:
             features = features + self.from_task(task)[None]
         if self.from_action is not None and action is not None:
@@ -98,8 +98,9 @@ class RecurrentCritic(eqx.Module):
         self,
         hidden: Float[Array, "time batch memory_size"],
         task: Float[Array, "batch task_size"],
+        time: Float[Array, "time #batch"],
         action: Float[Array, "time batch action_size"] | None = None,
     ) -> tuple[Float[Array, "time batch outputs"], Float[Array, "time batch outputs"]]:
-        """What both say of whole trials, from the memory's outputs."""
+        """What both say of trials, from the memory's outputs and how much of its trial is over at each step."""
         first, second = self.heads
-        return first(hidden, task, action), second(hidden, task, action)
+        return first(hidden, task, time, action), second(hidden, task, time, action)

@@ -12,7 +12,7 @@ import pytest
 
 from adaptax.algorithms import OffPolicyRL2
 from adaptax.algorithms.memory.off_policy_settings import OffPolicyRL2Settings
-from adaptax.algorithms.memory.soft_learner import Learned, Replayed
+from adaptax.algorithms.memory.soft_learner import Learned, Replayed, places_of
 from adaptax.algorithms.memory.soft_losses import Judged
 from adaptax.core import parallel
 from adaptax.core.errors import UseError
@@ -117,7 +117,7 @@ def test_memories_have_the_layers_heads_and_window_that_are_asked_for():
 # ---------------------------------------------------------------- what critics are to say
 
 
-def _targets(problem, reward, valid=None, **settings):
+def _targets(problem, reward, valid=None, clock=None, terminated=None, **settings):
     """Targets where values are (10, 20, 30, 40), entropies (1, 2, 3, 4), α = ½, rewards' deviation 2 and center 1."""
     algorithm = OffPolicyRL2(**TINY, discount=0.5, **settings)
     shapes = jax.eval_shape(lambda key: algorithm.init(problem, key), jax.random.key(0)).meta
@@ -126,8 +126,11 @@ def _targets(problem, reward, valid=None, **settings):
     column = lambda *x: jnp.asarray(x)[:, None]  # noqa: E731
     values, entropy = column(10.0, 20.0, 30.0, 40.0), column(1.0, 2.0, 3.0, 4.0)
     judged = Judged(values, entropy, jnp.zeros((4, 1)), (jnp.zeros(()), jnp.zeros(())))
-    steps = Transition(None, None, column(*reward), None, None, None, None, valid)  # type: ignore[arg-type]
-    return algorithm._targets(problem, meta, steps, judged, jnp.asarray(0.5))[:, 0]
+    in_stream = {} if clock is None else {"clock": jnp.asarray(clock)[:, None]}
+    ended = None if terminated is None else column(*terminated)
+    steps = Transition(None, None, column(*reward), ended, None, None, None, valid, **in_stream)  # type: ignore[arg-type]
+    places = places_of(problem, steps, 0.5)
+    return algorithm._targets(problem, meta, steps, places, judged, jnp.asarray(0.5))[:, 0]
 
 
 def test_E10_E11_targets_of_a_trial_of_two_episodes_by_hand():
@@ -145,9 +148,38 @@ def test_where_episodes_end_early_rewards_are_compared_with_nothing():
     np.testing.assert_allclose(targets, [1 + 30 / 2, 0, 2 + 40 / 2, 3])
 
 
-def test_what_an_average_reward_of_1_is_worth():
-    algorithm = OffPolicyRL2(**TINY, discount=0.5)
-    np.testing.assert_allclose(algorithm._remaining(bandit())[:, 0], [1.75, 1.5, 1])
+def test_E10_E11_where_trials_follow_each_other_nothing_comes_after_one_and_what_is_cut_off_is_estimated():
+    problem = clockwork(horizon=2, episodes=2, num_actions=2)
+    # An episode of one step, one of two: that is a trial. Then an episode goes on where the stream is cut off.
+    ends, clock, rewards = (True, False, False, False), (0, 2, 3, 0), (2.0, 4.0, 6.0, 8.0)
+    one = _targets(problem, rewards, clock=clock, terminated=ends, num_steps=1)
+    np.testing.assert_allclose(one, [1 + 20 / 2, 2 + 30 / 2, 3, 0])  # an episode's end is none; a trial's is
+    three = _targets(problem, rewards, clock=clock, terminated=ends, num_steps=3)
+    np.testing.assert_allclose(three, [1 + (2 + 1) / 2 + (3 + 1.5) / 4, 2 + (3 + 1.5) / 2, 3, 0])
+    # The same clocks, but the third step goes on in the same episode, whose value at the cut stands for the rest.
+    two = _targets(problem, rewards, clock=(0, 1, 2, 3)[:3] + (2,), terminated=(False,) * 4, num_steps=2)
+    np.testing.assert_allclose(two[:3], [1 + (2 + 1) / 2 + 30 / 4, 2 + (3 + 1.5) / 2 + 40 / 4, 3 + 40 / 2])
+
+
+@pytest.mark.compiles
+def test_in_streams_no_step_is_idle_and_acting_is_recomputed_over_the_ends_of_trials():
+    problem, algorithm = ending(), OffPolicyRL2(**TINY)
+    state = random_state(algorithm, problem)
+
+    @quick_jit
+    def both(state):
+        experience = algorithm.collect(problem, state)
+        trajectory = jax.tree.map(lambda x: x.squeeze(2), experience.trajectory)
+        kept = algorithm._replayed(problem, state.meta, trajectory, experience.tasks).steps
+        steps = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), kept)
+        return trajectory, steps.clock, algorithm.recompute(state.meta, steps)[0]
+
+    trajectory, clock, hidden = both(state)
+    assert trajectory.valid.all()
+    assert (np.asarray(clock)[1:] == 0).any()
+    np.testing.assert_allclose(hidden, trajectory.aux["hidden"], rtol=1e-4, atol=1e-5)
+    _, metrics = _updated(algorithm, problem)
+    assert (np.asarray(metrics["env_steps"]) == algorithm.update_steps(problem)).all()
 
 
 # ---------------------------------------------------------------- the fixed point
@@ -211,8 +243,9 @@ def test_the_fixed_point_is_that_of_soft_value_iteration_over_histories(critic_l
     steps = jax.tree.map(lambda x: x[:, :, 0], replace(experience.trajectory, aux=None))
     critic = state.opt_state.critic
     hidden = algorithm.recall(replace(state.meta, network=critic), steps)
-    remaining = algorithm._remaining(problem)
-    said = np.mean([algorithm._scale.values(x, remaining) for x in critic(hidden, jnp.zeros((128, 0)))], 0)
+    places = places_of(problem, steps, algorithm.discount)
+    outputs = critic(hidden, jnp.zeros((128, 0)), places.time)
+    said = np.mean([algorithm._scale.values(x, places.remaining) for x in outputs], 0)
     log_probs = np.asarray(algorithm.recompute(state.meta, steps)[1].log_probs())
     first, second = _soft_values(TEMPERATURE, 0.9)
     a, r = _every_trial()[:, 1], _every_trial()[:, 2]

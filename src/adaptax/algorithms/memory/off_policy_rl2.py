@@ -27,7 +27,7 @@ Differences from the paper:
 import dataclasses
 import functools
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -38,7 +38,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from adaptax.algorithms.memory.off_policy_settings import OffPolicyRL2Settings
 from adaptax.algorithms.memory.recurrent_agent import RecurrentAgent, RL2Params, memory_sizes
 from adaptax.algorithms.memory.settings import MEMORIES
-from adaptax.algorithms.memory.soft_learner import Learned, LearnerState, Replayed, parts_of
+from adaptax.algorithms.memory.soft_learner import Learned, LearnerState, Places, Replayed, parts_of, places_of
 from adaptax.algorithms.memory.soft_losses import CriticScale, Judged, Reading, judge
 from adaptax.core import parallel
 from adaptax.core.entry import load_target
@@ -48,8 +48,8 @@ from adaptax.core.problem import Problem, known_features, standardized, task_fea
 from adaptax.core.replay_buffer import TrialBuffer
 from adaptax.core.spaces import MultiDiscrete, Space
 from adaptax.core.splits import fold_in_name
-from adaptax.core.streams import trial_returns
-from adaptax.core.types import Metrics, TrainState, Transition, replace
+from adaptax.core.streams import stream, trial_returns
+from adaptax.core.types import Metrics, Task, TrainState, Transition, replace
 from adaptax.networks import SoftPolicyHead
 from adaptax.networks.encoders import make_encoder
 from adaptax.networks.recurrent_actor_critic import QualityHead, RecurrentActor, RecurrentCritic
@@ -77,6 +77,8 @@ def _of_one_environment(trajectory: Transition) -> Transition:
 class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
     """Recurrent soft actor-critic on replayed trials; see the module and `OffPolicyRL2Settings`."""
 
+    fills_slots: ClassVar[bool] = True
+
     def init(self, problem: Problem, key: Key[Array, ""]) -> TrainState:
         """Build policy, critics and an empty buffer for `problem`, and look at what a random policy sees and earns.
 
@@ -100,8 +102,8 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         meta, trajectory = self.first_look(problem, meta, tasks, look_key)
         learned = Learned(actor, critic, jnp.log(jnp.asarray(self.initial_temperature, jnp.float32)))
         tasks = jax.tree.map(lambda x: x[: trajectory.reward.shape[1]], tasks)
-        looked_at = self._replayed(problem, meta, _of_one_environment(trajectory), tasks)
-        buffer = TrialBuffer.empty(self.buffer_size, jax.tree.map(lambda x: x[0], looked_at))
+        one = jax.eval_shape(lambda: jax.tree.map(lambda x: x[0], self._looked_at(problem, meta, trajectory, tasks)))
+        buffer = TrialBuffer.empty(self.buffer_size, one)
         optimizers = tuple(self._optimizer().init(part) for part in parts_of(learned))
         learner = LearnerState(critic, critic, learned.log_temperature, optimizers, buffer)
         return TrainState(meta, learner, jnp.asarray(0), key)
@@ -147,8 +149,14 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         return minibatches.adam(self.learning_rate, steps, max_gradient_norm=self.max_gradient_norm)
 
     def update_steps(self, problem: Problem) -> int:
-        """A trial in each task."""
-        return self.num_tasks * problem.trial_steps
+        """A trial in each task; where episodes end early, as many as go into the same number of steps."""
+        return self.num_tasks * problem.stream_steps
+
+    def training_trial(self, problem: Problem, meta: PyTree[Array], task: Task, key: Key[Array, ""]) -> Transition:
+        """A whole trial; where episodes end early, one after the other, of which the last may be cut off."""
+        if not problem.streams:
+            return super().training_trial(problem, meta, task, key)
+        return stream(self, problem, meta, task, key)[1]
 
     def learn(self, problem: Problem, state: TrainState, experience: Experience) -> tuple[TrainState, Metrics]:
         """Put the trials into the buffer, then do gradient steps on trials that are drawn from it.
@@ -181,11 +189,26 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         meta = replace(meta, network=learned.actor)
         return replace(state, meta=meta, opt_state=learner, step=state.step + 1), parallel.mean(metrics)
 
+    def _looked_at(self, problem: Problem, meta: RL2Params, trajectory: Transition, tasks: PyTree[Array]) -> Replayed:
+        """What the buffer will be like."""
+        if problem.streams:
+            tasks = jax.tree.map(lambda x: x[:1], tasks)
+            keys = jax.random.split(jax.random.key(0), 1)
+            trajectory = jax.vmap(lambda task, key: self.training_trial(problem, meta, task, key), out_axes=1)(
+                tasks, keys
+            )
+        return self._replayed(problem, meta, _of_one_environment(trajectory), tasks)
+
     def _replayed(self, problem: Problem, meta: RL2Params, trajectory: Transition, tasks: PyTree[Array]) -> Replayed:
         """What is kept of trials, leaves `[trial, ...]`."""
         valid = trajectory.valid if problem.env.ends_early or problem.env.on_host else None
-        nothing = dict.fromkeys(("terminated", "truncated", "next_observation", "aux", "lost", "success"))
-        steps = replace(trajectory, valid=valid, **nothing)
+        clock = terminated = None
+        if problem.streams:  # whole trials are welcome, too: from a file, say
+            along = jnp.arange(len(trajectory.reward), dtype=jnp.int32)[:, None]
+            clock = jnp.broadcast_to(along, trajectory.reward.shape) if trajectory.clock is None else trajectory.clock
+            terminated = trajectory.terminated
+        nothing = dict.fromkeys(("truncated", "next_observation", "aux", "lost", "success"))
+        steps = replace(trajectory, valid=valid, clock=clock, terminated=terminated, **nothing)
         features = standardized(jax.vmap(task_features)(tasks), meta.task.mean[None], meta.task.std[None])
         return Replayed(_trials_first(steps), features if self.informed_critic else features[:, :0])
 
@@ -209,16 +232,16 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         keys: Key[Array, " trial"],
     ) -> tuple[Array, Metrics]:
         """Losses of policy, critics and temperature on whole trials; none's gradient reaches the others."""
-        meta, steps, average = state.meta, drawn.steps, functools.partial(masked_mean, mask=drawn.steps.valid)
+        meta, steps, places = state.meta, drawn.steps, places_of(problem, drawn.steps, self.discount)
+        average, remaining = functools.partial(masked_mean, mask=places.counted), places.remaining
         space = learned.actor.action_space
         _, policy = self.recompute(replace(meta, network=learned.actor), steps)
         hidden, old = (self.recall(replace(meta, network=critic), steps) for critic in (learned.critic, target))
-        remaining = self._remaining(problem)
         temperature = jax.lax.stop_gradient(jnp.exp(learned.log_temperature))
         action = space.policy_action(steps.action)
-        reading = Reading(policy, hidden, old, drawn.task, action, remaining, temperature, keys)
+        reading = Reading(policy, hidden, old, drawn.task, action, remaining, places.time, temperature, keys)
         judged = judge(reading, learned.critic, target, self._scale)
-        targets = self._targets(problem, meta, steps, judged, temperature)
+        targets = self._targets(problem, meta, steps, places, judged, temperature)
         first, second = (self._scale.loss(said, targets / remaining) for said in judged.outputs)
         critic_loss = first + second
         temperature_loss = soft_actor_critic.temperature_loss(
@@ -233,7 +256,13 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         return average(critic_loss + judged.actor_loss + temperature_loss), metrics
 
     def _targets(
-        self, problem: Problem, meta: RL2Params, steps: Transition, judged: Judged, temperature: Float[Array, ""]
+        self,
+        problem: Problem,
+        meta: RL2Params,
+        steps: Transition,
+        places: Places,
+        judged: Judged,
+        temperature: Float[Array, ""],
     ) -> Float[Array, "time trial"]:
         """What the critics are to say, in deviations of rewards.
 
@@ -247,12 +276,9 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
             discount=self.discount,
             num_steps=self.num_steps,
             valid=steps.valid,
+            over=places.over,
+            cut=places.cut,
         )
-
-    def _remaining(self, problem: Problem) -> Float[Array, "time 1"]:
-        """Σ_{i=t}^{T-1} γ^{i-t}: what an average reward of 1 over the remaining steps is worth at each step t."""
-        powers = self.discount ** jnp.arange(problem.trial_steps, dtype=jnp.float32)
-        return jnp.cumsum(powers)[::-1, None]
 
     def _wanted_entropy(self, space: Space, step: Array) -> Float[Array, ""]:
         """H̄, which falls to 0 where actions are discrete: late in training, chance teaches nothing new."""

@@ -36,7 +36,7 @@ class CriticScale:
         return 1 if self.categories is None else self.categories.num
 
     def values(
-        self, outputs: Float[Array, "*batch outputs"], remaining: Float[Array, "time 1"]
+        self, outputs: Float[Array, "*batch outputs"], remaining: Float[Array, "time #trial"]
     ) -> Float[Array, "*batch values"]:
         """Values: averages times what an average of 1 over the remaining steps is worth."""
         if self.categories is not None:
@@ -60,6 +60,7 @@ class Reading(eqx.Module):
         task: Features of the tasks, `[trial, size]`.
         action: What was done, as the policy's distribution has it.
         remaining: What an average reward of 1 over the remaining steps is worth.
+        time: How much of its trial is over at each step.
         temperature: α.
         keys: Randomness of each trial.
     """
@@ -69,7 +70,8 @@ class Reading(eqx.Module):
     old: Float[Array, "time trial size"]
     task: Float[Array, "trial task_size"]
     action: PyTree[Array]
-    remaining: Float[Array, "time 1"]
+    remaining: Float[Array, "time #trial"]
+    time: Float[Array, "time #trial"]
     temperature: Float[Array, ""]
     keys: Key[Array, " trial"]
 
@@ -104,9 +106,9 @@ def _both(outputs: Pair, scale: CriticScale, remaining: Array) -> Pair:
 
 def _all_actions(reading: Reading, critic: RecurrentCritic, target: RecurrentCritic, scale: CriticScale) -> Judged:
     log_probs, alpha = reading.policy.log_probs(), reading.temperature  # type: ignore[union-attr]
-    outputs = critic(reading.hidden, reading.task)
+    outputs = critic(reading.hidden, reading.task, reading.time)
     now = _both(outputs, scale, reading.remaining)
-    old = _both(target(reading.old, reading.task), scale, reading.remaining)
+    old = _both(target(reading.old, reading.task, reading.time), scale, reading.remaining)
 
     def chosen(outputs: Array) -> Array:
         of_each = outputs.reshape(*outputs.shape[:-1], -1, scale.width)
@@ -124,12 +126,12 @@ def _draws(reading: Reading, critic: RecurrentCritic, target: RecurrentCritic, s
     draw = jax.vmap(lambda policy, key: policy.draw(key), in_axes=(1, 0), out_axes=1)
     action, log_prob = draw(reading.policy, reading.keys)
     still, hidden = jax.lax.stop_gradient((critic, reading.hidden))  # critics do not learn from what they say of draws
-    now = _both(still(hidden, reading.task, action), scale, reading.remaining)
-    old = _both(target(reading.old, reading.task, action), scale, reading.remaining)
+    now = _both(still(hidden, reading.task, reading.time, action), scale, reading.remaining)
+    old = _both(target(reading.old, reading.task, reading.time, action), scale, reading.remaining)
     first, second = (x[..., 0] for x in now)
     return Judged(
         sac.soft_value((old[0][..., 0], old[1][..., 0]), log_prob, reading.temperature),
         -log_prob,
         sac.actor_loss((first, second), log_prob, reading.temperature),
-        critic(reading.hidden, reading.task, reading.action),
+        critic(reading.hidden, reading.task, reading.time, reading.action),
     )
