@@ -1,13 +1,14 @@
 """Policy and critics that read experience by memories of their own, for learners that learn Q of histories."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from adaptax.core.spaces import Space
 from adaptax.networks.encoders import Encoder
-from adaptax.networks.heads import Linear, PolicyHead, Readout, ScoreHead, SoftPolicyHead
+from adaptax.networks.heads import Linear, Readout
 from adaptax.networks.memory.base import Memory
 
 
@@ -17,19 +18,20 @@ class RecurrentActor(eqx.Module):
     Attributes:
         memory: What takes in experience.
         readout: From memory and observation to what the policy reads; None: the policy reads the memory alone.
-        policy: To actions.
+        policy: To actions, from what the space says of them: a head of `networks.heads`, or a learner's own.
         encoder: What reads observations before memory and readout do; None: they are read as they are.
     """
 
     memory: Memory
     readout: Readout | None
-    policy: PolicyHead | SoftPolicyHead | ScoreHead
+    policy: Any
     encoder: Encoder | None
 
     @property
     def action_space(self) -> Space:
         """What the policy chooses from."""
-        return self.policy.space
+        space: Space = self.policy.space
+        return space
 
 
 class QualityHead(eqx.Module):

@@ -20,6 +20,7 @@ from adaptax.core.experience import Experience
 from adaptax.core.rollout import evaluate_trial
 from adaptax.core.types import TimeStep, Transition, replace
 from adaptax.networks.memory import transformer
+from adaptax.optimization import soft_actor_critic
 from adaptax.optimization.moments import Moments
 from adaptax.problems import bernoulli_bandit, point_robot
 from adaptax.problems.bandit import BernoulliArms
@@ -31,6 +32,7 @@ TINY = {
     "memory_size": 4, "policy_size": 4, "critic_size": 4, "num_tasks": 4, "num_updates": 10, "batch_size": 4,
     "buffer_size": 6, "replay_ratio": 2,
 }  # fmt: skip
+GREEDY = {name: value for name, value in TINY.items() if name != "critic_size"} | {"learner": "q-learning"}
 bandit = functools.partial(bernoulli_bandit, 2, 3)
 robot = functools.partial(point_robot, num_episodes=2, horizon=2)
 ending = functools.partial(clockwork, horizon=3, episodes=2, num_actions=2)
@@ -157,7 +159,7 @@ def test_E10_E11_where_trials_follow_each_other_nothing_comes_after_one_and_what
     three = _targets(problem, rewards, clock=clock, terminated=ends, num_steps=3)
     np.testing.assert_allclose(three, [1 + (2 + 1) / 2 + (3 + 1.5) / 4, 2 + (3 + 1.5) / 2, 3, 0])
     # The same clocks, but the third step goes on in the same episode, whose value at the cut stands for the rest.
-    two = _targets(problem, rewards, clock=(0, 1, 2, 3)[:3] + (2,), terminated=(False,) * 4, num_steps=2)
+    two = _targets(problem, rewards, clock=(0, 1, 2, 2), terminated=(False,) * 4, num_steps=2)
     np.testing.assert_allclose(two[:3], [1 + (2 + 1) / 2 + 30 / 4, 2 + (3 + 1.5) / 2 + 40 / 4, 3 + 40 / 2])
 
 
@@ -224,35 +226,77 @@ def _soft_values(temperature, discount):
     return first, second
 
 
-@pytest.mark.compiles
-@pytest.mark.parametrize("critic_loss", ["squared", "two-hot"])
-def test_the_fixed_point_is_that_of_soft_value_iteration_over_histories(critic_loss):
-    algorithm = OffPolicyRL2(
-        memory_size=8, policy_size=0, critic_size=16, informed_critic=False, num_tasks=128, batch_size=128,
-        buffer_size=128, num_updates=60, replay_ratio=50, num_steps=1, discount=0.9, learning_rate=1e-2,
-        polyak=0.1, critic_loss=critic_loss,
-    )  # fmt: skip
+LONG = {
+    "memory_size": 8, "policy_size": 0, "num_tasks": 128, "batch_size": 128, "buffer_size": 128, "num_updates": 60,
+    "replay_ratio": 50, "num_steps": 1, "discount": 0.9, "learning_rate": 1e-2, "polyak": 0.1,
+}  # fmt: skip
+
+
+def _at_the_fixed_point(algorithm):
+    """The state after learning from all trials for long, those trials, and which each was."""
     problem, experience = bernoulli_bandit(2, 2), _experience()
     state = jax.jit(lambda key: algorithm.init(problem, key))(jax.random.key(0))
     moments = Moments(jnp.asarray(1e6), jnp.asarray(0.5), jnp.asarray(0.25))  # of all trials, so they stay
     state = replace(state, meta=replace(state.meta, reward=moments, reward_center=jnp.asarray(0.5)))
     learn, log_temperature = jax.jit(lambda state: algorithm.learn(problem, state, experience)[0]), jnp.log(TEMPERATURE)
-    for _ in range(algorithm.num_updates):  # the temperature is kept where it is, but for an update at a time
-        state = learn(replace(state, opt_state=replace(state.opt_state, log_temperature=log_temperature)))
-
+    for _ in range(algorithm.num_updates):
+        if state.opt_state.critic is not None:  # the temperature is kept where it is, but for an update at a time
+            state = replace(state, opt_state=replace(state.opt_state, log_temperature=log_temperature))
+        state = learn(state)
     steps = jax.tree.map(lambda x: x[:, :, 0], replace(experience.trajectory, aux=None))
+    return state, steps, places_of(problem, steps, algorithm.discount), *_every_trial()[:, 1:3].T
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("critic_loss", ["squared", "two-hot"])
+def test_the_fixed_point_is_that_of_soft_value_iteration_over_histories(critic_loss):
+    algorithm = OffPolicyRL2(**LONG, critic_size=16, informed_critic=False, critic_loss=critic_loss)
+    state, steps, places, a, r = _at_the_fixed_point(algorithm)
     critic = state.opt_state.critic
     hidden = algorithm.recall(replace(state.meta, network=critic), steps)
-    places = places_of(problem, steps, algorithm.discount)
     outputs = critic(hidden, jnp.zeros((128, 0)), places.time)
     said = np.mean([algorithm._scale.values(x, places.remaining) for x in outputs], 0)
     log_probs = np.asarray(algorithm.recompute(state.meta, steps)[1].log_probs())
     first, second = _soft_values(TEMPERATURE, 0.9)
-    a, r = _every_trial()[:, 1], _every_trial()[:, 2]
     np.testing.assert_allclose(said[0], np.broadcast_to(first, (128, 2)), atol=0.04)
     np.testing.assert_allclose(said[1], second[a, r], atol=0.06)
     wanted = np.exp(second / TEMPERATURE) / np.exp(second / TEMPERATURE).sum(-1, keepdims=True)
     np.testing.assert_allclose(np.exp(log_probs[1]), wanted[a, r], atol=0.05)
+
+
+@pytest.mark.compiles
+def test_the_fixed_point_of_q_learning_is_that_of_value_iteration_over_histories():
+    algorithm = OffPolicyRL2(**LONG, learner="q-learning")
+    state, steps, places, a, r = _at_the_fixed_point(algorithm)
+    hidden, policy = algorithm.recompute(state.meta, steps)
+    outputs = state.meta.network.policy.outputs(state.meta.features(hidden, steps.timestep))
+    said = np.asarray(algorithm._scale.values(outputs, places.remaining))
+    first, second = _soft_values(1e-3, 0.9)  # with a temperature of nearly 0 the soft maximum is the maximum
+    np.testing.assert_allclose(said[0], np.broadcast_to(first, (128, 2)), atol=0.04)
+    np.testing.assert_allclose(said[1], second[a, r], atol=0.06)
+    np.testing.assert_array_equal(policy.mode()[1], second[a, r].argmax(-1))
+    assert state.meta.network.policy.epsilon == 0
+
+
+def test_the_share_of_chance_falls_over_the_run_to_0():
+    algorithm = OffPolicyRL2(**GREEDY, exploration=0.8)
+    state = random_state(algorithm, bandit())
+    epsilon = [float(algorithm._exploring(state.meta.network, jnp.asarray(n)).policy.epsilon) for n in (0, 5, 10, 99)]
+    np.testing.assert_allclose(epsilon, [0.8, 0.1, 0, 0], atol=1e-6)
+    assert state.meta.network.policy.epsilon == np.float32(0.8)
+
+
+@pytest.mark.compiles
+def test_q_learning_changes_what_acts_and_its_older_copy_follows():
+    problem, algorithm = ending(), OffPolicyRL2(**GREEDY, critic_loss="two-hot", num_categories=5)
+    before = random_state(algorithm, problem)
+    assert before.opt_state.critic is before.opt_state.log_temperature is None
+    state, metrics = _updated(algorithm, problem)
+    assert {"critic_loss", "value", "return"} <= set(metrics)
+    assert all(np.isfinite(x).all() for x in metrics.values())
+    assert not same(state.meta.network.policy.layer, before.meta.network.policy.layer)
+    assert not same(state.opt_state.target.policy.layer, state.meta.network.policy.layer)
+    np.testing.assert_allclose(state.meta.network.policy.epsilon, 0.8**3, rtol=1e-5)
 
 
 @pytest.mark.compiles
@@ -286,8 +330,15 @@ CHANGED = {
     "num_tasks": 2, "num_updates": 20, "replay_ratio": 4, "batch_size": 2, "buffer_size": 4, "learning_rate": 1e-2,
     "discount": 0.5, "num_steps": 1, "polyak": 0.5, "critic_loss": "two-hot", "target_entropy": 0.9,
     "initial_temperature": 1.0, "max_gradient_norm": 1e-3, "informed_critic": False,
+    "exploration": 0.1,
 }  # fmt: skip
-SHAPES = {"memory": "lstm", "critic_memory": "symmetric", "memory_size": 5, "policy_size": 5, "critic_size": 5}
+SHAPES = {
+    "memory": "lstm",
+    "critic_memory": "symmetric",
+    "memory_size": 5,
+    "policy_size": 5,
+    "critic_size": 5,
+}
 OF_OTHERS = {
     "num_categories": (5, {"critic_loss": "two-hot"}),
     "memory_layers": (2, {"memory": "lru"}),
@@ -300,7 +351,7 @@ OF_OTHERS = {
 def test_E1d_every_setting_is_in_these_tests():
     names = {field.name for field in dataclasses.fields(OffPolicyRL2Settings)}
     elsewhere = {"normalize_observations", "encoder"}  # test_normalization.py, test_encoders.py
-    assert names == {*CHANGED, *SHAPES, *OF_OTHERS, *elsewhere}
+    assert names == {*CHANGED, *SHAPES, *OF_OTHERS, *elsewhere, "learner"}
     for field in dataclasses.fields(OffPolicyRL2Settings):
         if get_origin(field.type) is not None:
             assert {**SHAPES, **CHANGED}[field.name] in get_args(field.type)
@@ -309,7 +360,8 @@ def test_E1d_every_setting_is_in_these_tests():
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", CHANGED)
 def test_E1d_every_setting_changes_what_is_learned(name):
-    base, changed = OffPolicyRL2(**TINY), OffPolicyRL2(**TINY | {name: CHANGED[name]})
+    beside = GREEDY if name == "exploration" else TINY
+    base, changed = OffPolicyRL2(**beside), OffPolicyRL2(**beside | {name: CHANGED[name]})
     problem = bernoulli_bandit(2, 5)  # more pulls than a target has rewards, so that critics are asked
     assert not same(*(_updated(algorithm, problem, 3)[0].meta.network for algorithm in (base, changed)))
 
@@ -362,9 +414,17 @@ def test_an_update_learns_from_each_step_so_often():
     assert OffPolicyRL2(num_tasks=16, batch_size=1024, replay_ratio=8).gradient_steps == 1
 
 
-def test_several_choices_at_once_are_refused():
-    with pytest.raises(UseError, match=r"OffPolicyRL2: expected a Discrete or Box space .*MultiDiscrete.* Try rl2"):
-        jax.eval_shape(lambda key: OffPolicyRL2(**TINY).init(shops("two"), key), jax.random.key(0))
+@pytest.mark.parametrize("settings", [TINY, GREEDY], ids=["soft-actor-critic", "q-learning"])
+def test_too_many_combinations_of_choices_are_refused_before_anything_is_trained(settings, monkeypatch):
+    monkeypatch.setattr(soft_actor_critic, "MOST_COMBINATIONS", 7)
+    init = OffPolicyRL2(**settings).init
+    with pytest.raises(UseError, match=r"OffPolicyRL2: expected at most 7 combinations .* found 8, .* Try rl2"):
+        jax.eval_shape(lambda key: init(shops("two"), key), jax.random.key(0))
+
+
+def test_q_learning_is_for_discrete_actions():
+    with pytest.raises(UseError, match=r"learner='q-learning'\): expected discrete actions, got Box"):
+        jax.eval_shape(lambda key: OffPolicyRL2(**GREEDY).init(robot(), key), jax.random.key(0))
 
 
 # ---------------------------------------------------------------- learning

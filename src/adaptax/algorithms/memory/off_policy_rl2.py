@@ -1,5 +1,7 @@
 """Off-policy RL²: a recurrent soft actor-critic that learns from trials of the past, many times from each.
 
+Or recurrent Q-learning on the same trials (`learner="q-learning"`; `greedy_policy.py`).
+
 Ni, Eysenbach & Salakhutdinov 2022, "Recurrent model-free RL can be a strong baseline for many POMDPs" (arXiv
 2110.05038); as in Grigsby et al. 2024, "AMAGO" (arXiv 2310.09971), whole trials are replayed.
 
@@ -13,6 +15,8 @@ critics read it through memories of their own, and learn from whole trials that 
 
 Differences from the paper:
     - Discrete actions, too: expectations over all of them (Christodoulou 2019); the entropy that is wanted falls to 0.
+      Several choices at once: over all their combinations, with a value for each, of a policy that makes them
+      independently given the history. Illegal actions are in no expectation, and no entropy is wanted of them.
     - n-step targets (n = 3), with the entropies on the way: what is paid late in a trial is known earlier.
     - A trial is read from its start with the newest parameters: there is no stored state of a memory to be stale.
     - Both critics read one memory; the policy has another one, so that neither's gradient disturbs the other's.
@@ -20,6 +24,8 @@ Differences from the paper:
     - Rewards are in deviations from what a random policy earns, and critics predict the *average* of the remaining
       ones, so that trials of 10 and of 500 steps, rewards of 1 and of 1000, train alike. Where no episode ends early, a
       constant that is added to all rewards changes nothing.
+    - Where episodes end early, trials of a task follow each other without idle steps (`adaptax.core.streams`), and the
+      value of the last step stands for what a trial that is cut off would still bring.
     - Critics may classify values instead (`critic_loss="two-hot"`).
     - Learning rates fall to 0.
 """
@@ -35,6 +41,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
+from adaptax.algorithms.memory.greedy_policy import GreedyHead, judge_greedily
 from adaptax.algorithms.memory.off_policy_settings import OffPolicyRL2Settings
 from adaptax.algorithms.memory.recurrent_agent import RecurrentAgent, RL2Params, memory_sizes
 from adaptax.algorithms.memory.settings import MEMORIES
@@ -46,11 +53,11 @@ from adaptax.core.errors import UseError
 from adaptax.core.experience import Experience
 from adaptax.core.problem import Problem, known_features, standardized, task_features
 from adaptax.core.replay_buffer import TrialBuffer
-from adaptax.core.spaces import MultiDiscrete, Space
+from adaptax.core.spaces import choices_of, combination
 from adaptax.core.splits import fold_in_name
 from adaptax.core.streams import stream, trial_returns
 from adaptax.core.types import Metrics, Task, TrainState, Transition, replace
-from adaptax.networks import SoftPolicyHead
+from adaptax.networks import ScoreHead, SoftPolicyHead
 from adaptax.networks.encoders import make_encoder
 from adaptax.networks.recurrent_actor_critic import QualityHead, RecurrentActor, RecurrentCritic
 from adaptax.optimization import minibatches, observations, soft_actor_critic
@@ -83,29 +90,33 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         """Build policy, critics and an empty buffer for `problem`, and look at what a random policy sees and earns.
 
         Raises:
-            UseError: if actions are several choices at once.
+            UseError: if actions are several choices with too many combinations, or not those that the learner is for.
         """
         actor_key, critic_key, look_key = jax.random.split(key, 3)
-        if isinstance(problem.env.action_space, MultiDiscrete):
+        soft_actor_critic.check_combinations(problem.env.action_space, "OffPolicyRL2")
+        if self.learner == "q-learning" and not problem.env.action_space.integers:
             raise UseError(
-                f"OffPolicyRL2: expected a Discrete or Box space of actions, got {problem.env.action_space!r}: its "
-                "critics would have to go through all combinations. Try rl2"
+                f"OffPolicyRL2(learner='q-learning'): expected discrete actions, got {problem.env.action_space!r}. "
+                "Nothing was trained. Leave it out"
             )
         tasks = jax.vmap(problem.train.sample)(jax.random.split(look_key, 1024))
         features = known_features(tasks)
         moments = no_moments(features.shape[1:]).observe(features)
         actor = self._actor(problem, actor_key)
-        critic = self._critic(problem, features.shape[1] if self.informed_critic else 0, critic_key)
+        soft = self.learner == "soft-actor-critic"
+        critic = self._critic(problem, features.shape[1] if self.informed_critic else 0, critic_key) if soft else None
         seen = problem.env.observation_space
         observed = observations.unseen(seen, normalize=self.normalize_observations)
         meta = RL2Params(actor, no_moments(), jnp.zeros(()), moments, seen, observed)
         meta, trajectory = self.first_look(problem, meta, tasks, look_key)
-        learned = Learned(actor, critic, jnp.log(jnp.asarray(self.initial_temperature, jnp.float32)))
+        temperature = jnp.log(jnp.asarray(self.initial_temperature, jnp.float32)) if soft else None
+        learned = Learned(meta.network, critic, temperature)
         tasks = jax.tree.map(lambda x: x[: trajectory.reward.shape[1]], tasks)
         one = jax.eval_shape(lambda: jax.tree.map(lambda x: x[0], self._looked_at(problem, meta, trajectory, tasks)))
         buffer = TrialBuffer.empty(self.buffer_size, one)
         optimizers = tuple(self._optimizer().init(part) for part in parts_of(learned))
-        learner = LearnerState(critic, critic, learned.log_temperature, optimizers, buffer)
+        learner = LearnerState(critic, learned.judge, temperature, optimizers, buffer)
+        meta = replace(meta, network=self._exploring(meta.network, jnp.asarray(0)))
         return TrainState(meta, learner, jnp.asarray(0), key)
 
     def _actor(self, problem: Problem, key: Key[Array, ""]) -> RecurrentActor:
@@ -114,8 +125,13 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         sizes = memory_sizes(self, problem, encoder)
         memory = load_target(MEMORIES[self.memory])(sizes, memory_key)
         readout, policy = memory.heads(sizes, 1.0, policy_key)
-        if not sizes.action.integers:
-            policy = SoftPolicyHead(self.policy_size or memory.size, sizes.action, policy_key)
+        size = self.policy_size or memory.size
+        if self.learner == "q-learning" and isinstance(policy, ScoreHead):
+            policy = GreedyHead(None, jnp.ones(()), sizes.action, self._scale)
+        elif self.learner == "q-learning":
+            policy = GreedyHead.build(size, sizes.action, self._scale, policy_key)
+        elif not sizes.action.integers:
+            policy = SoftPolicyHead(size, sizes.action, policy_key)
         return RecurrentActor(memory, readout, policy, encoder)
 
     def _critic(self, problem: Problem, task_size: int, key: Key[Array, ""]) -> RecurrentCritic:
@@ -123,9 +139,8 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         encoder = make_encoder(self.encoder, problem.env.observation_space, encoder_key)
         sizes = memory_sizes(self, problem, encoder)
         memory = load_target(MEMORIES[self.critic_memory])(sizes, memory_key)
-        action = sizes.action.encoded_size
-        read, criticised = (0, action) if sizes.action.integers else (action, 1)
-        outputs = criticised * self._scale.width
+        read = 0 if sizes.action.integers else sizes.action.encoded_size
+        outputs = math.prod(choices_of(sizes.action)) * self._scale.width
         first, second = (QualityHead(memory.size, task_size, read, self.critic_size, outputs, k) for k in head_keys)
         return RecurrentCritic(memory, (first, second), encoder, sizes.action)
 
@@ -179,14 +194,14 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
             loss = functools.partial(self._loss, problem, replace(state, meta=meta), target)
             gradient, metrics = jax.grad(loss, has_aux=True)(learned, drawn, keys)
             learned, optimizers = self._descend(learned, parallel.mean(gradient), optimizers)
-            return (learned, soft_actor_critic.polyak(target, learned.critic, self.polyak), optimizers), metrics
+            return (learned, soft_actor_critic.polyak(target, learned.judge, self.polyak), optimizers), metrics
 
         learned = Learned(meta.network, learner.critic, learner.log_temperature)
         start = learned, learner.target, learner.optimizers
         (learned, target, optimizers), metrics = jax.lax.scan(step, start, jnp.arange(self.gradient_steps))
         metrics = {"return": jnp.mean(trial_returns(trajectory)), **jax.tree.map(jnp.mean, metrics)}
         learner = LearnerState(learned.critic, target, learned.log_temperature, optimizers, buffer)
-        meta = replace(meta, network=learned.actor)
+        meta = replace(meta, network=self._exploring(learned.actor, state.step + 1))
         return replace(state, meta=meta, opt_state=learner, step=state.step + 1), parallel.mean(metrics)
 
     def _looked_at(self, problem: Problem, meta: RL2Params, trajectory: Transition, tasks: PyTree[Array]) -> Replayed:
@@ -222,38 +237,66 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         parts, states = zip(*updated, strict=True)
         return Learned(*parts), tuple(states)
 
+    def _exploring(self, actor: RecurrentActor, step: Array) -> RecurrentActor:
+        """An ε-greedy policy with the ε of an update; others explore by themselves."""
+        if not isinstance(actor.policy, GreedyHead):
+            return actor
+        left = jnp.maximum(1 - step / self.num_updates, 0.0).astype(jnp.float32)
+        return replace(actor, policy=replace(actor.policy, epsilon=self.exploration * left**3))
+
     def _loss(
         self,
         problem: Problem,
         state: TrainState,
-        target: RecurrentCritic,
+        target: RecurrentCritic | RecurrentActor,
         learned: Learned,
         drawn: Replayed,
         keys: Key[Array, " trial"],
     ) -> tuple[Array, Metrics]:
-        """Losses of policy, critics and temperature on whole trials; none's gradient reaches the others."""
-        meta, steps, places = state.meta, drawn.steps, places_of(problem, drawn.steps, self.discount)
-        average, remaining = functools.partial(masked_mean, mask=places.counted), places.remaining
-        space = learned.actor.action_space
+        """Losses of all that is learned, on trials; none's gradient reaches what is another's."""
+        steps, places = drawn.steps, places_of(problem, drawn.steps, self.discount)
+        judge_ = self._judged if learned.critic is not None else self._judged_greedily
+        judged, temperature = judge_(state.meta, target, learned, drawn, places, keys)
+        targets = self._targets(problem, state.meta, steps, places, judged, temperature)
+        critic_loss = sum(self._scale.loss(said, targets / places.remaining) for said in judged.outputs)
+        average = functools.partial(masked_mean, mask=places.counted)
+        metrics = {"critic_loss": average(critic_loss), "value": average(judged.values / places.remaining)}
+        if learned.log_temperature is None:
+            return metrics["critic_loss"], metrics
+        temperature_loss = soft_actor_critic.temperature_loss(
+            learned.log_temperature, judged.entropy, self._wanted_entropy(state, steps)
+        )
+        metrics |= {"entropy": average(judged.entropy), "temperature": temperature}
+        return average(critic_loss + judged.actor_loss + temperature_loss), metrics
+
+    def _judged(
+        self, meta: RL2Params, target: Any, learned: Learned, drawn: Replayed, places: Places, keys: Array
+    ) -> tuple[Judged, Float[Array, ""]]:
+        """What policy and critics make of trials, and α."""
+        steps, space = drawn.steps, learned.actor.action_space
         _, policy = self.recompute(replace(meta, network=learned.actor), steps)
         hidden, old = (self.recall(replace(meta, network=critic), steps) for critic in (learned.critic, target))
         temperature = jax.lax.stop_gradient(jnp.exp(learned.log_temperature))
-        action = space.policy_action(steps.action)
-        reading = Reading(policy, hidden, old, drawn.task, action, remaining, places.time, temperature, keys)
-        judged = judge(reading, learned.critic, target, self._scale)
-        targets = self._targets(problem, meta, steps, places, judged, temperature)
-        first, second = (self._scale.loss(said, targets / remaining) for said in judged.outputs)
-        critic_loss = first + second
-        temperature_loss = soft_actor_critic.temperature_loss(
-            learned.log_temperature, judged.entropy, self._wanted_entropy(space, state.step)
-        )
-        metrics = {
-            "critic_loss": average(critic_loss),
-            "entropy": average(judged.entropy),
-            "temperature": temperature,
-            "value": average(judged.values / remaining),
-        }
-        return average(critic_loss + judged.actor_loss + temperature_loss), metrics
+        action = combination(space, steps.action) if space.integers else space.policy_action(steps.action)
+        where = places.remaining, places.time
+        reading = Reading(policy, hidden, old, drawn.task, action, *where, temperature, keys)
+        return judge(reading, learned.critic, target, self._scale), temperature
+
+    def _judged_greedily(
+        self, meta: RL2Params, target: Any, learned: Learned, drawn: Replayed, places: Places, keys: Array
+    ) -> tuple[Judged, Float[Array, ""]]:
+        """What Q-learning makes of trials; it has no α."""
+        steps = drawn.steps
+
+        def said(actor: RecurrentActor) -> Array:
+            model = replace(meta, network=actor)
+            return actor.policy.outputs(model.features(self.recall(model, steps), steps.timestep))
+
+        action = combination(learned.actor.action_space, steps.action)
+        legal = meta.observation_space.legal_in(steps.timestep.observation)
+        outputs = said(learned.actor), said(target)
+        judged = judge_greedily(learned.actor.policy, outputs, action, legal, places.remaining)
+        return judged, jnp.zeros(())
 
     def _targets(
         self,
@@ -280,9 +323,10 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
             cut=places.cut,
         )
 
-    def _wanted_entropy(self, space: Space, step: Array) -> Float[Array, ""]:
+    def _wanted_entropy(self, state: TrainState, steps: Transition) -> Float[Array, "*time_trial"]:
         """H̄, which falls to 0 where actions are discrete: late in training, chance teaches nothing new."""
-        wanted = soft_actor_critic.target_entropy(space, 1.0)
+        space, seen = state.meta.network.action_space, state.meta.observation_space
+        wanted = soft_actor_critic.target_entropy(space, 1.0, seen.legal_in(steps.timestep.observation))
         if not space.integers:
             return jnp.asarray(wanted)
-        return wanted * self.target_entropy * jnp.maximum(1 - step / self.num_updates, 0.0)
+        return wanted * (self.target_entropy * jnp.maximum(1 - state.step / self.num_updates, 0.0))

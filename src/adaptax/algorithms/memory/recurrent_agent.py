@@ -108,9 +108,15 @@ class RL2Params(eqx.Module):
 
     def distribution(self, hidden: Float[Array, "*batch size"], timestep: TimeStep) -> Distribution:
         """The policy after memory has put out `hidden`."""
-        if self.network.readout is not None:
-            hidden = self.network.readout(hidden, self.encode(timestep.observation))
-        return self.network.policy(hidden, self.observation_space.legal_in(timestep.observation))
+        return self.network.policy(
+            self.features(hidden, timestep), self.observation_space.legal_in(timestep.observation)
+        )
+
+    def features(self, hidden: Float[Array, "*batch size"], timestep: TimeStep) -> Float[Array, "*batch features"]:
+        """What the policy reads after memory has put out `hidden`."""
+        if self.network.readout is None:
+            return hidden
+        return self.network.readout(hidden, self.encode(timestep.observation))
 
 
 class Remembered(eqx.Module):

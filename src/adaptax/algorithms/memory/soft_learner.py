@@ -1,4 +1,4 @@
-"""What a recurrent soft actor-critic learns, what it learns from, and what it needs between updates."""
+"""What a recurrent soft actor-critic, or Q-learning, learns, what it learns from, and what it needs between updates."""
 
 from typing import Any
 
@@ -17,13 +17,18 @@ class Learned(eqx.Module):
 
     Attributes:
         actor: The policy: the part that is kept after training.
-        critic: Q.
-        log_temperature: log α.
+        critic: Q. None: the actor acts by its own Q.
+        log_temperature: log α; None with it.
     """
 
     actor: RecurrentActor
-    critic: RecurrentCritic
-    log_temperature: Float[Array, ""]
+    critic: RecurrentCritic | None = None
+    log_temperature: Float[Array, ""] | None = None
+
+    @property
+    def judge(self) -> RecurrentCritic | RecurrentActor:
+        """What has Q."""
+        return self.actor if self.critic is None else self.critic
 
 
 class Replayed(eqx.Module):
@@ -42,22 +47,24 @@ class LearnerState(eqx.Module):
     """What learning needs and acting does not.
 
     Attributes:
-        critic: Q.
+        critic: Q; None: it is the actor's.
         target: Q̄.
-        log_temperature: log α.
+        log_temperature: log α; None without a critic.
         optimizers: The optimisers' states: of the policy, of the critics, of the temperature.
         buffer: The newest trials.
     """
 
-    critic: RecurrentCritic
-    target: RecurrentCritic
-    log_temperature: Float[Array, ""]
+    critic: RecurrentCritic | None
+    target: RecurrentCritic | RecurrentActor
+    log_temperature: Float[Array, ""] | None
     optimizers: tuple[PyTree[Array], ...]
     buffer: TrialBuffer
 
 
 def parts_of(learned: Learned) -> tuple[Any, ...]:
     """What has an optimiser of its own."""
+    if learned.critic is None:
+        return (learned.actor,)
     return learned.actor, learned.critic, learned.log_temperature
 
 
