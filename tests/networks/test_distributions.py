@@ -261,9 +261,8 @@ def test_several_choices_have_a_log_probability_for_each_combination():
 
 
 def test_choices_that_depend_on_each_other():
-    policy = JointCategorical(
-        Categorical(jnp.log(jnp.asarray([0.1, 0.2, 0.3, 0.05, 0.25, 0.1]))), MultiDiscrete((2, 3))
-    )
+    p = np.asarray([0.1, 0.2, 0.3, 0.05, 0.25, 0.1])
+    policy = JointCategorical(Categorical(jnp.log(jnp.asarray(p, jnp.float32))), MultiDiscrete((2, 3)))
     np.testing.assert_array_equal(policy.mode(), [0, 2])
     np.testing.assert_allclose(policy.log_prob(jnp.asarray([1, 1])), np.log(0.25), rtol=1e-5)
     np.testing.assert_allclose(policy.entropy(), -(p * np.log(p)).sum(), rtol=1e-5)

@@ -233,7 +233,7 @@ def test_E11_nothing_comes_after_an_end_and_something_after_a_time_limit():
     log_probs = np.asarray(network.policy(cells[::-1], latent).log_probs())
     after = np.min([np.asarray(x) for x in network.critics.of_all(cells[::-1], latent)], 0)
     value = (np.exp(log_probs) * (after - 0.1 * log_probs)).sum(-1)
-    units = (np.asarray([3.0, -1.0]) - meta.paid.center) / np.asarray(meta.paid.moments.std) / 1.75
+    units = np.asarray(meta.paid.units(jnp.asarray([3.0, -1.0]))) / 1.75
     for ended in ([False, False], [True, False], [True, True]):
         goal = units + 0.5 * np.where(ended, 0, value)
         np.testing.assert_allclose(loss(ended), 0.5 * ((qualities - goal) ** 2).sum(0).mean(), rtol=1e-4)

@@ -40,7 +40,7 @@ def test_a_posterior_is_the_product_of_its_factors_and_the_prior():
 
 
 def test_a_step_is_what_was_seen_done_and_seen_next_and_what_it_paid_in_deviations():
-    params = _params(Discrete(3), Discrete(2), center=1.0, variance=4.0)
+    params = _params(Discrete(3), Discrete(2), center=1.0, mean=1.0, variance=4.0)
     steps = Steps(
         jnp.asarray([[1.0, 0, 0]]), jnp.asarray([[0.0, 1]]), jnp.asarray([5.0]), jnp.asarray([[0.0, 0, 1]]),
         jnp.asarray([False]),

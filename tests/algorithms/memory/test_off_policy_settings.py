@@ -70,7 +70,7 @@ def test_q_learning_has_a_value_for_each_action_and_no_critics():
     with pytest.raises(ConfigError, match="exploration: has an effect only if learner is 'q-learning'"):
         OffPolicyRL2Settings(exploration=0.5)
     scores = OffPolicyRL2Settings(learner="q-learning", memory="counting", critic_loss="two-hot")
-    with pytest.raises(ConfigError, match=r"critic_loss: .*expects 'squared'.*memory='counting'"):
+    with pytest.raises(ConfigError, match=r"critic_loss: what memory='counting'.*expects 'squared'; found 'two-hot'"):
         scores.check_problem(BanditSettings())
 
 
