@@ -229,7 +229,7 @@ class SquashedNormal(eqx.Module):
         return jnp.where(which, yes, no)
 
 
-Distribution: TypeAlias = Categorical | MultiCategorical | JointCategorical | Normal
+Distribution: TypeAlias = Categorical | MultiCategorical | Normal
 
 
 def kl_divergence(p: Distribution, q: Distribution) -> Float[Array, "*batch"]:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from adaptax.algorithms.memory.soft_losses import CriticScale, Judged
-from adaptax.core.spaces import Space, choices_of, over_combinations
+from adaptax.core.spaces import MultiDiscrete, Space, choices_of, over_combinations
 from adaptax.networks.distributions import NEVER, Categorical, JointCategorical
 from adaptax.networks.heads import Linear
 
@@ -73,11 +73,7 @@ class GreedyHead(eqx.Module):
         chances = self.epsilon * there / jnp.sum(there, -1, keepdims=True) + (1 - self.epsilon) * best
         logits = jnp.where(chances > 0, jnp.log(jnp.where(chances > 0, chances, 1.0)), NEVER) + _TIE * best
         policy = Categorical(logits + 0.0 * jnp.sum(averages, -1, keepdims=True))
-        return (
-            policy
-            if len(choices_of(self.space)) == 1 and not self.space.shape
-            else JointCategorical(policy, self.space)
-        )
+        return JointCategorical(policy, self.space) if isinstance(self.space, MultiDiscrete) else policy
 
 
 def judge_greedily(

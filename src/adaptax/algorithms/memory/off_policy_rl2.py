@@ -255,10 +255,10 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
     ) -> tuple[Array, Metrics]:
         """Losses of all that is learned, on trials; none's gradient reaches what is another's."""
         steps, places = drawn.steps, places_of(problem, drawn.steps, self.discount)
-        judge_ = self._judged if learned.critic is not None else self._judged_greedily
-        judged, temperature = judge_(state.meta, target, learned, drawn, places, keys)
+        judged, temperature = self._judged(state.meta, target, learned, drawn, places, keys)
         targets = self._targets(problem, state.meta, steps, places, judged, temperature)
-        critic_loss = sum(self._scale.loss(said, targets / places.remaining) for said in judged.outputs)
+        losses = [self._scale.loss(said, targets / places.remaining) for said in judged.outputs]
+        critic_loss = functools.reduce(jnp.add, losses)
         average = functools.partial(masked_mean, mask=places.counted)
         metrics = {"critic_loss": average(critic_loss), "value": average(judged.values / places.remaining)}
         if learned.log_temperature is None:
@@ -272,7 +272,9 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
     def _judged(
         self, meta: RL2Params, target: Any, learned: Learned, drawn: Replayed, places: Places, keys: Array
     ) -> tuple[Judged, Float[Array, ""]]:
-        """What policy and critics make of trials, and α."""
+        """What policy and critics, or Q-learning, make of trials, and α."""
+        if learned.critic is None or learned.log_temperature is None:
+            return self._judged_greedily(meta, target, learned.actor, drawn.steps, places), jnp.zeros(())
         steps, space = drawn.steps, learned.actor.action_space
         _, policy = self.recompute(replace(meta, network=learned.actor), steps)
         hidden, old = (self.recall(replace(meta, network=critic), steps) for critic in (learned.critic, target))
@@ -283,20 +285,18 @@ class OffPolicyRL2(OffPolicyRL2Settings, RecurrentAgent):
         return judge(reading, learned.critic, target, self._scale), temperature
 
     def _judged_greedily(
-        self, meta: RL2Params, target: Any, learned: Learned, drawn: Replayed, places: Places, keys: Array
-    ) -> tuple[Judged, Float[Array, ""]]:
-        """What Q-learning makes of trials; it has no α."""
-        steps = drawn.steps
+        self, meta: RL2Params, target: RecurrentActor, actor: RecurrentActor, steps: Transition, places: Places
+    ) -> Judged:
+        """What Q-learning makes of trials."""
 
         def said(actor: RecurrentActor) -> Array:
             model = replace(meta, network=actor)
-            return actor.policy.outputs(model.features(self.recall(model, steps), steps.timestep))
+            outputs: Array = actor.policy.outputs(model.features(self.recall(model, steps), steps.timestep))
+            return outputs
 
-        action = combination(learned.actor.action_space, steps.action)
+        action = combination(actor.action_space, steps.action)
         legal = meta.observation_space.legal_in(steps.timestep.observation)
-        outputs = said(learned.actor), said(target)
-        judged = judge_greedily(learned.actor.policy, outputs, action, legal, places.remaining)
-        return judged, jnp.zeros(())
+        return judge_greedily(actor.policy, (said(actor), said(target)), action, legal, places.remaining)
 
     def _targets(
         self,
