@@ -37,6 +37,9 @@ maml chain --initial-std 2                                  | initial_std ChainS
 maml point-robot --exploration-std 0                        | exploration_decay exploration_std
 maml cart-pole --exploration-decay 0.5                      | exploration_decay exploration_std
 maml cart-pole --num-tasks 1000000                          | num_tasks trajectories horizon
+off-policy-rl2 point-robot --learner q-learning             | learner PointRobotSettings
+off-policy-rl2 bandit --learner q-learning --critic-size 8  | critic_size learner
+off-policy-rl2 bandit --memory-layers 2                     | memory_layers memory
 fomaml point-robot --num-episodes 50                        | num_episodes trajectories
 promp bandit --num-tasks 7 --num-minibatches 2              | num_tasks num_minibatches
 meta-lstm bandit --first-order --estimator dice             | estimator first_order

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from adaptax import algorithms
+from adaptax.algorithms.memory.off_policy_settings import OffPolicyRL2Settings
 from adaptax.core.algorithm import FromScratch
 from adaptax.core.rollout import evaluate_trial, run_trial
 from adaptax.problems.task_informed import informed
@@ -24,12 +25,13 @@ SERVED = {
         "MetaGradientRL",
         "MetaPolicyGradient",
         "OffPolicyRL2",
+        "PEARL",
         "PPO",
         "RL2",
         "Random",
         "VariBAD",
     ],
-    "two": ["PPO", "RL2", "Random"],
+    "two": ["OffPolicyRL2", "PEARL", "PPO", "RL2", "Random"],
 }
 """One of each kind of network, and of each way to choose from what it puts out."""
 MORE = {
@@ -74,6 +76,13 @@ def _trains_and_acts(algorithm, problem):
 @pytest.mark.parametrize(("counters", "name"), [(c, name) for c, names in SERVED.items() for name in names])
 def test_nobody_takes_what_is_not_there(counters, name):
     _trains_and_acts(_built(name), shops(counters))
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize(("counters", "memory"), [("two", "gru"), ("one", "symmetric")])
+def test_nor_what_is_worth_most_of_what_is_not_there(counters, memory):
+    settings = {"learner": "q-learning", "memory": memory, "critic_size": OffPolicyRL2Settings.critic_size}
+    _trains_and_acts(_built("OffPolicyRL2", **settings), shops(counters))
 
 
 @pytest.mark.compiles

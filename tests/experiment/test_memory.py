@@ -7,10 +7,13 @@ import jax.numpy as jnp
 import pytest
 
 from adaptax import problems
-from adaptax.algorithms import EMAML, ESMAML, MAML, RL2, MultiTaskPPO, OffPolicyRL2, Reptile
+from adaptax.algorithms import EMAML, ESMAML, MAML, PEARL, RL2, MultiTaskPPO, OffPolicyRL2, Reptile
 from adaptax.core.algorithm import init
 from adaptax.core.errors import ResourceError
+from adaptax.core.types import is_key
 from adaptax.experiment import memory
+from adaptax.problems import bernoulli_bandit
+from adaptax.runs import checkpoints
 from adaptax.training.loop import train
 
 
@@ -92,3 +95,38 @@ def test_free_memory_of_this_machine_is_known():
 def test_where_trials_are_replayed_the_buffer_is_what_to_lower():
     said = memory.advice(OffPolicyRL2(buffer_size=500, batch_size=20), 0.1)
     assert said == "Lower --buffer-size (now 500 trials) or --batch-size (now 20)"
+
+
+def test_a_buffer_that_is_more_than_there_is_is_refused_before_it_is_made(monkeypatch):
+    algorithm, problem = OffPolicyRL2(buffer_size=10**6, memory_size=4), bernoulli_bandit(3, 1000)
+    shapes = jax.eval_shape(lambda key: algorithm.init(problem, key), jax.random.key(0))
+    buffer = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes.opt_state.buffer))
+    monkeypatch.setattr(memory, "free_bytes", lambda: buffer - 1)
+    # An action, the one before it, what each has brought, and whether an episode begins: 17 bytes.
+    assert buffer == 10**9 * 17 + 10**6 * 3 * 4 + 4
+    said = (
+        r"starts with 15\.8 GiB, 15\.8 GiB are free; nothing was trained\. Largest: opt_state\.buffer\..* with 3\.7 GiB"
+    )
+    with pytest.raises(ResourceError, match=rf"{said}\. Lower --buffer-size \(now 1000000 trials\)"):
+        memory.check_state(algorithm, 1)(shapes)
+    with pytest.raises(ResourceError, match="once for each of 2 devices"):
+        memory.check_state(algorithm, 2)(shapes)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * buffer)
+    memory.check_state(algorithm, 1)(shapes)
+    monkeypatch.setattr(memory, "free_bytes", lambda: None)
+    memory.check_state(algorithm, 1)(shapes)
+
+
+@pytest.mark.parametrize("name", ["off-policy-rl2", "pearl"])
+def test_plan_counts_the_bytes_of_buffers_as_checkpoints_have_them(name, tmp_path):
+    kind = {"off-policy-rl2": OffPolicyRL2, "pearl": PEARL}[name]
+    sizes = {"num_tasks": 2, "batch_size": 2, "buffer_size": 3000}
+    algorithm, problem = kind(**sizes), bernoulli_bandit(3, 4)
+    shapes = jax.eval_shape(lambda key: algorithm.init(problem, key), jax.random.key(0))
+    empty = lambda x: jnp.zeros(x.shape, x.dtype)  # noqa: E731
+    state = jax.tree.map(lambda x: jax.random.key(0) if is_key(x) else empty(x), shapes)
+    about = {"algorithm": name, "settings": {}, "options": {}}
+    checkpoints.save(tmp_path, state, update=1, about=about)
+    written = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
+    said = sum(map(memory.bytes_of, jax.tree.leaves(shapes)))
+    assert said < written < 1.2 * said

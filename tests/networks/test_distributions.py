@@ -7,6 +7,7 @@ import scipy.stats
 from adaptax.core.spaces import Discrete, MultiDiscrete
 from adaptax.networks.distributions import (
     Categorical,
+    JointCategorical,
     MultiCategorical,
     Normal,
     SquashedNormal,
@@ -249,3 +250,22 @@ def test_draws_have_derivatives_by_mean_and_deviation():
     by_mean, by_log_std = jax.grad(mean_action, (0, 1))(mean, log_std)
     np.testing.assert_allclose(by_mean, slope, rtol=1e-5)
     np.testing.assert_allclose(by_log_std, slope * noise * np.exp(-1.0), rtol=1e-5)
+
+
+def test_several_choices_have_a_log_probability_for_each_combination():
+    logits = np.asarray(RNG.normal(size=(4, 5)), np.float32)
+    policy = MultiCategorical.of(jnp.asarray(logits), (2, 3))
+    actions = [jnp.asarray([i, j]) for i in range(2) for j in range(3)]
+    each = np.stack([policy.log_prob(jnp.broadcast_to(action, (4, 2))) for action in actions], -1)
+    np.testing.assert_allclose(policy.log_probs(), each, rtol=1e-5)
+
+
+def test_choices_that_depend_on_each_other():
+    p = np.asarray([0.1, 0.2, 0.3, 0.05, 0.25, 0.1])
+    policy = JointCategorical(Categorical(jnp.log(jnp.asarray(p, jnp.float32))), MultiDiscrete((2, 3)))
+    np.testing.assert_array_equal(policy.mode(), [0, 2])
+    np.testing.assert_allclose(policy.log_prob(jnp.asarray([1, 1])), np.log(0.25), rtol=1e-5)
+    np.testing.assert_allclose(policy.entropy(), -(p * np.log(p)).sum(), rtol=1e-5)
+    drawn = np.asarray(jax.jit(jax.vmap(policy.sample))(jax.random.split(jax.random.key(0), 10_000)))
+    counts = np.bincount(3 * drawn[:, 0] + drawn[:, 1], minlength=6)
+    assert scipy.stats.chisquare(counts, 10_000 * p).pvalue > 1e-4

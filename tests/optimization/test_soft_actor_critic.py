@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.core.errors import UseError
 from adaptax.core.spaces import Box, Discrete, MultiDiscrete
 from adaptax.optimization import soft_actor_critic as sac
 
@@ -104,3 +105,19 @@ def test_averages_over_time_by_hand():
     )
     np.testing.assert_array_equal(averaged["w"], [1.0, 3.0])
     assert averaged["n"] == 2
+
+
+def test_the_entropy_that_is_wanted_is_a_share_of_that_of_what_is_legal():
+    legal = jnp.asarray([[True, True, True, False, False], [False, False, True, False, True], [True] * 5])
+    wanted = sac.target_entropy(MultiDiscrete((2, 3)), 0.5, legal)
+    # The second row's first choice has nothing legal, so it is free.
+    by_hand = [0.5 * (math.log(2) + math.log(1)), 0.5 * (math.log(2) + math.log(2)), 0.5 * (math.log(2) + math.log(3))]
+    np.testing.assert_allclose(wanted, by_hand, rtol=1e-6)
+
+
+def test_more_combinations_than_values_are_refused():
+    sac.check_combinations(MultiDiscrete((2,) * 10), "PEARL")
+    sac.check_combinations(Discrete(5000), "PEARL")
+    sac.check_combinations(Box((3,)), "PEARL")
+    with pytest.raises(UseError, match=r"PEARL: expected at most 1024 combinations .* found 2048.*Try rl2"):
+        sac.check_combinations(MultiDiscrete((2,) * 11), "PEARL")

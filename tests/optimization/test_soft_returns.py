@@ -55,3 +55,14 @@ def test_batches_are_trials_apart():
 def test_no_gradient_goes_through_targets():
     slope = jax.grad(lambda values: jnp.sum(n_step_targets(REWARDS, values, BONUSES, discount=0.5, num_steps=1)))
     np.testing.assert_array_equal(slope(VALUES), 0.0)
+
+
+def test_E10_E11_of_trials_in_a_row_each_ends_by_itself_and_the_last_may_be_cut_off():
+    over, cut = jnp.asarray([False, True, False, False]), jnp.asarray([False, False, False, True])
+    where = {"discount": 0.5, "over": over, "cut": cut}
+    one = n_step_targets(REWARDS, VALUES, BONUSES, num_steps=1, **where)
+    np.testing.assert_allclose(one, [1 + 10 / 2, 2, 3 + 30 / 2, 0])
+    many = n_step_targets(REWARDS, VALUES, BONUSES, num_steps=3, **where)
+    np.testing.assert_allclose(many, [1 + (2 + 0.5) / 2, 2, 3 + 30 / 2, 0])  # the cut step's value, entropy included
+    going_on = n_step_targets(REWARDS, VALUES, BONUSES, num_steps=2, discount=0.5, cut=cut)
+    np.testing.assert_allclose(going_on, [1 + 2.5 / 2 + 20 / 4, 2 + 3.25 / 2 + 30 / 4, 3 + 30 / 2, 0])

@@ -1,5 +1,6 @@
 """Whether a program fits into memory, asked before it runs; and what to lower if not."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,38 @@ def check(algorithm: Any, devices: int) -> Callable[[Any], None]:
     return fits
 
 
+def check_state(algorithm: Any, devices: int) -> Callable[[Any], None]:
+    """A check for the shapes of what a training starts with: buffers of past experience are most of it.
+
+    Raises:
+        ResourceError: when it is called, if that is more memory than there is. Nothing was made by then.
+    """
+
+    def fits(shapes: Any) -> None:
+        import jax
+
+        sizes = {jax.tree_util.keystr(path): bytes_of(x) for path, x in jax.tree_util.tree_leaves_with_path(shapes)}
+        kept, free = _sharing(devices) * sum(sizes.values()), free_bytes()
+        if free is not None and kept > free:
+            most = max(sizes, key=lambda name: sizes[name])
+            each = f", once for each of {devices} devices" if _sharing(devices) > 1 else ""
+            raise ResourceError(
+                f"out of memory: a training starts with {kept / 2**30:.1f} GiB{each}, {free / 2**30:.1f} GiB are free; "
+                f"nothing was trained. Largest: {most.lstrip('.')} with {sizes[most] / 2**30:.1f} GiB. "
+                f"{advice(algorithm, free / kept)}"
+            )
+
+    return fits
+
+
+def bytes_of(leaf: Any) -> int:
+    """Size of an array of a shape and type; a random key has eight bytes."""
+    import jax
+
+    size = 8 if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.extended) else leaf.dtype.itemsize
+    return math.prod(leaf.shape) * int(size)
+
+
 def program_of(algorithm: Any, problem: Any, devices: int, num_seeds: int = 1) -> tuple[Any, Any]:
     """The program that trains, and the shapes of what it is given; nothing is computed."""
     import jax
@@ -78,7 +111,8 @@ def advice(algorithm: Any, share: float = 0.5) -> str:
     tasks, groups = algorithm.num_tasks, algorithm.num_minibatches
     kept, batch = (getattr(algorithm, name, 0) for name in ("buffer_size", "batch_size"))
     if kept and batch:  # what is replayed is most of it, whatever an update has
-        return f"Lower --buffer-size (now {kept} trials) or --batch-size (now {batch})"
+        of_what = "steps of each task" if hasattr(algorithm, "num_train_tasks") else "trials"
+        return f"Lower --buffer-size (now {kept} {of_what}) or --batch-size (now {batch})"
     fewer = int(0.9 * share * tasks) // groups * groups
     if 0 < fewer < tasks:
         return f"Lower --num-tasks from {tasks} to {fewer}"

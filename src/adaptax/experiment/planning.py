@@ -1,7 +1,6 @@
 """What a training would need, before it is started: its program is compiled, and the compiler asked. Nothing runs."""
 
 import dataclasses
-import math
 from typing import Any
 
 import jax
@@ -147,11 +146,5 @@ def plan_for(recipe: Recipe, options: TrainOptions, on_message: OnMessage = log)
         updates=algorithm.num_updates,
         steps_per_update=algorithm.update_steps(problem) * options.seeds,
         ends_early=may_take_fewer_steps(algorithm, problem),
-        checkpoint_bytes=sum(map(_bytes_of, jax.tree.leaves(state))),
+        checkpoint_bytes=sum(map(memory.bytes_of, jax.tree.leaves(state))),
     )
-
-
-def _bytes_of(leaf: Any) -> int:
-    """Size of an array of a shape and type; a random key has eight bytes."""
-    size = 8 if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.extended) else leaf.dtype.itemsize
-    return math.prod(leaf.shape) * size

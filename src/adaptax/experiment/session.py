@@ -278,7 +278,8 @@ class TrainSession:
         how = {"seed": options.seed, "num_seeds": options.seeds}
         if not self._trains or self._source is not None or jax.process_count() > 1:
             return init(run.algorithm, run.problem, **how), None
-        return begin(run.algorithm, run.problem, **how, devices=self._devices)
+        fits = memory.check_state(run.algorithm, self._devices)
+        return begin(run.algorithm, run.problem, **how, devices=self._devices, on_shapes=fits)
 
     def _fit_the_plan(self) -> None:
         """Say so if the run goes on before the update at which it got its present plan."""

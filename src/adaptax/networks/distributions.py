@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from adaptax.core.spaces import MultiDiscrete, Space
+from adaptax.core.spaces import MultiDiscrete, Space, combination, of_combination, over_combinations
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 NEVER = -1e9
@@ -69,9 +69,11 @@ class MultiCategorical(eqx.Module):
 
     Attributes:
         choices: The choices along the axis before the last; those that have fewer actions have none of the others.
+        nums: How many actions each has.
     """
 
     choices: Categorical
+    nums: tuple[int, ...] = eqx.field(static=True)
 
     @classmethod
     def of(cls, logits: Float[Array, "*batch size"], nums: tuple[int, ...]) -> "MultiCategorical":
@@ -79,8 +81,15 @@ class MultiCategorical(eqx.Module):
         ends, most = np.cumsum(nums), max(nums)
         parts = [logits[..., end - num : end] for num, end in zip(nums, ends, strict=True)]
         fill = [[(0, 0)] * (logits.ndim - 1) + [(0, most - num)] for num in nums]
-        padded = [jnp.pad(part, pad, constant_values=NEVER) for part, pad in zip(parts, fill, strict=True)]
-        return cls(Categorical(jnp.stack(padded, -2)))
+        # Far below NEVER, so that where nothing of a choice is legal it is uniform over the actions that it has.
+        padded = [jnp.pad(part, pad, constant_values=2 * NEVER) for part, pad in zip(parts, fill, strict=True)]
+        return cls(Categorical(jnp.stack(padded, -2)), tuple(nums))
+
+    def log_probs(self) -> Float[Array, "*batch combinations"]:
+        """Log-probability of every combination of choices (`core.spaces.over_combinations`)."""
+        each = self.choices.log_probs()
+        parts = jnp.concatenate([each[..., k, :num] for k, num in enumerate(self.nums)], -1)
+        return over_combinations(parts, self.nums, jnp.add)
 
     def log_prob(self, action: Int[Array, "*batch choices"]) -> Float[Array, "*batch"]:
         """Log-probability of `action`, summed over choices."""
@@ -98,6 +107,34 @@ class MultiCategorical(eqx.Module):
         """Draw one action of each choice (no batch)."""
         keys = jax.random.split(key, self.choices.logits.shape[-2])
         return jax.vmap(lambda one, key: one.sample(key))(self.choices, keys)
+
+
+class JointCategorical(eqx.Module):
+    """Several choices that depend on each other: a categorical distribution over all of their combinations.
+
+    Attributes:
+        combinations: Over combinations, the first choice changing slowest.
+        space: The action space.
+    """
+
+    combinations: Categorical
+    space: MultiDiscrete = eqx.field(static=True)
+
+    def log_prob(self, action: Int[Array, "*batch choices"]) -> Float[Array, "*batch"]:
+        """Log-probability of `action`."""
+        return self.combinations.log_prob(combination(self.space, action))
+
+    def entropy(self) -> Float[Array, "*batch"]:
+        """Entropy in nats."""
+        return self.combinations.entropy()
+
+    def mode(self) -> Int[Array, "*batch choices"]:
+        """The most probable combination."""
+        return of_combination(self.space, self.combinations.mode())
+
+    def sample(self, key: Key[Array, ""]) -> Int[Array, " choices"]:
+        """Draw one action (no batch)."""
+        return of_combination(self.space, self.combinations.sample(key))
 
 
 def categorical(space: Space, logits: Float[Array, "*batch size"], legal: Bool[Array, "*batch size"] | None) -> Any:

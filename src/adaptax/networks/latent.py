@@ -1,11 +1,13 @@
 """Networks that read a latent vector beside what is observed: a policy, twin critics, a model of rewards."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from adaptax.core.spaces import Space
+from adaptax.core.spaces import Space, choices_of, over_combinations
 from adaptax.networks.distributions import Categorical, MultiCategorical, SquashedNormal
 from adaptax.networks.heads import Linear, SoftPolicyHead
 from adaptax.networks.mlp import MLP
@@ -69,23 +71,23 @@ class TwinCritics(eqx.Module):
     Attributes:
         first: Q₁.
         second: Q₂.
-        discrete: Whether they have a value for each action.
+        nums: Of discrete actions, how many each choice has: there is a value for each combination. () if continuous.
     """
 
     first: Quality
     second: Quality
-    discrete: bool = eqx.field(static=True)
+    nums: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(self, feature_size: int, latent_size: int, space: Space, sizes: tuple[int, ...], key: Key[Array, ""]):
-        self.discrete = space.integers
-        inputs = feature_size + latent_size + (0 if self.discrete else space.encoded_size)
-        values = space.encoded_size if self.discrete else 1
+        self.nums = choices_of(space)
+        inputs = feature_size + latent_size + (0 if self.nums else space.encoded_size)
+        values = math.prod(self.nums)
         self.first, self.second = (Quality(inputs, sizes, values, k) for k in jax.random.split(key))
 
     def of_all(
         self, features: Float[Array, "*batch size"], latent: Float[Array, "*extra latent_size"]
     ) -> tuple[Float[Array, "*batch actions"], Float[Array, "*batch actions"]]:
-        """Values of all discrete actions."""
+        """Values of all discrete actions; of several choices at once, of all combinations."""
         inputs = beside(features, latent)
         return self.first(inputs), self.second(inputs)
 
@@ -96,8 +98,9 @@ class TwinCritics(eqx.Module):
         action: Float[Array, "*batch action_size"],
     ) -> tuple[Float[Array, "*batch"], Float[Array, "*batch"]]:
         """Values of actions, encoded."""
-        if self.discrete:
+        if self.nums:
             first, second = self.of_all(features, latent)
+            action = over_combinations(action, self.nums, jnp.multiply)
             return jnp.sum(first * action, -1), jnp.sum(second * action, -1)
         inputs = beside(features, action, latent)
         return self.first(inputs)[..., 0], self.second(inputs)[..., 0]

@@ -1,13 +1,14 @@
 """Policy and critics that read experience by memories of their own, for learners that learn Q of histories."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from adaptax.core.spaces import Space
 from adaptax.networks.encoders import Encoder
-from adaptax.networks.heads import Linear, PolicyHead, Readout, ScoreHead, SoftPolicyHead
+from adaptax.networks.heads import Linear, Readout
 from adaptax.networks.memory.base import Memory
 
 
@@ -17,19 +18,20 @@ class RecurrentActor(eqx.Module):
     Attributes:
         memory: What takes in experience.
         readout: From memory and observation to what the policy reads; None: the policy reads the memory alone.
-        policy: To actions.
+        policy: To actions, from what the space says of them: a head of `networks.heads`, or a learner's own.
         encoder: What reads observations before memory and readout do; None: they are read as they are.
     """
 
     memory: Memory
     readout: Readout | None
-    policy: PolicyHead | SoftPolicyHead | ScoreHead
+    policy: Any
     encoder: Encoder | None
 
     @property
     def action_space(self) -> Space:
         """What the policy chooses from."""
-        return self.policy.space
+        space: Space = self.policy.space
+        return space
 
 
 class QualityHead(eqx.Module):
@@ -67,11 +69,11 @@ class QualityHead(eqx.Module):
         self,
         memory: Float[Array, "time batch memory_size"],
         task: Float[Array, "batch task_size"],
+        time: Float[Array, "time #batch"],
         action: Float[Array, "time batch action_size"] | None,
     ) -> Float[Array, "time batch outputs"]:
-        """Outputs of every step of whole trials."""
-        time = jnp.linspace(0.0, 1.0, memory.shape[0])[:, None]
-        features = self.from_memory(memory) + self.from_time(time)[:, None]
+        """Outputs of every step of trials; `time`: how much of its trial is over, from 0 to 1."""
+        features = self.from_memory(memory) + self.from_time(time[..., None])
         if self.from_task is not None:
             features = features + self.from_task(task)[None]
         if self.from_action is not None and action is not None:
@@ -98,8 +100,9 @@ class RecurrentCritic(eqx.Module):
         self,
         hidden: Float[Array, "time batch memory_size"],
         task: Float[Array, "batch task_size"],
+        time: Float[Array, "time #batch"],
         action: Float[Array, "time batch action_size"] | None = None,
     ) -> tuple[Float[Array, "time batch outputs"], Float[Array, "time batch outputs"]]:
-        """What both say of whole trials, from the memory's outputs."""
+        """What both say of trials, from the memory's outputs and how much of its trial is over at each step."""
         first, second = self.heads
-        return first(hidden, task, action), second(hidden, task, action)
+        return first(hidden, task, time, action), second(hidden, task, time, action)

@@ -15,9 +15,28 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
 
-from adaptax.core.spaces import MultiDiscrete, Space
+from adaptax.core.errors import UseError
+from adaptax.core.spaces import MultiDiscrete, Space, choices_of
+
+MOST_COMBINATIONS = 1024
+"""Of several choices at once, so many combinations have a value each, at most."""
+
+
+def check_combinations(space: Space, who: str) -> None:
+    """Refuse several choices at once that have more combinations than critics can have values for.
+
+    Raises:
+        UseError: naming who cannot, and how many there are.
+    """
+    number = math.prod(choices_of(space))
+    if isinstance(space, MultiDiscrete) and number > MOST_COMBINATIONS:
+        raise UseError(
+            f"{who}: expected at most {MOST_COMBINATIONS} combinations of choices, as its critics have a value for "
+            f"each; found {number}, of {space!r}. Nothing was trained. Try rl2, which needs none"
+        )
 
 
 def soft_value(
@@ -113,17 +132,27 @@ def temperature_loss(
     return log_temperature * jax.lax.stop_gradient(entropy - target)
 
 
-def target_entropy(space: Space, share: float) -> float:
+def target_entropy(
+    space: Space, share: float | Float[Array, ""], legal: Bool[Array, "*batch actions"] | None = None
+) -> Any:
     """H̄: −1 for each entry of a continuous action (in units of half its range); a share of the greatest for others.
 
     Args:
         space: The action space.
         share: Of log A, the entropy of the uniform policy over A actions. 1 asks for a policy that learns nothing.
+        legal: Which actions are legal; the greatest entropy is then that over those, `[*batch]`. None: all.
     """
     if not space.integers:
         return -float(space.encoded_size)
-    nums = space.nums if isinstance(space, MultiDiscrete) else (space.encoded_size,)
-    return share * sum(math.log(num) for num in nums)
+    nums = choices_of(space)
+    if legal is None:
+        return share * sum(math.log(num) for num in nums)
+    ends = np.cumsum(nums)
+    there = [jnp.sum(legal[..., end - num : end], -1) for num, end in zip(nums, ends, strict=True)]
+    # A choice of which nothing is legal is free: see `categorical`, whose probabilities are then uniform.
+    return share * sum(
+        jnp.log(jnp.where(n == 0, num, n).astype(jnp.float32)) for n, num in zip(there, nums, strict=True)
+    )
 
 
 def polyak(target: PyTree[Array], online: PyTree[Array], rate: float | Float[Array, ""]) -> Any:

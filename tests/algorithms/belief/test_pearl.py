@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 from adaptax.algorithms import PEARL
-from adaptax.algorithms.belief.pearl_settings import PEARLSettings
-from adaptax.core.errors import ConfigError, UseError
+from adaptax.algorithms.belief.pearl_params import Batch
+from adaptax.core.errors import UseError
 from adaptax.core.rollout import collect, evaluation_episodes
-from adaptax.core.spaces import MultiDiscrete
+from adaptax.core.task_buffers import Steps
 from adaptax.core.types import AgentState, TimeStep, Transition, replace
 from adaptax.evaluation.linear_probes import fit_decoder
+from adaptax.optimization import soft_actor_critic
 from adaptax.problems import grid_navigation, linear_bandit
 from adaptax.problems.linear_bandits import conjugate_posterior
-from adaptax.problems.settings import BanditSettings, PointRobotSettings, TwoStepSettings
-from tests.sample_problems import clockwork, quick_jit, same
+from tests.sample_problems import quick_jit, same
+from tests.shops import shops
 
 SMALL = {"hidden_size": 8, "num_layers": 1, "num_train_tasks": 6, "num_tasks": 2, "batch_tasks": 2, "batch_size": 4}
 SMALL |= {"gradient_steps": 2, "num_updates": 4, "latent_size": 2, "buffer_size": 64, "context_size": 8}
@@ -208,25 +209,34 @@ def test_E27_what_is_saved_goes_on_bitwise(tmp_path):
     assert not same(update(middle).meta, update(replace(middle, opt_state=empty)).meta)  # buffers decide the future
 
 
-def test_several_choices_at_once_are_refused():
-    problem = clockwork(horizon=3, episodes=2, num_actions=3)
-    env = problem.env
-    object.__setattr__(env, "action_space", MultiDiscrete((2, 3)))
-    with pytest.raises(UseError, match=r"expected Discrete or Box actions.*rl2"):
-        PEARL(**SMALL).init(replace(problem, env=env), jax.random.key(0))
+def test_too_many_combinations_of_choices_are_refused_before_anything_is_trained(monkeypatch):
+    monkeypatch.setattr(soft_actor_critic, "MOST_COMBINATIONS", 7)
+    with pytest.raises(UseError, match=r"PEARL: expected at most 7 combinations .* found 8, .* Try rl2"):
+        jax.eval_shape(lambda key: PEARL(**SMALL).init(shops("two"), key), jax.random.key(0))
 
 
-def test_settings_that_do_not_fit():
-    with pytest.raises(ConfigError, match="num_tasks: expected at most num_train_tasks=6"):
-        PEARLSettings(num_train_tasks=6, num_tasks=7)
-    with pytest.raises(ConfigError, match="buffer_size: expected at least 300 steps"):
-        PEARLSettings(buffer_size=299).check_problem(PointRobotSettings())
-    with pytest.raises(ConfigError, match=r"2 episodes or more are expected.*rl2"):
-        PEARLSettings().check_problem(TwoStepSettings())
-    with pytest.raises(ConfigError, match="entropy_share: has an effect on discrete actions only"):
-        PEARLSettings(entropy_share=0.5, buffer_size=300).check_problem(PointRobotSettings())
-    PEARLSettings(entropy_share=0.5).check_problem(BanditSettings())
-    assert PEARLSettings(num_tasks=10, batch_tasks=16).tasks_per_minibatch == 2
+def test_E11_nothing_comes_after_an_end_and_something_after_a_time_limit():
+    algorithm, problem, state = case("grid", discount=0.5)
+    meta, network, space = state.meta, state.meta.network, problem.env.observation_space
+    cells = space.encode(jnp.asarray([0, 1]))
+    actions = problem.env.action_space.encode(jnp.asarray([2, 1]))
+    nothing = jnp.zeros((3, space.encoded_size))
+    context = Steps(nothing, jnp.zeros((3, actions.shape[1])), jnp.zeros(3), nothing, jnp.zeros(3, bool))
+
+    def loss(ended):
+        steps = Steps(cells, actions, jnp.asarray([3.0, -1.0]), cells[::-1], jnp.asarray(ended))
+        batch = Batch(steps, context, jnp.zeros(3, bool), jax.random.key(5))
+        return algorithm._task_losses(problem, meta, network.critics, batch)["critic_loss"]
+
+    latent = jax.random.normal(jax.random.split(jax.random.key(5), 3)[0], (2,))  # of no context: the prior's
+    qualities = np.asarray([jnp.sum(x * actions, -1) for x in network.critics.of_all(cells, latent)])
+    log_probs = np.asarray(network.policy(cells[::-1], latent).log_probs())
+    after = np.min([np.asarray(x) for x in network.critics.of_all(cells[::-1], latent)], 0)
+    value = (np.exp(log_probs) * (after - 0.1 * log_probs)).sum(-1)
+    units = np.asarray(meta.paid.units(jnp.asarray([3.0, -1.0]))) / 1.75
+    for ended in ([False, False], [True, False], [True, True]):
+        goal = units + 0.5 * np.where(ended, 0, value)
+        np.testing.assert_allclose(loss(ended), 0.5 * ((qualities - goal) ** 2).sum(0).mean(), rtol=1e-4)
 
 
 PULLS = 12

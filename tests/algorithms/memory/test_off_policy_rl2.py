@@ -12,13 +12,15 @@ import pytest
 
 from adaptax.algorithms import OffPolicyRL2
 from adaptax.algorithms.memory.off_policy_settings import OffPolicyRL2Settings
-from adaptax.algorithms.memory.soft_learner import Learned, Replayed
+from adaptax.algorithms.memory.soft_learner import Learned, Replayed, places_of
 from adaptax.algorithms.memory.soft_losses import Judged
 from adaptax.core import parallel
 from adaptax.core.errors import UseError
 from adaptax.core.experience import Experience
 from adaptax.core.rollout import evaluate_trial
 from adaptax.core.types import TimeStep, Transition, replace
+from adaptax.networks.memory import transformer
+from adaptax.optimization import soft_actor_critic
 from adaptax.optimization.moments import Moments
 from adaptax.problems import bernoulli_bandit, point_robot
 from adaptax.problems.bandit import BernoulliArms
@@ -30,6 +32,7 @@ TINY = {
     "memory_size": 4, "policy_size": 4, "critic_size": 4, "num_tasks": 4, "num_updates": 10, "batch_size": 4,
     "buffer_size": 6, "replay_ratio": 2,
 }  # fmt: skip
+GREEDY = {name: value for name, value in TINY.items() if name != "critic_size"} | {"learner": "q-learning"}
 bandit = functools.partial(bernoulli_bandit, 2, 3)
 robot = functools.partial(point_robot, num_episodes=2, horizon=2)
 ending = functools.partial(clockwork, horizon=3, episodes=2, num_actions=2)
@@ -76,11 +79,23 @@ def test_E27_from_a_checkpoint_it_goes_on_bitwise_with_the_trials_that_it_had(tm
     assert same(update(again), update(state))
 
 
+DEEP = {"memory_layers": 2, "memory_heads": 2, "memory_window": 3}
+MEMORIES = {
+    "lstm": {}, "symmetric": {}, "lru": {"memory_layers": 2}, "transformer": DEEP, "blocks": DEEP,
+    "memax:ffm": {"memory_layers": 2},
+}  # fmt: skip
+
+
 @pytest.mark.compiles
-@pytest.mark.parametrize("memory", ["lstm", "symmetric"])
-def test_E9_what_is_learned_from_is_what_has_acted(memory):
-    problem = bernoulli_bandit(3, 4)
-    algorithm = OffPolicyRL2(memory, **TINY)
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_E9_what_is_learned_from_is_what_has_acted(memory, monkeypatch):
+    if memory.startswith("memax"):
+        pytest.importorskip("memax")
+    problem = bernoulli_bandit(3, 7)
+    if memory == "blocks":  # as whole trials are attended to that have more than 256 steps
+        monkeypatch.setattr(transformer, "WHOLE", 2)
+        monkeypatch.setattr(transformer, "BLOCK", 3)
+    algorithm = OffPolicyRL2("transformer" if memory == "blocks" else memory, **TINY, **MEMORIES[memory])
     state = random_state(algorithm, problem)
 
     @quick_jit
@@ -94,10 +109,17 @@ def test_E9_what_is_learned_from_is_what_has_acted(memory):
         np.testing.assert_allclose(acted[name], recomputed[name], rtol=1e-4, atol=1e-5)
 
 
+def test_memories_have_the_layers_heads_and_window_that_are_asked_for():
+    algorithm = OffPolicyRL2("transformer", "transformer", **TINY, **DEEP)
+    state = jax.eval_shape(lambda key: algorithm.init(bandit(), key), jax.random.key(0))
+    for network in (state.meta.network, state.opt_state.critic, state.opt_state.target):
+        assert [(x.attention.heads, x.attention.window) for x in network.memory.layers] == [(2, 3), (2, 3)]
+
+
 # ---------------------------------------------------------------- what critics are to say
 
 
-def _targets(problem, reward, valid=None, **settings):
+def _targets(problem, reward, valid=None, clock=None, terminated=None, **settings):
     """Targets where values are (10, 20, 30, 40), entropies (1, 2, 3, 4), α = ½, rewards' deviation 2 and center 1."""
     algorithm = OffPolicyRL2(**TINY, discount=0.5, **settings)
     shapes = jax.eval_shape(lambda key: algorithm.init(problem, key), jax.random.key(0)).meta
@@ -106,8 +128,11 @@ def _targets(problem, reward, valid=None, **settings):
     column = lambda *x: jnp.asarray(x)[:, None]  # noqa: E731
     values, entropy = column(10.0, 20.0, 30.0, 40.0), column(1.0, 2.0, 3.0, 4.0)
     judged = Judged(values, entropy, jnp.zeros((4, 1)), (jnp.zeros(()), jnp.zeros(())))
-    steps = Transition(None, None, column(*reward), None, None, None, None, valid)  # type: ignore[arg-type]
-    return algorithm._targets(problem, meta, steps, judged, jnp.asarray(0.5))[:, 0]
+    in_stream = {} if clock is None else {"clock": jnp.asarray(clock)[:, None]}
+    ended = None if terminated is None else column(*terminated)
+    steps = Transition(None, None, column(*reward), ended, None, None, None, valid, **in_stream)  # type: ignore[arg-type]
+    places = places_of(problem, steps, 0.5)
+    return algorithm._targets(problem, meta, steps, places, judged, jnp.asarray(0.5))[:, 0]
 
 
 def test_E10_E11_targets_of_a_trial_of_two_episodes_by_hand():
@@ -125,9 +150,38 @@ def test_where_episodes_end_early_rewards_are_compared_with_nothing():
     np.testing.assert_allclose(targets, [1 + 30 / 2, 0, 2 + 40 / 2, 3])
 
 
-def test_what_an_average_reward_of_1_is_worth():
-    algorithm = OffPolicyRL2(**TINY, discount=0.5)
-    np.testing.assert_allclose(algorithm._remaining(bandit())[:, 0], [1.75, 1.5, 1])
+def test_E10_E11_where_trials_follow_each_other_nothing_comes_after_one_and_what_is_cut_off_is_estimated():
+    problem = clockwork(horizon=2, episodes=2, num_actions=2)
+    # An episode of one step, one of two: that is a trial. Then an episode goes on where the stream is cut off.
+    ends, clock, rewards = (True, False, False, False), (0, 2, 3, 0), (2.0, 4.0, 6.0, 8.0)
+    one = _targets(problem, rewards, clock=clock, terminated=ends, num_steps=1)
+    np.testing.assert_allclose(one, [1 + 20 / 2, 2 + 30 / 2, 3, 0])  # an episode's end is none; a trial's is
+    three = _targets(problem, rewards, clock=clock, terminated=ends, num_steps=3)
+    np.testing.assert_allclose(three, [1 + (2 + 1) / 2 + (3 + 1.5) / 4, 2 + (3 + 1.5) / 2, 3, 0])
+    # The same clocks, but the third step goes on in the same episode, whose value at the cut stands for the rest.
+    two = _targets(problem, rewards, clock=(0, 1, 2, 2), terminated=(False,) * 4, num_steps=2)
+    np.testing.assert_allclose(two[:3], [1 + (2 + 1) / 2 + 30 / 4, 2 + (3 + 1.5) / 2 + 40 / 4, 3 + 40 / 2])
+
+
+@pytest.mark.compiles
+def test_in_streams_no_step_is_idle_and_acting_is_recomputed_over_the_ends_of_trials():
+    problem, algorithm = ending(), OffPolicyRL2(**TINY)
+    state = random_state(algorithm, problem)
+
+    @quick_jit
+    def both(state):
+        experience = algorithm.collect(problem, state)
+        trajectory = jax.tree.map(lambda x: x.squeeze(2), experience.trajectory)
+        kept = algorithm._replayed(problem, state.meta, trajectory, experience.tasks).steps
+        steps = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), kept)
+        return trajectory, steps.clock, algorithm.recompute(state.meta, steps)[0]
+
+    trajectory, clock, hidden = both(state)
+    assert trajectory.valid.all()
+    assert (np.asarray(clock)[1:] == 0).any()
+    np.testing.assert_allclose(hidden, trajectory.aux["hidden"], rtol=1e-4, atol=1e-5)
+    _, metrics = _updated(algorithm, problem)
+    assert (np.asarray(metrics["env_steps"]) == algorithm.update_steps(problem)).all()
 
 
 # ---------------------------------------------------------------- the fixed point
@@ -172,34 +226,77 @@ def _soft_values(temperature, discount):
     return first, second
 
 
-@pytest.mark.compiles
-@pytest.mark.parametrize("critic_loss", ["squared", "two-hot"])
-def test_the_fixed_point_is_that_of_soft_value_iteration_over_histories(critic_loss):
-    algorithm = OffPolicyRL2(
-        memory_size=8, policy_size=0, critic_size=16, informed_critic=False, num_tasks=128, batch_size=128,
-        buffer_size=128, num_updates=60, replay_ratio=50, num_steps=1, discount=0.9, learning_rate=1e-2,
-        polyak=0.1, critic_loss=critic_loss,
-    )  # fmt: skip
+LONG = {
+    "memory_size": 8, "policy_size": 0, "num_tasks": 128, "batch_size": 128, "buffer_size": 128, "num_updates": 60,
+    "replay_ratio": 50, "num_steps": 1, "discount": 0.9, "learning_rate": 1e-2, "polyak": 0.1,
+}  # fmt: skip
+
+
+def _at_the_fixed_point(algorithm):
+    """The state after learning from all trials for long, those trials, and which each was."""
     problem, experience = bernoulli_bandit(2, 2), _experience()
     state = jax.jit(lambda key: algorithm.init(problem, key))(jax.random.key(0))
     moments = Moments(jnp.asarray(1e6), jnp.asarray(0.5), jnp.asarray(0.25))  # of all trials, so they stay
     state = replace(state, meta=replace(state.meta, reward=moments, reward_center=jnp.asarray(0.5)))
     learn, log_temperature = jax.jit(lambda state: algorithm.learn(problem, state, experience)[0]), jnp.log(TEMPERATURE)
-    for _ in range(algorithm.num_updates):  # the temperature is kept where it is, but for an update at a time
-        state = learn(replace(state, opt_state=replace(state.opt_state, log_temperature=log_temperature)))
-
+    for _ in range(algorithm.num_updates):
+        if state.opt_state.critic is not None:  # the temperature is kept where it is, but for an update at a time
+            state = replace(state, opt_state=replace(state.opt_state, log_temperature=log_temperature))
+        state = learn(state)
     steps = jax.tree.map(lambda x: x[:, :, 0], replace(experience.trajectory, aux=None))
+    return state, steps, places_of(problem, steps, algorithm.discount), *_every_trial()[:, 1:3].T
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("critic_loss", ["squared", "two-hot"])
+def test_the_fixed_point_is_that_of_soft_value_iteration_over_histories(critic_loss):
+    algorithm = OffPolicyRL2(**LONG, critic_size=16, informed_critic=False, critic_loss=critic_loss)
+    state, steps, places, a, r = _at_the_fixed_point(algorithm)
     critic = state.opt_state.critic
     hidden = algorithm.recall(replace(state.meta, network=critic), steps)
-    remaining = algorithm._remaining(problem)
-    said = np.mean([algorithm._scale.values(x, remaining) for x in critic(hidden, jnp.zeros((128, 0)))], 0)
+    outputs = critic(hidden, jnp.zeros((128, 0)), places.time)
+    said = np.mean([algorithm._scale.values(x, places.remaining) for x in outputs], 0)
     log_probs = np.asarray(algorithm.recompute(state.meta, steps)[1].log_probs())
     first, second = _soft_values(TEMPERATURE, 0.9)
-    a, r = _every_trial()[:, 1], _every_trial()[:, 2]
     np.testing.assert_allclose(said[0], np.broadcast_to(first, (128, 2)), atol=0.04)
     np.testing.assert_allclose(said[1], second[a, r], atol=0.06)
     wanted = np.exp(second / TEMPERATURE) / np.exp(second / TEMPERATURE).sum(-1, keepdims=True)
     np.testing.assert_allclose(np.exp(log_probs[1]), wanted[a, r], atol=0.05)
+
+
+@pytest.mark.compiles
+def test_the_fixed_point_of_q_learning_is_that_of_value_iteration_over_histories():
+    algorithm = OffPolicyRL2(**LONG, learner="q-learning")
+    state, steps, places, a, r = _at_the_fixed_point(algorithm)
+    hidden, policy = algorithm.recompute(state.meta, steps)
+    outputs = state.meta.network.policy.outputs(state.meta.features(hidden, steps.timestep))
+    said = np.asarray(algorithm._scale.values(outputs, places.remaining))
+    first, second = _soft_values(1e-3, 0.9)  # with a temperature of nearly 0 the soft maximum is the maximum
+    np.testing.assert_allclose(said[0], np.broadcast_to(first, (128, 2)), atol=0.04)
+    np.testing.assert_allclose(said[1], second[a, r], atol=0.06)
+    np.testing.assert_array_equal(policy.mode()[1], second[a, r].argmax(-1))
+    assert state.meta.network.policy.epsilon == 0
+
+
+def test_the_share_of_chance_falls_over_the_run_to_0():
+    algorithm = OffPolicyRL2(**GREEDY, exploration=0.8)
+    state = random_state(algorithm, bandit())
+    epsilon = [float(algorithm._exploring(state.meta.network, jnp.asarray(n)).policy.epsilon) for n in (0, 5, 10, 99)]
+    np.testing.assert_allclose(epsilon, [0.8, 0.1, 0, 0], atol=1e-6)
+    assert state.meta.network.policy.epsilon == np.float32(0.8)
+
+
+@pytest.mark.compiles
+def test_q_learning_changes_what_acts_and_its_older_copy_follows():
+    problem, algorithm = ending(), OffPolicyRL2(**GREEDY, critic_loss="two-hot", num_categories=5)
+    before = random_state(algorithm, problem)
+    assert before.opt_state.critic is before.opt_state.log_temperature is None
+    state, metrics = _updated(algorithm, problem)
+    assert {"critic_loss", "value", "return"} <= set(metrics)
+    assert all(np.isfinite(x).all() for x in metrics.values())
+    assert not same(state.meta.network.policy.layer, before.meta.network.policy.layer)
+    assert not same(state.opt_state.target.policy.layer, state.meta.network.policy.layer)
+    np.testing.assert_allclose(state.meta.network.policy.epsilon, 0.8**3, rtol=1e-5)
 
 
 @pytest.mark.compiles
@@ -233,18 +330,28 @@ CHANGED = {
     "num_tasks": 2, "num_updates": 20, "replay_ratio": 4, "batch_size": 2, "buffer_size": 4, "learning_rate": 1e-2,
     "discount": 0.5, "num_steps": 1, "polyak": 0.5, "critic_loss": "two-hot", "target_entropy": 0.9,
     "initial_temperature": 1.0, "max_gradient_norm": 1e-3, "informed_critic": False,
+    "exploration": 0.1,
 }  # fmt: skip
-SHAPES = {"memory": "lstm", "critic_memory": "symmetric", "memory_size": 5, "policy_size": 5, "critic_size": 5}
+SHAPES = {
+    "memory": "lstm",
+    "critic_memory": "symmetric",
+    "memory_size": 5,
+    "policy_size": 5,
+    "critic_size": 5,
+}
+OF_OTHERS = {
+    "num_categories": (5, {"critic_loss": "two-hot"}),
+    "memory_layers": (2, {"memory": "lru"}),
+    "memory_heads": (1, {"memory": "transformer", "memory_size": 6}),
+    "memory_window": (2, {"memory": "transformer"}),
+}
+"""Settings that have an effect only beside others, with those."""
 
 
 def test_E1d_every_setting_is_in_these_tests():
     names = {field.name for field in dataclasses.fields(OffPolicyRL2Settings)}
-    elsewhere = {
-        "normalize_observations",
-        "encoder",
-        "num_categories",
-    }  # test_normalization.py, test_encoders.py, below
-    assert names == {*CHANGED, *SHAPES, *elsewhere}
+    elsewhere = {"normalize_observations", "encoder"}  # test_normalization.py, test_encoders.py
+    assert names == {*CHANGED, *SHAPES, *OF_OTHERS, *elsewhere, "learner"}
     for field in dataclasses.fields(OffPolicyRL2Settings):
         if get_origin(field.type) is not None:
             assert {**SHAPES, **CHANGED}[field.name] in get_args(field.type)
@@ -253,17 +360,20 @@ def test_E1d_every_setting_is_in_these_tests():
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", CHANGED)
 def test_E1d_every_setting_changes_what_is_learned(name):
-    base, changed = OffPolicyRL2(**TINY), OffPolicyRL2(**TINY | {name: CHANGED[name]})
-    assert not same(_updated(base, bandit(), 3)[0].meta.network, _updated(changed, bandit(), 3)[0].meta.network)
+    beside = GREEDY if name == "exploration" else TINY
+    base, changed = OffPolicyRL2(**beside), OffPolicyRL2(**beside | {name: CHANGED[name]})
+    problem = bernoulli_bandit(2, 5)  # more pulls than a target has rewards, so that critics are asked
+    assert not same(*(_updated(algorithm, problem, 3)[0].meta.network for algorithm in (base, changed)))
 
 
-@pytest.mark.parametrize("name", [*SHAPES, "num_categories"])
+@pytest.mark.parametrize("name", [*SHAPES, *OF_OTHERS])
 def test_E1d_every_setting_of_the_networks_changes_them(name):
-    changes = {"critic_loss": "two-hot", "num_categories": 5} if name == "num_categories" else {name: SHAPES[name]}
+    value, beside = OF_OTHERS.get(name, (SHAPES.get(name), {}))
     described = []
-    for algorithm in (OffPolicyRL2(**TINY), OffPolicyRL2(**TINY | changes)):
+    for algorithm in (OffPolicyRL2(**TINY | beside), OffPolicyRL2(**TINY | beside | {name: value})):
         state = jax.eval_shape(lambda key, a=algorithm: a.init(bandit(), key), jax.random.key(0))
-        described.append([x.shape for x in jax.tree.leaves((state.meta.network, state.opt_state.critic))])
+        memory = algorithm.begin(state.meta, jax.random.key(0)).memory
+        described.append([x.shape for x in jax.tree.leaves((state.meta.network, state.opt_state.critic, memory))])
     assert described[0] != described[1]
 
 
@@ -304,9 +414,17 @@ def test_an_update_learns_from_each_step_so_often():
     assert OffPolicyRL2(num_tasks=16, batch_size=1024, replay_ratio=8).gradient_steps == 1
 
 
-def test_several_choices_at_once_are_refused():
-    with pytest.raises(UseError, match=r"OffPolicyRL2: expected a Discrete or Box space .*MultiDiscrete.* Try rl2"):
-        jax.eval_shape(lambda key: OffPolicyRL2(**TINY).init(shops("two"), key), jax.random.key(0))
+@pytest.mark.parametrize("settings", [TINY, GREEDY], ids=["soft-actor-critic", "q-learning"])
+def test_too_many_combinations_of_choices_are_refused_before_anything_is_trained(settings, monkeypatch):
+    monkeypatch.setattr(soft_actor_critic, "MOST_COMBINATIONS", 7)
+    init = OffPolicyRL2(**settings).init
+    with pytest.raises(UseError, match=r"OffPolicyRL2: expected at most 7 combinations .* found 8, .* Try rl2"):
+        jax.eval_shape(lambda key: init(shops("two"), key), jax.random.key(0))
+
+
+def test_q_learning_is_for_discrete_actions():
+    with pytest.raises(UseError, match=r"learner='q-learning'\): expected discrete actions, got Box"):
+        jax.eval_shape(lambda key: OffPolicyRL2(**GREEDY).init(robot(), key), jax.random.key(0))
 
 
 # ---------------------------------------------------------------- learning

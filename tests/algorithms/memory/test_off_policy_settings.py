@@ -57,3 +57,25 @@ def test_sizes_follow_from_the_length_of_a_trial(pulls, sizes, discount):
 def test_observations_that_are_numbers_may_be_of_any_scale():
     assert settings_for("off-policy-rl2", "point-robot")[0].normalize_observations
     assert not settings_for("off-policy-rl2", "bandit")[0].normalize_observations
+
+
+def test_q_learning_has_a_value_for_each_action_and_no_critics():
+    greedy = OffPolicyRL2Settings(learner="q-learning")
+    greedy.check_problem(BanditSettings())
+    with pytest.raises(ConfigError, match=r"learner: 'q-learning' has a value for each action.*PointRobotSettings"):
+        greedy.check_problem(PointRobotSettings())
+    for changes in ({"critic_size": 3}, {"informed_critic": False}, {"target_entropy": 0.1}):
+        with pytest.raises(ConfigError, match="has an effect only if learner is 'soft-actor-critic'"):
+            OffPolicyRL2Settings(learner="q-learning", **changes)
+    with pytest.raises(ConfigError, match="exploration: has an effect only if learner is 'q-learning'"):
+        OffPolicyRL2Settings(exploration=0.5)
+    scores = OffPolicyRL2Settings(learner="q-learning", memory="counting", critic_loss="two-hot")
+    with pytest.raises(ConfigError, match=r"critic_loss: what memory='counting'.*expects 'squared'; found 'two-hot'"):
+        scores.check_problem(BanditSettings())
+
+
+def test_layers_heads_and_window_are_of_memories_that_have_some():
+    OffPolicyRL2Settings(memory="transformer", memory_layers=2, memory_heads=2, memory_window=5)
+    for name in ("memory_layers", "memory_heads", "memory_window"):
+        with pytest.raises(ConfigError, match=f"{name}: has an effect only if memory is"):
+            OffPolicyRL2Settings(**{name: 2})

@@ -23,7 +23,9 @@ Differences from the paper:
       tells of rewards that were seen before them: where those are left out, no likelihood of the others is right.
     - Training trials are as trials are: an episode with z of the prior, others with z of the posterior. The paper's
       contexts are from episodes with z of the prior alone.
-    - Temperature by a target entropy (Haarnoja et al. 2018b); discrete actions by sums over all (Christodoulou 2019).
+    - Temperature by a target entropy (Haarnoja et al. 2018b); discrete actions by sums over all (Christodoulou 2019);
+      several choices at once by sums over all their combinations, with a value for each, and a policy that makes them
+      independently given what it sees. Illegal actions are in no sum, and no entropy is wanted of them.
     - Rewards in units of their deviation, compared with what a random policy earns where episodes cannot end early, and
       values divided by Σ γ^t over an episode, so that units and lengths do not matter.
     - `encoder_objective="reward"` has a model of rewards given z teach the encoder, in the place of the critic: with
@@ -50,17 +52,18 @@ from adaptax.core.experience import Experience
 from adaptax.core.meta_learner import MetaLearner
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import run_trial
-from adaptax.core.spaces import MultiDiscrete, Space
+from adaptax.core.spaces import Space
 from adaptax.core.splits import fold_in_name
 from adaptax.core.task_buffers import TaskBuffers
 from adaptax.core.types import AgentState, Metrics, TimeStep, TrainState, Transition, Window, replace
 from adaptax.networks.context import ContextEncoder, ExactSum, in_one_order, kl_from_prior
-from adaptax.networks.distributions import Categorical, SquashedNormal
+from adaptax.networks.distributions import Categorical, MultiCategorical, SquashedNormal
 from adaptax.networks.encoders import make_encoder
 from adaptax.networks.latent import LatentPolicy, RewardModel, TwinCritics, beside
 from adaptax.optimization import minibatches, observations
 from adaptax.optimization import soft_actor_critic as sac
 from adaptax.optimization.moments import no_moments
+from adaptax.optimization.soft_actor_critic import check_combinations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,14 +74,10 @@ class PEARL(PEARLSettings, MetaLearner):
         """Build networks and empty buffers, and look at what a random policy sees and earns.
 
         Raises:
-            UseError: if an action is several choices.
+            UseError: if actions are several choices with too many combinations.
         """
         seen, acts = problem.env.observation_space, problem.env.action_space
-        if isinstance(acts, MultiDiscrete):
-            raise UseError(
-                f"PEARL: expected Discrete or Box actions, got {acts!r}: its critics have a value for each action. "
-                "Nothing was trained. An agent for several choices at once is rl2"
-            )
+        check_combinations(acts, "PEARL")
         network = self._network(seen, acts, key)
         observed = observations.unseen(seen, normalize=self.normalize_observations)
         meta = PEARLParams(network, Paid(no_moments(), jnp.zeros(())), observed, seen)
@@ -253,7 +252,8 @@ class PEARL(PEARLSettings, MetaLearner):
             model, held, stop(before), steps.before, stop(latent), stop(temperature), policy_key
         )
         losses["policy_loss"], losses["entropy"] = -jnp.mean(value), jnp.mean(entropy)
-        wanted = sac.target_entropy(model.action_space, self.entropy_share)
+        legal = model.observation_space.legal(steps.before)
+        wanted = sac.target_entropy(model.action_space, self.entropy_share, legal)
         losses["temperature_loss"] = jnp.mean(sac.temperature_loss(network.log_temperature, entropy, wanted))
         return losses
 
@@ -269,7 +269,7 @@ class PEARL(PEARLSettings, MetaLearner):
     ) -> tuple[Float[Array, " step"], Float[Array, " step"]]:
         """V(s, z) of the policy by `critics`, and its entropy; of continuous actions, estimates from one draw."""
         policy = model.network.policy(features, latent, model.observation_space.legal(encoded))
-        if isinstance(policy, Categorical):
+        if isinstance(policy, Categorical | MultiCategorical):
             qualities = critics.of_all(features, latent)
             return sac.soft_value_of_all(qualities, policy.log_probs(), temperature), policy.entropy()
         assert isinstance(policy, SquashedNormal)

@@ -90,6 +90,9 @@ class MetaPolicyGradient(MetaPolicyGradientSettings, MetaLearner):
         return RL2(
             memory=self.memory,
             memory_size=self.memory_size,
+            memory_layers=self.memory_layers,
+            memory_heads=self.memory_heads,
+            memory_window=self.memory_window,
             initial_std=self.initial_std,
             critic_size=1,
             normalize_observations=self.normalize_observations,

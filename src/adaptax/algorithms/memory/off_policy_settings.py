@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-from adaptax.algorithms.memory.settings import MemoryKind
+from adaptax.algorithms.memory.settings import ATTENTIVE, HEADED, LAYERED, MemoryKind
 from adaptax.core.entry import Changes, Defaults, Entry
 from adaptax.core.errors import ConfigError
 from adaptax.core.settings import (
@@ -18,17 +18,24 @@ from adaptax.core.settings import (
 )
 
 _CATEGORICAL = {"critic_loss": ("two-hot",)}
+_SOFT, _GREEDY = {"learner": ("soft-actor-critic",)}, {"learner": ("q-learning",)}
 
 
 @dataclasses.dataclass(frozen=True)
 class OffPolicyRL2Settings(Settings):
-    """RL² by recurrent soft actor-critic on replayed trials (Ni et al. 2022).
+    """RL² by recurrent soft actor-critic, or recurrent Q-learning, on replayed trials (Ni et al. 2022).
 
     Attributes:
         memory: Kind of the policy's memory; "symmetric" and "counting" have one for each action (and state), and "none"
             sees the present observation alone, and so cannot adapt.
+        learner: What learns: a policy and critics ("soft-actor-critic"), or one network that says what discrete actions
+            are worth and acts by it ("q-learning": double, n-step; Hausknecht & Stone 2015).
         critic_memory: Kind of the critics' memory, which is another one.
         memory_size: Units of each of both memories; of each cell, if there are many.
+        memory_layers: Layers of the policy's memory, and of the critics' where it has some, too.
+        memory_heads: What attention looks for at a time, in both.
+        memory_window: Steps back that attention sees, the present one among them; 0 for the trial's length, 1024 at
+            most (memax: 32).
         policy_size: Units of a layer that reads memory and observation together, for the policy; 0 for none.
         critic_size: Units of each of a critic's two hidden layers.
         informed_critic: Tell the critics the task in training. The policy never sees it.
@@ -51,15 +58,21 @@ class OffPolicyRL2Settings(Settings):
         target_entropy: H̄, the entropy that is wanted of policies over discrete actions at the start, as a share of the
             greatest; it falls to 0 over the updates. Of continuous ones it is −1 for each entry.
         initial_temperature: α at the start, in deviations of rewards.
+        exploration: ε at the start, how often Q-learning acts by chance; it falls to 0 over the updates, as the cube of
+            the share of them that is left.
         max_gradient_norm: Gradients of policy, and of critics, are scaled down to this norm.
     """
 
     memory: MemoryKind = "gru"
-    critic_memory: MemoryKind = "gru"
+    learner: Literal["soft-actor-critic", "q-learning"] = "soft-actor-critic"
+    critic_memory: MemoryKind = setting("gru", only=_SOFT)  # noqa: RUF009 (settings are immutable)
     memory_size: int = setting(64, low=1, high=4096)
+    memory_layers: int = setting(1, low=1, high=64, only=LAYERED)
+    memory_heads: int = setting(4, low=1, high=256, only=HEADED)
+    memory_window: int = setting(0, low=0, high=65536, only=ATTENTIVE)
     policy_size: int = setting(64, low=0, high=4096)
-    critic_size: int = setting(128, low=1, high=4096)
-    informed_critic: bool = True
+    critic_size: int = setting(128, low=1, high=4096, only=_SOFT)
+    informed_critic: bool = setting(True, only=_SOFT)
     normalize_observations: bool = False
     encoder: str = "auto"
     num_tasks: int = setting(8, low=1, high=LARGEST_COUNT)
@@ -73,8 +86,9 @@ class OffPolicyRL2Settings(Settings):
     polyak: float = setting(0.01, above=0, high=1)
     critic_loss: Literal["squared", "two-hot"] = "squared"
     num_categories: int = setting(101, low=3, high=1001, only=_CATEGORICAL)
-    target_entropy: float = setting(0.5, low=0, high=1)
-    initial_temperature: float = setting(0.1, above=0, high=1e6)
+    target_entropy: float = setting(0.5, low=0, high=1, only=_SOFT)
+    initial_temperature: float = setting(0.1, above=0, high=1e6, only=_SOFT)
+    exploration: float = setting(1.0, low=0, high=1, only=_GREEDY)
     max_gradient_norm: float = setting(10.0, above=0)
 
     def __post_init__(self):
@@ -93,6 +107,16 @@ class OffPolicyRL2Settings(Settings):
             ConfigError: naming the field, what was expected and what was found.
         """
         where = type(problem).__name__
+        if self.learner == "q-learning" and problem.continuous_actions:
+            raise ConfigError(
+                "OffPolicyRL2Settings.learner: 'q-learning' has a value for each action, so it expects discrete ones; "
+                f"found {where}, whose actions are continuous. Leave it out"
+            )
+        if self.learner == "q-learning" and self.memory in ("symmetric", "counting") and self.critic_loss == "two-hot":
+            raise ConfigError(
+                f"OffPolicyRL2Settings.critic_loss: what memory={self.memory!r} puts out for each action is its "
+                "value for 'q-learning', so it expects 'squared'; found 'two-hot'. Try --memory gru"
+            )
         for field in ("memory", "critic_memory"):
             kind = getattr(self, field)
             if kind in ("symmetric", "counting") and problem.continuous_actions:
@@ -138,7 +162,7 @@ _ON_TRIALS = Defaults("tasks, batches, buffer and γ by the length of a trial", 
 TRAINABLE: Mapping[str, Entry] = {
     "off-policy-rl2": Entry(
         "adaptax.algorithms.memory.off_policy_rl2:OffPolicyRL2",
-        "RL² from replayed trials: recurrent soft actor-critic, fewer environment steps",
+        "RL² from replayed trials: recurrent soft actor-critic or Q-learning, fewer environment steps",
         OffPolicyRL2Settings,
         defaults=_ON_TRIALS,
     ),

@@ -15,13 +15,29 @@ from adaptax.core.problem import Problem
 from adaptax.core.rollout import collect
 from adaptax.core.spaces import Discrete, Space
 from adaptax.core.types import AgentState, TimeStep, Transition, replace
-from adaptax.networks import Seen
+from adaptax.networks import Encoder, MemorySizes, Seen
 from adaptax.networks.distributions import Distribution
+from adaptax.networks.encoders import read_space
 from adaptax.optimization import observations
 from adaptax.optimization.moments import Moments
 
 REWARD_BOUND = 10.0
 """Rewards enter the network clipped to this many deviations from their center: a sparse task's first is no shock."""
+
+
+def memory_sizes(settings: Any, problem: Problem, encoder: Encoder | None) -> MemorySizes:
+    """What memories are built for, from the settings that say it by these names, and a problem."""
+    env = problem.env
+    return MemorySizes(
+        observation=read_space(encoder, env.observation_space),
+        action=env.action_space,
+        size=settings.memory_size,
+        policy_size=settings.policy_size,
+        span=problem.trial_steps,
+        layers=settings.memory_layers,
+        heads=settings.memory_heads,
+        window=settings.memory_window,
+    )
 
 
 class RL2Params(eqx.Module):
@@ -92,9 +108,15 @@ class RL2Params(eqx.Module):
 
     def distribution(self, hidden: Float[Array, "*batch size"], timestep: TimeStep) -> Distribution:
         """The policy after memory has put out `hidden`."""
-        if self.network.readout is not None:
-            hidden = self.network.readout(hidden, self.encode(timestep.observation))
-        return self.network.policy(hidden, self.observation_space.legal_in(timestep.observation))
+        return self.network.policy(
+            self.features(hidden, timestep), self.observation_space.legal_in(timestep.observation)
+        )
+
+    def features(self, hidden: Float[Array, "*batch size"], timestep: TimeStep) -> Float[Array, "*batch features"]:
+        """What the policy reads after memory has put out `hidden`."""
+        if self.network.readout is None:
+            return hidden
+        return self.network.readout(hidden, self.encode(timestep.observation))
 
 
 class Remembered(eqx.Module):

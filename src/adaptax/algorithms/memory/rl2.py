@@ -42,7 +42,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
-from adaptax.algorithms.memory.recurrent_agent import RecurrentAgent, RL2Params
+from adaptax.algorithms.memory.recurrent_agent import RecurrentAgent, RL2Params, memory_sizes
 from adaptax.algorithms.memory.settings import MEMORIES, RL2Settings
 from adaptax.core import parallel
 from adaptax.core.entry import load_target
@@ -53,7 +53,7 @@ from adaptax.core.splits import fold_in_name
 from adaptax.core.streams import stream, trial_returns
 from adaptax.core.types import AgentState, Metrics, Task, TimeStep, TrainState, Transition, replace
 from adaptax.networks import Critic, Encoder, Memory, MemorySizes, PolicyHead, Readout, ScoreHead
-from adaptax.networks.encoders import make_encoder, read_space
+from adaptax.networks.encoders import make_encoder
 from adaptax.networks.hypernetworks import Hypernetwork, hypernetwork_heads
 from adaptax.optimization import minibatches, observations
 from adaptax.optimization.losses import clipped_surrogate, generalized_advantages, masked_mean
@@ -97,16 +97,7 @@ class RL2(RL2Settings, RecurrentAgent):
         tasks = jax.vmap(problem.train.sample)(jax.random.split(look_key, 1024))
         features = known_features(tasks)
         env = problem.env
-        spaces = read_space(encoder, env.observation_space), env.action_space
-        sizes = MemorySizes(
-            *spaces,
-            self.memory_size,
-            self.policy_size,
-            problem.trial_steps,
-            self.memory_layers,
-            self.memory_heads,
-            self.memory_window,
-        )
+        sizes = memory_sizes(self, problem, encoder)
         memory = self._memory(sizes, memory_key)
         readout, policy = self._heads(memory, sizes, policy_key)
         critic = Critic(memory.size, features.shape[1] if self.informed_critic else 0, self.critic_size, critic_key)

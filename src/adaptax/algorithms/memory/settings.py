@@ -43,8 +43,10 @@ MEMORIES: dict[str, str] = {
     },
 }
 """Where each is built: "module:name" of a function from `MemorySizes` and a key to a `Memory`."""
-_LAYERED = {"memory": ("lru", "transformer", *get_args(MemaxKind))}
-_ATTENTIVE = {"memory": ("transformer", *(kind for kind in get_args(MemaxKind) if "attention" in kind))}
+LAYERED = {"memory": ("lru", "transformer", *get_args(MemaxKind))}
+ATTENTIVE = {"memory": ("transformer", *(kind for kind in get_args(MemaxKind) if "attention" in kind))}
+HEADED = {"memory": ("transformer",)}
+"""Which memories have layers, a window, and heads."""
 
 _HYPER = {"policy_network": ("hypernetwork",)}
 
@@ -95,9 +97,9 @@ class RL2Settings(Settings):
 
     memory: MemoryKind = "lstm"
     memory_size: int = setting(64, low=1, high=4096)
-    memory_layers: int = setting(1, low=1, high=64, only=_LAYERED)
-    memory_heads: int = setting(4, low=1, high=256, only={"memory": ("transformer",)})
-    memory_window: int = setting(0, low=0, high=65536, only=_ATTENTIVE)
+    memory_layers: int = setting(1, low=1, high=64, only=LAYERED)
+    memory_heads: int = setting(4, low=1, high=256, only=HEADED)
+    memory_window: int = setting(0, low=0, high=65536, only=ATTENTIVE)
     policy_size: int = setting(0, low=0, high=4096)
     policy_network: Literal["dense", "hypernetwork"] = "dense"
     hyper_init: Literal["bias", "kaiming"] = setting("bias", only=_HYPER)
@@ -164,6 +166,10 @@ class MetaPolicyGradientSettings(Settings):
         exploration_episodes: K, episodes of exploration before the base learner learns.
         memory: Memory of the meta-policy; "none" sees the present observation alone.
         memory_size: Units of the memory.
+        memory_layers: Layers of the memory, each added to what came before.
+        memory_heads: What attention looks for at a time.
+        memory_window: Steps back that attention sees, the present one among them; 0 for the whole exploration, 1024
+            steps at most.
         normalize_observations: Read observations that are no integers in deviations from their running mean, entry by
             entry, so that their units do not matter; the base learner reads them as the meta-policy does. Paper: no.
         initial_std: Standard deviation of continuous actions of the meta-policy at the start, in half ranges.
@@ -190,6 +196,9 @@ class MetaPolicyGradientSettings(Settings):
     exploration_episodes: int = setting(2, low=1, high=LARGEST_COUNT)
     memory: DenseMemoryKind = setting("gru", only=_LEARNED)  # noqa: RUF009 (settings are immutable)
     memory_size: int = setting(32, low=1, high=4096, only=_LEARNED)
+    memory_layers: int = setting(1, low=1, high=64, only=_LEARNED | {"memory": ("lru", "transformer")})
+    memory_heads: int = setting(4, low=1, high=256, only=_LEARNED | HEADED)
+    memory_window: int = setting(0, low=0, high=65536, only=_LEARNED | HEADED)
     normalize_observations: bool = False
     initial_std: float = setting(1.0, above=0, high=1e6, only=_LEARNED)
     num_tasks: int = setting(32, low=1, high=LARGEST_COUNT)

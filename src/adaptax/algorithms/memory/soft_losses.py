@@ -1,6 +1,7 @@
 """What a recurrent soft actor-critic makes of whole trials: values, entropies and losses of every step.
 
-Discrete actions: expectations over all of them. Continuous ones: one draw at each step, with derivatives.
+Discrete actions: expectations over all of them, or over all combinations of several choices. Continuous ones: one draw
+at each step, with derivatives.
 """
 
 import dataclasses
@@ -9,9 +10,9 @@ from typing import TypeAlias
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
-from adaptax.networks.distributions import Categorical, Distribution, SquashedNormal
+from adaptax.networks.distributions import Categorical, Distribution, MultiCategorical, SquashedNormal
 from adaptax.networks.recurrent_actor_critic import RecurrentCritic
 from adaptax.optimization import soft_actor_critic as sac
 from adaptax.optimization.value_categories import ValueCategories
@@ -35,13 +36,22 @@ class CriticScale:
         """Outputs for each value."""
         return 1 if self.categories is None else self.categories.num
 
+    def averages(self, outputs: Float[Array, "*batch outputs"]) -> Float[Array, "*batch values"]:
+        """What outputs say the averages are."""
+        if self.categories is None:
+            return outputs
+        return self.categories.mean(outputs.reshape(*outputs.shape[:-1], -1, self.width))
+
+    def of_action(self, outputs: Float[Array, "*batch outputs"], action: Int[Array, "*batch"]) -> Array:
+        """Of outputs for all actions those for one, `[*batch, width]`."""
+        of_each = outputs.reshape(*outputs.shape[:-1], -1, self.width)
+        return jnp.take_along_axis(of_each, action[..., None, None], -2)[..., 0, :]
+
     def values(
-        self, outputs: Float[Array, "*batch outputs"], remaining: Float[Array, "time 1"]
+        self, outputs: Float[Array, "*batch outputs"], remaining: Float[Array, "time #trial"]
     ) -> Float[Array, "*batch values"]:
         """Values: averages times what an average of 1 over the remaining steps is worth."""
-        if self.categories is not None:
-            outputs = self.categories.mean(outputs.reshape(*outputs.shape[:-1], -1, self.width))
-        return remaining[..., None] * outputs
+        return remaining[..., None] * self.averages(outputs)
 
     def loss(self, outputs: Float[Array, "*batch width"], averages: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """Of outputs for one value each: half the squared error, or the cross-entropy."""
@@ -58,8 +68,9 @@ class Reading(eqx.Module):
         hidden: What the critics' memory put out.
         old: What that of their older copies did.
         task: Features of the tasks, `[trial, size]`.
-        action: What was done, as the policy's distribution has it.
+        action: What was done: which of all actions, or combinations of choices, it was; or a vector.
         remaining: What an average reward of 1 over the remaining steps is worth.
+        time: How much of its trial is over at each step.
         temperature: α.
         keys: Randomness of each trial.
     """
@@ -69,7 +80,8 @@ class Reading(eqx.Module):
     old: Float[Array, "time trial size"]
     task: Float[Array, "trial task_size"]
     action: PyTree[Array]
-    remaining: Float[Array, "time 1"]
+    remaining: Float[Array, "time #trial"]
+    time: Float[Array, "time #trial"]
     temperature: Float[Array, ""]
     keys: Key[Array, " trial"]
 
@@ -81,18 +93,18 @@ class Judged(eqx.Module):
         values: V̄, of the older copies; no gradient goes through them.
         entropy: H of the policy, or its estimate; nor through this.
         actor_loss: What the policy is to minimise.
-        outputs: What both critics said of what was done, `[time, trial, width]`.
+        outputs: What each critic said of what was done, `[time, trial, width]`.
     """
 
     values: Float[Array, "time trial"]
     entropy: Float[Array, "time trial"]
     actor_loss: Float[Array, "time trial"]
-    outputs: Pair
+    outputs: tuple[Array, ...]
 
 
 def judge(reading: Reading, critic: RecurrentCritic, target: RecurrentCritic, scale: CriticScale) -> Judged:
     """Values, entropies, the policy's loss, and what the critics said of what was done."""
-    of_all = isinstance(reading.policy, Categorical)
+    of_all = isinstance(reading.policy, Categorical | MultiCategorical)
     judged = (_all_actions if of_all else _draws)(reading, critic, target, scale)
     values, entropy = jax.lax.stop_gradient((judged.values, judged.entropy))
     return Judged(values, entropy, judged.actor_loss, judged.outputs)
@@ -104,19 +116,14 @@ def _both(outputs: Pair, scale: CriticScale, remaining: Array) -> Pair:
 
 def _all_actions(reading: Reading, critic: RecurrentCritic, target: RecurrentCritic, scale: CriticScale) -> Judged:
     log_probs, alpha = reading.policy.log_probs(), reading.temperature  # type: ignore[union-attr]
-    outputs = critic(reading.hidden, reading.task)
+    outputs = critic(reading.hidden, reading.task, reading.time)
     now = _both(outputs, scale, reading.remaining)
-    old = _both(target(reading.old, reading.task), scale, reading.remaining)
-
-    def chosen(outputs: Array) -> Array:
-        of_each = outputs.reshape(*outputs.shape[:-1], -1, scale.width)
-        return jnp.take_along_axis(of_each, reading.action[..., None, None], -2)[..., 0, :]
-
+    old = _both(target(reading.old, reading.task, reading.time), scale, reading.remaining)
     return Judged(
         sac.soft_value_of_all(old, log_probs, alpha),
         reading.policy.entropy(),  # type: ignore[union-attr]
         sac.actor_loss_of_all(now, log_probs, alpha),
-        (chosen(outputs[0]), chosen(outputs[1])),
+        (scale.of_action(outputs[0], reading.action), scale.of_action(outputs[1], reading.action)),
     )
 
 
@@ -124,12 +131,12 @@ def _draws(reading: Reading, critic: RecurrentCritic, target: RecurrentCritic, s
     draw = jax.vmap(lambda policy, key: policy.draw(key), in_axes=(1, 0), out_axes=1)
     action, log_prob = draw(reading.policy, reading.keys)
     still, hidden = jax.lax.stop_gradient((critic, reading.hidden))  # critics do not learn from what they say of draws
-    now = _both(still(hidden, reading.task, action), scale, reading.remaining)
-    old = _both(target(reading.old, reading.task, action), scale, reading.remaining)
+    now = _both(still(hidden, reading.task, reading.time, action), scale, reading.remaining)
+    old = _both(target(reading.old, reading.task, reading.time, action), scale, reading.remaining)
     first, second = (x[..., 0] for x in now)
     return Judged(
         sac.soft_value((old[0][..., 0], old[1][..., 0]), log_prob, reading.temperature),
         -log_prob,
         sac.actor_loss((first, second), log_prob, reading.temperature),
-        critic(reading.hidden, reading.task, reading.action),
+        critic(reading.hidden, reading.task, reading.time, reading.action),
     )
