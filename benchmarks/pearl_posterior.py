@@ -14,10 +14,10 @@ earned    in the first pull, by z of the prior, in the last, by z of the posteri
 
 import argparse
 import dataclasses
+import functools
 import json
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -26,50 +26,26 @@ from adaptax.core.algorithm import init
 from adaptax.core.problem import Problem
 from adaptax.core.rollout import collect
 from adaptax.evaluation.encounters import encounters
-from adaptax.networks.context import moments_of
-from adaptax.networks.latent import beside
-from adaptax.problems.linear_bandits import conjugate_posterior, linear_bandit
+from adaptax.evaluation.posteriors import Posteriors
+from adaptax.problems.linear_bandits import conjugate_posteriors, linear_bandit
 from adaptax.registry.presets import settings_for
 from adaptax.training.loop import train
 
 PULLS = 20
 
 
-def believed(algorithm: PEARL, problem: Problem, meta: object, tasks: int, seed: int) -> tuple[Array, ...]:
-    """Actions and rewards, and mean and variance of z after each pull, all `[task, pull]`."""
+def believed(algorithm: PEARL, problem: Problem, meta: object, tasks: int, seed: int) -> tuple[Posteriors, np.ndarray]:
+    """What is believed and what is known, and rewards, `[task, pull]`, in trials as in training."""
     entered, keys = encounters(problem.test, tasks, seed)
 
     def run(meta: object) -> tuple[Array, ...]:
         trials = collect(algorithm, problem, meta, entered, keys)
-        trials = jax.tree.map(lambda x: jnp.swapaxes(x.squeeze(2), 0, 1), trials)
-        step, reward = meta.told(meta.experienced(trials))
-        factors = meta.network.context(beside(step, reward[..., None]), trials.valid)
-        mean, variance = moments_of(jnp.cumsum(factors.precision, 1), jnp.cumsum(factors.weighted, 1))
-        return trials.action[..., 0], trials.reward, mean[..., 0], variance[..., 0]
+        mean, variance = jax.vmap(functools.partial(algorithm.posteriors, meta), 1)(trials)
+        return mean, variance, trials.action.squeeze(2), trials.reward.squeeze(2)
 
-    return tuple(np.asarray(x, np.float64) for x in jax.jit(run)(meta))
-
-
-def exact(actions: np.ndarray, rewards: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of w after each pull, `[task, pull]`."""
-    means, variances = np.zeros(actions.shape), np.zeros(actions.shape)
-    for task, pull in np.ndindex(*actions.shape):
-        seen = slice(0, pull + 1)
-        mean, covariance = conjugate_posterior(actions[task, seen, None], rewards[task, seen], noise)
-        means[task, pull], variances[task, pull] = mean[0], covariance[0, 0]
-    return means, variances
-
-
-def compared(beliefs: tuple[np.ndarray, ...], noise: float) -> dict[str, list[float]]:
-    """R² and ratio of variances after each pull."""
-    actions, rewards, mean, variance = beliefs
-    true_mean, true_variance = exact(actions, rewards, noise)
-    half = len(actions) // 2
-    slope, offset = np.polyfit(mean[:half].ravel(), true_mean[:half].ravel(), 1)
-    mapped, target = slope * mean[half:] + offset, true_mean[half:]
-    unexplained = np.mean((mapped - target) ** 2, 0) / np.var(target, 0)
-    ratio = np.mean(slope**2 * variance[half:] / true_variance[half:], 0)
-    return {"R²": (1 - unexplained).tolist(), "ratio": ratio.tolist()}
+    mean, variance, actions, rewards = (np.asarray(x, np.float64) for x in jax.jit(run)(meta))
+    exact = conjugate_posteriors(actions.swapaxes(0, 1), rewards.T, problem.env.noise)
+    return Posteriors(mean, variance, *exact, np.asarray(entered.weights, np.float64)), rewards.T
 
 
 def run(seed: int, tasks: int) -> dict[str, object]:
@@ -77,10 +53,11 @@ def run(seed: int, tasks: int) -> dict[str, object]:
     settings = settings_for("pearl", "linear-bandit")[0]
     algorithm, problem = PEARL(**dataclasses.asdict(settings)), linear_bandit(1, PULLS)
     state = train(algorithm, problem, init(algorithm, problem, seed=seed), num_updates=algorithm.num_updates)
-    beliefs = believed(algorithm, problem, state.meta, tasks, seed + 1)
+    found, rewards = believed(algorithm, problem, state.meta, tasks, seed + 1)
     assert problem.optimum is not None
-    earned = [beliefs[1][:, 0].mean(), beliefs[1][:, -1].mean(), problem.optimum[-1]]
-    return {"seed": seed, **compared(beliefs, problem.env.noise), "earned": [float(x) for x in earned]}
+    earned = [rewards[:, 0].mean(), rewards[:, -1].mean(), problem.optimum[-1]]
+    figures = {"R²": found.r2[1:].tolist(), "ratio": found.variance_ratio[1:].tolist()}
+    return {"seed": seed, **figures, "earned": [float(x) for x in earned]}
 
 
 def main() -> None:

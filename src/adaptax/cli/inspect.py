@@ -53,7 +53,7 @@ def show(inspection: Any, directory: Path, *, as_json: bool) -> None:
         print(json.dumps(inspection.content))
         return
     from adaptax.cli.console import table_console, tell
-    from adaptax.experiment.inspection import BELIEFS, PAGE, PICTURE
+    from adaptax.experiment.inspection import BELIEFS, PAGE, PICTURE, POSTERIOR
 
     console, found, unit = table_console(), inspection.found, inspection.unit
     console.print(episodes_table(found, inspection.title, unit))
@@ -63,6 +63,10 @@ def show(inspection: Any, directory: Path, *, as_json: bool) -> None:
         console.print(beliefs_table(inspection.beliefs))
         if (inspection.directory / BELIEFS).exists():
             tell(f"beliefs {inspection.directory / BELIEFS}")
+    if inspection.posteriors is not None:
+        console.print(posterior_table(inspection.posteriors))
+        if (inspection.directory / POSTERIOR).exists():
+            tell(f"posterior {inspection.directory / POSTERIOR}")
     if (inspection.directory / PICTURE).exists():
         tell(f"picture {inspection.directory / PICTURE}")
     if (inspection.directory / PAGE).exists():
@@ -104,6 +108,25 @@ def beliefs_table(beliefs: Any) -> Table:
     table.caption = (
         "KL(exact ‖ decoded) before each step, mean over an episode and at its worst step; probability "
         f"of cells that cannot be the goal any more; before the first step {beliefs.divergence[0]:.4f} nats"
+    )
+    return table
+
+
+def posterior_table(posteriors: Any) -> Table:
+    """How near a posterior of a linear bandit's weights is to the exact one, after some of the pulls."""
+    from adaptax.evaluation.memory_recording import recorded_episodes
+    from adaptax.reports.tables import number, plain_table
+
+    table = plain_table(
+        "what is believed of the weights, beside the exact posterior", "pulls", "R² of the mean", "variance / exact"
+    )
+    r2, ratio = posteriors.r2, posteriors.variance_ratio
+    for pull in recorded_episodes(len(r2) - 1)[1:]:
+        table.add_row(str(pull), number(float(r2[pull])), number(float(ratio[pull])))
+    held = ", ".join(f"{row['held']:.2f} ({row['level']:g})" for row in posteriors.calibration)
+    table.caption = (
+        f"in {len(posteriors.weights) - posteriors.half} held-out tasks; a line fitted in {posteriors.half} others "
+        f"maps latents to weights. Intervals that should hold a weight so often (in brackets) do so in {held}"
     )
     return table
 

@@ -1,6 +1,7 @@
 """Reading an agent's memory in the middle of its trials, as one vector of numbers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from adaptax.core.errors import ConfigError
-from adaptax.core.rollout import TrialState, rollout, start
+from adaptax.core.rollout import TrialState, rollout, run_trial, start
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import AgentState, Task
 from adaptax.evaluation.trials import run_trials
@@ -33,10 +34,14 @@ def memory_vector(memory: PyTree[Array]) -> Float[Array, " size"]:
 def check_remembers(agent: TrainedAgent) -> None:
     """Check that the agent's knowledge of a task is in its memory, and that the memory is made of floats.
 
+    The posterior of an agent that has one (PEARL) is as good as a memory.
+
     Raises:
         ConfigError: if it is not; says which agents have one.
     """
     algorithm, meta = agent.algorithm, agent.meta
+    if has_posteriors(agent):
+        return
     if agent.learns_from_windows:
         found = "learns by changing parameters between windows of experience, not by remembering"
     elif not jax.eval_shape(lambda key: memory_vector(algorithm.begin(meta, key).memory), jax.random.key(0)).size:
@@ -44,9 +49,26 @@ def check_remembers(agent: TrainedAgent) -> None:
     else:
         return
     raise ConfigError(
-        "inspect: expected an agent that learns by remembering, as rl2 with --memory lstm, gru or symmetric; found "
+        "inspect: expected an agent that learns by remembering, as rl2 with --memory lstm, gru or symmetric, or by "
+        "believing, as varibad and pearl; found "
         f"{type(algorithm).__name__}, which {found}. `adaptax evaluate` shows how its return changes with experience"
     )
+
+
+def has_posteriors(agent: TrainedAgent) -> bool:
+    """Whether what the agent knows of a task is a posterior over a latent vector."""
+    return hasattr(agent.algorithm, "posteriors")
+
+
+def posteriors_of_trial(
+    agent: TrainedAgent, task: Task, key: Key[Array, ""], *, episodes: tuple[int, ...], explore: bool
+) -> Float[Array, "episode size"]:
+    """Run a trial and read the posterior after `episodes` of it: means, then logarithms of deviations."""
+    algorithm: Any = agent.algorithm
+    trajectory = run_trial(algorithm, agent.problem, agent.meta, task, key, explore=explore)
+    mean, variance = algorithm.posteriors(agent.meta, trajectory)
+    known = jnp.concatenate([mean, 0.5 * jnp.log(variance)], 1)
+    return known[agent.problem.env.horizon * np.asarray(episodes, np.int32)]
 
 
 def memories_of_trial(
@@ -96,7 +118,9 @@ def record_memories(
     """Read the memory, of one training seed, in all `tasks` (leaves `[task, ...]`); return `[episode, task, size]`."""
 
     def trial(agent: TrainedAgent, task: Task, key: Key[Array, ""]) -> Float[Array, "episode size"]:
-        return memories_of_trial(agent, task, key, episodes=episodes, explore=explore)
+        read = posteriors_of_trial if has_posteriors(agent) else memories_of_trial
+        # An agent that learns from windows has to explore while it learns, and does so in evaluations too.
+        return read(agent, task, key, episodes=episodes, explore=explore or agent.learns_from_windows)
 
     states: np.ndarray = run_trials(agent, tasks, keys, trial, on_progress=on_progress)[0]
     return np.ascontiguousarray(states.swapaxes(0, 1))

@@ -11,10 +11,12 @@ from adaptax.core import atomic_files
 from adaptax.core.errors import if_installed
 from adaptax.core.notebook import html_table, text_table
 from adaptax.core.precision import in_single_precision
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.evaluation import inspection
 from adaptax.evaluation.beliefs import Beliefs, has_beliefs, record_beliefs
 from adaptax.evaluation.encounters import tasks_are_held_out
-from adaptax.evaluation.memory_recording import check_remembers
+from adaptax.evaluation.memory_recording import check_remembers, has_posteriors
+from adaptax.evaluation.posteriors import Posteriors, can_be_compared, record_posteriors
 from adaptax.experiment.evaluation import directory_of
 from adaptax.experiment.options import InspectOptions, check_training_seed
 from adaptax.experiment.progress import OnMessage, OnProgress, Progress, ignore, log
@@ -28,6 +30,7 @@ FIGURES = "inspection.json"
 PICTURE = "inspection.png"
 PAGE = "inspection.html"
 BELIEFS = "beliefs.png"
+POSTERIOR = "posterior.png"
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -41,6 +44,7 @@ class Inspection:
         unit: What an episode is called.
         directory: Where it is written down.
         beliefs: Where the agent believed a grid's goal to be, and where it could have known it to be; None of others.
+        posteriors: What the agent believed of a linear bandit's weights, and what is known of them; None of others.
     """
 
     found: inspection.Inspection
@@ -49,6 +53,7 @@ class Inspection:
     unit: str
     directory: Path
     beliefs: Beliefs | None = None
+    posteriors: Posteriors | None = None
 
     def rows(self) -> list[tuple[str, str, str]]:
         """A row for each recorded episode: how well the task can be told from the memory after it."""
@@ -110,17 +115,15 @@ def inspect(
         explore=options.policy == "sample",
         on_progress=lambda done: on_progress(Progress("inspect", done, 2 * options.tasks, "trials")),
     )
-    protocol = _protocol(problem, num_seeds, options)
+    protocol = _protocol(agent, num_seeds, options)
     if not protocol["held_out"]:
         on_message("note: this family is a small finite set of tasks; the test tasks are those of training")
-    beliefs: Any = None
-    if has_beliefs(agent):
-        explore = options.policy == "sample"
-        beliefs = record_beliefs(agent, num_tasks=options.tasks, seed=options.seed, explore=explore)
+    beliefs, posteriors = _beside_the_exact(agent, options)
     believed = {} if beliefs is None else {"beliefs": beliefs.to_json()}
+    believed |= {} if posteriors is None else {"posterior": posteriors.to_json()}
     content = {"directory": str(directory), **found.to_json(), **believed, "protocol": protocol}
     unit = "pull" if problem.env.horizon == 1 else "episode"
-    shown = Inspection(found, content, recipe.title(), unit, into, beliefs)
+    shown = Inspection(found, content, recipe.title(), unit, into, beliefs, posteriors)
     with kept(shown, into):
         check_place()
         write_json(into / FIGURES, content)
@@ -133,6 +136,11 @@ def inspect(
                 from adaptax.reports.belief_figures import plot_beliefs
 
                 plot_beliefs(into / BELIEFS, beliefs, title=f"What is believed: {recipe.title()}")
+        if posteriors is not None:
+            with if_installed(POSTERIOR, on_message):
+                from adaptax.reports.posterior_figures import plot_posteriors
+
+                plot_posteriors(into / POSTERIOR, posteriors, title=f"What is believed: {recipe.title()}")
         with if_installed(PAGE, on_message):
             from adaptax.reports.run_page import inspection_page
 
@@ -142,12 +150,22 @@ def inspect(
     return shown
 
 
+def _beside_the_exact(agent: TrainedAgent, options: InspectOptions) -> tuple[Beliefs | None, Posteriors | None]:
+    """What the agent believes, where it can be known what it should."""
+    how: dict[str, Any] = {"num_tasks": options.tasks, "seed": options.seed, "explore": options.policy == "sample"}
+    beliefs = record_beliefs(agent, **how) if has_beliefs(agent) else None
+    return beliefs, record_posteriors(agent, **how) if can_be_compared(agent) else None
+
+
 def _texts(figures: np.ndarray) -> list[str]:
     return [f"{x:.2f}" for x in figures]
 
 
-def _protocol(problem: Any, num_seeds: int, options: InspectOptions) -> dict[str, Any]:
+def _protocol(agent: TrainedAgent, num_seeds: int, options: InspectOptions) -> dict[str, Any]:
     """How it was measured."""
+    problem, memory = agent.problem, "fresh for each task, kept across its episodes; read with the last reward taken in"
+    if has_posteriors(agent):
+        memory = "the posterior over a latent vector: its mean, and the logarithms of its deviations"
     return {
         "split": "test",
         "tasks": options.tasks,
@@ -157,7 +175,7 @@ def _protocol(problem: Any, num_seeds: int, options: InspectOptions) -> dict[str
         "training_seeds": num_seeds,
         "episodes": problem.episodes,
         "horizon": problem.env.horizon,
-        "policy": options.policy,
-        "memory": "fresh for each task, kept across its episodes; read with the last reward taken in",
+        "policy": "sample" if agent.learns_from_windows else options.policy,
+        "memory": memory,
         "held_out": tasks_are_held_out(problem),
     }

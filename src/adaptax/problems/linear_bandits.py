@@ -188,3 +188,27 @@ def conjugate_posterior(features: np.ndarray, rewards: np.ndarray, noise: float)
     features, rewards = np.asarray(features, np.float64), np.asarray(rewards, np.float64)
     covariance = np.linalg.inv(np.eye(features.shape[1]) + features.T @ features / noise**2)
     return covariance @ features.T @ rewards / noise**2, covariance
+
+
+def conjugate_posteriors(features: np.ndarray, rewards: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variances of w before the first pull of trials and after each, `[task, pull + 1, d]` both.
+
+    One pull after the other, by Sherman and Morrison's formula, in double precision.
+
+    Args:
+        features: Φ, `[task, pull, d]`.
+        rewards: r, `[task, pull]`.
+        noise: σ, above 0.
+    """
+    features, rewards = np.asarray(features, np.float64), np.asarray(rewards, np.float64)
+    tasks, _, size = features.shape
+    mean, covariance = np.zeros((tasks, size)), np.tile(np.eye(size), (tasks, 1, 1))
+    means, variances = [mean], [np.ones((tasks, size))]
+    for x, reward in zip(features.swapaxes(0, 1), rewards.T, strict=True):
+        along = np.einsum("tij,tj->ti", covariance, x)
+        gain = along / (noise**2 + np.sum(along * x, 1))[:, None]
+        mean = mean + gain * (reward - np.sum(mean * x, 1))[:, None]
+        covariance = covariance - gain[:, :, None] * along[:, None, :]
+        means.append(mean)
+        variances.append(np.einsum("tii->ti", covariance).copy())
+    return np.stack(means, 1), np.stack(variances, 1)

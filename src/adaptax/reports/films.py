@@ -1,7 +1,7 @@
 """Recorded trials as films: what `templates/scenes.js` draws and `templates/player.js` plays, as plain data.
 
-A film is of one trial. Its kind follows from the problem: arms, a grid, a plane, a cart with a pole; anything else is
-shown as series of numbers. What a moment of each kind contains is said at the top of `templates/scenes.js`.
+A film is of one trial. Its kind follows from the problem: arms, a grid, a plane, a cart with a pole, a robot; anything
+else is shown as series of numbers. What a moment of each kind contains is said at the top of `templates/scenes.js`.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from adaptax.reports.film_parts import (
     steps_shown,
 )
 from adaptax.reports.results import goals_of, known
+from adaptax.reports.robot_films import has_skeleton, robot_film
 
 Maker: TypeAlias = Callable[[Recording, int], Film]
 MOST_POINTS = 600
@@ -51,6 +52,8 @@ def maker(recording: Recording) -> Maker:
         return grid_film
     if shape == (2,) and goals_of(tasks) is not None:
         return plane_film
+    if has_skeleton(env):
+        return robot_film
     if shape == (4,) and isinstance(env.action_space, Discrete) and hasattr(tasks, "half_length"):
         return cart_pole_film
     return series_film

@@ -88,6 +88,19 @@ def test_acting_and_learning_have_the_same_posterior():
         np.testing.assert_allclose(acting, learning, atol=1e-4)
 
 
+def test_posteriors_of_a_trial_are_those_that_acting_holds():
+    algorithm, _, state = case()
+    window = window_of(RNG.uniform(-1, 1, 5), RNG.normal(size=5))
+    means, variances = algorithm.posteriors(state.meta, window)
+    agent = algorithm.begin(state.meta, jax.random.key(0))
+    for pull in range(6):
+        for found, held in zip((means, variances), agent.adapted.moments, strict=True):
+            np.testing.assert_allclose(found[pull], held, atol=1e-4)
+        one = jax.tree.map(lambda x, pull=pull: x[pull : pull + 1], window)
+        agent = algorithm.adapt(state.meta, agent, one, jax.random.key(1)) if pull < 5 else agent
+    assert not np.allclose(means[5], 0, atol=1e-2)
+
+
 def test_training_tasks_take_turns_and_none_is_entered_twice():
     algorithm = PEARL(**{**SMALL, "num_train_tasks": 7, "num_tasks": 3})
     turns = [np.asarray(algorithm._turn(jnp.asarray(step))).tolist() for step in range(7)]

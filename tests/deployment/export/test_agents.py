@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from adaptax.algorithms import A2C, ANIL, CAVIA, MAML, PPO, RL2, MetaLSTM
+from adaptax.algorithms import A2C, ANIL, CAVIA, MAML, PEARL, PPO, RL2, MetaLSTM, OffPolicyRL2, VariBAD
 from adaptax.core.errors import DivergenceError, UseError
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.deployment.agent import Agent
@@ -33,6 +33,8 @@ AGENTS = {
     "rl2-transformer": (RL2(memory="transformer", memory_size=8, memory_window=4, **SMALL), BANDIT),
     "rl2-numbers": (RL2(memory="gru", memory_size=8, normalize_observations=True, **SMALL), ROBOT),
     "rl2-masks": (RL2(memory_size=8, **SMALL), shops()),
+    "off-policy-rl2": (OffPolicyRL2(memory_size=4, critic_size=4, num_tasks=4, batch_size=4), BANDIT),
+    "varibad": (VariBAD(memory_size=4, policy_size=4, latent_size=3, **SMALL), ROBOT),
     "maml": (MAML(**INNER), ROBOT),
     "maml-discrete": (MAML(**INNER), cart_pole(horizon=5, num_episodes=4)),
     "cavia": (CAVIA(**INNER), ROBOT),
@@ -208,6 +210,8 @@ def test_who_draws_at_a_trials_start_is_refused():
         exported(TrainedAgent.initial(PPO(), ROBOT))
     with pytest.raises(UseError, match="A2C begins every trial"):
         exported(TrainedAgent.initial(A2C(), ROBOT))
+    with pytest.raises(UseError, match=r"PEARL begins every trial with something that it draws .*use adaptax.Agent"):
+        exported(TrainedAgent.initial(PEARL(num_train_tasks=4, num_tasks=2, batch_tasks=2), BANDIT))
 
 
 @pytest.mark.compiles

@@ -56,7 +56,7 @@ from adaptax.core.spaces import Space
 from adaptax.core.splits import fold_in_name
 from adaptax.core.task_buffers import TaskBuffers
 from adaptax.core.types import AgentState, Metrics, TimeStep, TrainState, Transition, Window, replace
-from adaptax.networks.context import ContextEncoder, ExactSum, in_one_order, kl_from_prior
+from adaptax.networks.context import ContextEncoder, ExactSum, in_one_order, kl_from_prior, moments_of
 from adaptax.networks.distributions import Categorical, MultiCategorical, SquashedNormal
 from adaptax.networks.encoders import make_encoder
 from adaptax.networks.latent import LatentPolicy, RewardModel, TwinCritics, beside
@@ -140,6 +140,19 @@ class PEARL(PEARLSettings, MetaLearner):
         factors = meta.network.context(*in_one_order(beside(step, reward[:, None]), window.valid))
         precision, weighted = believed.precision.add(factors.precision), believed.weighted.add(factors.weighted)
         return AgentState(replace(believed, precision=precision, weighted=weighted).drawn(key), agent.memory)
+
+    def posteriors(
+        self, meta: PEARLParams, trajectory: Transition
+    ) -> tuple[Float[Array, "times latent_size"], Float[Array, "times latent_size"]]:
+        """Mean and variance of z before the first step of a trial, leaves `[time, 1, ...]`, and after each.
+
+        Those that are held after an episode, up to rounding; in acting, there are none within one.
+        """
+        window = jax.tree.map(lambda x: x[:, 0], trajectory)
+        step, reward = meta.told(meta.experienced(window))
+        factors = meta.network.context(beside(step, reward[:, None]), window.valid)
+        sums = [jnp.pad(jnp.cumsum(x, 0), ((1, 0), (0, 0))) for x in (factors.precision, factors.weighted)]
+        return moments_of(*sums)
 
     def _turn(self, step: Int[Array, ""]) -> Int[Array, " task"]:
         """Which training tasks an update enters: all of them, one after the other."""

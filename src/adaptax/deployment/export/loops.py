@@ -149,7 +149,9 @@ class Loops(Walk):
 
     def read(self, value: Any, index: Index) -> str:
         """An expression for a number; one that is known and small stands there itself."""
-        if isinstance(value, np.ndarray) and (value.size == 1 or (value == value.reshape(-1)[0]).all()):
+        if isinstance(value, np.ndarray) and not value.size:  # in a loop that nothing goes through
+            return self.dialect.literal(np.zeros((), value.dtype)[()])
+        if isinstance(value, np.ndarray) and (value == value.reshape(-1)[0]).all():
             return self.dialect.literal(value.reshape(-1)[0])
         return self.view(value).at(index)
 

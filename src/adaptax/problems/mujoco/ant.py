@@ -101,6 +101,11 @@ class AntDirection(Ant):
     def __init__(self, horizon: int):
         super().__init__(horizon, 27, ends_early=True)
 
+    @property
+    def num_unseen(self) -> int:
+        """Where it is on the ground."""
+        return 2
+
     def observe(self, readings: Float[Array, "115"]) -> Float[Array, "27"]:
         """Positions but the first two, velocities."""
         return readings[4:31]
@@ -120,6 +125,11 @@ class AntGoal(Ant):
 
     def __init__(self, horizon: int):
         super().__init__(horizon, 113, ends_early=False)
+
+    @property
+    def num_unseen(self) -> int:
+        """It sees all of them."""
+        return 0
 
     def observe(self, readings: Float[Array, "115"]) -> Float[Array, "113"]:
         """Positions, velocities, forces."""

@@ -71,6 +71,15 @@ class HalfCheetah(Locomotion):
         forward, height = readings[1], readings[2] + TORSO_HEIGHT
         return jnp.concatenate([readings[2:], jnp.stack([forward, jnp.zeros(()), height])])
 
+    @property
+    def sees_where_it_is(self) -> bool:
+        """By its torso."""
+        return True
+
+    def poses(self, seen: np.ndarray) -> np.ndarray:
+        """All coordinates, `[step, 9]`: the first is where the torso is."""
+        return np.concatenate([seen[:, 17:18], seen[:, :8]], 1)
+
 
 class HalfCheetahDirection(HalfCheetah):
     """Run in a direction."""

@@ -48,6 +48,11 @@ class HumanoidDirection(Locomotion):
     def __init__(self, horizon: int):
         super().__init__(HUMANOID, horizon, NUM_OBSERVED, ends_early=True)
 
+    @property
+    def num_unseen(self) -> int:
+        """Where it is on the ground."""
+        return 2
+
     def start(self, key: Key[Array, ""]) -> tuple[Float[Array, "24"], Float[Array, "23"]]:
         """Positions and velocities of ± 0.01."""
         position_key, velocity_key = jax.random.split(key)

@@ -89,6 +89,27 @@ class Locomotion(Environment):
         """A reset is a callback of its own."""
         return True
 
+    @property
+    def num_unseen(self) -> int:
+        """The engine's first coordinates that an agent does not see."""
+        return 1
+
+    @property
+    def sees_where_it_is(self) -> bool:
+        """Whether an observation has all of the engine's coordinates."""
+        return self.num_unseen == 0
+
+    def poses(self, seen: np.ndarray) -> np.ndarray:
+        """The engine's coordinates at each step of an episode, `[step, nq]`, from what was seen, `[step, observed]`.
+
+        Observations begin with coordinates, then velocities. Coordinates that are not seen begin at 0, and are summed
+        up from their velocities.
+        """
+        there = self.engine.model.nq - self.num_unseen
+        fast = seen[:, there : there + self.num_unseen]
+        moved = 0.5 * (fast[1:] + fast[:-1]) * self.engine.time_step
+        return np.concatenate([np.pad(np.cumsum(moved, 0), ((1, 0), (0, 0))), seen[:, :there]], 1)
+
     @abc.abstractmethod
     def start(self, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         """What is added to the initial positions, and the velocities."""

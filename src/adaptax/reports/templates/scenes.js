@@ -48,8 +48,11 @@
      limit, limit_angle   where an episode ends; 2.4 and 0.2094 if they are missing
    kind "figure"
      lines     [[x, z, x, z], ...] in metres, the body's parts seen from the side; the ground is at z = 0
+     radii     of the parts (m); optional
      x         how far it has come (m): the ground is marked at each metre
-     speed, wanted   of the body (m/s), optional
+     speed     of the body (m/s); optional
+     wanted    what it is to do, in words, and
+     goal      where it is to go (m): both optional, and shown if they are revealed
    kind "generic"
      series    [{name, values: [number or null, ...], shape: "line", "steps" or "bars"}], one panel for each
      at        index of the present one: later values are drawn faintly
@@ -236,7 +239,7 @@ const Scenes = (() => {
     }
   }
 
-  function figure(svg, m, width, height) {
+  function figure(svg, m, width, height, reveal) {
     const scale = Math.min(width / 4, height / 2), ground = height - 34, middle = width / 2;
     line(svg, 0, ground, width, ground, { stroke: SOFT });
     const reach = middle / scale;
@@ -245,10 +248,19 @@ const Scenes = (() => {
       line(svg, x, ground, x, ground + 5, { stroke: SOFT });
       words(svg, x, ground + 19, short(v) + " m");
     }
-    for (const [x1, z1, x2, z2] of m.lines) line(svg, middle + scale * (x1 - m.x), ground - scale * z1, middle + scale * (x2 - m.x),
-      ground - scale * z2, { stroke: AGENT, "stroke-width": Math.max(4, scale * 0.07), "stroke-linecap": "round" });
-    if (given(m.speed)) words(svg, 8, 18, `${short(+m.speed.toFixed(2))} m/s` + (given(m.wanted) ? `, wanted ${short(+m.wanted.toFixed(2))}` : ""),
-      { "text-anchor": "start", fill: INK });
+    if (reveal && given(m.goal)) {
+      line(svg, middle + scale * (m.goal - m.x), ground, middle + scale * (m.goal - m.x), 30, { stroke: GOAL, "stroke-dasharray": "3 3" });
+      star(svg, middle + scale * (m.goal - m.x), ground, 9);
+    }
+    m.lines.forEach((ends, i) => {
+      if (!ends.every(given)) return;
+      const [x1, z1, x2, z2] = ends, wide = Math.max(4, scale * (m.radii ? 2 * m.radii[i] : 0.07));
+      for (const [stroke, more] of [[PAPER, 2], [AGENT, 0]]) // an edge, so that limbs before others are told apart
+        line(svg, middle + scale * (x1 - m.x), ground - scale * z1, middle + scale * (x2 - m.x), ground - scale * z2,
+          { stroke, "stroke-width": wide + more, "stroke-linecap": "round" });
+    });
+    const said = [given(m.speed) ? `${short(+m.speed.toFixed(2))} m/s` : "", (reveal && m.wanted) || ""];
+    words(svg, 8, 18, said.filter(Boolean).join(", "), { "text-anchor": "start", fill: INK });
   }
 
   function generic(svg, m, width, height) {
