@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Key
 from adaptax.core.rollout import run_trial
 from adaptax.core.trained_agent import TrainedAgent
 from adaptax.core.types import Task
-from adaptax.evaluation.evaluator import evaluation_key, sample_tasks
+from adaptax.evaluation.encounters import evaluation_key, sample_tasks
 from adaptax.evaluation.memory_recording import has_posteriors
 from adaptax.evaluation.statistics import plain
 from adaptax.evaluation.trials import run_trials

@@ -26,12 +26,29 @@ AFTER = 2
 class BeliefsLike(Protocol):
     """What is drawn; see `adaptax.evaluation.beliefs.Beliefs`."""
 
-    decoded: np.ndarray
-    exact: np.ndarray
-    cells: np.ndarray
-    goals: np.ndarray
-    size: int
-    horizon: int
+    @property
+    def decoded(self) -> np.ndarray:
+        """Probability of each cell to be the goal, `[task, time, cell]`."""
+
+    @property
+    def exact(self) -> np.ndarray:
+        """The posterior, likewise."""
+
+    @property
+    def cells(self) -> np.ndarray:
+        """Where each step ended, `[task, time]`."""
+
+    @property
+    def goals(self) -> np.ndarray:
+        """The goal of each task."""
+
+    @property
+    def size(self) -> int:
+        """Cells along one side."""
+
+    @property
+    def horizon(self) -> int:
+        """Steps of an episode."""
 
     @property
     def divergence(self) -> np.ndarray:
