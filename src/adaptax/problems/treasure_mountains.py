@@ -15,7 +15,7 @@ learner that follows its returns has left both alone by then, and stays away for
 new are for.
 
 Differences from the paper: a grid; a treasure that pays for each step on it; whoever neither climbs nor wades loses
-nothing. There, walking along the shore in search of the treasure is what is learned without bonuses; here it is nothing.
+nothing. There, walking along the shore in search of the treasure is what is learned without bonuses; here, nothing is.
 """
 
 import equinox as eqx
