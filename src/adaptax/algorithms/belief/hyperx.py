@@ -2,6 +2,9 @@
 
 Zintgraf et al. 2021 (arXiv 2010.01062). Novelty is by random network distillation (Burda et al. 2019): a network g_ω
 learns to put out what a fixed random one f puts out, so that ‖f(s⁺) − g_ω(s⁺)‖² is large where it has not been.
+
+Errors fall by orders of magnitude as soon as g_ω has learned anything at all. So they are in units of their mean in the
+last update: what is rarer than usual is paid to the end, and how much in all is for the weight and its fading to say.
 """
 
 from typing import Any
@@ -50,7 +53,7 @@ class Novelty(eqx.Module):
         target: f.
         learned: g_ω.
         opt_state: Adam's state.
-        errors: Moments of all errors so far; bonuses are in units of their mean.
+        errors: Moments of the last update's errors; bonuses are in units of their mean.
     """
 
     target: Distilled
@@ -65,7 +68,7 @@ class Novelty(eqx.Module):
         return cls(target, learned, _optimizer().init(learned), no_moments())
 
     def bonus(self, hyper_states: Float[Array, "*batch size"]) -> Float[Array, "*batch"]:
-        """How new each is: 1 is usual."""
+        """How new each is: 1 is what was usual in the update before, however well all that is known by now."""
         usual = jnp.where(self.errors.count > 0, self.errors.mean, 1.0)
         return _error(self.target, self.learned, hyper_states) / jnp.maximum(usual, 1e-8)
 
@@ -82,7 +85,7 @@ class Novelty(eqx.Module):
         )  # fmt: skip
         errors = _error(self.target, self.learned, hyper_states).ravel()
         weight = None if valid is None else valid.ravel().astype(jnp.float32)
-        return Novelty(self.target, learned, opt_state, self.errors.observe(errors, weight))
+        return Novelty(self.target, learned, opt_state, no_moments().observe(errors, weight))
 
 
 def _optimizer() -> optax.GradientTransformation:

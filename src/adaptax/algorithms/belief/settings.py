@@ -40,7 +40,7 @@ class VariBADSettings(RL2Settings):
         buffer_size: Trials that the buffer holds.
         rl_gradient: Let the policy's loss change the encoder, too. Paper: no.
         novelty_bonus: HyperX's reward for a hyper-state (state and belief) that is new (random network distillation),
-            in units of reward; it falls to 0. Zintgraf et al. 2021.
+            in units of reward, for what is as new as usual; it falls to 0. Zintgraf et al. 2021.
         surprise_bonus: HyperX's reward for a step that the decoder expected otherwise, per nat; likewise.
         bonus_share: Share of the run after which both have fallen to 0; what is left is learned for the rewards alone.
     """
@@ -109,6 +109,7 @@ _COUNTED = {
 
 _MOUNTAIN = {
     **_COUNTED,
+    "decodes": "transitions",
     "num_tasks": 128,
     "num_minibatches": 8,
     "buffer_size": 2048,
@@ -116,7 +117,7 @@ _MOUNTAIN = {
     "num_updates": 500,
     "bonus_share": 0.6,
 }
-"""Small updates, many of them: what is new stays so for longer."""
+"""What the top shows is decoded, too: else beliefs hold the places alone where a treasure was ever met."""
 
 _BELIEFS = Defaults(
     "tasks, λ and what is decoded by the length of a trial",
