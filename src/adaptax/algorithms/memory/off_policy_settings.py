@@ -28,9 +28,9 @@ class OffPolicyRL2Settings(Settings):
     Attributes:
         memory: Kind of the policy's memory; "symmetric" and "counting" have one for each action (and state), and "none"
             sees the present observation alone, and so cannot adapt.
+        critic_memory: Kind of the critics' memory, which is another one.
         learner: What learns: a policy and critics ("soft-actor-critic"), or one network that says what discrete actions
             are worth and acts by it ("q-learning": double, n-step; Hausknecht & Stone 2015).
-        critic_memory: Kind of the critics' memory, which is another one.
         memory_size: Units of each of both memories; of each cell, if there are many.
         memory_layers: Layers of the policy's memory, and of the critics' where it has some, too.
         memory_heads: What attention looks for at a time, in both.
@@ -64,8 +64,8 @@ class OffPolicyRL2Settings(Settings):
     """
 
     memory: MemoryKind = "gru"
-    learner: Literal["soft-actor-critic", "q-learning"] = "soft-actor-critic"
     critic_memory: MemoryKind = setting("gru", only=_SOFT)  # noqa: RUF009 (settings are immutable)
+    learner: Literal["soft-actor-critic", "q-learning"] = "soft-actor-critic"
     memory_size: int = setting(64, low=1, high=4096)
     memory_layers: int = setting(1, low=1, high=64, only=LAYERED)
     memory_heads: int = setting(4, low=1, high=256, only=HEADED)
