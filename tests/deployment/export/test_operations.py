@@ -122,6 +122,7 @@ OPERATIONS = {
             jnp.stack([x, 2 * x], 1),
             jnp.pad(x, ((1, 2), (0, 1))),
             jax.lax.pad(x, 7.0, ((-1, 2, 0), (1, -2, 0))),
+            jax.lax.pad(x, 7.0, ((0, 1, 2), (-2, 1, 1))),
             jax.lax.pad(x, 7.0, ((-2, 0, 0), (0, -3, 0))),
             jnp.broadcast_to(x[:, :1], (3, 5)),
             x[0],

@@ -304,8 +304,7 @@ class Loops(Walk):
         out = self.buffer(avals[0].shape, str(avals[0].dtype))
         self.fill(out, lambda _: self.read(border, ()))
         begun = out.moved([str(low) for low, _, _ in params["padding_config"]])
-        gaps = [s * (inner + 1) for s, (_, _, inner) in zip(out.strides, params["padding_config"], strict=True)]
-        self.copy(dataclasses.replace(begun, shape=tuple(x.shape), strides=tuple(gaps)), x)
+        self.copy(dataclasses.replace(begun, shape=tuple(x.shape)), x)
         return out
 
     # Sums and products.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
@@ -158,14 +159,20 @@ def _needed(jaxpr: Any) -> list[Any]:
 
 def _defined(name: str, params: Any) -> Callable[..., Any] | None:
     """An operation by others; None: it is written as it is."""
-    if name == "pad" and any(low < 0 or high < 0 for low, high, _ in params["padding_config"]):
-        return functools.partial(_cropped, **params)
+    if name == "pad" and any(low < 0 or high < 0 or inner for low, high, inner in params["padding_config"]):
+        return functools.partial(_bordered, **params)
     return functools.partial(dense.DEFINITIONS[name], **params) if name in dense.DEFINITIONS else None
 
 
-def _cropped(x: jax.Array, border: jax.Array, *, padding_config: Any) -> jax.Array:
-    """With a border that takes away where it is negative: grown, then cut."""
-    grown = jax.lax.pad(x, border, [(max(low, 0), max(high, 0), inner) for low, high, inner in padding_config])
+def _bordered(x: jax.Array, border: jax.Array, *, padding_config: Any) -> jax.Array:
+    """With any border: gaps between entries first, as a border of each; then outside; what is negative is cut off."""
+    for axis, (_, _, inner) in enumerate(padding_config):
+        if inner and x.shape[axis]:
+            apart = [(0, inner if a == axis + 1 else 0, 0) for a in range(x.ndim + 1)]
+            spread = jax.lax.pad(jnp.expand_dims(x, axis + 1), border, apart)
+            x = jax.lax.collapse(spread, axis, axis + 2)
+            x = jax.lax.slice_in_dim(x, 0, x.shape[axis] - inner, axis=axis)
+    grown = jax.lax.pad(x, border, [(max(low, 0), max(high, 0), 0) for low, high, _ in padding_config])
     begins = [max(-low, 0) for low, _, _ in padding_config]
     ends = [size - max(-high, 0) for size, (_, high, _) in zip(grown.shape, padding_config, strict=True)]
     return jax.lax.slice(grown, begins, ends)
