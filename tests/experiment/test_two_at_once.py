@@ -13,7 +13,7 @@ import pytest
 from adaptax.core import atomic_files
 from adaptax.core.errors import AdaptaxError
 from adaptax.experiment import comparison, evaluation, reproduction, training
-from adaptax.experiment.evaluation import Assessment
+from adaptax.experiment.assessment import Assessment
 from adaptax.experiment.options import ReproduceOptions
 from adaptax.experiment.surroundings import Surroundings
 from adaptax.registry.paper_tables import Cell, Table

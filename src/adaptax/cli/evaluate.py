@@ -15,7 +15,7 @@ from adaptax.registry.simulation import accept_simulation
 from adaptax.runs.directory import read_recipe
 
 if TYPE_CHECKING:
-    from adaptax.experiment.evaluation import Assessment
+    from adaptax.experiment.assessment import Assessment
 
 
 def command(arguments: Sequence[str]) -> int:

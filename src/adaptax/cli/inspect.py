@@ -66,7 +66,7 @@ def show(inspection: Any, directory: Path, *, as_json: bool) -> None:
     if inspection.posteriors is not None:
         console.print(posterior_table(inspection.posteriors))
         if (inspection.directory / POSTERIOR).exists():
-            tell(f"posterior {inspection.directory / POSTERIOR}")
+            tell(f"beliefs {inspection.directory / POSTERIOR}")
     if (inspection.directory / PICTURE).exists():
         tell(f"picture {inspection.directory / PICTURE}")
     if (inspection.directory / PAGE).exists():
@@ -115,14 +115,14 @@ def beliefs_table(beliefs: Any) -> Table:
 def posterior_table(posteriors: Any) -> Table:
     """How near a posterior of a linear bandit's weights is to the exact one, after some of the pulls."""
     from adaptax.evaluation.memory_recording import recorded_episodes
-    from adaptax.reports.tables import number, plain_table
+    from adaptax.reports.tables import plain_table
 
     table = plain_table(
         "what is believed of the weights, beside the exact posterior", "pulls", "R² of the mean", "variance / exact"
     )
     r2, ratio = posteriors.r2, posteriors.variance_ratio
     for pull in recorded_episodes(len(r2) - 1)[1:]:
-        table.add_row(str(pull), number(float(r2[pull])), number(float(ratio[pull])))
+        table.add_row(str(pull), f"{r2[pull]:.3f}", f"{ratio[pull]:.3f}")
     held = ", ".join(f"{row['held']:.2f} ({row['level']:g})" for row in posteriors.calibration)
     table.caption = (
         f"in {len(posteriors.weights) - posteriors.half} held-out tasks; a line fitted in {posteriors.half} others "

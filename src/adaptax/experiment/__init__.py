@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from adaptax.core.lazy import by_name, imported_when_used
 
 if TYPE_CHECKING:
+    from adaptax.experiment.assessment import Assessment as Assessment
     from adaptax.experiment.comparison import Comparison as Comparison
     from adaptax.experiment.comparison import compare as compare
     from adaptax.experiment.demonstration import Demonstration as Demonstration
     from adaptax.experiment.demonstration import demo as demo
-    from adaptax.experiment.evaluation import Assessment as Assessment
     from adaptax.experiment.evaluation import evaluate as evaluate
     from adaptax.experiment.exporting import Export as Export
     from adaptax.experiment.exporting import export as export
@@ -53,7 +53,8 @@ if TYPE_CHECKING:
 _WHERE = {
     "comparison": ("Comparison", "compare"),
     "demonstration": ("Demonstration", "demo"),
-    "evaluation": ("Assessment", "evaluate"),
+    "assessment": ("Assessment",),
+    "evaluation": ("evaluate",),
     "exporting": ("Export", "export"),
     "inspection": ("Inspection", "inspect"),
     "options": (

@@ -11,7 +11,7 @@ from adaptax.reports.tables import best_reference
 from adaptax.runs.metrics_log import returns_of
 
 if TYPE_CHECKING:
-    from adaptax.experiment.evaluation import Assessment
+    from adaptax.experiment.assessment import Assessment
 
 CURVE = "training.png"
 

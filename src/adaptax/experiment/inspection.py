@@ -118,6 +118,7 @@ def inspect(
     protocol = _protocol(agent, num_seeds, options)
     if not protocol["held_out"]:
         on_message("note: this family is a small finite set of tasks; the test tasks are those of training")
+    beliefs: Any
     beliefs, posteriors = _beside_the_exact(agent, options)
     believed = {} if beliefs is None else {"beliefs": beliefs.to_json()}
     believed |= {} if posteriors is None else {"posterior": posteriors.to_json()}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptax.core.trained_agent import TrainedAgent
-from adaptax.experiment.evaluation import Assessment
+from adaptax.experiment.assessment import Assessment
 from adaptax.experiment.options import TrainOptions
 from adaptax.runs.recipe import Recipe
 

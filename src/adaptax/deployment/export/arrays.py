@@ -206,8 +206,6 @@ class Arrays(Walk):
     def do_pad(self, params: Any, values: list[Any], avals: Any) -> Name:
         """With a border."""
         config = [tuple(x) for x in params["padding_config"]]
-        if any(low < 0 or high < 0 or inner for low, high, inner in config):
-            raise UseError("export: NumPy has no way to write down a border that is cut off")
         border = f"{[(low, high) for low, high, _ in config]}, constant_values={self.text(values[1])}"
         return self.put(f"np.pad({self.text(values[0])}, {border})", avals[0])
 

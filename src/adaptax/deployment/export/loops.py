@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
-from adaptax.core.errors import UseError
 from adaptax.deployment.export.entrywise import Dialect, expression
 from adaptax.deployment.export.walk import Walk, dtype_of, shape_of
 
@@ -303,12 +302,9 @@ class Loops(Walk):
         """With a border."""
         x, border = values
         out = self.buffer(avals[0].shape, str(avals[0].dtype))
-        if any(low < 0 or high < 0 for low, high, _ in params["padding_config"]):
-            raise UseError(f"export: {self.target} has no way to write down a border that is cut off")
         self.fill(out, lambda _: self.read(border, ()))
         begun = out.moved([str(low) for low, _, _ in params["padding_config"]])
-        gaps = [s * (inner + 1) for s, (_, _, inner) in zip(out.strides, params["padding_config"], strict=True)]
-        self.copy(dataclasses.replace(begun, shape=tuple(x.shape), strides=tuple(gaps)), x)
+        self.copy(dataclasses.replace(begun, shape=tuple(x.shape)), x)
         return out
 
     # Sums and products.

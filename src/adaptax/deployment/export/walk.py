@@ -6,10 +6,11 @@ or, for all that are done entry by entry, `elementwise`.
 
 import abc
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
@@ -84,9 +85,8 @@ class Walk(abc.ABC):
         if name in INLINED:
             inner = equation.params.get("call_jaxpr", equation.params.get("jaxpr", equation.params.get("fun_jaxpr")))
             return self.inline(inner, values)
-        if name in dense.DEFINITIONS:
+        if (defined := _defined(name, equation.params)) is not None:
             shapes = [jax.ShapeDtypeStruct(x.aval.shape, x.aval.dtype) for x in equation.invars]
-            defined = functools.partial(dense.DEFINITIONS[name], **equation.params)
             return self.inline(jax.make_jaxpr(defined)(*shapes), values)
         if all(isinstance(x, np.ndarray) for x in values) and self._worth_knowing(equation, values):
             return _computed(equation, values)
@@ -108,7 +108,10 @@ class Walk(abc.ABC):
             return found if equation.primitive.multiple_results else [found]
         found = self.elementwise(name, equation.params, values, avals[0])
         if found is None:
-            raise UseError(f"export: {self.target} has no way to write {name} down, which this agent computes")
+            raise UseError(
+                f"export: {self.target} has no way to write {name} down, which this agent computes. Nothing "
+                "was written; --format stablehlo can, and adaptax.Agent needs no export"
+            )
         return [found]
 
     def _word(self, value: Any, aval: Any, number: int) -> Any:
@@ -152,6 +155,27 @@ def _needed(jaxpr: Any) -> list[Any]:
             kept.append(equation)
             wanted.update(x for x in equation.invars if not isinstance(x, Literal))
     return kept[::-1]
+
+
+def _defined(name: str, params: Any) -> Callable[..., Any] | None:
+    """An operation by others; None: it is written as it is."""
+    if name == "pad" and any(low < 0 or high < 0 or inner for low, high, inner in params["padding_config"]):
+        return functools.partial(_bordered, **params)
+    return functools.partial(dense.DEFINITIONS[name], **params) if name in dense.DEFINITIONS else None
+
+
+def _bordered(x: jax.Array, border: jax.Array, *, padding_config: Any) -> jax.Array:
+    """With any border: gaps between entries first, as a border of each; then outside; what is negative is cut off."""
+    for axis, (_, _, inner) in enumerate(padding_config):
+        if inner and x.shape[axis]:
+            apart = [(0, inner if a == axis + 1 else 0, 0) for a in range(x.ndim + 1)]
+            spread = jax.lax.pad(jnp.expand_dims(x, axis + 1), border, apart)
+            x = jax.lax.collapse(spread, axis, axis + 2)
+            x = jax.lax.slice_in_dim(x, 0, x.shape[axis] - inner, axis=axis)
+    grown = jax.lax.pad(x, border, [(max(low, 0), max(high, 0), 0) for low, high, _ in padding_config])
+    begins = [max(-low, 0) for low, _, _ in padding_config]
+    ends = [size - max(-high, 0) for size, (_, high, _) in zip(grown.shape, padding_config, strict=True)]
+    return jax.lax.slice(grown, begins, ends)
 
 
 def _computed(equation: Any, values: list[np.ndarray]) -> list[np.ndarray]:

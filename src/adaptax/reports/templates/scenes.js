@@ -246,7 +246,7 @@ const Scenes = (() => {
     for (let v = Math.ceil(m.x - reach); v <= m.x + reach; v++) {
       const x = middle + scale * (v - m.x);
       line(svg, x, ground, x, ground + 5, { stroke: SOFT });
-      words(svg, x, ground + 19, short(v) + " m");
+      if (x > 20 && x < width - 20) words(svg, x, ground + 19, short(v) + " m");
     }
     if (reveal && given(m.goal)) {
       line(svg, middle + scale * (m.goal - m.x), ground, middle + scale * (m.goal - m.x), 30, { stroke: GOAL, "stroke-dasharray": "3 3" });
