@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from adaptax.core.errors import ConfigError, OutputError
+from adaptax.core.trained_agent import TrainedAgent
 from adaptax.experiment import inspection
 from adaptax.experiment.inspection import FIGURES, Inspection, inspect
 from adaptax.reports import inspection_figures
@@ -31,7 +32,7 @@ def run(tmp_path, monkeypatch):
 
     def of_seed(index):
         asked.append(index)
-        return SimpleNamespace(problem=problem)
+        return TrainedAgent(algorithm, problem, None)
 
     def measure(agent, *, on_progress, **how):
         on_progress(7)
@@ -41,7 +42,7 @@ def run(tmp_path, monkeypatch):
     def picture(path, found, **words):
         path.write_text(f"{words}")
 
-    problem = recipe().build()[1]
+    algorithm, problem = recipe().build()
     save_config(tmp_path, recipe(), {**options(), "seeds": 3})
     monkeypatch.setattr(inspection, "load_agent", lambda *given, **more: SimpleNamespace(of_seed=of_seed))
     monkeypatch.setattr(inspection, "check_remembers", lambda agent: None)
