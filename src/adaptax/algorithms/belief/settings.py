@@ -103,12 +103,20 @@ _COUNTED = {
     "reward_decoder": "next-state",
     "reward_likelihood": "bernoulli",
     "decoded_trial": "yoked",
-    "kl_weight": 0.001,
-    "num_updates": 300,
 }
+
+_GRID = {
+    **_COUNTED,
+    "num_updates": 600,
+    "gae_lambda": 0.99,
+    "elbo_batch": 128,
+    "decoder_size": 128,
+}
+"""Where to search in the first episode shows in the second: advantages have to look that far."""
 
 _MOUNTAIN = {
     **_COUNTED,
+    "kl_weight": 0.001,
     "decodes": "transitions",
     "num_tasks": 128,
     "num_minibatches": 8,
@@ -121,7 +129,7 @@ _MOUNTAIN = {
 
 _BELIEFS = Defaults(
     "tasks, λ and what is decoded by the length of a trial",
-    {"grid-navigation": {VariBADSettings: _COUNTED}, "treasure-mountain": {VariBADSettings: _MOUNTAIN}},
+    {"grid-navigation": {VariBADSettings: _GRID}, "treasure-mountain": {VariBADSettings: _MOUNTAIN}},
     derive=_of_belief,
 )
 
