@@ -122,7 +122,7 @@ _MOUNTAIN = {
     "num_minibatches": 8,
     "buffer_size": 2048,
     "elbo_updates": 4,
-    "num_updates": 500,
+    "num_updates": 1500,
     "bonus_share": 0.6,
 }
 """What the top shows is decoded, too: else beliefs hold the places alone where a treasure was ever met."""
