@@ -15,7 +15,7 @@ from adaptax.deployment.sessions import LANES
 from adaptax.evaluation.encounters import encounters
 from adaptax.evaluation.evaluator import evaluate
 from adaptax.problems import bernoulli_bandit, point_robot, tabular_mdp
-from tests.deployment.test_refusals import Faulty
+from tests.deployment.test_refused_numbers import Faulty
 from tests.sample_problems import TINY, clockwork, quick_jit, random_state
 
 _RL2 = RL2(memory_size=5, critic_size=3, num_tasks=4, num_minibatches=2)
