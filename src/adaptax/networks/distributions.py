@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from adaptax.core.spaces import MultiDiscrete, Space, combination, of_combination, over_combinations
+from adaptax.core.combinations import combination, of_combination, over_combinations
+from adaptax.core.spaces import MultiDiscrete, Space
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 NEVER = -1e9
@@ -86,7 +87,7 @@ class MultiCategorical(eqx.Module):
         return cls(Categorical(jnp.stack(padded, -2)), tuple(nums))
 
     def log_probs(self) -> Float[Array, "*batch combinations"]:
-        """Log-probability of every combination of choices (`core.spaces.over_combinations`)."""
+        """Log-probability of every combination of choices (`core.combinations.over_combinations`)."""
         each = self.choices.log_probs()
         parts = jnp.concatenate([each[..., k, :num] for k, num in enumerate(self.nums)], -1)
         return over_combinations(parts, self.nums, jnp.add)

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from adaptax.core.spaces import Space, choices_of, over_combinations
+from adaptax.core.combinations import choices_of, over_combinations
+from adaptax.core.spaces import Space
 from adaptax.networks.distributions import Categorical, MultiCategorical, SquashedNormal
 from adaptax.networks.heads import Linear, SoftPolicyHead
 from adaptax.networks.mlp import MLP

@@ -18,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
 
+from adaptax.core.combinations import choices_of
 from adaptax.core.errors import UseError
-from adaptax.core.spaces import MultiDiscrete, Space, choices_of
+from adaptax.core.spaces import MultiDiscrete, Space
 
 MOST_COMBINATIONS = 1024
 """Of several choices at once, so many combinations have a value each, at most."""

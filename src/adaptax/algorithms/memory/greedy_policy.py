@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from adaptax.algorithms.memory.soft_losses import CriticScale, Judged
-from adaptax.core.spaces import MultiDiscrete, Space, choices_of, over_combinations
+from adaptax.core.combinations import choices_of, over_combinations
+from adaptax.core.spaces import MultiDiscrete, Space
 from adaptax.networks.distributions import NEVER, Categorical, JointCategorical
 from adaptax.networks.heads import Linear
 

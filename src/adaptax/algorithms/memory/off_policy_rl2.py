@@ -48,12 +48,12 @@ from adaptax.algorithms.memory.settings import MEMORIES
 from adaptax.algorithms.memory.soft_learner import Learned, LearnerState, Places, Replayed, parts_of, places_of
 from adaptax.algorithms.memory.soft_losses import CriticScale, Judged, Reading, judge
 from adaptax.core import parallel
+from adaptax.core.combinations import choices_of, combination
 from adaptax.core.entry import load_target
 from adaptax.core.errors import UseError
 from adaptax.core.experience import Experience
 from adaptax.core.problem import Problem, known_features, standardized, task_features
 from adaptax.core.replay_buffer import TrialBuffer
-from adaptax.core.spaces import choices_of, combination
 from adaptax.core.splits import fold_in_name
 from adaptax.core.streams import stream, trial_returns
 from adaptax.core.types import Metrics, Task, TrainState, Transition, replace
